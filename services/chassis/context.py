@@ -1,0 +1,86 @@
+"""What a handler knows about the call it serves."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from meldrag.options.v1 import options_pb2
+
+REQUEST_ID_KEY = "x-request-id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls: a subject of a tenant, with the scopes it holds."""
+
+    tenant_id: str
+    subject: str
+    scopes: frozenset[int]
+
+
+# The one person who uses a house that listens on loopback only.
+LOCAL_OWNER = Principal("local", "owner", frozenset(options_pb2.Scope.values()))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call on its way through this process. `deadline` is a monotonic time in seconds."""
+
+    principal: Principal
+    request_id: str
+    deadline: float
+
+
+_current: ContextVar[Call | None] = ContextVar("meldrag_call", default=None)
+
+
+@contextmanager
+def entered(call: Call) -> Iterator[Call]:
+    """Makes `call` the current one for the duration of the block."""
+    token = _current.set(call)
+    try:
+        yield call
+    finally:
+        _current.reset(token)
+
+
+def current() -> Call | None:
+    """The call being served, or None outside of any."""
+    return _current.get()
+
+
+def principal() -> Principal:
+    """Who calls. Raises LookupError outside of a call."""
+    call = _current.get()
+    if call is None:
+        raise LookupError("no call is being served here")
+    return call.principal
+
+
+def remaining() -> float:
+    """Seconds until the caller's deadline, at least 0; infinite outside of a call."""
+    call = _current.get()
+    return float("inf") if call is None else max(0.0, call.deadline - time.monotonic())
+
+
+def request_id() -> str:
+    """The id of the request that this call belongs to; a new one outside of a call."""
+    call = _current.get()
+    return new_request_id() if call is None else call.request_id
+
+
+def new_request_id() -> str:
+    """A fresh id: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def accepted_request_id(given: str | None) -> str:
+    """The caller's id where it is harmless in a log line, else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else new_request_id()

@@ -1,0 +1,174 @@
+"""Logs, traces and metrics of a process."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import logging.handlers
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from prometheus_client import REGISTRY, generate_latest
+
+from services.chassis import context
+from services.chassis.redaction import redact, redact_value
+from services.chassis.settings import ServiceSettings
+
+_SCOPE = "meldrag"
+
+
+def tracer() -> trace.Tracer:
+    """The tracer of this process; spans go nowhere until `configure` was entered."""
+    return trace.get_tracer(_SCOPE)
+
+
+def meter() -> metrics.Meter:
+    """The meter of this process."""
+    return metrics.get_meter(_SCOPE)
+
+
+def prometheus_text() -> bytes:
+    """This process's metrics in the Prometheus text format."""
+    return generate_latest(REGISTRY)
+
+
+@contextmanager
+def configure(service: str, settings: ServiceSettings) -> Iterator[None]:
+    """Logs, traces and metrics for the duration of the block; what is pending is sent at its end.
+
+    Enter it after a fork: exporters hold threads and channels.
+    """
+    _configure_logging(service, settings)
+    resource = Resource.create({SERVICE_NAME: f"meldrag-{service}"})
+    tracers = TracerProvider(resource=resource)
+    readers: list[MetricReader] = []
+    if settings.metrics_enabled:
+        readers.append(PrometheusMetricReader())
+    if endpoint := settings.otel_exporter_otlp_endpoint:
+        insecure = not endpoint.startswith("https://")
+        exporter = RedactingSpanExporter(OTLPSpanExporter(endpoint=endpoint, insecure=insecure, timeout=2))
+        tracers.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+        readers.append(
+            PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=endpoint, insecure=insecure, timeout=2))
+        )
+    meters = MeterProvider(resource=resource, metric_readers=readers)
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(meters)
+    try:
+        yield
+    finally:
+        tracers.shutdown()
+        meters.shutdown()
+
+
+class RedactingSpanExporter(SpanExporter):
+    """Takes secrets out of spans on their way to `inner`."""
+
+    def __init__(self, inner: SpanExporter) -> None:
+        self._inner = inner
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Exports copies of the spans."""
+        return self._inner.export([self._clean(span) for span in spans])
+
+    def shutdown(self) -> None:
+        """Closes the inner exporter."""
+        self._inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flushes the inner exporter."""
+        return self._inner.force_flush(timeout_millis)
+
+    @staticmethod
+    def _clean(span: ReadableSpan) -> ReadableSpan:
+        return ReadableSpan(
+            name=redact(span.name),
+            context=span.context,
+            parent=span.parent,
+            resource=span.resource,
+            attributes=redact_value(dict(span.attributes or {})),
+            events=[
+                Event(event.name, redact_value(dict(event.attributes or {})), event.timestamp)
+                for event in span.events
+            ],
+            links=span.links,
+            kind=span.kind,
+            status=trace.Status(span.status.status_code, redact(span.status.description or "") or None),
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, with trace and request id; `extra={"fields": {...}}` adds fields."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def record_fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        """What is written of a record, redacted."""
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        fields: dict[str, Any] = {
+            "time": moment.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            fields["trace_id"] = trace.format_trace_id(span.trace_id)
+            fields["span_id"] = trace.format_span_id(span.span_id)
+        if (call := context.current()) is not None:
+            fields["request_id"] = call.request_id
+        fields.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        cleaned: dict[str, Any] = redact_value(fields)
+        return cleaned
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; control characters stay escaped, so a value cannot start a line of its own."""
+        return json.dumps(self.record_fields(record), ensure_ascii=True, default=str)
+
+
+class TextFormatter(JsonFormatter):
+    """The same for eyes: time, level, logger, message, then the other fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        fields = self.record_fields(record)
+        head = " ".join(str(fields.pop(key)) for key in ("time", "level", "logger"))
+        message = json.dumps(fields.pop("message"), ensure_ascii=False)[1:-1]
+        exception = fields.pop("exception", "")
+        fields.pop("service")
+        rest = " ".join(f"{key}={json.dumps(value, default=str)}" for key, value in fields.items())
+        return f"{head} {message} {rest}".rstrip() + (f"\n{exception}" if exception else "")
+
+
+def _configure_logging(service: str, settings: ServiceSettings) -> None:
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if settings.log_file:
+        handler = logging.handlers.RotatingFileHandler(
+            settings.log_file, maxBytes=settings.log_max_size, backupCount=settings.log_backup_count
+        )
+    formatter = TextFormatter if settings.log_format == "text" else JsonFormatter
+    handler.setFormatter(formatter(service))
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    # These log request lines or URLs at INFO, and a URL may carry a key.
+    for noisy in ("httpx", "httpcore", "openai", "urllib3"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
