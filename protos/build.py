@@ -1,7 +1,8 @@
 """Builds the Python stubs of every contract into protos/gen.
 
 Run it with the project's interpreter: ``python protos/build.py``. It does
-nothing when the stubs are newer than the contracts; ``--force`` builds anyway.
+nothing when the stubs were built from these very contracts; ``--force`` builds
+anyway, ``--check`` only tells by its exit code whether they were.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-
-from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
 OUT = ROOT / "gen"
@@ -37,6 +36,9 @@ def fingerprint() -> str:
 
 def build() -> None:
     """Builds into a fresh folder and puts it in the place of the old one."""
+    # Not at the top: a check of the stamp should not wait for the compiler to load.
+    from grpc_tools import protoc  # noqa: PLC0415
+
     wanted = fingerprint()
     # protoc looks its plugins up on PATH; mypy-protobuf lies beside the interpreter.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -59,11 +61,20 @@ def build() -> None:
         shutil.rmtree(fresh)
         sys.exit(f"protos/build.py: protoc ended with {status}")
     (fresh / STAMP.name).write_text(wanted)
+    old = fresh.with_name(f"{fresh.name}-old")
     if OUT.exists():
-        shutil.rmtree(OUT)
+        OUT.rename(old)
     fresh.rename(OUT)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def up_to_date() -> bool:
+    """Whether the stubs were built from the contracts as they are now."""
+    return STAMP.exists() and STAMP.read_text() == fingerprint()
 
 
 if __name__ == "__main__":
-    if "--force" in sys.argv[1:] or not STAMP.exists() or STAMP.read_text() != fingerprint():
+    if "--check" in sys.argv[1:]:
+        sys.exit(not up_to_date())
+    if "--force" in sys.argv[1:] or not up_to_date():
         build()

@@ -1,0 +1,59 @@
+# Meld & RAG. `make` alone lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The interpreter of the environment where there is one, else one that can make it.
+PYTHON ?= $(shell for p in $(BIN)/python python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& echo "$$p" && break; done)
+INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Python 3.11 or newer with its venv module is needed and was not found (python3.11, python3.12, python3.13, python3)" >&2; exit 1; :)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format stubs lock probe bench bench-retrieval chaos clean install install-dev
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## Install what is missing, start everything on 127.0.0.1, stop on Ctrl-C
+	@exec $(BIN)/python -m services.local
+
+test: install-dev ## Run every test: unit, contract, architecture, processes, a small chaos round
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: install-dev ## Check style (ruff), types (mypy --strict) and contracts (buf)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@$(BIN)/python protos/check.py
+
+format: install-dev ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+stubs: install ## Build the gRPC stubs into protos/gen
+	@$(BIN)/python protos/build.py --force
+
+lock: install-dev ## Compile pyproject.toml into the hash-pinned files of requirements/
+	@$(BIN)/python requirements/lock.py $(LOCK)
+
+probe: ## Build the reference grpc_health_probe into the environment (needs Go)
+	cd tests/tools && go build -mod=readonly -o ../../$(BIN)/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
+
+bench: install-dev ## Measure latency and throughput on this machine
+	@$(BIN)/python -m bench $(BENCH)
+
+bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the data sets that are there
+	@$(BIN)/python -m bench.retrieval $(BENCH)
+
+chaos: install-dev ## Kill processes 300 times during ingest and look for losses
+	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
+
+clean: ## Remove what can be built again: environment, stubs, caches (never data/)
+	rm -rf $(VENV) protos/gen protos/gen-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find services protos tests bench clients -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install:
+	@$(INSTALL) local
+
+install-dev:
+	@$(INSTALL) dev
