@@ -48,7 +48,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Limits:
-    """A process that ends more than `restarts` times a minute is given up; a log has up to `log_size` bytes."""
+    """Ends of a process within a minute before it is given up, bytes of a log, old logs that are kept."""
 
     restarts: int
     log_size: int
