@@ -1,0 +1,1 @@
+"""Conversations and the record of what agents did, kept in Redis."""

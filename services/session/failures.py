@@ -1,0 +1,99 @@
+"""The errors of this service, one constructor for each reason of its error_reason.proto."""
+
+from __future__ import annotations
+
+from services.chassis.errors import (
+    AbortedError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    OutOfRangeError,
+    ResourceExhaustedError,
+    UnavailableError,
+    UnimplementedError,
+)
+
+_SHOWN = 80
+
+
+def invalid_field(field: str, value: object, message: str) -> InvalidArgumentError:
+    """A field is missing, malformed or out of range. message: what it must be."""
+    return InvalidArgumentError(
+        f"{field} {message}", reason="INVALID_FIELD", metadata={"field": field, "value": str(value)[:_SHOWN]}
+    )
+
+
+def session_not_found(session_id: str) -> NotFoundError:
+    """No such session for this tenant, or it has expired."""
+    return NotFoundError(
+        "no such session, or it has expired", reason="SESSION_NOT_FOUND", metadata={"session_id": session_id}
+    )
+
+
+def run_not_found(run_id: str) -> NotFoundError:
+    """No such run for this tenant, or it has expired."""
+    return NotFoundError(
+        "no such run, or it has expired", reason="RUN_NOT_FOUND", metadata={"run_id": run_id}
+    )
+
+
+def request_id_reused(request_id: str) -> FailedPreconditionError:
+    """The id names an earlier request with other content."""
+    return FailedPreconditionError(
+        "the id was used before with other content",
+        reason="REQUEST_ID_REUSED",
+        metadata={"request_id": request_id},
+    )
+
+
+def sequence_conflict(run_id: str, expected: int, sequence: int) -> AbortedError:
+    """The events do not continue the record."""
+    return AbortedError(
+        f"event {sequence} does not continue the record, whose next event is {expected}",
+        reason="SEQUENCE_CONFLICT",
+        metadata={"run_id": run_id, "expected_sequence": str(expected), "sequence": str(sequence)},
+    )
+
+
+def run_ended(run_id: str) -> FailedPreconditionError:
+    """Nothing can be added any more."""
+    return FailedPreconditionError("the run has ended", reason="RUN_ENDED", metadata={"run_id": run_id})
+
+
+def events_expired(run_id: str, first_sequence: int) -> OutOfRangeError:
+    """The events asked for are no longer kept."""
+    return OutOfRangeError(
+        f"events before {first_sequence} are no longer kept",
+        reason="EVENTS_EXPIRED",
+        metadata={"run_id": run_id, "first_sequence": str(first_sequence)},
+    )
+
+
+def store_unavailable(why: str) -> UnavailableError:
+    """The store does not answer; the outcome of a write is unknown."""
+    return UnavailableError(f"the store is not available: {why}", reason="STORE_UNAVAILABLE")
+
+
+def store_full() -> ResourceExhaustedError:
+    """The store has no memory left for writes; nothing was written."""
+    return ResourceExhaustedError("the store has no memory left", reason="STORE_FULL")
+
+
+def invalid_page_token() -> InvalidArgumentError:
+    """The token was not made by this service for this request."""
+    return InvalidArgumentError("the page token does not belong to this request", reason="INVALID_PAGE_TOKEN")
+
+
+def too_many_watchers(limit: int) -> ResourceExhaustedError:
+    """As many runs are watched as this process serves at once."""
+    return ResourceExhaustedError(
+        "too many runs are being watched",
+        reason="TOO_MANY_CALLS",
+        metadata={"limit": str(limit)},
+        retry_after=1.0,
+    )
+
+
+def method_not_available(method: str, message: str) -> UnimplementedError:
+    """The method comes in a later release."""
+    return UnimplementedError(message, reason="METHOD_NOT_AVAILABLE", metadata={"method": method})

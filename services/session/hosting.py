@@ -1,0 +1,63 @@
+"""The session service put together: a store in Redis, the domain over it, a server in front."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from meldrag.session.v1 import identity_pb2, identity_pb2_grpc, session_pb2, session_pb2_grpc
+from services.chassis.access import Authenticator, local_owner
+from services.chassis.health import Dependency
+from services.chassis.server import Hosted, Server
+from services.session.conversations import Conversations
+from services.session.identity_servicer import IdentityServicer
+from services.session.redis_store import open_redis_store
+from services.session.runs import Runs
+from services.session.servicer import SessionServicer
+from services.session.settings import SessionSettings
+from services.session.watching import RunWatching
+
+# Watchers are bounded apart, below this, so that other calls always find room.
+_MAX_CALLS = 1_024
+
+_SESSION = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
+_IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
+
+
+@asynccontextmanager
+async def session_server(
+    settings: SessionSettings, bind: str, authenticator: Authenticator = local_owner
+) -> AsyncIterator[Server]:
+    """The server, not started, with its adapters open for the duration of the block. Raises StartError."""
+    async with open_redis_store(
+        settings.store_host,
+        settings.store_port,
+        settings.store_password,
+        settings.permanent_session_lifetime,
+    ) as store:
+        watching = RunWatching(store)
+        sessions = SessionServicer(Conversations(store), Runs(store), watching)
+        identities = IdentityServicer()
+        async with watching.following():
+            yield Server(
+                name="session",
+                services=[
+                    Hosted(
+                        _SESSION,
+                        lambda server: session_pb2_grpc.add_SessionServiceServicer_to_server(
+                            sessions, server
+                        ),
+                    ),
+                    Hosted(
+                        _IDENTITY,
+                        lambda server: identity_pb2_grpc.add_IdentityServiceServicer_to_server(
+                            identities, server
+                        ),
+                    ),
+                ],
+                dependencies=[Dependency("redis", store.ping)],
+                settings=settings,
+                authenticator=authenticator,
+                bind=bind,
+                max_concurrent=_MAX_CALLS,
+            )

@@ -1,0 +1,174 @@
+"""What the session service keeps: sessions, messages, runs and their events.
+
+Times are microseconds since 1970 in UTC; only the time of an event, which its
+producer gives, is in nanoseconds. 0 stands for a time that has not come.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+Scalar = str | float | bool | None
+
+
+class Role(enum.Enum):
+    """Who speaks."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class RunState(enum.Enum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Nothing can be added any more."""
+        return self is not RunState.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a session's creator says of it."""
+
+    title: str
+    collection_ids: tuple[str, ...]
+    metadata: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChange:
+    """What to change of a topic; None stays as it is."""
+
+    title: str | None = None
+    collection_ids: tuple[str, ...] | None = None
+    metadata: Mapping[str, Scalar] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A conversation. messages: how many there are in it."""
+
+    session_id: str
+    topic: Topic
+    messages: int
+    create_time: int
+    update_time: int
+    expire_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """One turn of one side, before it has its place.
+
+    attributes: a serialised google.protobuf.Struct, kept as it came; empty where there is none.
+    """
+
+    message_id: str
+    role: Role
+    text: str
+    agent_id: str
+    run_id: str
+    attributes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A turn at its place. sequence: from 1, without gaps."""
+
+    content: NewMessage
+    sequence: int
+    create_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The messages of an append in order. existing: they were there before."""
+
+    messages: tuple[Message, ...]
+    existing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What went with a session."""
+
+    messages: int
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A serialised message and the URL of its type, in the words of another service."""
+
+    type_url: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """The opening of a run. session_id: empty where there is none."""
+
+    run_id: str
+    session_id: str
+    agent_id: str
+    request: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The record of an agent's work, without its events. last_sequence: 0 before the first event."""
+
+    opening: NewRun
+    state: RunState
+    create_time: int
+    end_time: int
+    last_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """Something that happened in a run. sequence: from 1, without gaps. event_time: nanoseconds."""
+
+    sequence: int
+    payload: Payload
+    event_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events of a run and how the whole run stood when they were read.
+
+    first_sequence: of the oldest event that is still kept; last_sequence + 1 where none is.
+    """
+
+    events: tuple[RunEvent, ...]
+    state: RunState
+    last_sequence: int
+    first_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events for a watcher, and how the run stands after these."""
+
+    events: tuple[RunEvent, ...]
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some entries, and the place from which to go on; "" when there are no more."""
+
+    items: tuple[T, ...]
+    next_place: str

@@ -1,0 +1,73 @@
+"""The stored form of messages and events.
+
+A record is a time of 8 bytes, a version of 1 byte, and fields, each with its
+length in 4 bytes. A later release may add fields at the end; those that a
+record lacks are empty.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from services.session.model import Message, NewMessage, Payload, Role, RunEvent
+
+_VERSION = b"\x01"
+_LENGTH = struct.Struct(">I")
+# The store writes the time of a message itself, and can only write doubles.
+# A double holds microseconds exactly until the year 2255.
+_MESSAGE_TIME = struct.Struct(">d")
+_EVENT_TIME = struct.Struct(">q")
+
+
+def message_fields(message: NewMessage) -> bytes:
+    """The record of a message but for its time, which the store puts in front."""
+    return _joined(
+        message.message_id.encode(),
+        message.role.value.encode(),
+        message.text.encode(),
+        message.agent_id.encode(),
+        message.run_id.encode(),
+        message.attributes,
+    )
+
+
+def message(record: bytes, sequence: int) -> Message:
+    """The message of a record at its place. Raises ValueError when the record is damaged."""
+    message_id, role, text, agent_id, run_id, attributes = _split(record, 6)
+    content = NewMessage(
+        message_id.decode(),
+        Role(role.decode()),
+        text.decode(),
+        agent_id.decode(),
+        run_id.decode(),
+        attributes,
+    )
+    return Message(content, sequence, int(_MESSAGE_TIME.unpack_from(record)[0]))
+
+
+def event_record(event: RunEvent) -> bytes:
+    """The record of an event; its sequence is its place."""
+    return _EVENT_TIME.pack(event.event_time) + _joined(event.payload.type_url.encode(), event.payload.value)
+
+
+def event(record: bytes, sequence: int) -> RunEvent:
+    """The event of a record at its place. Raises ValueError when the record is damaged."""
+    type_url, value = _split(record, 2)
+    return RunEvent(sequence, Payload(type_url.decode(), value), _EVENT_TIME.unpack_from(record)[0])
+
+
+def _joined(*fields: bytes) -> bytes:
+    return _VERSION + b"".join(_LENGTH.pack(len(field)) + field for field in fields)
+
+
+def _split(record: bytes, count: int) -> list[bytes]:
+    if record[8:9] != _VERSION:
+        raise ValueError("a record has an unknown version")
+    fields, start = [], 9
+    while start < len(record):
+        (length,) = _LENGTH.unpack_from(record, start)
+        start += _LENGTH.size + length
+        fields.append(record[start - length : start])
+    if start != len(record):
+        raise ValueError("a record is cut short")
+    return (fields + [b""] * count)[:count]

@@ -1,0 +1,540 @@
+"""The store in Redis. Every write is one script, so it happens wholly or not at all.
+
+Keys are `meld:{<tenant>}:…`. The braces make the tenant's id the hash tag, so in
+a cluster everything of a tenant lies in one slot and a script may touch its
+session, its runs and its lists together. Ids in keys are validated before.
+
+redis-py's own retries are off: they outlast deadlines and apply a write twice. A
+call gets at most a second, and after a silence the next calls fail at once for
+half a second instead of waiting one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib import resources
+from typing import Any, Literal, TypeVar
+
+import redis.asyncio as redis
+from opentelemetry import trace
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from services.chassis import context, telemetry
+from services.chassis.errors import UnavailableError
+from services.chassis.server import StartError
+from services.session import failures, records
+from services.session.model import (
+    Appended,
+    Deleted,
+    EventPage,
+    Message,
+    NewMessage,
+    NewRun,
+    Page,
+    Payload,
+    Run,
+    RunEvent,
+    RunState,
+    Session,
+    Topic,
+    TopicChange,
+)
+from services.session.requests import Once
+from services.session.store import RunKey
+
+T = TypeVar("T")
+Fields = Mapping[bytes, bytes]
+
+_log = logging.getLogger(__name__)
+
+SCHEMA = 1
+
+_CALL_SECONDS = 1.0
+_SOCKET_SECONDS = 0.8
+_CONNECT_SECONDS = 0.5
+_HEALTH_CHECK_SECONDS = 15
+_MAX_CONNECTIONS = 32
+# What is left of the caller's time for the answer to reach it.
+_MARGIN_SECONDS = 0.05
+_PAUSE_SECONDS = 0.5
+
+# A page stays below gRPC's 4 MiB.
+_PAGE_BYTES = 3_000_000
+_BATCH_EVENTS = 500
+_BATCH_BYTES = 1_000_000
+# What is kept of a run's events: the newest.
+KEPT_EVENTS = 10_000
+KEPT_EVENT_BYTES = 16_000_000
+
+_CHANNEL = "meld:run-changes"
+_SIGNAL_SECONDS = 1.0
+_SIGNAL_PING_AFTER = 2
+_SIGNAL_LOST_AFTER = 4
+_RECONNECT_SECONDS = 0.5
+
+_SCRIPTS = (
+    "open",
+    "session_create",
+    "session_update",
+    "session_delete",
+    "messages_append",
+    "messages_list",
+    "index_list",
+    "run_create",
+    "run_append",
+    "run_read",
+)
+
+
+@asynccontextmanager
+async def open_redis_store(
+    host: str, port: int, password: str, lifetime_seconds: int
+) -> AsyncIterator[RedisStore]:
+    """A store for the duration of the block.
+
+    A Redis that does not answer yet is no error: its health tells. Raises
+    StartError when the data were written by a newer release.
+    """
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "password": password or None,
+        "socket_timeout": _SOCKET_SECONDS,
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        # One round trip less at connecting than with the third version, of which nothing is used here.
+        "protocol": 2,
+        "driver_info": None,
+    }
+    async with AsyncExitStack() as stack:
+        commands = redis.Redis.from_pool(
+            redis.BlockingConnectionPool(
+                max_connections=_MAX_CONNECTIONS,
+                timeout=_SOCKET_SECONDS,
+                health_check_interval=_HEALTH_CHECK_SECONDS,
+                **options,
+            )
+        )
+        stack.push_async_callback(commands.aclose)
+        signals = redis.Redis.from_pool(redis.ConnectionPool(max_connections=2, **options))
+        stack.push_async_callback(signals.aclose)
+        store = RedisStore(commands, signals, lifetime_seconds)
+        await store.open()
+        yield store
+
+
+class RedisStore:
+    """Is a ConversationStore, a RunStore and an EventStore."""
+
+    def __init__(
+        self,
+        commands: redis.Redis,
+        signals: redis.Redis,
+        lifetime_seconds: int,
+        *,
+        kept_events: int = KEPT_EVENTS,
+        kept_event_bytes: int = KEPT_EVENT_BYTES,
+    ) -> None:
+        """signals: a client of its own, for the one connection that hears of changes."""
+        self._redis = commands
+        self._signals = signals
+        self._lifetime = lifetime_seconds * 1000
+        self._kept = (kept_events, kept_event_bytes)
+        folder = resources.files("services.session") / "scripts"
+        prelude = (folder / "prelude.lua").read_text()
+        self._scripts = {
+            name: commands.register_script(prelude + (folder / f"{name}.lua").read_text())
+            for name in _SCRIPTS
+        }
+        self._page_token_key: bytes | None = None
+        self._paused_until = 0.0
+
+    async def open(self) -> None:
+        """Writes or checks the schema. Raises StartError when the data are newer than this release."""
+        try:
+            await self._prepare()
+        except UnavailableError as error:
+            _log.warning("%s; waiting for it", error.message)
+
+    async def ping(self) -> None:
+        """Raises an exception while Redis cannot be used."""
+        self._paused_until = 0.0
+        await self._timed(self._redis.ping())
+        await self._prepare()
+
+    async def page_token_key(self) -> bytes:
+        """See ConversationStore."""
+        return self._page_token_key or await self._prepare()
+
+    async def create_session(self, tenant: str, session_id: str, topic: Topic, once: Once | None) -> Session:
+        """See ConversationStore."""
+        reply = await self._run(
+            "session_create",
+            [_session(tenant, session_id), _sessions(tenant), _once(tenant, "create", once)],
+            [self._lifetime, session_id, _fingerprint(once), _session(tenant, ""), *_topic_fields(topic)],
+        )
+        return _session_of(_fields(_accepted(reply, session_id=session_id, once=once)[1]))
+
+    async def get_session(self, tenant: str, session_id: str) -> Session:
+        """See ConversationStore."""
+        fields = await self._call("hgetall", lambda: self._redis.hgetall(_session(tenant, session_id)))
+        if not fields:
+            raise failures.session_not_found(session_id)
+        return _session_of(fields)
+
+    async def list_sessions(self, tenant: str, place: str, count: int) -> Page[Session]:
+        """See ConversationStore."""
+        next_place, entries = await self._run(
+            "index_list", [_sessions(tenant)], [place, count, _PAGE_BYTES, _session(tenant, "")]
+        )
+        return Page(tuple(_session_of(_fields(entry)) for entry in entries), next_place.decode())
+
+    async def update_session(
+        self, tenant: str, session_id: str, change: TopicChange, once: Once | None
+    ) -> Session:
+        """See ConversationStore."""
+        reply = await self._run(
+            "session_update",
+            [*_session_keys(tenant, session_id), _once(tenant, "update", once)],
+            [self._lifetime, session_id, _fingerprint(once), *_topic_fields(change)],
+        )
+        return _session_of(_fields(_accepted(reply, session_id=session_id, once=once)[1]))
+
+    async def delete_session(self, tenant: str, session_id: str, once: Once | None) -> Deleted:
+        """See ConversationStore."""
+        reply = await self._run(
+            "session_delete",
+            [*_session_keys(tenant, session_id), _once(tenant, "delete", once), _runs(tenant)],
+            [
+                *(self._lifetime, session_id, _fingerprint(once)),
+                *(_run(tenant, ""), _CHANNEL, _signal(tenant, "")),
+            ],
+        )
+        fields = _fields(_accepted(reply, session_id=session_id, once=once)[1])
+        return Deleted(int(fields[b"messages"]), int(fields[b"runs"]))
+
+    async def append_messages(
+        self, tenant: str, session_id: str, messages: Sequence[NewMessage], once: Once
+    ) -> Appended:
+        """See ConversationStore."""
+        reply = await self._run(
+            "messages_append",
+            _session_keys(tenant, session_id),
+            [
+                *(self._lifetime, session_id, once.request_id, once.fingerprint),
+                *map(records.message_fields, messages),
+            ],
+        )
+        status, first, stored = _accepted(reply, session_id=session_id, once=once)
+        return Appended(_messages(stored, int(first)), status == b"existing")
+
+    async def list_messages(
+        self, tenant: str, session_id: str, start: int, count: int, direction: Literal["up", "down"]
+    ) -> Page[Message]:
+        """See ConversationStore."""
+        reply = await self._run(
+            "messages_list",
+            [_session(tenant, session_id), _messages_of(tenant, session_id)],
+            [start, count, _PAGE_BYTES, direction],
+        )
+        _, first, total, stored = _accepted(reply, session_id=session_id)
+        following = first - 1 if direction == "down" else first + len(stored)
+        return Page(_messages(stored, first), str(following) if 1 <= following <= total else "")
+
+    async def create_run(self, tenant: str, run: NewRun, fingerprint: bytes) -> Run:
+        """See RunStore."""
+        request = run.request
+        reply = await self._run(
+            "run_create",
+            [
+                *(_run(tenant, run.run_id), _events(tenant, run.run_id), _runs(tenant)),
+                *(_session_keys(tenant, run.session_id) if run.session_id else ()),
+            ],
+            [
+                *(self._lifetime, run.run_id, fingerprint, _run(tenant, ""), run.session_id),
+                *("agent_id", run.agent_id),
+                *(("request_type", request.type_url, "request", request.value) if request else ()),
+            ],
+        )
+        once = Once(run.run_id, fingerprint)
+        return _run_of(_fields(_accepted(reply, session_id=run.session_id, once=once)[1]))
+
+    async def append_events(
+        self,
+        tenant: str,
+        run_id: str,
+        events: Sequence[RunEvent],
+        state: RunState | None,
+        agent_id: str,
+    ) -> int:
+        """See RunStore."""
+        reply = await self._run(
+            "run_append",
+            [_run(tenant, run_id), _events(tenant, run_id), _runs(tenant)],
+            [
+                *(self._lifetime, state.value if state else "", agent_id),
+                *(events[0].sequence if events else 0, *self._kept),
+                *(_CHANNEL, _signal(tenant, run_id)),
+                *map(records.event_record, events),
+            ],
+        )
+        return int(_accepted(reply, run_id=run_id)[1])
+
+    async def get_run(self, tenant: str, run_id: str) -> Run:
+        """See RunStore."""
+        fields = await self._call("hgetall", lambda: self._redis.hgetall(_run(tenant, run_id)))
+        if not fields:
+            raise failures.run_not_found(run_id)
+        return _run_of(fields)
+
+    async def list_runs(self, tenant: str, session_id: str, place: str, count: int) -> Page[Run]:
+        """See RunStore."""
+        index = _runs(tenant)
+        if session_id:
+            await self.get_session(tenant, session_id)
+            index = _runs_of(tenant, session_id)
+        next_place, entries = await self._run(
+            "index_list", [index], [place, count, _PAGE_BYTES, _run(tenant, "")]
+        )
+        return Page(tuple(_run_of(_fields(entry)) for entry in entries), next_place.decode())
+
+    async def read_events(self, tenant: str, run_id: str, after: int) -> EventPage:
+        """See EventStore."""
+        reply = await self._run(
+            "run_read",
+            [_run(tenant, run_id), _events(tenant, run_id)],
+            [after, _BATCH_EVENTS, _BATCH_BYTES],
+        )
+        _, state, last, first, stored = _accepted(reply, run_id=run_id)
+        events = tuple(records.event(record, after + place) for place, record in enumerate(stored, 1))
+        return EventPage(events, RunState(state.decode()), last, first)
+
+    async def changes(self) -> AsyncIterator[RunKey | None]:
+        """See EventStore."""
+        while True:
+            try:
+                async with self._signals.pubsub() as subscription:
+                    await subscription.subscribe(_CHANNEL)
+                    async for signal in _heard(subscription):
+                        yield signal
+            except (exceptions.RedisError, OSError) as error:
+                _log.info("changes of runs are not heard now", extra={"fields": {"error": repr(error)}})
+            yield None
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _prepare(self) -> bytes:
+        """Checks the schema, once. Raises StartError when the data are newer than this release."""
+        if self._page_token_key is None:
+            script = self._scripts["open"]
+            schema, key = await self._timed(script(["meld:{store}"], [SCHEMA, secrets.token_bytes(32)]))
+            if int(schema) > SCHEMA:
+                raise StartError(
+                    f"Redis holds data of schema {int(schema)}, and this release reads up to {SCHEMA}: "
+                    "start the release that wrote them, or a newer one"
+                )
+            self._page_token_key = key
+            await self._warn_of_eviction()
+        return self._page_token_key
+
+    async def _warn_of_eviction(self) -> None:
+        try:
+            memory = await self._timed(self._redis.info("memory"))
+        except exceptions.ResponseError as error:
+            _log.info("Redis does not tell its eviction policy", extra={"fields": {"error": str(error)}})
+            return
+        policy = str(memory.get("maxmemory_policy", "noeviction"))
+        if policy != "noeviction":
+            _log.warning(
+                "Redis may evict sessions when its memory is full; set maxmemory-policy to noeviction",
+                extra={"fields": {"maxmemory_policy": policy}},
+            )
+
+    async def _run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+        return await self._call(name, lambda: self._scripts[name](keys, arguments))
+
+    async def _call(self, name: str, begin: Callable[[], Awaitable[Any]]) -> Any:
+        """The reply to a call under a span, if Redis was not silent a moment ago."""
+        if time.monotonic() < self._paused_until:
+            raise failures.store_unavailable("it did not answer a moment ago")
+        with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
+            try:
+                await self._prepare()
+            except StartError as error:
+                raise failures.store_unavailable(str(error)) from None
+            return await self._timed(begin())
+
+    async def _timed(self, work: Awaitable[T]) -> T:
+        """The outcome of a call, with its errors in our words."""
+        limit = min(_CALL_SECONDS, max(_MARGIN_SECONDS, context.remaining() - _MARGIN_SECONDS))
+        try:
+            async with asyncio.timeout(limit):
+                return await work
+        except TimeoutError:
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            raise failures.store_unavailable(f"no answer within {limit:.3g} s") from None
+        except exceptions.TimeoutError:
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            raise failures.store_unavailable("no answer in time") from None
+        except exceptions.AuthenticationError:
+            raise failures.store_unavailable("it refuses the password") from None
+        except (exceptions.ConnectionError, exceptions.ClusterError, OSError):
+            raise failures.store_unavailable("no connection") from None
+        except (exceptions.ReadOnlyError, exceptions.TryAgainError):
+            raise failures.store_unavailable("it takes no writes now") from None
+        except exceptions.ResponseError as error:
+            # A script passes the server's words on behind its own.
+            words = str(error)
+            if isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in words:
+                raise failures.store_full() from None
+            if "NOAUTH" in words or "WRONGPASS" in words:
+                raise failures.store_unavailable("it wants a password") from None
+            if any(word in words for word in ("MISCONF", "READONLY", "LOADING", "BUSY", "NOREPLICAS")):
+                raise failures.store_unavailable("it takes no writes now") from None
+            raise
+
+
+async def _heard(subscription: Any) -> AsyncIterator[RunKey | None]:
+    """What a subscription brings. Raises a RedisError when the server falls silent."""
+    quiet = 0
+    while True:
+        message = await subscription.get_message(timeout=_SIGNAL_SECONDS)
+        if message is None:
+            quiet += 1
+            if quiet == _SIGNAL_PING_AFTER:
+                await subscription.ping()
+            if quiet >= _SIGNAL_LOST_AFTER:
+                raise exceptions.ConnectionError("the subscription is silent")
+            continue
+        quiet = 0
+        if message["type"] == "subscribe":
+            yield None
+        elif message["type"] == "message":
+            with suppress(ValueError):
+                tenant, run_id = message["data"].decode().split(":")
+                yield RunKey(tenant, run_id)
+
+
+def _accepted(
+    reply: list[Any], *, session_id: str = "", run_id: str = "", once: Once | None = None
+) -> list[Any]:
+    """The reply of a script that did its work. Raises what the script refused it for."""
+    match reply[0]:
+        case b"missing":
+            raise failures.run_not_found(run_id) if run_id else failures.session_not_found(session_id)
+        case b"reused":
+            raise failures.request_id_reused(once.request_id if once else "")
+        case b"ended":
+            raise failures.run_ended(run_id)
+        case b"conflict":
+            raise failures.sequence_conflict(run_id, int(reply[1]), int(reply[2]))
+    return reply
+
+
+def _sessions(tenant: str) -> str:
+    return f"meld:{{{tenant}}}:sessions"
+
+
+def _runs(tenant: str) -> str:
+    return f"meld:{{{tenant}}}:runs"
+
+
+def _session(tenant: str, session_id: str) -> str:
+    return f"meld:{{{tenant}}}:session:{session_id}"
+
+
+def _messages_of(tenant: str, session_id: str) -> str:
+    return _session(tenant, session_id) + ":messages"
+
+
+def _runs_of(tenant: str, session_id: str) -> str:
+    return _session(tenant, session_id) + ":runs"
+
+
+def _session_keys(tenant: str, session_id: str) -> tuple[str, ...]:
+    """session, index, messages, requests, runs: the order that the scripts know."""
+    return (
+        _session(tenant, session_id),
+        _sessions(tenant),
+        _messages_of(tenant, session_id),
+        _session(tenant, session_id) + ":requests",
+        _runs_of(tenant, session_id),
+    )
+
+
+def _run(tenant: str, run_id: str) -> str:
+    return f"meld:{{{tenant}}}:run:{run_id}"
+
+
+def _events(tenant: str, run_id: str) -> str:
+    return _run(tenant, run_id) + ":events"
+
+
+def _once(tenant: str, method: str, once: Once | None) -> str:
+    """Where the first answer to a request is kept; a request id may hold any character, so it is hashed."""
+    name = hashlib.sha256(once.request_id.encode()).hexdigest() if once else "none"
+    return f"meld:{{{tenant}}}:once:{method}:{name}"
+
+
+def _signal(tenant: str, run_id: str) -> str:
+    return f"{tenant}:{run_id}"
+
+
+def _fingerprint(once: Once | None) -> bytes:
+    return once.fingerprint if once else b""
+
+
+def _fields(flat: Sequence[Any]) -> Fields:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _topic_fields(topic: Topic | TopicChange) -> list[str]:
+    """Names and values of what is said of a session; None is left out."""
+    fields: list[str] = []
+    if topic.title is not None:
+        fields += ["title", topic.title]
+    if topic.collection_ids is not None:
+        fields += ["collection_ids", json.dumps(topic.collection_ids)]
+    if topic.metadata is not None:
+        fields += ["metadata", json.dumps(dict(topic.metadata), ensure_ascii=False)]
+    return fields
+
+
+def _session_of(fields: Fields) -> Session:
+    return Session(
+        session_id=fields[b"session_id"].decode(),
+        topic=Topic(
+            fields[b"title"].decode(),
+            tuple(json.loads(fields[b"collection_ids"])),
+            json.loads(fields[b"metadata"]),
+        ),
+        messages=int(fields[b"messages"]),
+        create_time=int(fields[b"created"]),
+        update_time=int(fields[b"updated"]),
+        expire_time=int(fields[b"expires"]),
+    )
+
+
+def _run_of(fields: Fields) -> Run:
+    request = Payload(fields[b"request_type"].decode(), fields[b"request"]) if b"request" in fields else None
+    return Run(
+        opening=NewRun(
+            fields[b"run_id"].decode(), fields[b"session_id"].decode(), fields[b"agent_id"].decode(), request
+        ),
+        state=RunState(fields[b"state"].decode()),
+        create_time=int(fields[b"created"]),
+        end_time=int(fields.get(b"ended", b"0")),
+        last_sequence=int(fields[b"last"]),
+    )
+
+
+def _messages(stored: Sequence[bytes], first: int) -> tuple[Message, ...]:
+    return tuple(records.message(record, first + place) for place, record in enumerate(stored))

@@ -1,0 +1,30 @@
+-- KEYS: index. ARGV: place before which to begin ('' for the newest), count, bytes, prefix of entry keys.
+-- Returns {place to go on from or '', entries as fields}, newest first. Entries that
+-- have expired are skipped and leave the index; a call looks at 2,000 at most.
+local below = ARGV[1] == '' and '+inf' or '(' .. ARGV[1]
+local count, room = tonumber(ARGV[2]), tonumber(ARGV[3])
+local found, seen, last = {}, 0, ''
+while seen < 2000 do
+  local entries = redis.call('ZREVRANGEBYSCORE', KEYS[1], below, '-inf', 'WITHSCORES', 'LIMIT', 0, 100)
+  if #entries == 0 then
+    return {'', found}
+  end
+  for position = 1, #entries, 2 do
+    local fields = redis.call('HGETALL', ARGV[4] .. entries[position])
+    if #fields == 0 then
+      redis.call('ZREM', KEYS[1], entries[position])
+    else
+      for _, field in ipairs(fields) do
+        room = room - #field
+      end
+      if #found == count or (room < 0 and #found > 0) then
+        return {last, found}
+      end
+      found[#found + 1] = fields
+    end
+    last = entries[position + 1]
+    below = '(' .. last
+    seen = seen + 1
+  end
+end
+return {last, found}

@@ -1,0 +1,280 @@
+"""The gRPC face of sessions and runs: it translates and nothing else.
+
+The proto says what each method does and how it fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from google.protobuf import any_pb2, struct_pb2, timestamp_pb2
+
+from meldrag.session.v1 import session_pb2, session_pb2_grpc
+from services.chassis import context
+from services.session import failures, validation
+from services.session.conversations import Conversations
+from services.session.model import (
+    Message,
+    NewMessage,
+    NewRun,
+    Payload,
+    Role,
+    Run,
+    RunEvent,
+    RunState,
+    Scalar,
+    Session,
+    Topic,
+    TopicChange,
+)
+from services.session.runs import Runs
+from services.session.watching import RunWatching
+
+_ROLES = {Role.USER: session_pb2.ROLE_USER, Role.ASSISTANT: session_pb2.ROLE_ASSISTANT}
+_ROLES_BACK = {number: role for role, number in _ROLES.items()}
+
+_STATES = {
+    RunState.RUNNING: session_pb2.RUN_STATE_RUNNING,
+    RunState.SUCCEEDED: session_pb2.RUN_STATE_SUCCEEDED,
+    RunState.FAILED: session_pb2.RUN_STATE_FAILED,
+    RunState.CANCELLED: session_pb2.RUN_STATE_CANCELLED,
+}
+_STATES_BACK: dict[int, RunState | None] = {number: state for state, number in _STATES.items()}
+_STATES_BACK[session_pb2.RUN_STATE_UNSPECIFIED] = None
+
+_SNAPSHOTS = "snapshots come with backup and restore, in a later release"
+
+
+class SessionServicer(session_pb2_grpc.SessionServiceServicer):
+    """SessionService."""
+
+    def __init__(self, conversations: Conversations, runs: Runs, watching: RunWatching) -> None:
+        self._conversations = conversations
+        self._runs = runs
+        self._watching = watching
+
+    async def CreateSession(self, request: Any, _rpc: Any) -> session_pb2.CreateSessionResponse:
+        """See the proto."""
+        topic = Topic(request.title, tuple(request.collection_ids), _metadata(request.metadata))
+        session = await self._conversations.create(_tenant(), topic, request.request_id)
+        return session_pb2.CreateSessionResponse(session=_session(session))
+
+    async def GetSession(self, request: Any, _rpc: Any) -> session_pb2.GetSessionResponse:
+        """See the proto."""
+        session = await self._conversations.get(_tenant(), request.session_id)
+        return session_pb2.GetSessionResponse(session=_session(session))
+
+    async def ListSessions(self, request: Any, _rpc: Any) -> session_pb2.ListSessionsResponse:
+        """See the proto."""
+        page = await self._conversations.list_sessions(_tenant(), request.page_size, request.page_token)
+        return session_pb2.ListSessionsResponse(
+            sessions=map(_session, page.items), next_page_token=page.next_place
+        )
+
+    async def UpdateSession(self, request: Any, _rpc: Any) -> session_pb2.UpdateSessionResponse:
+        """See the proto."""
+        change = TopicChange(
+            title=request.title if request.HasField("title") else None,
+            collection_ids=(
+                tuple(request.collection_ids.values) if request.HasField("collection_ids") else None
+            ),
+            metadata=_metadata(request.metadata) if request.HasField("metadata") else None,
+        )
+        session = await self._conversations.update(_tenant(), request.session_id, change, request.request_id)
+        return session_pb2.UpdateSessionResponse(session=_session(session))
+
+    async def DeleteSession(self, request: Any, _rpc: Any) -> session_pb2.DeleteSessionResponse:
+        """See the proto."""
+        deleted = await self._conversations.delete(_tenant(), request.session_id, request.request_id)
+        return session_pb2.DeleteSessionResponse(deleted_messages=deleted.messages, deleted_runs=deleted.runs)
+
+    async def AppendMessage(self, request: Any, _rpc: Any) -> session_pb2.AppendMessageResponse:
+        """See the proto."""
+        messages = [_new_message(message) for message in request.messages]
+        appended = await self._conversations.append(
+            _tenant(), request.session_id, messages, request.request_id
+        )
+        return session_pb2.AppendMessageResponse(
+            messages=map(_message, appended.messages), existing=appended.existing
+        )
+
+    async def ListMessages(self, request: Any, _rpc: Any) -> session_pb2.ListMessagesResponse:
+        """See the proto."""
+        page = await self._conversations.list_messages(
+            _tenant(), request.session_id, request.page_size, request.page_token, request.newest
+        )
+        return session_pb2.ListMessagesResponse(
+            messages=map(_message, page.items), next_page_token=page.next_place
+        )
+
+    async def CreateRun(self, request: Any, _rpc: Any) -> session_pb2.CreateRunResponse:
+        """See the proto."""
+        given = request.run
+        asked = _payload(given.request) if given.HasField("request") else None
+        run = await self._runs.create(
+            _tenant(), NewRun(given.run_id, given.session_id, given.agent_id, asked)
+        )
+        return session_pb2.CreateRunResponse(run=_run(run))
+
+    async def AppendRunEvents(self, request: Any, _rpc: Any) -> session_pb2.AppendRunEventsResponse:
+        """See the proto."""
+        if request.state not in _STATES_BACK:
+            raise failures.invalid_field("state", request.state, "must be a state that is known here")
+        last_sequence = await self._runs.append(
+            _tenant(),
+            request.run_id,
+            [_new_event(event) for event in request.events],
+            _STATES_BACK[request.state],
+            request.agent_id,
+        )
+        return session_pb2.AppendRunEventsResponse(last_sequence=last_sequence)
+
+    async def GetRun(self, request: Any, _rpc: Any) -> session_pb2.GetRunResponse:
+        """See the proto."""
+        run = await self._runs.get(_tenant(), request.run_id)
+        return session_pb2.GetRunResponse(run=_run(run))
+
+    async def ListRuns(self, request: Any, _rpc: Any) -> session_pb2.ListRunsResponse:
+        """See the proto."""
+        page = await self._runs.list_runs(
+            _tenant(), request.session_id, request.page_size, request.page_token
+        )
+        return session_pb2.ListRunsResponse(runs=map(_run, page.items), next_page_token=page.next_place)
+
+    async def WatchRun(self, request: Any, _rpc: Any) -> AsyncIterator[session_pb2.WatchRunResponse]:
+        """See the proto."""
+        batches = self._watching.watch(_tenant(), request.run_id, request.after_sequence)
+        async with aclosing(batches):
+            async for batch in batches:
+                yield session_pb2.WatchRunResponse(
+                    events=map(_event, batch.events), state=_STATES[batch.state]
+                )
+
+    async def ExportSnapshot(
+        self, _request: Any, _rpc: Any
+    ) -> AsyncIterator[session_pb2.ExportSnapshotResponse]:
+        """Comes in a later release."""
+        for response in _no_snapshot("ExportSnapshot"):
+            yield response
+
+    async def ImportSnapshot(self, _request: Any, _rpc: Any) -> session_pb2.ImportSnapshotResponse:
+        """Comes in a later release."""
+        raise failures.method_not_available("ImportSnapshot", _SNAPSHOTS)
+
+
+def _no_snapshot(method: str) -> Iterable[session_pb2.ExportSnapshotResponse]:
+    raise failures.method_not_available(method, _SNAPSHOTS)
+
+
+def _tenant() -> str:
+    return validation.identifier("tenant_id", context.principal().tenant_id)
+
+
+def _time(microseconds: int) -> timestamp_pb2.Timestamp | None:
+    if not microseconds:
+        return None
+    moment = timestamp_pb2.Timestamp()
+    moment.FromMicroseconds(microseconds)
+    return moment
+
+
+def _metadata(struct: struct_pb2.Struct) -> dict[str, Scalar]:
+    return {key: _scalar(key, value) for key, value in struct.fields.items()}
+
+
+def _scalar(key: str, value: struct_pb2.Value) -> Scalar:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return value.string_value
+        case "number_value":
+            return value.number_value
+        case "bool_value":
+            return value.bool_value
+        case "struct_value" | "list_value":
+            raise failures.invalid_field("metadata", key, "must be flat: text, numbers, true, false and null")
+        case _:
+            return None
+
+
+def _session(session: Session) -> session_pb2.Session:
+    metadata = struct_pb2.Struct()
+    metadata.update(session.topic.metadata)
+    return session_pb2.Session(
+        session_id=session.session_id,
+        title=session.topic.title,
+        collection_ids=session.topic.collection_ids,
+        messages=session.messages,
+        create_time=_time(session.create_time),
+        update_time=_time(session.update_time),
+        expire_time=_time(session.expire_time),
+        metadata=metadata,
+    )
+
+
+def _new_message(message: session_pb2.Message) -> NewMessage:
+    role = _ROLES_BACK.get(message.role)
+    if role is None:
+        raise failures.invalid_field("messages.role", message.role, "must be user or assistant")
+    return NewMessage(
+        message_id="",
+        role=role,
+        text=message.text,
+        agent_id=message.agent_id,
+        run_id=message.run_id,
+        # Deterministic, so that a repeated request has the same fingerprint.
+        attributes=message.attributes.SerializeToString(deterministic=True),
+    )
+
+
+def _message(message: Message) -> session_pb2.Message:
+    content = message.content
+    return session_pb2.Message(
+        message_id=content.message_id,
+        sequence=message.sequence,
+        role=_ROLES[content.role],
+        text=content.text,
+        agent_id=content.agent_id,
+        run_id=content.run_id,
+        attributes=struct_pb2.Struct.FromString(content.attributes) if content.attributes else None,
+        create_time=_time(message.create_time),
+    )
+
+
+def _payload(given: any_pb2.Any) -> Payload:
+    return Payload(given.type_url, given.value)
+
+
+def _any(payload: Payload) -> any_pb2.Any:
+    return any_pb2.Any(type_url=payload.type_url, value=payload.value)
+
+
+def _run(run: Run) -> session_pb2.Run:
+    opening = run.opening
+    return session_pb2.Run(
+        run_id=opening.run_id,
+        session_id=opening.session_id,
+        agent_id=opening.agent_id,
+        state=_STATES[run.state],
+        create_time=_time(run.create_time),
+        end_time=_time(run.end_time),
+        last_sequence=run.last_sequence,
+        request=_any(opening.request) if opening.request else None,
+    )
+
+
+def _new_event(event: session_pb2.RunEvent) -> RunEvent:
+    given = event.HasField("event_time")
+    return RunEvent(
+        sequence=event.sequence,
+        payload=_payload(event.payload),
+        event_time=event.event_time.ToNanoseconds() if given else time.time_ns(),
+    )
+
+
+def _event(event: RunEvent) -> session_pb2.RunEvent:
+    moment = timestamp_pb2.Timestamp()
+    moment.FromNanoseconds(event.event_time)
+    return session_pb2.RunEvent(sequence=event.sequence, payload=_any(event.payload), event_time=moment)

@@ -1,0 +1,46 @@
+"""Settings of the session service."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from services.chassis.settings import Port, ServiceSettings
+
+
+class SessionSettings(ServiceSettings):
+    """What the session service reads. What begins with `session_redis_` stands before `redis_`."""
+
+    # The store; Redis is the only one.
+    session_type: Literal["redis"] = "redis"
+    redis_host: str = "127.0.0.1"
+    redis_port: Port = 6379
+    redis_password: SecretStr = SecretStr("")
+    session_redis_host: str = ""
+    session_redis_port: Port | None = None
+    session_redis_password: SecretStr = SecretStr("")
+    # Seconds from the last write to a session or run until it expires; at most ten years.
+    permanent_session_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] = 86_400
+
+    @property
+    def store_host(self) -> str:
+        """Where Redis is."""
+        return self.session_redis_host or self.redis_host
+
+    @property
+    def store_port(self) -> int:
+        """Its port."""
+        return self.session_redis_port or self.redis_port
+
+    @property
+    def store_password(self) -> str:
+        """Its password; empty when it asks for none."""
+        return (
+            self.session_redis_password.get_secret_value() or self.redis_password.get_secret_value()
+        ).strip()
+
+    @property
+    def bind(self) -> str:
+        """Where this service listens: the port of its address, on the interface to bind."""
+        return f"{self.meld_bind_host}:{self.meld_session_address.rpartition(':')[2]}"

@@ -1,0 +1,131 @@
+"""What the domain needs of a store. Its users are `conversations` and `runs`.
+
+Every method may raise UnavailableError (STORE_UNAVAILABLE), within a second and
+before the caller's deadline, and every write ResourceExhaustedError
+(STORE_FULL). After the first the outcome of a write is unknown; after the
+second nothing was written. A write happens wholly or not at all. What belongs to
+another tenant does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from services.session.model import (
+    Appended,
+    Deleted,
+    EventPage,
+    Message,
+    NewMessage,
+    NewRun,
+    Page,
+    Run,
+    RunEvent,
+    RunState,
+    Session,
+    Topic,
+    TopicChange,
+)
+from services.session.requests import Once
+
+
+class RunKey(NamedTuple):
+    """A run of a tenant."""
+
+    tenant: str
+    run_id: str
+
+
+class ConversationStore(Protocol):
+    """Sessions and messages.
+
+    A method with `once` answers a repeated request as the first time and raises
+    FailedPreconditionError (REQUEST_ID_REUSED) when the content differs. One that
+    names a session raises NotFoundError (SESSION_NOT_FOUND).
+    """
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    async def create_session(self, tenant: str, session_id: str, topic: Topic, once: Once | None) -> Session:
+        """Keeps a new session."""
+
+    async def get_session(self, tenant: str, session_id: str) -> Session:
+        """A session."""
+
+    async def list_sessions(self, tenant: str, place: str, count: int) -> Page[Session]:
+        """At most `count` sessions, last changed first, from a place on; fewer where they are large."""
+
+    async def update_session(
+        self, tenant: str, session_id: str, change: TopicChange, once: Once | None
+    ) -> Session:
+        """Changes a session."""
+
+    async def delete_session(self, tenant: str, session_id: str, once: Once | None) -> Deleted:
+        """Deletes a session, its messages and its runs."""
+
+    async def append_messages(
+        self, tenant: str, session_id: str, messages: Sequence[NewMessage], once: Once
+    ) -> Appended:
+        """Appends messages, all or none, at the next sequences."""
+
+    async def list_messages(
+        self, tenant: str, session_id: str, start: int, count: int, direction: Literal["up", "down"]
+    ) -> Page[Message]:
+        """At most `count` messages in order from sequence `start` up or down; 0 begins at the edge.
+
+        Fewer where they are large. The next place is the sequence to go on from.
+        """
+
+
+class RunStore(Protocol):
+    """Runs and their events. One that names a run raises NotFoundError (RUN_NOT_FOUND)."""
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    async def create_run(self, tenant: str, run: NewRun, fingerprint: bytes) -> Run:
+        """Opens a run, or returns the one that was opened with the same fingerprint.
+
+        Raises FailedPreconditionError (REQUEST_ID_REUSED) when the fingerprint
+        differs, NotFoundError (SESSION_NOT_FOUND).
+        """
+
+    async def append_events(
+        self,
+        tenant: str,
+        run_id: str,
+        events: Sequence[RunEvent],
+        state: RunState | None,
+        agent_id: str,
+    ) -> int:
+        """Appends events, skips those that are recorded, and returns the last sequence.
+
+        Raises AbortedError (SEQUENCE_CONFLICT), FailedPreconditionError (RUN_ENDED).
+        """
+
+    async def get_run(self, tenant: str, run_id: str) -> Run:
+        """A run."""
+
+    async def list_runs(self, tenant: str, session_id: str, place: str, count: int) -> Page[Run]:
+        """At most `count` runs, newest first, from a place on; of a session when its id is not empty.
+
+        Fewer where they are large. Raises NotFoundError (SESSION_NOT_FOUND).
+        """
+
+
+class EventStore(Protocol):
+    """The events of runs, for those who watch."""
+
+    async def read_events(self, tenant: str, run_id: str, after: int) -> EventPage:
+        """The oldest kept events after a sequence, as many as a message may carry.
+
+        Raises NotFoundError (RUN_NOT_FOUND).
+        """
+
+    def changes(self) -> AsyncIterator[RunKey | None]:
+        """Runs as they change, without an end; None when a change may have been missed.
+
+        Never raises; while the store does not answer there is nothing but a None.
+        """

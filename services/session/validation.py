@@ -1,0 +1,152 @@
+"""The limits of what is kept. Each function raises InvalidArgumentError with the reason INVALID_FIELD."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.session.failures import invalid_field
+from services.session.model import NewMessage, NewRun, RunEvent, Scalar, TopicChange
+
+# An id becomes a part of a key of the store; none of these characters means anything there.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RUN_ID = re.compile(r"run_[A-Za-z0-9]{26}")
+_COLLECTION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+MAX_TITLE_CHARACTERS = 200
+MAX_COLLECTIONS = 100
+MAX_METADATA_BYTES = 16_384
+MAX_REQUEST_ID_CHARACTERS = 128
+MAX_MESSAGES = 16
+MAX_TEXT_BYTES = 1_000_000
+MAX_ATTRIBUTES_BYTES = 1_000_000
+# A gRPC message has 4 MiB; the answer to an append carries all of it back.
+MAX_APPEND_BYTES = 3_000_000
+MAX_EVENTS = 1_000
+MAX_PAYLOAD_BYTES = 1_000_000
+MAX_PAGE = 1_000
+DEFAULT_PAGE = 100
+
+
+def identifier(field: str, value: str) -> str:
+    """An id as this system makes them: 1 to 64 letters, digits, "_" and "-"."""
+    if not _ID.fullmatch(value):
+        raise invalid_field(field, value, 'must be 1 to 64 letters, digits, "_" or "-"')
+    return value
+
+
+def optional_identifier(field: str, value: str) -> str:
+    """An id or nothing."""
+    return identifier(field, value) if value else value
+
+
+def request_id(value: str) -> str:
+    """A name for a request: 1 to 128 printable characters."""
+    if not 0 < len(value) <= MAX_REQUEST_ID_CHARACTERS or not value.isprintable():
+        raise invalid_field("request_id", value, "must be 1 to 128 printable characters")
+    return value
+
+
+def page_size(value: int) -> int:
+    """How many entries a page has: what was asked for, 100 for 0."""
+    if not 0 <= value <= MAX_PAGE:
+        raise invalid_field("page_size", value, f"must be 0 to {MAX_PAGE}")
+    return value or DEFAULT_PAGE
+
+
+def topic_change(change: TopicChange) -> TopicChange:
+    """What may be said of a session; what is absent passes."""
+    if change.title is not None:
+        _title(change.title)
+    if change.collection_ids is not None:
+        _collection_ids(change.collection_ids)
+    if change.metadata is not None:
+        _metadata(change.metadata)
+    return change
+
+
+def _title(value: str) -> None:
+    if len(value) > MAX_TITLE_CHARACTERS:
+        raise invalid_field("title", value, f"must have at most {MAX_TITLE_CHARACTERS} characters")
+    if "\0" in value:
+        raise invalid_field("title", value, "must not contain NUL")
+
+
+def _collection_ids(values: Sequence[str]) -> None:
+    if len(values) > MAX_COLLECTIONS:
+        raise invalid_field("collection_ids", len(values), f"must be at most {MAX_COLLECTIONS}")
+    for value in values:
+        if not _COLLECTION_ID.fullmatch(value):
+            raise invalid_field("collection_ids", value, "must be ids of collections")
+    if len(set(values)) < len(values):
+        raise invalid_field("collection_ids", "", "must name each collection once")
+
+
+def _metadata(value: Mapping[str, Scalar]) -> None:
+    for key, item in value.items():
+        if isinstance(item, float) and not math.isfinite(item):
+            raise invalid_field("metadata", key, "must hold finite numbers")
+    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
+        raise invalid_field("metadata", "", f"must have at most {MAX_METADATA_BYTES} bytes as JSON")
+
+
+def messages(values: Sequence[NewMessage]) -> Sequence[NewMessage]:
+    """Messages of one append."""
+    if not 1 <= len(values) <= MAX_MESSAGES:
+        raise invalid_field("messages", len(values), f"must be 1 to {MAX_MESSAGES}")
+    total = 0
+    for place, value in enumerate(values):
+        field = f"messages[{place}]"
+        text = len(value.text.encode())
+        if text > MAX_TEXT_BYTES:
+            raise invalid_field(f"{field}.text", text, f"must have at most {MAX_TEXT_BYTES} bytes")
+        if len(value.attributes) > MAX_ATTRIBUTES_BYTES:
+            raise invalid_field(
+                f"{field}.attributes",
+                len(value.attributes),
+                f"must have at most {MAX_ATTRIBUTES_BYTES} bytes",
+            )
+        optional_identifier(f"{field}.agent_id", value.agent_id)
+        optional_identifier(f"{field}.run_id", value.run_id)
+        total += text + len(value.attributes)
+    if total > MAX_APPEND_BYTES:
+        raise invalid_field("messages", total, f"must have at most {MAX_APPEND_BYTES} bytes together")
+    return values
+
+
+def new_run(run: NewRun) -> NewRun:
+    """The opening of a run."""
+    if not _RUN_ID.fullmatch(run.run_id):
+        raise invalid_field("run.run_id", run.run_id, 'must be "run_" and 26 letters or digits')
+    optional_identifier("run.session_id", run.session_id)
+    identifier("run.agent_id", run.agent_id)
+    if run.request is not None and len(run.request.value) > MAX_PAYLOAD_BYTES:
+        raise invalid_field(
+            "run.request", len(run.request.value), f"must have at most {MAX_PAYLOAD_BYTES} bytes"
+        )
+    return run
+
+
+def events(values: Sequence[RunEvent]) -> Sequence[RunEvent]:
+    """Events of one append."""
+    if len(values) > MAX_EVENTS:
+        raise invalid_field("events", len(values), f"must be at most {MAX_EVENTS}")
+    _consecutive(value.sequence for value in values)
+    for place, value in enumerate(values):
+        if len(value.payload.value) > MAX_PAYLOAD_BYTES:
+            raise invalid_field(
+                f"events[{place}].payload",
+                len(value.payload.value),
+                f"must have at most {MAX_PAYLOAD_BYTES} bytes",
+            )
+    return values
+
+
+def _consecutive(sequences: Iterable[int]) -> None:
+    expected: int | None = None
+    for sequence in sequences:
+        if sequence < 1 or (expected is not None and sequence != expected):
+            raise invalid_field("events.sequence", sequence, "must be consecutive and begin at 1 or later")
+        expected = sequence + 1
