@@ -16,8 +16,8 @@ from services.local import guard
 # guard. It does so itself and before the exec, so the launcher cannot die in between.
 _ANNOUNCE_AND_BECOME = 'echo "+$$" >&0 && exec "$@" </dev/null'
 
-# A killed member of a group stays visible until its new parent collects it; wait a second for that.
-_GROUP_CHECKS = 100
+# A killed member of a group stays visible until its new parent collects it, which some never do.
+_GROUP_CHECKS = 20
 
 
 class Guard:
