@@ -1,0 +1,66 @@
+"""The Flask application: what every request goes through, and the routes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from services.chassis.errors import ServiceError
+from services.gateway.calls import asked_timeout
+from services.gateway.door import EXTENSION, Door
+from services.gateway.observation import ROUTE_KEY, Observed
+from services.gateway.problem import ProblemError, from_http_exception, from_service_error, internal
+from services.gateway.routes import agents, collections, documents, health, page, runs, search, sessions
+from services.gateway.security import Guard
+
+_log = logging.getLogger(__name__)
+
+_API = "/api/v1"
+
+
+def create_app(door: Door) -> Flask:
+    """The application. It opens no channel and starts no thread until a request needs one."""
+    app = Flask("services.gateway", static_folder=None)
+    if door.settings.flask_secret_key is not None:
+        app.secret_key = door.settings.flask_secret_key.get_secret_value()
+    app.extensions[EXTENSION] = door
+    # "//" is an unknown path, not a redirect.
+    app.url_map.merge_slashes = False
+    app.before_request(_name_route)
+    Guard(door.settings.hosts, door.settings.origins).install(app)
+    app.before_request(_check_timeout)
+    for noun in (agents, collections, documents, search, runs, sessions):
+        app.register_blueprint(noun.blueprint, url_prefix=_API)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(page.blueprint)
+    app.register_error_handler(Exception, _refuse)
+    app.wsgi_app = Observed(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
+    return app
+
+
+def _name_route() -> None:
+    rule = request.url_rule
+    request.environ[ROUTE_KEY] = rule.rule if rule is not None else "unknown"
+
+
+def _check_timeout() -> None:
+    asked_timeout(request)
+
+
+def _refuse(error: Exception) -> Response:
+    """The problem document of whatever a route raised."""
+    if isinstance(error, ProblemError):
+        problem = error
+    elif isinstance(error, ServiceError):
+        problem = from_service_error(error)
+    elif isinstance(error, HTTPException):
+        problem = from_http_exception(error)
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        problem = ProblemError(507, "STORAGE_FULL", "the gateway's disk for uploads is full")
+    else:
+        _log.error("a request failed", exc_info=error)
+        problem = internal()
+    return problem.response()

@@ -1,0 +1,281 @@
+"""Calls to the services that end when the client goes, when time is up, or when the process stops."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import grpc
+from flask import Request, request
+from google.protobuf.message import Message
+
+from services.chassis import context
+from services.chassis.access import rules
+from services.chassis.errors import CancelledError, ServiceError, from_rpc_error
+from services.gateway.clients import AGENTS, SESSION, VECTOR
+from services.gateway.problem import ProblemError
+
+Req = TypeVar("Req", bound=Message)
+Res = TypeVar("Res", bound=Message)
+
+# How often a waiting request looks whether its client is still there.
+_LOOK_SECONDS = 0.2
+# Messages that wait for a client slower than the service; then the service waits.
+_WAITING_MESSAGES = 64
+
+# Each method has a request message of its own, so the message names the method's rule.
+_RULES = {
+    method.input_type.full_name: rule
+    for service in (AGENTS, SESSION, VECTOR)
+    for method, rule in zip(service.methods, rules([service]).values(), strict=True)
+}
+
+_TRANSPORT_WORDS = {
+    "UPSTREAM_UNAVAILABLE": "cannot be reached",
+    "UPSTREAM_DEADLINE": "did not answer in time",
+    "METHOD_UNKNOWN": "does not know this call",
+    "TRANSPORT": "broke the connection off",
+}
+
+
+class Client:
+    """The socket of the HTTP client, to see that it has gone."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        self._connection = connection
+
+    @classmethod
+    def of(cls, http: Request) -> Client:
+        """The client of a request; one without a socket (in a test) never goes."""
+        return cls(http.environ.get("gunicorn.socket"))
+
+    def gone(self) -> bool:
+        """Whether the client closed its side. Never waits."""
+        if self._connection is None:
+            return False
+        try:
+            poll = select.poll()
+            poll.register(self._connection, select.POLLIN)
+            events = poll.poll(0)
+            if not events:
+                return False
+            if events[0][1] & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+                return True
+            # Bytes are the client's next request, or a body that is not read yet.
+            return self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            # Another thread, which reads the body, was faster.
+            return False
+        except (OSError, ValueError):
+            return True
+
+
+def timeout_of(kind: type[Message]) -> float:
+    """Seconds that a call with this request message gets: the contract's, or what the client asked for."""
+    asked = asked_timeout(request)
+    return min(_RULES[kind.DESCRIPTOR.full_name].timeout(asked), context.remaining())
+
+
+def asked_timeout(http: Request) -> float | None:
+    """The Request-Timeout header in seconds, None when absent. Raises ProblemError 400."""
+    text = http.headers.get("Request-Timeout")
+    if text is None:
+        return None
+    try:
+        seconds = float(text) if len(text) <= 20 else -1.0
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e6:
+        detail = "Request-Timeout must be a number of seconds above 0"
+        raise ProblemError(400, "INVALID_REQUEST_TIMEOUT", detail)
+    return seconds
+
+
+def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req) -> Res:
+    """The answer to one message. Raises ServiceError; CancelledError when the client has gone."""
+    client = Client.of(request)
+    call: Any = method.future(message, timeout=timeout_of(type(message)))
+    done = threading.Event()
+    call.add_done_callback(lambda _: done.set())
+    while not done.wait(_LOOK_SECONDS):
+        if client.gone():
+            call.cancel()
+            raise client_gone()
+    try:
+        answer: Res = call.result()
+    except grpc.RpcError as error:
+        raise failure(error, type(message)) from None
+    except grpc.FutureCancelledError:
+        raise client_gone() from None
+    return answer
+
+
+def failure(error: grpc.RpcError, kind: type[Message]) -> ServiceError:
+    """What a call with this request message failed with; the transport's own words name the service instead."""
+    said = from_rpc_error(error)
+    if (words := _TRANSPORT_WORDS.get(said.reason)) is None:
+        return said
+    service = _RULES[kind.DESCRIPTOR.full_name].path.split(".")[1]
+    return type(said)(f"the {service} service {words}", reason=said.reason, metadata={"service": service})
+
+
+def client_gone() -> CancelledError:
+    """The error of a call whose client has left."""
+    return CancelledError("the client closed the connection", reason="CLIENT_GONE")
+
+
+class EndOfStreamError(Exception):
+    """A stream of answers has come to its regular end."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a stream, with what broke it."""
+
+    error: grpc.RpcError | None
+
+
+class Waiting(Protocol[Res]):
+    """Where answers wait for their reader.
+
+    After `timeout` seconds put raises queue.Full and get queue.Empty.
+    """
+
+    def put(self, item: Res | End, block: bool = True, timeout: float | None = None) -> None:
+        """Appends an item."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Res | End:
+        """Takes the oldest item."""
+
+
+class Upstream(Generic[Res]):
+    """A stream of answers, read by a thread of its own so that waiting for the next can be bounded.
+
+    After the last message `poll` and `wait` raise EndOfStreamError; when the call
+    failed they raise its ServiceError first.
+    """
+
+    def __init__(self, call: Any, kind: type[Message], waiting: Waiting[Res] | None = None) -> None:
+        self._call = call
+        self._kind = kind
+        self._queue: Waiting[Res] = queue.Queue(_WAITING_MESSAGES) if waiting is None else waiting
+        self._closed = threading.Event()
+        self._ended = False
+        threading.Thread(target=self._pump, name="upstream", daemon=True).start()
+
+    def _pump(self) -> None:
+        end = End(None)
+        try:
+            for answer in self._call:
+                if not self._put(answer):
+                    return
+        except grpc.RpcError as error:
+            end = End(error)
+        self._put(end)
+
+    def _put(self, item: Res | End) -> bool:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(item, timeout=_LOOK_SECONDS)
+                return True
+        return False
+
+    def poll(self, seconds: float) -> Res | None:
+        """The next message, or None when none came within `seconds`."""
+        if self._ended:
+            raise EndOfStreamError
+        try:
+            item = self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if not isinstance(item, End):
+            return item
+        self._ended = True
+        if item.error is None:
+            raise EndOfStreamError
+        raise failure(item.error, self._kind)
+
+    def wait(self, client: Client) -> Res:
+        """The next message. Raises CancelledError, and cancels the call, when the client goes."""
+        while True:
+            answer = self.poll(_LOOK_SECONDS)
+            if answer is not None:
+                return answer
+            if client.gone():
+                self.close()
+                raise client_gone()
+
+    def first(self, client: Client) -> Res:
+        """The first message of a stream that has at least one. Raises ProblemError when it has none."""
+        try:
+            return self.wait(client)
+        except EndOfStreamError:
+            raise ProblemError(502, "NO_ANSWER", "a service ended its answer before it began") from None
+
+    def close(self) -> None:
+        """Cancels the call if it still runs. May be called twice, from any thread."""
+        self._closed.set()
+        self._call.cancel()
+
+
+def stream(method: grpc.UnaryStreamMultiCallable[Req, Res], message: Req) -> Upstream[Res]:
+    """Begins a call whose answers come as a stream."""
+    return Upstream(method(message, timeout=timeout_of(type(message))), type(message))
+
+
+def duplex(
+    method: grpc.StreamStreamMultiCallable[Req, Res],
+    kind: type[Req],
+    messages: Iterator[Req],
+    waiting: Waiting[Res] | None = None,
+) -> Upstream[Res]:
+    """Begins a call with a stream each way; `messages` is drawn from by gRPC's own thread."""
+    return Upstream(method(messages, timeout=timeout_of(kind)), kind, waiting)
+
+
+class StreamSlots:
+    """Bounds the streams of a process, so that other requests always find a thread."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = threading.BoundedSemaphore(limit)
+
+    def take(self) -> Callable[[], None]:
+        """Takes a slot and returns what gives it back, once. Raises ProblemError 503 when none is free."""
+        if not self._free.acquire(blocking=False):
+            raise ProblemError(
+                503,
+                "TOO_MANY_STREAMS",
+                f"{self._limit} streams are open already",
+                metadata={"limit": str(self._limit)},
+                retry_after=2.0,
+            )
+        given = threading.Lock()
+
+        def give_back() -> None:
+            if given.acquire(blocking=False):
+                self._free.release()
+
+        return give_back
+
+
+class Drain:
+    """Says when streams have to end because the process stops."""
+
+    def __init__(self) -> None:
+        self._at = float("inf")
+
+    def begin(self, grace: float) -> None:
+        """Streams may go on for `grace` seconds. Safe in a signal handler: it takes no lock."""
+        self._at = min(self._at, time.monotonic() + grace)
+
+    def due(self) -> bool:
+        """Whether a stream must end now."""
+        return time.monotonic() >= self._at

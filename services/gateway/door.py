@@ -1,0 +1,46 @@
+"""What the routes of one application work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from flask import Response, current_app
+
+from services.chassis import telemetry
+from services.gateway.calls import Drain, StreamSlots
+from services.gateway.clients import Clients
+from services.gateway.settings import GatewaySettings
+from services.gateway.streaming import dumps
+
+EXTENSION = "meldrag"
+_RESERVED_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Door:
+    """Settings, services and limits. metrics gives all workers' measurements as Prometheus text."""
+
+    settings: GatewaySettings
+    clients: Clients
+    slots: StreamSlots
+    drain: Drain = field(default_factory=Drain)
+    metrics: Callable[[], bytes] = telemetry.prometheus_text
+
+
+def slots_for(threads: int) -> StreamSlots:
+    """As many streams as threads, less those that keep short requests moving."""
+    return StreamSlots(max(1, threads - _RESERVED_THREADS, threads // 2))
+
+
+def door() -> Door:
+    """The door of the application that serves this request."""
+    return cast(Door, current_app.extensions[EXTENSION])
+
+
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON response."""
+    response = Response(dumps(value), status=status, content_type="application/json")
+    response.headers.update(headers or {})
+    return response

@@ -1,0 +1,389 @@
+"""From contract messages to the JSON that clients see.
+
+Field names stay as in the contract unless a resource below renames them; enum
+values lose their prefix, whole numbers are numbers, times are RFC 3339 in UTC,
+durations are seconds under a name that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
+from google.protobuf.message import Message
+
+from meldrag.agents.v1 import agents_pb2, results_pb2
+from meldrag.session.v1 import session_pb2
+from meldrag.vector.v1 import vector_pb2
+
+Json = Any
+
+
+def message(value: Message) -> dict[str, Json]:
+    """A message, field by field; absent messages and optional fields are null, absent oneofs are left out."""
+    if (own := _OWN.get(value.DESCRIPTOR.full_name)) is not None:
+        return own(value)
+    result: dict[str, Json] = {}
+    for field in value.DESCRIPTOR.fields:
+        if _in_real_oneof(field):
+            if value.HasField(field.name):
+                result[_name(field)] = _single(field, getattr(value, field.name))
+        elif field.is_repeated:
+            result[_name(field)] = _repeated(field, getattr(value, field.name))
+        elif field.has_presence and not value.HasField(field.name):
+            result[_name(field)] = None
+        else:
+            result[_name(field)] = _single(field, getattr(value, field.name))
+    return result
+
+
+def _in_real_oneof(field: Any) -> bool:
+    oneof = field.containing_oneof
+    return bool(oneof is not None) and not (len(oneof.fields) == 1 and oneof.name == f"_{field.name}")
+
+
+def _name(field: Any) -> str:
+    kind = field.message_type
+    if kind is not None and kind.full_name == duration_pb2.Duration.DESCRIPTOR.full_name:
+        return f"{field.name}_seconds"
+    return str(field.name)
+
+
+def _repeated(field: Any, value: Any) -> Json:
+    kind = field.message_type
+    if kind is not None and kind.GetOptions().map_entry:
+        return {str(key): _single(kind.fields_by_name["value"], item) for key, item in value.items()}
+    return [_single(field, item) for item in value]
+
+
+def _single(field: Any, value: Any) -> Json:
+    if field.enum_type is not None:
+        return enum_name(field.enum_type, value)
+    if isinstance(value, timestamp_pb2.Timestamp):
+        return time(value)
+    if isinstance(value, duration_pb2.Duration):
+        return value.ToMilliseconds() / 1000
+    if isinstance(value, struct_pb2.Struct):
+        return struct(value)
+    if isinstance(value, Message):
+        return message(value)
+    return value
+
+
+def enum_name(descriptor: Any, number: int) -> str | None:
+    """The value's name without the enum's prefix; null for the value that means nothing."""
+    if number == 0:
+        return None
+    known = descriptor.values_by_number.get(number)
+    if known is None:
+        return str(number)
+    prefix = "".join(f"_{letter}" if letter.isupper() else letter for letter in descriptor.name)
+    return str(known.name).removeprefix(f"{prefix.lstrip('_').upper()}_")
+
+
+def time(value: timestamp_pb2.Timestamp) -> str:
+    """RFC 3339, UTC, milliseconds."""
+    moment = timestamp_pb2.Timestamp(seconds=value.seconds, nanos=value.nanos // 1_000_000 * 1_000_000)
+    text = moment.ToJsonString()
+    return text if "." in text else text.replace("Z", ".000Z")
+
+
+def struct(value: struct_pb2.Struct) -> dict[str, Json]:
+    """A JSON object; numbers without a fraction are whole numbers."""
+    return {key: _struct_value(item) for key, item in sorted(value.fields.items())}
+
+
+def _struct_value(value: struct_pb2.Value) -> Json:
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    if kind == "struct_value":
+        return struct(value.struct_value)
+    if kind == "list_value":
+        return [_struct_value(item) for item in value.list_value.values]
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def _optional_time(owner: Message, field: str) -> str | None:
+    return time(getattr(owner, field)) if owner.HasField(field) else None
+
+
+def collection(value: vector_pb2.Collection) -> dict[str, Json]:
+    """A knowledge base; its name is its id."""
+    return {
+        "id": value.collection_id,
+        "name": value.collection_id,
+        "description": value.description,
+        "embedding_model": value.embedding_model,
+        "dimension": value.dimension,
+        "documents": value.documents,
+        "chunks": value.chunks,
+        "vectors": value.vectors,
+        "created": _optional_time(value, "create_time"),
+    }
+
+
+def document(value: vector_pb2.Document) -> dict[str, Json]:
+    """A document and how far it is."""
+    error = None
+    if value.HasField("error"):
+        error = {"reason": value.error.reason, "message": value.error.message}
+    return {
+        "id": value.document_id,
+        "collection": value.collection_id,
+        "external_id": value.external_id,
+        "title": value.title,
+        "filename": value.filename,
+        "state": enum_name(vector_pb2.DocumentState.DESCRIPTOR, value.state),
+        "error": error,
+        "bytes": value.bytes,
+        "chunks": value.chunks,
+        "vectors": value.vectors,
+        "media_type": value.media_type,
+        "content_sha256": value.content_sha256,
+        "extraction_sha256": value.extraction_sha256,
+        "text_bytes": value.text_bytes,
+        "pages": value.pages or None,
+        "metadata": struct(value.metadata),
+        "created": _optional_time(value, "create_time"),
+    }
+
+
+def hit(value: vector_pb2.Hit) -> dict[str, Json]:
+    """A passage that was found."""
+    return {
+        "document_id": value.document_id,
+        "external_id": value.external_id,
+        "title": value.title,
+        "chunk_id": value.chunk_id,
+        "collection": value.collection_id,
+        "text": value.text,
+        "byte_start": value.span.byte_start,
+        "byte_end": value.span.byte_end,
+        "extraction_sha256": value.extraction_sha256,
+        "page": value.page or None,
+        "headings": list(value.headings),
+        "score": value.score,
+        "lexical_score": value.lexical_score,
+        "vector_score": value.vector_score,
+    }
+
+
+def search(value: vector_pb2.SearchResponse, explain: bool) -> dict[str, Json]:
+    """Hits, best first; the dropped candidates where they were asked for."""
+    result: dict[str, Json] = {
+        "hits": [hit(item) for item in value.hits],
+        "mode": enum_name(vector_pb2.SearchMode.DESCRIPTOR, value.mode),
+        "degraded_reason": value.degraded_reason or None,
+        "pending_vectors": value.pending_vectors,
+    }
+    if explain:
+        result["dropped"] = [message(item) for item in value.dropped]
+    return result
+
+
+def verdict(value: vector_pb2.CitationVerdict) -> dict[str, Json]:
+    """Whether a citation holds."""
+    return {
+        "verified": value.verified,
+        "fault": enum_name(vector_pb2.CitationFault.DESCRIPTOR, value.fault),
+    }
+
+
+def session(value: session_pb2.Session) -> dict[str, Json]:
+    """A conversation."""
+    return {
+        "id": value.session_id,
+        "title": value.title,
+        "collections": list(value.collection_ids),
+        "messages": value.messages,
+        "metadata": struct(value.metadata),
+        "created": _optional_time(value, "create_time"),
+        "updated": _optional_time(value, "update_time"),
+        "expires": _optional_time(value, "expire_time"),
+    }
+
+
+def session_message(value: session_pb2.Message) -> dict[str, Json]:
+    """A turn of a conversation."""
+    return {
+        "id": value.message_id,
+        "sequence": value.sequence,
+        "role": enum_name(session_pb2.Role.DESCRIPTOR, value.role),
+        "text": value.text,
+        "agent": value.agent_id or None,
+        "run_id": value.run_id or None,
+        "attributes": struct(value.attributes),
+        "created": _optional_time(value, "create_time"),
+    }
+
+
+def agent(value: agents_pb2.Agent) -> dict[str, Json]:
+    """An agent with its inputs and its result as JSON Schema."""
+    return {
+        "id": value.agent_id,
+        "name": value.display_name,
+        "purpose": value.purpose,
+        "input_schema": struct(value.input_schema),
+        "result_schema": struct(value.result_schema),
+        "tools": list(value.tools),
+        "examples": list(value.examples),
+    }
+
+
+def route(value: agents_pb2.RouteTaskResponse) -> dict[str, Json]:
+    """Which agent should take a message, and why."""
+    return {
+        "agent": value.agent_id,
+        "confidence": value.confidence,
+        "reasons": list(value.reasons),
+        "alternatives": [
+            {"agent": item.agent_id, "confidence": item.confidence} for item in value.alternatives
+        ],
+    }
+
+
+def citation(value: agents_pb2.Citation) -> dict[str, Json]:
+    """A verified quote and where it stands."""
+    return {
+        "number": value.number,
+        "document_id": value.document_id,
+        "collection": value.collection_id,
+        "title": value.title,
+        "extraction_sha256": value.extraction_sha256,
+        "byte_start": value.byte_start,
+        "byte_end": value.byte_end,
+        "quote": value.quote,
+        "page": value.page or None,
+    }
+
+
+def passage(value: agents_pb2.Passage) -> dict[str, Json]:
+    """A passage that was retrieved for a run."""
+    return {
+        "document_id": value.document_id,
+        "collection": value.collection_id,
+        "title": value.title,
+        "chunk_id": value.chunk_id,
+        "text": value.text,
+        "extraction_sha256": value.extraction_sha256,
+        "byte_start": value.byte_start,
+        "byte_end": value.byte_end,
+        "page": value.page or None,
+        "score": value.score,
+    }
+
+
+def agent_result(value: results_pb2.AgentResult) -> dict[str, Json] | None:
+    """The typed result of the agent that ran; null when it has none."""
+    kind = value.WhichOneof("result")
+    return None if kind is None else message(getattr(value, kind))
+
+
+def run_result(value: agents_pb2.RunResult) -> dict[str, Json]:
+    """A whole answer."""
+    return {
+        "run_id": value.run_id,
+        "agent": value.agent_id,
+        "answer_mode": enum_name(agents_pb2.AnswerMode.DESCRIPTOR, value.answer_mode),
+        "text": value.text,
+        "citations": [citation(item) for item in value.citations],
+        "result": agent_result(value.result),
+        "usage": message(value.usage),
+        "degraded": [message(item) for item in value.degradations],
+        "session_id": value.session_id or None,
+        "events_url": events_url(value.run_id),
+    }
+
+
+def events_url(run_id: str) -> str:
+    """Where the events of a run can be followed."""
+    return f"/api/v1/runs/{run_id}/events"
+
+
+def run_error(value: agents_pb2.RunError) -> dict[str, Json]:
+    """Why a run failed."""
+    return {"reason": value.reason, "message": value.message, "code": value.code}
+
+
+def run_event(value: agents_pb2.RunAgentResponse) -> dict[str, Json]:
+    """An event: what it has under its own name, besides run, sequence and time."""
+    name = value.WhichOneof("event")
+    result: dict[str, Json] = {
+        "run_id": value.run_id,
+        "sequence": value.sequence,
+        "event_time": _optional_time(value, "event_time"),
+        "type": name,
+    }
+    if name is not None:
+        result[name] = message(getattr(value, name))
+    return result
+
+
+def run_record(value: session_pb2.Run) -> dict[str, Json]:
+    """How a recorded run stands, without its answer."""
+    return {
+        "run_id": value.run_id,
+        "agent": value.agent_id,
+        "session_id": value.session_id or None,
+        "state": enum_name(session_pb2.RunState.DESCRIPTOR, value.state),
+        "created": _optional_time(value, "create_time"),
+        "ended": _optional_time(value, "end_time"),
+        "last_sequence": value.last_sequence,
+        "events_url": events_url(value.run_id),
+    }
+
+
+def _ended(value: agents_pb2.RunEnded) -> dict[str, Json]:
+    return {
+        "outcome": enum_name(agents_pb2.RunOutcome.DESCRIPTOR, value.outcome),
+        "result": run_result(value.result) if value.HasField("result") else None,
+        "error": run_error(value.error) if value.HasField("error") else None,
+    }
+
+
+def _started(value: agents_pb2.RunStarted) -> dict[str, Json]:
+    return {
+        "agent": value.agent_id,
+        "session_id": value.session_id or None,
+        "collections": list(value.collection_ids),
+        "recorded": value.recorded,
+    }
+
+
+def receipt(value: vector_pb2.DeletionReceipt) -> dict[str, Json]:
+    """Proof of a delete: what is left of it."""
+    return {
+        "resource": value.resource,
+        "state": enum_name(vector_pb2.DeletionState.DESCRIPTOR, value.state),
+        "deleted": {"documents": value.deleted_documents, "chunks": value.deleted_chunks},
+        "left": {
+            "record_documents": value.record_documents,
+            "record_chunks": value.record_chunks,
+            "lexical_entries": value.lexical_entries,
+            "vector_entries": value.vector_entries,
+        },
+        "tombstone_id": value.tombstone_id or None,
+        "deleted_at": _optional_time(value, "delete_time"),
+    }
+
+
+def page(name: str, items: Iterable[Json], next_page_token: str) -> dict[str, Json]:
+    """A page of a list."""
+    return {name: list(items), "next_page_token": next_page_token or None}
+
+
+# Messages with a form of their own wherever they stand.
+_OWN: Mapping[str, Callable[[Any], dict[str, Json]]] = {
+    "meldrag.agents.v1.AgentResult": lambda value: agent_result(value) or {},
+    "meldrag.agents.v1.Citation": citation,
+    "meldrag.agents.v1.Passage": passage,
+    "meldrag.agents.v1.RouteTaskResponse": route,
+    "meldrag.agents.v1.RunEnded": _ended,
+    "meldrag.agents.v1.RunError": run_error,
+    "meldrag.agents.v1.RunResult": run_result,
+    "meldrag.agents.v1.RunStarted": _started,
+    "meldrag.vector.v1.Document": document,
+}

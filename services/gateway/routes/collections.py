@@ -1,0 +1,64 @@
+"""Collections: knowledge bases."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from meldrag.vector.v1 import vector_pb2
+from services.gateway import rendering
+from services.gateway.body import Query, idempotency_key, json_object
+from services.gateway.calls import unary
+from services.gateway.door import answer, door
+
+blueprint = Blueprint("collections", __name__)
+
+
+@blueprint.post("/collections")
+def create_collection() -> Response:
+    """Creates an empty collection."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    message = vector_pb2.CreateCollectionRequest(
+        collection_id=fields.text("name", required=True),
+        description=fields.text("description"),
+        request_id=idempotency_key(request),
+    )
+    fields.finish()
+    created = unary(door().clients.vector.CreateCollection, message).collection
+    location = f"/api/v1/collections/{created.collection_id}"
+    return answer(rendering.collection(created), 201, {"Location": location})
+
+
+@blueprint.get("/collections")
+def list_collections() -> Response:
+    """A page of the collections."""
+    query = Query(request)
+    page_size, page_token = query.page()
+    query.finish()
+    page = unary(
+        door().clients.vector.ListCollections,
+        vector_pb2.ListCollectionsRequest(page_size=page_size, page_token=page_token),
+    )
+    return answer(
+        rendering.page("collections", map(rendering.collection, page.collections), page.next_page_token)
+    )
+
+
+@blueprint.get("/collections/<collection_id>")
+def get_collection(collection_id: str) -> Response:
+    """One collection with its counts."""
+    Query(request).finish()
+    found = unary(
+        door().clients.vector.GetCollection, vector_pb2.GetCollectionRequest(collection_id=collection_id)
+    )
+    return answer(rendering.collection(found.collection))
+
+
+@blueprint.delete("/collections/<collection_id>")
+def delete_collection(collection_id: str) -> Response:
+    """Deletes a collection with all that is in it; answers with what is left."""
+    Query(request).finish()
+    deleted = unary(
+        door().clients.vector.DeleteCollection,
+        vector_pb2.DeleteCollectionRequest(collection_id=collection_id, request_id=idempotency_key(request)),
+    )
+    return answer(rendering.receipt(deleted.receipt))

@@ -1,0 +1,294 @@
+"""Documents: in as files or lines, out as states and text."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, request
+
+from meldrag.vector.v1 import vector_pb2
+from services.gateway import rendering
+from services.gateway.body import BodyReader, Query, idempotency_key
+from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, stream, unary
+from services.gateway.door import answer, door
+from services.gateway.lines import Import, Spill
+from services.gateway.multipart import Upload, read_upload
+from services.gateway.problem import ProblemError, from_document_error, invalid
+from services.gateway.streaming import (
+    EVENT_STREAM,
+    NDJSON,
+    Stream,
+    break_off,
+    dumps,
+    event_response,
+    sse,
+    streamed,
+    wants_events,
+)
+
+blueprint = Blueprint("documents", __name__)
+
+_STATES = ("RECEIVED", "PARSING", "EMBEDDING", "READY", "FAILED")
+_LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+
+
+@blueprint.post("/collections/<collection_id>/documents")
+def upload_document(collection_id: str) -> Response:
+    """Takes one file. 202 once it is durable; or its stages as events, until it has all vectors."""
+    Query(request).finish()
+    request_id = idempotency_key(request)
+    events = wants_events(request)
+    client = Client.of(request)
+    with contextlib.ExitStack() as held:
+        if events:
+            held.callback(door().slots.take())
+        upload = read_upload(request, door().settings.meld_max_upload_bytes)
+        held.callback(upload.file.close)
+        header = _header(collection_id, request_id, upload, wait_ready=events)
+        upstream = duplex(
+            door().clients.vector.IngestDocument, vector_pb2.IngestDocumentRequest, _parts(header, upload)
+        )
+        held.callback(upstream.close)
+        first = upstream.first(client)
+        if not events:
+            return _accepted(first, upstream, client)
+        body = Stream(upstream, client, door().drain, door().settings.meld_heartbeat_seconds, _stage)
+        return event_response(body.chunks(first), held.pop_all().close)
+
+
+def _header(
+    collection_id: str, request_id: str, upload: Upload, *, wait_ready: bool
+) -> vector_pb2.IngestHeader:
+    fields = upload.fields
+    header = vector_pb2.IngestHeader(
+        collection_id=collection_id,
+        filename=upload.filename,
+        media_type=upload.media_type,
+        external_id=fields.text("external_id"),
+        title=fields.text("title"),
+        metadata=fields.flat_struct("metadata"),
+        request_id=request_id,
+        bytes=upload.file.size,
+        # The client's own where it sent one: then the whole way is checked.
+        content_sha256=fields.text("sha256").lower() or upload.file.sha256,
+        wait_ready=wait_ready,
+    )
+    fields.finish()
+    return header
+
+
+def _parts(header: vector_pb2.IngestHeader, upload: Upload) -> Iterator[vector_pb2.IngestDocumentRequest]:
+    yield vector_pb2.IngestDocumentRequest(header=header)
+    for piece in upload.file.pieces():
+        yield vector_pb2.IngestDocumentRequest(data=piece)
+
+
+def _accepted(
+    first: vector_pb2.IngestDocumentResponse,
+    upstream: Upstream[vector_pb2.IngestDocumentResponse],
+    client: Client,
+) -> Response:
+    last = first
+    with contextlib.suppress(EndOfStreamError):
+        while True:
+            last = upstream.wait(client)
+    document = last.document
+    if document.state == vector_pb2.DOCUMENT_STATE_FAILED:
+        raise from_document_error(document.error.reason, document.error.message)
+    location = f"/api/v1/collections/{document.collection_id}/documents/{document.document_id}"
+    return answer(rendering.document(document), 202, {"Location": location})
+
+
+def _stage(said: vector_pb2.IngestDocumentResponse) -> bytes:
+    name = rendering.enum_name(vector_pb2.IngestStage.DESCRIPTOR, said.stage) or "UNKNOWN"
+    data = {
+        "stage": name,
+        "document": rendering.document(said.document),
+        "existing": said.existing,
+        "elapsed_seconds": said.elapsed.ToMilliseconds() / 1000,
+    }
+    return sse(name.lower(), data)
+
+
+@blueprint.post("/collections/<collection_id>/documents/import")
+def import_documents(collection_id: str) -> Response:
+    """Takes lines {id, title, text, metadata}; answers with a line for each, then a sum.
+
+    A line that is refused carries its error and ends nothing. Answers begin while
+    lines still come.
+    """
+    Query(request).finish()
+    if request.mimetype not in _LINE_TYPES:
+        raise ProblemError(415, "UNSUPPORTED_MEDIA_TYPE", f"the body must be {NDJSON}")
+    events = wants_events(request)
+    client = Client.of(request)
+    body = BodyReader(request, door().settings.meld_max_import_bytes)
+    # A wrong name is told before gigabytes are sent to it.
+    unary(door().clients.vector.GetCollection, vector_pb2.GetCollectionRequest(collection_id=collection_id))
+    lines = Import(collection_id, body)
+    with contextlib.ExitStack() as held:
+        held.callback(door().slots.take())
+        waiting = Spill()
+        held.callback(waiting.close)
+        upstream = duplex(
+            door().clients.vector.ImportDocuments,
+            vector_pb2.ImportDocumentsRequest,
+            lines.messages(),
+            waiting,
+        )
+        held.callback(upstream.close)
+        held.callback(body.abandon)
+        try:
+            first = upstream.wait(client)
+        except EndOfStreamError:
+            first = None
+        write = _line_events if events else _plain_lines
+
+        def failed(problem: ProblemError) -> bytes:
+            lines.fail(problem)
+            return write(lines.rest())
+
+        stream_out = Stream(
+            upstream,
+            client,
+            door().drain,
+            door().settings.meld_heartbeat_seconds,
+            lambda said: write(lines.results(said)),
+            tail=lambda: write(lines.rest()),
+            fail=failed,
+            # A program that reads line by line does not expect empty ones.
+            silent=not events,
+        )
+        return streamed(
+            stream_out.chunks(first),
+            EVENT_STREAM if events else NDJSON,
+            held.pop_all().close,
+            {"X-Accel-Buffering": "no"},
+        )
+
+
+def _plain_lines(results: list[dict[str, object]]) -> bytes:
+    return "".join(f"{dumps(result)}\n" for result in results).encode()
+
+
+def _line_events(results: list[dict[str, object]]) -> bytes:
+    return b"".join(sse("done" if "done" in result else "document", result) for result in results)
+
+
+@blueprint.get("/collections/<collection_id>/documents")
+def list_documents(collection_id: str) -> Response:
+    """A page of the documents, newest first; of some states, or of one external id."""
+    query = Query(request)
+    page_size, page_token = query.page()
+    states = [_state(word) for word in query.words("state")]
+    external_id = query.text("external_id")
+    query.finish()
+    page = unary(
+        door().clients.vector.ListDocuments,
+        vector_pb2.ListDocumentsRequest(
+            collection_id=collection_id,
+            page_size=page_size,
+            page_token=page_token,
+            states=states,
+            external_id=external_id,
+        ),
+    )
+    return answer(rendering.page("documents", map(rendering.document, page.documents), page.next_page_token))
+
+
+def _state(word: str) -> str:
+    if word.upper() not in _STATES:
+        raise invalid("state", f"must be some of {', '.join(_STATES)}")
+    return f"DOCUMENT_STATE_{word.upper()}"
+
+
+@blueprint.get("/collections/<collection_id>/documents/<document_id>")
+def get_document(collection_id: str, document_id: str) -> Response:
+    """One document and how far it is."""
+    Query(request).finish()
+    found = unary(
+        door().clients.vector.GetDocument,
+        vector_pb2.GetDocumentRequest(collection_id=collection_id, document_id=document_id),
+    )
+    return answer(rendering.document(found.document))
+
+
+@blueprint.delete("/collections/<collection_id>/documents/<document_id>")
+def delete_document(collection_id: str, document_id: str) -> Response:
+    """Deletes a document; answers with what is left of it."""
+    Query(request).finish()
+    deleted = unary(
+        door().clients.vector.DeleteDocument,
+        vector_pb2.DeleteDocumentRequest(
+            collection_id=collection_id, document_id=document_id, request_id=idempotency_key(request)
+        ),
+    )
+    return answer(rendering.receipt(deleted.receipt))
+
+
+@blueprint.get("/collections/<collection_id>/documents/<document_id>/text")
+def read_text(collection_id: str, document_id: str) -> Response:
+    """The extracted text, whole or from byte_start to byte_end, as text or as JSON."""
+    query = Query(request)
+    start, end = query.integer("byte_start"), query.integer("byte_end")
+    query.finish()
+    if (start is None) != (end is None):
+        raise invalid("byte_start", "byte_start and byte_end go together")
+    span = None
+    if start is not None and end is not None:
+        span = vector_pb2.Span(byte_start=start, byte_end=end)
+    client = Client.of(request)
+    with contextlib.ExitStack() as held:
+        upstream = stream(
+            door().clients.vector.ReadDocumentText,
+            vector_pb2.ReadDocumentTextRequest(
+                collection_id=collection_id, document_id=document_id, span=span
+            ),
+        )
+        held.callback(upstream.close)
+        try:
+            first = upstream.wait(client)
+        except EndOfStreamError:
+            first = vector_pb2.ReadDocumentTextResponse(span=span)
+        wanted = request.accept_mimetypes.best_match(["text/plain", "application/json"])
+        as_json = wanted == "application/json"
+        form: _PlainText | _JsonText = _JsonText(collection_id, document_id) if as_json else _PlainText()
+        text = Stream(
+            upstream, client, door().drain, 0, form.piece, tail=form.tail, fail=break_off, silent=True
+        )
+        return streamed(
+            text.chunks(first),
+            "application/json" if as_json else "text/plain; charset=utf-8",
+            held.pop_all().close,
+            {"X-Extraction-SHA256": first.extraction_sha256} if first.extraction_sha256 else {},
+        )
+
+
+class _PlainText:
+    def piece(self, said: vector_pb2.ReadDocumentTextResponse) -> bytes:
+        return said.text.encode("utf-8")
+
+    def tail(self) -> bytes:
+        return b""
+
+
+class _JsonText:
+    """One JSON object around the text, written piece by piece."""
+
+    def __init__(self, collection_id: str, document_id: str) -> None:
+        self._names = {"document_id": document_id, "collection": collection_id}
+        self._start: int | None = None
+        self._end = 0
+
+    def piece(self, said: vector_pb2.ReadDocumentTextResponse) -> bytes:
+        head = ""
+        if self._start is None:
+            self._start = said.span.byte_start
+            names = {**self._names, "extraction_sha256": said.extraction_sha256}
+            head = f'{dumps(names)[:-1]},"text":"'
+        self._end = said.span.byte_end
+        return f"{head}{dumps(said.text)[1:-1]}".encode()
+
+    def tail(self) -> bytes:
+        return f'","byte_start":{self._start},"byte_end":{self._end}}}'.encode()

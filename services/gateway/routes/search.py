@@ -1,0 +1,105 @@
+"""Search, and the check of citations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Response, request
+from google.protobuf import timestamp_pb2
+
+from meldrag.vector.v1 import vector_pb2
+from services.gateway import rendering
+from services.gateway.body import Fields, json_object
+from services.gateway.calls import unary
+from services.gateway.door import answer, door
+from services.gateway.problem import invalid
+
+blueprint = Blueprint("search", __name__)
+
+_MODES = {
+    "hybrid": "SEARCH_MODE_HYBRID",
+    "dense": "SEARCH_MODE_DENSE",
+    "lexical": "SEARCH_MODE_LEXICAL",
+}
+
+
+@blueprint.post("/collections/<collection_id>/search")
+def search_collection(collection_id: str) -> Response:
+    """Finds passages in one collection."""
+    return _search([collection_id], json_object(request, door().settings.meld_max_json_bytes))
+
+
+@blueprint.post("/search")
+def search_collections() -> Response:
+    """Finds passages in several collections."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    return _search(fields.texts("collections"), fields)
+
+
+def _search(collection_ids: Sequence[str], fields: Fields) -> Response:
+    message = vector_pb2.SearchRequest(
+        collection_ids=collection_ids,
+        query=fields.text("query", required=True),
+        # 0 means the setting in the contract; a client that says 0 is mistaken.
+        top_k=fields.integer("top_k", minimum=1),
+        mode=fields.choice("mode", _MODES),
+        similarity_threshold=fields.number("similarity_threshold"),
+        filter=_filter(fields.object("filter")),
+        explain=fields.boolean("explain"),
+    )
+    fields.finish()
+    found = unary(door().clients.vector.Search, message)
+    return answer(rendering.search(found, message.explain))
+
+
+def _filter(fields: Fields | None) -> vector_pb2.Filter | None:
+    if fields is None:
+        return None
+    result = vector_pb2.Filter(
+        document_ids=fields.texts("document_ids"),
+        external_ids=fields.texts("external_ids"),
+        media_types=fields.texts("media_types"),
+        min_create_time=_time(fields, "created_from"),
+        max_create_time=_time(fields, "created_before"),
+        metadata=fields.flat_struct("metadata"),
+    )
+    fields.finish()
+    return result
+
+
+def _time(fields: Fields, name: str) -> timestamp_pb2.Timestamp | None:
+    text = fields.text(name)
+    if not text:
+        return None
+    result = timestamp_pb2.Timestamp()
+    try:
+        result.FromJsonString(text)
+    except ValueError:
+        raise invalid(name, "a time as in 2030-01-31T12:00:00Z is needed") from None
+    return result
+
+
+@blueprint.post("/citations/verify")
+def verify_citations() -> Response:
+    """Says of each citation whether those very bytes stand there."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    citations = [_citation(item) for item in fields.objects("citations")]
+    fields.finish()
+    checked = unary(
+        door().clients.vector.VerifyCitations, vector_pb2.VerifyCitationsRequest(citations=citations)
+    )
+    return answer({"results": [rendering.verdict(item) for item in checked.verdicts]})
+
+
+def _citation(fields: Fields) -> vector_pb2.Citation:
+    # What a run's citation carries besides is no part of the claim.
+    for name in ("title", "page", "number", "collection"):
+        fields.drop(name)
+    result = vector_pb2.Citation(
+        document_id=fields.text("document_id", required=True),
+        extraction_sha256=fields.text("extraction_sha256", required=True),
+        span=vector_pb2.Span(byte_start=fields.position("byte_start"), byte_end=fields.position("byte_end")),
+        quote=fields.text("quote", required=True),
+    )
+    fields.finish()
+    return result

@@ -1,0 +1,180 @@
+"""Sessions: conversations."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, request
+
+from meldrag.session.v1 import session_pb2
+from services.chassis.errors import DeadlineExceededError
+from services.gateway import rendering
+from services.gateway.body import Query, idempotency_key, json_object
+from services.gateway.calls import unary
+from services.gateway.door import answer, door
+from services.gateway.problem import invalid
+
+blueprint = Blueprint("sessions", __name__)
+
+_EXPORT_SECONDS = 30.0
+_EXPORT_PAGE = 200
+
+
+@blueprint.post("/sessions")
+def create_session() -> Response:
+    """Creates an empty session."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    message = session_pb2.CreateSessionRequest(
+        title=fields.text("title"),
+        collection_ids=fields.texts("collections"),
+        metadata=fields.flat_struct("metadata"),
+        request_id=idempotency_key(request),
+    )
+    fields.finish()
+    created = unary(door().clients.session.CreateSession, message).session
+    return answer(rendering.session(created), 201, {"Location": f"/api/v1/sessions/{created.session_id}"})
+
+
+@blueprint.get("/sessions")
+def list_sessions() -> Response:
+    """A page of the sessions, last changed first."""
+    query = Query(request)
+    page_size, page_token = query.page()
+    query.finish()
+    page = unary(
+        door().clients.session.ListSessions,
+        session_pb2.ListSessionsRequest(page_size=page_size, page_token=page_token),
+    )
+    return answer(rendering.page("sessions", map(rendering.session, page.sessions), page.next_page_token))
+
+
+@blueprint.get("/sessions/<session_id>")
+def get_session(session_id: str) -> Response:
+    """One session."""
+    Query(request).finish()
+    return answer(rendering.session(_session(session_id)))
+
+
+@blueprint.patch("/sessions/<session_id>")
+def update_session(session_id: str) -> Response:
+    """Changes what is given."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    collections = None
+    title = fields.text("title") if fields.has("title") else None
+    if fields.has("collections"):
+        collections = session_pb2.CollectionIds(values=fields.texts("collections"))
+    message = session_pb2.UpdateSessionRequest(
+        session_id=session_id,
+        title=title,
+        collection_ids=collections,
+        metadata=fields.flat_struct("metadata"),
+        request_id=idempotency_key(request),
+    )
+    fields.finish()
+    return answer(rendering.session(unary(door().clients.session.UpdateSession, message).session))
+
+
+@blueprint.delete("/sessions/<session_id>")
+def delete_session(session_id: str) -> Response:
+    """Deletes a session with its messages and runs."""
+    Query(request).finish()
+    deleted = unary(
+        door().clients.session.DeleteSession,
+        session_pb2.DeleteSessionRequest(session_id=session_id, request_id=idempotency_key(request)),
+    )
+    return answer({"deleted_messages": deleted.deleted_messages, "deleted_runs": deleted.deleted_runs})
+
+
+@blueprint.get("/sessions/<session_id>/messages")
+def list_messages(session_id: str) -> Response:
+    """A page of the messages in order; with newest=true the last ones."""
+    query = Query(request)
+    page_size, page_token = query.page()
+    newest = query.boolean("newest")
+    query.finish()
+    page = unary(
+        door().clients.session.ListMessages,
+        session_pb2.ListMessagesRequest(
+            session_id=session_id, page_size=page_size, page_token=page_token, newest=newest
+        ),
+    )
+    return answer(
+        rendering.page("messages", map(rendering.session_message, page.messages), page.next_page_token)
+    )
+
+
+@blueprint.get("/sessions/<session_id>/export")
+def export_session(session_id: str) -> Response:
+    """The whole conversation as JSON or Markdown, to keep."""
+    query = Query(request)
+    form = query.text("format") or "json"
+    query.finish()
+    if form not in ("json", "markdown"):
+        raise invalid("format", "must be json or markdown")
+    session = _session(session_id)
+    messages = list(_messages(session_id))
+    suffix = "json" if form == "json" else "md"
+    headers = {"Content-Disposition": f'attachment; filename="session-{_file_name(session_id)}.{suffix}"'}
+    if form == "json":
+        whole = {
+            "session": rendering.session(session),
+            "messages": [rendering.session_message(message) for message in messages],
+        }
+        return answer(whole, headers=headers)
+    response = Response(_markdown(session, messages), content_type="text/markdown; charset=utf-8")
+    response.headers.update(headers)
+    return response
+
+
+def _session(session_id: str) -> session_pb2.Session:
+    return unary(
+        door().clients.session.GetSession, session_pb2.GetSessionRequest(session_id=session_id)
+    ).session
+
+
+def _messages(session_id: str) -> Iterator[session_pb2.Message]:
+    """All messages. Raises DeadlineExceededError when reading them takes too long."""
+    end = time.monotonic() + _EXPORT_SECONDS
+    token = ""
+    while True:
+        if time.monotonic() > end:
+            raise DeadlineExceededError(
+                "the session is too long to be exported in time",
+                reason="UPSTREAM_DEADLINE",
+                metadata={"seconds": str(_EXPORT_SECONDS)},
+            )
+        page = unary(
+            door().clients.session.ListMessages,
+            session_pb2.ListMessagesRequest(session_id=session_id, page_size=_EXPORT_PAGE, page_token=token),
+        )
+        yield from page.messages
+        token = page.next_page_token
+        if not token:
+            return
+
+
+def _file_name(session_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "", session_id)
+
+
+def _markdown(session: session_pb2.Session, messages: list[session_pb2.Message]) -> str:
+    """Turns as headings, texts as they are, citations as a numbered list."""
+    lines = [f"# {' '.join(session.title.split()) or session.session_id}", ""]
+    for message in messages:
+        who = "You" if message.role == session_pb2.ROLE_USER else message.agent_id or "Assistant"
+        lines += [f"## {who}, {rendering.time(message.create_time)}", "", message.text, ""]
+        citations = rendering.struct(message.attributes).get("citations")
+        for citation in citations if isinstance(citations, list) else []:
+            if isinstance(citation, dict):
+                lines.append(_source(citation))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _source(citation: dict[str, object]) -> str:
+    quote = " ".join(str(citation.get("quote", "")).split())
+    start, end = citation.get("byte_start"), citation.get("byte_end")
+    place = f"{citation.get('document_id', '')}, bytes {start}-{end}"
+    return f"{citation.get('number') or '-'}. {citation.get('title') or 'untitled'} ({place}): “{quote}”"

@@ -1,0 +1,89 @@
+"""What a request must be to be let in, and what browsers may do with an answer."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Flask, Request, Response, request
+
+from services.gateway.problem import ProblemError
+
+# Pages of ours load nothing from elsewhere and run no inline code.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+# Everything else is data.
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+_HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
+_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+_ALLOWED_METHODS = "GET, POST, PATCH, DELETE"
+_ALLOWED_HEADERS = (
+    "Accept, Content-Type, Idempotency-Key, Last-Event-ID, Request-Timeout, X-Request-ID, traceparent"
+)
+_EXPOSED_HEADERS = "ETag, Location, Retry-After, X-Extraction-SHA256, X-Request-ID"
+
+
+class Guard:
+    """Checks hosts and origins. hosts: names without port; origins: whole origins of other sites."""
+
+    def __init__(self, hosts: frozenset[str], origins: frozenset[str]) -> None:
+        self._hosts = hosts
+        self._origins = origins
+
+    def install(self, app: Flask) -> None:
+        """Puts the checks in front of the application's routes and the headers behind them."""
+        app.before_request(self._admit)
+        app.after_request(self._label)
+
+    def _admit(self) -> Response | None:
+        """Raises ProblemError: 400 for a host or path that is none of ours, 403 for another site's page."""
+        self._check_host(request)
+        if _CONTROL.search(request.path):
+            raise ProblemError(400, "INVALID_PATH", "the path holds control characters")
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            return Response(status=204)
+        self._check_origin(request)
+        return None
+
+    def _check_host(self, http: Request) -> None:
+        match = _HOST.fullmatch(http.environ.get("HTTP_HOST", ""))
+        if match is None or match["name"].lower() not in self._hosts or int(match["port"] or 0) > 65535:
+            raise ProblemError(400, "HOST_NOT_TRUSTED", "the Host header does not name this server")
+
+    def _check_origin(self, http: Request) -> None:
+        """A page of another site must not act in the owner's name, even without a cookie."""
+        if http.method in _SAFE_METHODS:
+            return
+        origin = http.headers.get("Origin")
+        if origin is not None:
+            own = f"{http.scheme}://{http.environ['HTTP_HOST']}"
+            allowed = origin == own or origin in self._origins
+        else:
+            allowed = http.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        if not allowed:
+            raise ProblemError(403, "ORIGIN_NOT_ALLOWED", "pages of this origin may not call")
+
+    def _label(self, response: Response) -> Response:
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", _DATA_POLICY)
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers.setdefault("Cache-Control", "no-store")
+        if self._origins:
+            headers.add("Vary", "Origin")
+        origin = request.headers.get("Origin")
+        if origin in self._origins:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+            if request.method == "OPTIONS":
+                headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
+                headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+                headers["Access-Control-Max-Age"] = "600"
+        else:
+            headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response

@@ -1,0 +1,96 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from services.chassis.settings import ServiceSettings
+
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class GatewaySettings(ServiceSettings):
+    """What the gateway reads from the environment. Sizes are bytes, times are seconds."""
+
+    # There is no login yet: whoever reaches the port is the owner.
+    meld_allow_anonymous: bool = False
+    flask_host: str = "127.0.0.1"
+    # 5000, or 5001 when FLASK_ENV is development.
+    flask_port: int | None = Field(default=None, ge=0, le=65535)
+    flask_env: Literal["production", "development", "testing"] = "production"
+    flask_debug: bool = False
+    flask_secret_key: SecretStr | None = Field(default=None, min_length=1)
+    # Origins of other sites whose pages may call, separated by commas.
+    cors_origins: str = ""
+    gunicorn_workers: int = Field(default=2, ge=1, le=64)
+    gunicorn_threads: int = Field(default=64, ge=2, le=1024)
+    gunicorn_timeout: int = Field(default=120, ge=1)
+    gunicorn_keepalive: int = Field(default=5, ge=0)
+    # Further names that the Host header may have, separated by commas.
+    meld_trusted_hosts: str = ""
+    meld_max_json_bytes: int = Field(default=1 << 20, ge=1024)
+    meld_max_upload_bytes: int = Field(default=100 << 20, ge=1024)
+    meld_max_import_bytes: int = Field(default=1 << 30, ge=1024)
+    # Longest silence on an event stream.
+    meld_heartbeat_seconds: float = Field(default=10.0, gt=0, le=10)
+    # A client that sends nothing for this long, or its header slower than this, is cut off.
+    meld_client_idle_seconds: float = Field(default=10.0, gt=0)
+
+    @field_validator("flask_host")
+    @classmethod
+    def _stays_on_loopback(cls, host: str, info: ValidationInfo) -> str:
+        if not is_loopback(host) and not info.data.get("meld_allow_anonymous"):
+            raise ValueError(
+                f"{host} can be reached from other machines and nobody has to log in; listen on 127.0.0.1, "
+                "or set MELD_ALLOW_ANONYMOUS=yes to let everybody in as the owner"
+            )
+        return host
+
+    @property
+    def port(self) -> int:
+        """The port to listen on; 0 takes a free one."""
+        if self.flask_port is not None:
+            return self.flask_port
+        return 5001 if self.flask_env == "development" else 5000
+
+    @property
+    def development(self) -> bool:
+        """Whether code and page are reloaded as they change."""
+        return self.flask_debug or self.flask_env == "development"
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Origins that may call from a browser, besides our own page."""
+        return frozenset(origin.rstrip("/") for origin in _listed(self.cors_origins))
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Names, without port, that a Host header may have."""
+        names = {*_LOCAL_NAMES, *_listed(self.meld_trusted_hosts)}
+        if not _is_any_address(self.flask_host):
+            names.add(self.flask_host)
+        return frozenset(name.lower() for name in names)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_any_address(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
+
+
+def _listed(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
