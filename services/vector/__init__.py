@@ -1,0 +1,1 @@
+"""The vector service: documents in, passages and verified citations out."""
