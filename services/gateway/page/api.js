@@ -1,0 +1,297 @@
+/** The gateway's HTTP doors that the page uses, and the shapes that pass through them. */
+
+import { asProblem, failed } from "./problem.js";
+
+/**
+ * @typedef {object} Agent
+ * @property {string} id "code_repair".
+ * @property {string} name For people.
+ * @property {string} purpose
+ * @property {string[]} [examples] Requests that it is good for.
+ */
+
+/**
+ * @typedef {object} Collection
+ * @property {string} id
+ * @property {string} [name]
+ * @property {number} documents
+ * @property {number} chunks
+ * @property {number} vectors
+ */
+
+/**
+ * @typedef {object} KnownDocument
+ * @property {string} id
+ * @property {string} title
+ * @property {string} [filename]
+ * @property {string} [media_type]
+ * @property {"RECEIVED" | "PARSING" | "EMBEDDING" | "READY" | "FAILED"} state
+ * @property {{reason: string, message: string} | null} [error] Why it FAILED.
+ * @property {number} bytes Size of the original.
+ * @property {number} chunks Passages.
+ * @property {number} vectors Passages that have their vector.
+ * @property {number | null} [pages]
+ * @property {string} [extraction_sha256]
+ */
+
+/**
+ * @typedef {object} Citation A quote that stands in a document.
+ * @property {number} number The answer refers to it as "[1]".
+ * @property {string} document_id
+ * @property {string} collection
+ * @property {string} title
+ * @property {string} extraction_sha256
+ * @property {number} byte_start
+ * @property {number} byte_end
+ * @property {string} quote
+ * @property {number | null} [page] From 1.
+ */
+
+/**
+ * @typedef {object} Passage A passage that was retrieved for a run.
+ * @property {string} document_id
+ * @property {string} collection
+ * @property {string} title
+ * @property {string} text
+ * @property {string} extraction_sha256
+ * @property {number} byte_start
+ * @property {number} byte_end
+ * @property {number | null} [page]
+ * @property {number} score
+ */
+
+/**
+ * @typedef {object} Answer The result of a run.
+ * @property {string} run_id
+ * @property {string} agent
+ * @property {"GENERATIVE" | "EXTRACTIVE" | "NO_ANSWER" | null} answer_mode
+ * @property {string} text
+ * @property {Citation[]} citations
+ * @property {Usage | null} [usage]
+ * @property {Degradation[]} [degraded]
+ */
+
+/**
+ * @typedef {object} Usage
+ * @property {number} input_tokens
+ * @property {number} output_tokens
+ * @property {string} [model] Empty when none answered.
+ * @property {number | null} [duration_seconds]
+ */
+
+/** @typedef {{component: string, reason: string}} Degradation */
+
+/**
+ * @typedef {object} Verdict
+ * @property {boolean} verified
+ * @property {string | null} [fault] Why not.
+ */
+
+/**
+ * @typedef {object} StartedRun
+ * @property {string} run_id
+ * @property {string} events_url
+ */
+
+/**
+ * @typedef {object} Session
+ * @property {string} id
+ * @property {string} [title]
+ * @property {number} [messages]
+ * @property {string} [updated] RFC 3339.
+ */
+
+/**
+ * @typedef {object} Message
+ * @property {string} role
+ * @property {string} text
+ * @property {string} [agent]
+ * @property {string} [run_id]
+ * @property {Record<string, any>} [attributes]
+ */
+
+/** Milliseconds for calls that only read or start something. */
+const DEADLINE = 15_000;
+/** Milliseconds for a document's text and for a delete. */
+const LONG_DEADLINE = 60_000;
+
+const BASE = "/api/v1";
+
+/** @param {string} collection */
+export const collectionPath = (collection) => `${BASE}/collections/${encodeURIComponent(collection)}`;
+
+/** Makes a repeated request answer as the first did. */
+export function requestId() {
+  // crypto.randomUUID is only there on https and localhost.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `page_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/**
+ * @param {string} method
+ * @param {string} url
+ * @param {{body?: object, deadline?: number, signal?: AbortSignal, accept?: string, key?: string}} [options]
+ * @throws {import("./problem.js").Problem}
+ */
+async function call(method, url, { body, deadline = DEADLINE, signal, accept, key } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: accept ?? "application/json" };
+  if (body) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
+  const limit = AbortSignal.timeout(deadline);
+  try {
+    const response = await fetch(url, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+      cache: "no-store",
+    });
+    if (!response.ok) throw await failed(response);
+    return response;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw asProblem(error);
+  }
+}
+
+/** @type {(...args: Parameters<typeof call>) => Promise<any>} */
+const json = async (...args) => (await call(...args)).json();
+
+export const api = {
+  /** @returns {Promise<Agent[]>} */
+  async agents() {
+    return (await json("GET", `${BASE}/agents`)).agents;
+  },
+
+  /** @returns {Promise<Collection[]>} */
+  async collections() {
+    return (await json("GET", `${BASE}/collections`)).collections;
+  },
+
+  /**
+   * @param {string} name 3 to 63 of letters, digits, ".", "_", "-".
+   * @param {string} description
+   * @returns {Promise<Collection>}
+   */
+  createCollection(name, description) {
+    return json("POST", `${BASE}/collections`, { body: { name, description }, key: requestId() });
+  },
+
+  /**
+   * A page of documents, newest first.
+   * @param {string} collection
+   * @param {string} [pageToken]
+   * @returns {Promise<{documents: KnownDocument[], next_page_token?: string}>}
+   */
+  documents(collection, pageToken = "") {
+    const query = new URLSearchParams({ page_size: "100", ...(pageToken && { page_token: pageToken }) });
+    return json("GET", `${collectionPath(collection)}/documents?${query}`);
+  },
+
+  /**
+   * @param {string} collection
+   * @param {string} id
+   * @returns {Promise<KnownDocument>}
+   */
+  document(collection, id) {
+    return json("GET", `${collectionPath(collection)}/documents/${encodeURIComponent(id)}`);
+  },
+
+  /**
+   * The extracted text, as the bytes that citations count.
+   * @param {string} collection
+   * @param {string} id
+   * @param {AbortSignal} signal
+   */
+  async documentText(collection, id, signal) {
+    const url = `${collectionPath(collection)}/documents/${encodeURIComponent(id)}/text`;
+    const response = await call("GET", url, { deadline: LONG_DEADLINE, signal, accept: "text/plain" });
+    return new Uint8Array(await response.arrayBuffer());
+  },
+
+  /**
+   * @param {string} collection
+   * @param {string} id
+   * @returns {Promise<any>} A receipt: what is left after the delete.
+   */
+  deleteDocument(collection, id) {
+    const url = `${collectionPath(collection)}/documents/${encodeURIComponent(id)}`;
+    return json("DELETE", url, { deadline: LONG_DEADLINE });
+  },
+
+  /**
+   * Whether those very bytes stand at each place.
+   * @param {Citation[]} citations
+   * @returns {Promise<Verdict[]>} In the same order.
+   */
+  async verify(citations) {
+    const claims = citations.map(({ document_id, extraction_sha256, byte_start, byte_end, quote }) => ({
+      document_id,
+      extraction_sha256,
+      byte_start,
+      byte_end,
+      quote,
+    }));
+    return (await json("POST", `${BASE}/citations/verify`, { body: { citations: claims } })).results;
+  },
+
+  /**
+   * Starts a run that goes on when the page is left.
+   * @param {{agent: string, message: string, collections: string[], session_id?: string}} request
+   * @param {string} key
+   * @returns {Promise<StartedRun>}
+   */
+  startRun(request, key) {
+    return json("POST", `${BASE}/runs`, { body: { ...request, background: true }, key });
+  },
+
+  /**
+   * A run that lives as long as its connection and is kept nowhere.
+   * @param {{agent: string, message: string, collections: string[]}} request
+   * @param {AbortSignal} signal Ends the run.
+   * @returns {Promise<Response>} Its events.
+   */
+  async streamRun(request, signal) {
+    const response = await fetch(`${BASE}/runs`, {
+      method: "POST",
+      headers: { Accept: "text/event-stream", "Content-Type": "application/json" },
+      body: JSON.stringify({ ...request, stream: true }),
+      signal,
+    });
+    if (!response.ok) throw await failed(response);
+    return response;
+  },
+
+  /** @param {string} id */
+  eventsUrl: (id) => `${BASE}/runs/${encodeURIComponent(id)}/events`,
+
+  /** @param {string} id */
+  cancelRun(id) {
+    return json("POST", `${BASE}/runs/${encodeURIComponent(id)}/cancel`, { body: {} });
+  },
+
+  /**
+   * @param {string} title
+   * @param {string[]} collections
+   * @returns {Promise<Session>}
+   */
+  createSession(title, collections) {
+    return json("POST", `${BASE}/sessions`, { body: { title, collections }, key: requestId() });
+  },
+
+  /** @returns {Promise<Session[]>} */
+  async sessions() {
+    return (await json("GET", `${BASE}/sessions?page_size=20`)).sessions;
+  },
+
+  /**
+   * The last messages, in order.
+   * @param {string} id
+   * @returns {Promise<Message[]>}
+   */
+  async messages(id) {
+    const url = `${BASE}/sessions/${encodeURIComponent(id)}/messages?newest=true&page_size=200`;
+    return (await json("GET", url)).messages;
+  },
+};

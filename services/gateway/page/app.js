@@ -1,0 +1,128 @@
+/** Puts the page together. */
+
+import { address } from "./address.js";
+import { Announcer } from "./announcer.js";
+import { api } from "./api.js";
+import { Ask } from "./ask.js";
+import { Collections } from "./collections.js";
+import { Conversation } from "./conversation.js";
+import { listConversations } from "./conversations.js";
+import { Documents } from "./documents.js";
+import { byId } from "./dom.js";
+import { connectFiles } from "./drop.js";
+import { Health } from "./health.js";
+import { Panels } from "./panels.js";
+import { asProblem } from "./problem.js";
+import { Reader } from "./reader.js";
+import { connectTheme } from "./theme.js";
+import { Welcome } from "./welcome.js";
+
+/** @type {Map<string, string>} */
+const agentNames = new Map();
+
+const announcer = new Announcer(byId("announcer"));
+const reader = new Reader((open) => panels.readerToggled(open));
+const panels = new Panels(() => reader.close());
+const welcome = new Welcome(byId("welcome"), (question) => ask.propose(question));
+
+const documents = new Documents({
+  list: byId("documents"),
+  note: byId("library-note"),
+  more: byId("documents-more"),
+  announcer,
+  onOpen: ({ id, title }, opener) => {
+    const collection = collections.current;
+    reader.open({ collection, documentId: id, title, places: [], current: -1, verification: null }, opener);
+  },
+  onDeleted: (id) => reader.forget(id),
+  onCount: (known) => welcome.documents(known),
+});
+
+const collections = new Collections((collection) => documents.show(collection));
+
+const conversation = new Conversation({
+  thread: byId("turns"),
+  company: {
+    agentName: (agent) => agentNames.get(agent) ?? agent,
+    onRead: (view, opener) => reader.open(view, opener),
+    announcer,
+  },
+  collections: () => (collections.current ? [collections.current] : []),
+  onBusy: (busy) => ask.busy(busy),
+  onTurns: (turns) => welcome.turns(turns),
+  onSession: listSessions,
+});
+
+const ask = new Ask(
+  (question, agent) => conversation.ask(question, agent),
+  () => conversation.stop(),
+);
+
+const health = new Health(byId("outage"), load);
+
+/** What the page needs to know from the server; asked again when the server is back. */
+async function load() {
+  await Promise.all([loadAgents(), loadCollections(), listSessions()]);
+}
+
+async function loadAgents() {
+  try {
+    const agents = await api.agents();
+    for (const { id, name } of agents) agentNames.set(id, name);
+    ask.offer(agents);
+    welcome.offer(agents);
+  } catch {
+    health.look(); // Auto needs no list; the banner says what is down.
+  }
+}
+
+async function loadCollections() {
+  try {
+    await collections.load();
+  } catch (error) {
+    documents.fail(asProblem(error), loadCollections);
+    health.look();
+  }
+}
+
+function listSessions() {
+  return listConversations(byId("conversations"), openConversation);
+}
+
+/** @param {string} session Empty for a new one. */
+async function openConversation(session) {
+  reader.close();
+  panels.leaveLibrary();
+  await conversation.open(session);
+  await listSessions();
+  ask.focus();
+}
+
+connectTheme(byId("theme"));
+connectFiles(async (files) => {
+  if (files.length === 0) return;
+  try {
+    await collections.ensure();
+    documents.add(files);
+  } catch (error) {
+    documents.fail(asProblem(error), null);
+  }
+});
+for (const button of document.querySelectorAll("[data-new-conversation]")) {
+  button.addEventListener("click", () => openConversation(""));
+}
+addEventListener("hashchange", () => conversation.restore());
+addEventListener("beforeunload", (event) => {
+  if (documents.busy) event.preventDefault();
+});
+document.addEventListener("keydown", (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.key !== "/" || target.closest("input, textarea, select, dialog")) return;
+  event.preventDefault();
+  ask.focus();
+});
+
+health.look();
+await load();
+await conversation.restore();
+if (!address().session && matchMedia("(hover: hover)").matches) ask.focus();

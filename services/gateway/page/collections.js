@@ -1,0 +1,91 @@
+/** Which knowledge base is open, and making a new one. */
+
+import { api } from "./api.js";
+import { byId, element } from "./dom.js";
+import { asProblem } from "./problem.js";
+
+const CHOSEN = "meld.collection";
+/** Made with the first file where there is none yet. */
+const FIRST = "documents";
+
+export class Collections {
+  #select = /** @type {HTMLSelectElement} */ (byId("collection"));
+  #dialog = /** @type {HTMLDialogElement} */ (byId("new-collection"));
+  #form = /** @type {HTMLFormElement} */ (byId("new-collection-form"));
+  #name = /** @type {HTMLInputElement} */ (byId("new-collection-name"));
+  #error = byId("new-collection-error");
+  /** @type {string[]} */
+  #ids = [];
+  #onChoose;
+
+  /** @param {(collection: string) => void} onChoose */
+  constructor(onChoose) {
+    this.#onChoose = onChoose;
+    this.#select.addEventListener("change", () => this.#choose(this.#select.value));
+    byId("collection-new").addEventListener("click", () => this.#ask());
+    byId("new-collection-cancel").addEventListener("click", () => this.#dialog.close());
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#create();
+    });
+  }
+
+  /** The open one; empty when there is none. */
+  get current() {
+    return this.#ids.includes(this.#select.value) ? this.#select.value : "";
+  }
+
+  /** @throws {import("./problem.js").Problem} */
+  async load() {
+    this.#ids = (await api.collections()).map(({ id }) => id);
+    const wanted = localStorage.getItem(CHOSEN) ?? "";
+    this.#draw(this.#ids.includes(wanted) ? wanted : (this.#ids[0] ?? FIRST));
+    if (this.current) this.#onChoose(this.current);
+  }
+
+  /**
+   * The open one, made if there is none.
+   * @throws {import("./problem.js").Problem}
+   */
+  async ensure() {
+    if (!this.current) await this.#make(FIRST);
+    return this.current;
+  }
+
+  /** @param {string} chosen */
+  #draw(chosen) {
+    const ids = this.#ids.length > 0 ? this.#ids : [FIRST];
+    this.#select.replaceChildren(...ids.map((id) => element("option", { value: id }, id)));
+    this.#select.value = chosen;
+  }
+
+  /** @param {string} id */
+  #choose(id) {
+    localStorage.setItem(CHOSEN, id);
+    this.#onChoose(id);
+  }
+
+  #ask() {
+    this.#form.reset();
+    this.#error.textContent = "";
+    this.#dialog.showModal();
+  }
+
+  async #create() {
+    try {
+      await this.#make(this.#name.value.trim());
+      this.#dialog.close();
+    } catch (error) {
+      this.#error.textContent = asProblem(error).sentence;
+      this.#name.focus();
+    }
+  }
+
+  /** @param {string} name */
+  async #make(name) {
+    const { id } = await api.createCollection(name, "");
+    this.#ids = [...new Set([...this.#ids, id])].sort();
+    this.#draw(id);
+    this.#choose(id);
+  }
+}

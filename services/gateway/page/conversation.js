@@ -1,0 +1,322 @@
+/** The conversation: its turns, the run under way, and the way back to both after a reload. */
+
+import { address, setAddress } from "./address.js";
+import { api, requestId } from "./api.js";
+import { follow, readEvents } from "./events.js";
+import { Problem, asProblem } from "./problem.js";
+import { after, isLast, newRun, ofAnswer } from "./run.js";
+import { Turn } from "./turn.js";
+
+/** @typedef {import("./turn.js").Company} Company */
+/** @typedef {import("./run.js").Run} Run */
+/** @typedef {import("./events.js").ServerEvent} ServerEvent */
+
+/** Questions of runs under way, for a reload. */
+const QUESTION = "meld.question.";
+const TITLE_LENGTH = 80;
+/** Statuses after which a question may still be answered, though the conversation is not kept. */
+const UNKEPT = new Set([503, 507]);
+
+/**
+ * @typedef {object} Asking One question on its way to an answer.
+ * @property {Turn} turn
+ * @property {string} question
+ * @property {string} agent
+ * @property {string} key Makes a repeated request start one run.
+ * @property {AbortController} leaving
+ * @property {string} runId Empty before the run is started, and where it is not kept.
+ * @property {boolean} stopping
+ * @property {AbortController | null} unkept The connection that a run lives by where it is not kept.
+ */
+
+export class Conversation {
+  #thread;
+  #company;
+  #collections;
+  #onBusy;
+  #onTurns;
+  #onSession;
+  /** @type {Asking | null} */
+  #asking = null;
+  #turns = 0;
+
+  /**
+   * @param {object} parts
+   * @param {HTMLElement} parts.thread
+   * @param {Company} parts.company
+   * @param {() => string[]} parts.collections Those that a question goes to.
+   * @param {(busy: boolean) => void} parts.onBusy
+   * @param {(turns: number) => void} parts.onTurns
+   * @param {() => void} parts.onSession A session has begun or has changed.
+   */
+  constructor({ thread, company, collections, onBusy, onTurns, onSession }) {
+    this.#thread = thread;
+    this.#company = company;
+    this.#collections = collections;
+    this.#onBusy = onBusy;
+    this.#onTurns = onTurns;
+    this.#onSession = onSession;
+  }
+
+  /** Shows what the address names. */
+  async restore() {
+    const { session, run } = address();
+    this.#clear();
+    const known = session ? await this.#showMessages(session) : new Set();
+    if (run && !known.has(run)) await this.#resume(run);
+    else setAddress({ run: "" });
+  }
+
+  /**
+   * Opens another conversation; a run under way goes on without the page.
+   * @param {string} session Empty for a new one.
+   */
+  open(session) {
+    setAddress({ session, run: "" });
+    return this.restore();
+  }
+
+  /**
+   * @param {string} question
+   * @param {string} agent
+   */
+  async ask(question, agent) {
+    if (this.#asking) return;
+    const turn = this.#addTurn(question);
+    turn.element.scrollIntoView({ block: "start", behavior: "smooth" });
+    await this.#work(this.#begin(turn, question, agent, requestId()));
+  }
+
+  /** Stops the run under way. */
+  async stop() {
+    const asking = this.#asking;
+    if (!asking || asking.stopping) return;
+    asking.stopping = true;
+    asking.unkept?.abort();
+    if (!asking.runId) return; // Cancelled as soon as it has a name.
+    try {
+      await api.cancelRun(asking.runId);
+    } catch (error) {
+      asking.stopping = false;
+      this.#company.announcer.say(`It could not be stopped: ${asProblem(error).sentence}`);
+    }
+  }
+
+  #clear() {
+    this.#asking?.leaving.abort();
+    this.#asking = null;
+    this.#onBusy(false);
+    this.#thread.replaceChildren();
+    this.#turns = 0;
+    this.#onTurns(0);
+  }
+
+  /** @param {string} question */
+  #addTurn(question) {
+    const turn = new Turn(question, this.#company);
+    this.#thread.append(turn.element);
+    this.#turns += 1;
+    this.#onTurns(this.#turns);
+    return turn;
+  }
+
+  /**
+   * @param {string} session
+   * @returns {Promise<Set<string>>} The runs whose answers are shown.
+   */
+  async #showMessages(session) {
+    const runs = new Set();
+    try {
+      /** @type {Turn | null} */
+      let turn = null;
+      for (const message of await api.messages(session)) {
+        if (message.role === "USER") {
+          turn = this.#addTurn(message.text);
+          continue;
+        }
+        turn ??= this.#addTurn("");
+        turn.show(ofAnswer(recorded(message)));
+        if (message.run_id) runs.add(message.run_id);
+        turn = null;
+      }
+      this.#thread.lastElementChild?.scrollIntoView({ block: "start" });
+    } catch (error) {
+      const problem = asProblem(error);
+      const turn = this.#addTurn("");
+      if (problem.status === 404) {
+        const detail = "This conversation is no longer kept.";
+        turn.fail(new Problem({ ...problem, detail }), () => this.open(""));
+        setAddress({ session: "", run: "" });
+      } else {
+        turn.fail(problem, () => this.restore());
+      }
+    }
+    return runs;
+  }
+
+  /** @param {string} run */
+  async #resume(run) {
+    const question = sessionStorage.getItem(QUESTION + run) ?? "";
+    const turn = this.#addTurn(question || "…");
+    turn.element.scrollIntoView({ block: "start" });
+    const asking = this.#begin(turn, question, "auto", requestId());
+    asking.runId = run;
+    await this.#work(asking);
+    // Another window has asked; the question is in the record once the run has ended.
+    if (!question && address().session) await this.restore();
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {string} question
+   * @param {string} agent
+   * @param {string} key
+   * @returns {Asking}
+   */
+  #begin(turn, question, agent, key) {
+    turn.begin();
+    this.#asking = {
+      turn,
+      question,
+      agent,
+      key,
+      leaving: new AbortController(),
+      runId: "",
+      stopping: false,
+      unkept: null,
+    };
+    this.#onBusy(true);
+    return this.#asking;
+  }
+
+  /** @param {Asking} asking */
+  async #work(asking) {
+    const { turn, question, agent, leaving } = asking;
+    let run = newRun(agent);
+    /** @param {string} key */
+    const again = (key) => () => {
+      if (!this.#asking) this.#work(this.#begin(turn, question, agent, key));
+    };
+    /** @param {ServerEvent} event */
+    const tell = (event) => {
+      run = after(run, event);
+      turn.show(run);
+    };
+    turn.show(run);
+    try {
+      const url = asking.runId ? api.eventsUrl(asking.runId) : await this.#start(asking);
+      if (url) {
+        const onConnection = turn.connected.bind(turn);
+        await follow(url, { signal: leaving.signal, isLast, onConnection, onEvent: tell });
+      } else {
+        await this.#followUnkept(asking, tell);
+      }
+      if (leaving.signal.aborted) return;
+      if (run.outcome === "RUNNING") throw new Problem({ status: 502, detail: "The run ended without an answer." });
+      if (run.outcome === "CANCELLED") turn.stopped(again(requestId()));
+      if (run.outcome === "FAILED") turn.fail(ofError(run), again(requestId()));
+      if (run.outcome === "SUCCEEDED") this.#company.announcer.say("The answer is complete");
+    } catch (error) {
+      if (leaving.signal.aborted) return;
+      const problem = asProblem(error);
+      // Whether the request arrived is not known; the same key asks for the same run.
+      turn.fail(problem, again(problem.temporary ? asking.key : requestId()));
+    }
+    this.#done(asking);
+  }
+
+  /** @param {Asking} asking */
+  #done(asking) {
+    if (asking.runId) sessionStorage.removeItem(QUESTION + asking.runId);
+    if (this.#asking !== asking) return;
+    this.#asking = null;
+    setAddress({ run: "" });
+    this.#onBusy(false);
+    this.#onSession();
+  }
+
+  /**
+   * @param {Asking} asking
+   * @returns {Promise<string>} Where its events are; empty when conversations cannot be kept now.
+   */
+  async #start(asking) {
+    const collections = this.#collections();
+    const { question: message, agent } = asking;
+    let started;
+    try {
+      const session_id = address().session || (await this.#newSession(message, collections));
+      started = await api.startRun({ agent, message, collections, session_id }, asking.key);
+    } catch (error) {
+      if (error instanceof Problem && UNKEPT.has(error.status)) return "";
+      throw error;
+    }
+    const { run_id, events_url } = started;
+    asking.runId = run_id;
+    sessionStorage.setItem(QUESTION + run_id, message);
+    setAddress({ run: run_id });
+    if (asking.stopping) {
+      asking.stopping = false;
+      await this.stop();
+    }
+    return events_url;
+  }
+
+  /**
+   * Answers without the session service: the run cannot be found again after a reload.
+   * @param {Asking} asking
+   * @param {(event: ServerEvent) => void} tell
+   */
+  async #followUnkept(asking, tell) {
+    const connection = new AbortController();
+    asking.unkept = connection;
+    asking.leaving.signal.addEventListener("abort", () => connection.abort());
+    if (asking.stopping) connection.abort();
+    const { question: message, agent } = asking;
+    tell({ id: "", name: "degradation", data: { component: "session", reason: "a reload would lose it" } });
+    try {
+      const response = await api.streamRun({ agent, message, collections: this.#collections() }, connection.signal);
+      for await (const event of readEvents(response, connection)) {
+        if (event.name === "error") throw new Problem(event.data);
+        tell(event);
+        if (isLast(event)) return;
+      }
+    } catch (error) {
+      if (!asking.stopping) throw error;
+      tell({ id: "", name: "ended", data: { outcome: "CANCELLED", result: null, error: null } });
+    }
+  }
+
+  /**
+   * @param {string} question
+   * @param {string[]} collections
+   */
+  async #newSession(question, collections) {
+    // By characters: half of a surrogate pair is not text.
+    const title = Array.from(question).slice(0, TITLE_LENGTH).join("");
+    const { id } = await api.createSession(title, collections);
+    setAddress({ session: id });
+    this.#onSession();
+    return id;
+  }
+}
+
+/**
+ * @param {import("./api.js").Message} message
+ * @returns {import("./api.js").Answer}
+ */
+function recorded({ text, agent, run_id, attributes = {} }) {
+  return {
+    run_id: run_id ?? "",
+    agent: agent ?? "",
+    answer_mode: attributes.answer_mode ?? null,
+    text,
+    citations: attributes.citations ?? [],
+    usage: attributes.usage ?? null,
+    degraded: attributes.degraded ?? [],
+  };
+}
+
+/** @param {Run} run */
+function ofError({ error }) {
+  return new Problem({ status: 200, reason: error?.reason, detail: error?.message, title: "The run failed" });
+}

@@ -1,0 +1,442 @@
+/** The documents of a collection, each with how far it is, and what can be done with it. */
+
+import { api } from "./api.js";
+import { element, icon } from "./dom.js";
+import { sleep } from "./events.js";
+import { count, number, size } from "./format.js";
+import { asProblem } from "./problem.js";
+import { Uploads } from "./upload.js";
+
+/** @typedef {import("./api.js").KnownDocument} KnownDocument */
+/** @typedef {import("./upload.js").Upload} Upload */
+
+/**
+ * @typedef {object} Row
+ * @property {HTMLLIElement} item
+ * @property {KnownDocument | null} document
+ * @property {Upload | null} upload Null once the document is taken.
+ * @property {boolean} asking Whether to delete is being asked.
+ */
+
+/** @typedef {{text: string, tone: "" | "good" | "bad", fraction?: number | null}} Progress
+ *   `fraction` 0 to 1; null for work of unknown length; absent where nothing is under way. */
+
+/** Milliseconds between looks at documents that are being embedded. */
+const FIRST_LOOK = 700;
+const LONGEST_LOOK = 4_000;
+/** Documents looked at each time; the server embeds them one after the other. */
+const LOOKED_AT = 4;
+
+/** @type {Record<string, string>} */
+const STAGES = {
+  "": "Arrived, being checked",
+  received: "Extracting the text",
+  parsed: "Splitting into passages",
+};
+
+export class Documents {
+  /** @type {Map<string, Row>} By document id, or by upload key until that is known. */
+  #rows = new Map();
+  #collection = "";
+  #nextPage = "";
+  #list;
+  #note;
+  #more;
+  #announcer;
+  #onOpen;
+  #onDeleted;
+  #onCount;
+  #uploads = new Uploads((upload) => this.#onUpload(upload));
+  #watch = new AbortController();
+  #watching = false;
+
+  /**
+   * @param {object} parts
+   * @param {HTMLElement} parts.list
+   * @param {HTMLElement} parts.note Where problems and receipts are shown.
+   * @param {HTMLElement} parts.more The button that shows a further page.
+   * @param {import("./announcer.js").Announcer} parts.announcer
+   * @param {(document: KnownDocument, opener: HTMLElement) => void} parts.onOpen
+   * @param {(id: string) => void} parts.onDeleted
+   * @param {(documents: number) => void} parts.onCount
+   */
+  constructor({ list, note, more, announcer, onOpen, onDeleted, onCount }) {
+    this.#list = list;
+    this.#note = note;
+    this.#more = more;
+    this.#announcer = announcer;
+    this.#onOpen = onOpen;
+    this.#onDeleted = onDeleted;
+    this.#onCount = onCount;
+    more.addEventListener("click", () => this.#load());
+  }
+
+  /** Whether leaving the page would lose an upload. */
+  get busy() {
+    return this.#uploads.busy;
+  }
+
+  /**
+   * Shows a collection.
+   * @param {string} collection
+   */
+  async show(collection) {
+    this.#watch.abort();
+    this.#watch = new AbortController();
+    this.#watching = false;
+    this.#collection = collection;
+    this.#nextPage = "";
+    for (const [key, row] of this.#rows) {
+      if (row.upload?.collection !== collection) this.#remove(key);
+    }
+    await this.#load();
+  }
+
+  /**
+   * Shows why there is nothing to see or to add.
+   * @param {import("./problem.js").Problem} problem
+   * @param {(() => void) | null} retry
+   */
+  fail(problem, retry) {
+    this.#say(problem, retry);
+  }
+
+  /** @param {File[]} files */
+  add(files) {
+    this.#say(null);
+    if (files.length > 0) this.#announcer.say(`Adding ${count(files.length, "file")}`);
+    this.#uploads.add(this.#collection, files);
+  }
+
+  async #load() {
+    const collection = this.#collection;
+    this.#list.setAttribute("aria-busy", "true");
+    try {
+      const page = await api.documents(collection, this.#nextPage);
+      if (collection !== this.#collection) return;
+      for (const document of page.documents) this.#put(document, "end");
+      this.#nextPage = page.next_page_token ?? "";
+      this.#more.hidden = this.#nextPage === "";
+      this.#say(null);
+    } catch (error) {
+      this.#say(asProblem(error), () => this.#load());
+    } finally {
+      this.#list.removeAttribute("aria-busy");
+      this.#counted();
+    }
+    this.#watchProgress();
+  }
+
+  /**
+   * @param {KnownDocument} document
+   * @param {"start" | "end"} where
+   */
+  #put(document, where) {
+    let row = this.#rows.get(document.id);
+    if (!row) {
+      row = { item: element("li", { class: "document" }), document, upload: null, asking: false };
+      this.#rows.set(document.id, row);
+      if (where === "start") this.#list.prepend(row.item);
+      else this.#list.append(row.item);
+    }
+    row.document = document;
+    this.#draw(row);
+  }
+
+  /** @param {Upload} upload */
+  #onUpload(upload) {
+    if (upload.collection !== this.#collection) return;
+    let row = this.#rows.get(upload.key);
+    if (upload.phase === "cancelled") {
+      this.#remove(upload.key);
+      this.#counted();
+      return;
+    }
+    if (!row) {
+      row = { item: element("li", { class: "document" }), document: null, upload, asking: false };
+      this.#rows.set(upload.key, row);
+      this.#list.prepend(row.item);
+      this.#counted();
+    }
+    if (upload.phase === "taken" && upload.document) this.#take(upload, row);
+    else this.#draw(row);
+    if (upload.phase === "failed") {
+      this.#announcer.say(`${upload.file.name} was not added: ${upload.problem?.sentence}`);
+    }
+  }
+
+  /**
+   * An upload has become a document.
+   * @param {Upload} upload
+   * @param {Row} row
+   */
+  #take(upload, row) {
+    const document = /** @type {KnownDocument} */ (upload.document);
+    const known = this.#rows.get(document.id);
+    if (known) {
+      this.#remove(upload.key);
+      known.item.classList.remove("noticed");
+      void known.item.offsetWidth; // Starts the animation again.
+      known.item.classList.add("noticed");
+      known.item.scrollIntoView({ block: "nearest" });
+      this.#inform(`“${document.title}” is already here.`);
+    } else {
+      this.#rows.delete(upload.key);
+      row.upload = null;
+      row.document = document;
+      this.#rows.set(document.id, row);
+      this.#draw(row);
+      this.#announcer.say(`${document.title} can be asked about`);
+    }
+    this.#counted();
+    this.#watchProgress();
+  }
+
+  /** @param {string} key */
+  #remove(key) {
+    this.#rows.get(key)?.item.remove();
+    this.#rows.delete(key);
+  }
+
+  #counted() {
+    this.#onCount(this.#rows.size);
+  }
+
+  /** Looks at documents on their way until all have arrived. */
+  async #watchProgress() {
+    if (this.#watching) return;
+    this.#watching = true;
+    const { signal } = this.#watch;
+    const collection = this.#collection;
+    let pause = FIRST_LOOK;
+    for (;;) {
+      const pending = [...this.#rows.values()].flatMap(({ document }) =>
+        document && isOnItsWay(document) ? [document] : [],
+      );
+      if (pending.length === 0) break;
+      await sleep(pause, signal);
+      if (signal.aborted) return;
+      const moved = await this.#look(collection, pending.slice(-LOOKED_AT));
+      if (signal.aborted) return;
+      pause = moved ? FIRST_LOOK : Math.min(pause * 1.5, LONGEST_LOOK);
+    }
+    this.#watching = false;
+  }
+
+  /**
+   * @param {string} collection
+   * @param {KnownDocument[]} pending
+   * @returns {Promise<boolean>} Whether something has changed.
+   */
+  async #look(collection, pending) {
+    const answers = await Promise.allSettled(pending.map(({ id }) => api.document(collection, id)));
+    if (collection !== this.#collection) return false;
+    let moved = false;
+    for (const [index, answer] of answers.entries()) {
+      const before = pending[index];
+      if (answer.status === "fulfilled") {
+        const now = answer.value;
+        moved ||= now.state !== before.state || now.vectors !== before.vectors;
+        if (this.#rows.has(now.id)) this.#put(now, "start");
+        if (now.state === "READY" && before.state !== "READY") this.#announcer.say(`${now.title} is ready`);
+      } else if (asProblem(answer.reason).status === 404) {
+        this.#remove(before.id);
+        this.#counted();
+      }
+    }
+    return moved;
+  }
+
+  /** @param {Row} row */
+  #draw(row) {
+    const { item, document, upload } = row;
+    const title = document?.title || document?.filename || upload?.file.name || "";
+    const progress = upload ? uploadProgress(upload) : documentProgress(/** @type {KnownDocument} */ (document));
+    const state = upload ? upload.phase : (document?.state ?? "");
+    // Progress comes many times a second; what has focus must survive it.
+    const shape = `${state}/${title}/${row.asking}`;
+    if (item.dataset.shape !== shape) {
+      const hadFocus = item.contains(window.document.activeElement);
+      item.dataset.shape = shape;
+      item.dataset.state = state.toUpperCase();
+      item.replaceChildren(
+        element("span", { class: "format", "aria-hidden": "true" }, format(document, upload)),
+        this.#title(row, title),
+        element("p", { class: "progress-text" }),
+        element("progress", { "aria-label": `Progress of ${title}` }),
+        this.#actions(row, title),
+      );
+      if (hadFocus) item.querySelector("button")?.focus();
+    }
+    const text = /** @type {HTMLElement} */ (item.querySelector(".progress-text"));
+    if (text.textContent !== progress.text) text.textContent = progress.text;
+    text.dataset.tone = progress.tone;
+    const bar = /** @type {HTMLProgressElement} */ (item.querySelector("progress"));
+    bar.hidden = progress.fraction === undefined;
+    if (typeof progress.fraction === "number") bar.value = progress.fraction;
+    else bar.removeAttribute("value");
+  }
+
+  /**
+   * @param {Row} row
+   * @param {string} title
+   */
+  #title(row, title) {
+    const { document } = row;
+    const readable = document && (document.state === "EMBEDDING" || document.state === "READY");
+    if (!readable) return element("span", { class: "title", title }, title);
+    return element(
+      "button",
+      {
+        class: "title",
+        type: "button",
+        title,
+        onclick: (/** @type {MouseEvent} */ event) =>
+          this.#onOpen(
+            /** @type {KnownDocument} */ (row.document),
+            /** @type {HTMLElement} */ (event.currentTarget),
+          ),
+      },
+      title,
+    );
+  }
+
+  /**
+   * @param {Row} row
+   * @param {string} title
+   */
+  #actions(row, title) {
+    const actions = element("div", { class: "actions" });
+    const { document, upload } = row;
+    if (row.asking) {
+      actions.append(
+        element("button", { class: "small danger", type: "button", onclick: () => this.#delete(row) }, "Delete"),
+        element("button", { class: "small", type: "button", onclick: () => this.#ask(row, false) }, "Keep"),
+      );
+    } else if (document) {
+      actions.append(tool("trash", `Delete ${title}`, () => this.#ask(row, true)));
+    } else if (upload?.phase === "failed") {
+      actions.append(
+        tool("retry", `Send ${title} again`, () => this.#uploads.retry(upload)),
+        tool("close", `Dismiss ${title}`, () => this.#uploads.cancel(upload)),
+      );
+    } else if (upload) {
+      actions.append(tool("close", `Stop sending ${title}`, () => this.#uploads.cancel(upload)));
+    }
+    return actions;
+  }
+
+  /**
+   * @param {Row} row
+   * @param {boolean} asking
+   */
+  #ask(row, asking) {
+    row.asking = asking;
+    this.#draw(row);
+    /** @type {HTMLElement | null} */
+    const focused = row.item.querySelector(asking ? ".danger" : ".actions button");
+    focused?.focus();
+  }
+
+  /** @param {Row} row */
+  async #delete(row) {
+    const document = /** @type {KnownDocument} */ (row.document);
+    row.item.classList.add("leaving");
+    try {
+      const receipt = await api.deleteDocument(this.#collection, document.id);
+      const next = /** @type {HTMLElement | null} */ (row.item.nextElementSibling ?? row.item.previousElementSibling);
+      this.#remove(document.id);
+      this.#onDeleted(document.id);
+      this.#counted();
+      this.#inform(receiptText(document, receipt));
+      (next?.querySelector("button") ?? this.#note).focus();
+    } catch (error) {
+      row.item.classList.remove("leaving");
+      this.#ask(row, false);
+      this.#say(asProblem(error), () => this.#delete(row));
+    }
+  }
+
+  /** @param {string} text */
+  #inform(text) {
+    this.#note.hidden = false;
+    this.#note.dataset.tone = "";
+    this.#note.replaceChildren(element("p", {}, text));
+  }
+
+  /**
+   * @param {import("./problem.js").Problem | null} problem
+   * @param {(() => void) | null} [retry]
+   */
+  #say(problem, retry) {
+    this.#note.hidden = problem === null;
+    if (!problem) return;
+    this.#note.dataset.tone = "bad";
+    this.#note.replaceChildren(
+      element("p", {}, problem.sentence),
+      retry ? element("button", { class: "small", type: "button", onclick: retry }, "Try again") : "",
+    );
+  }
+}
+
+/** @param {KnownDocument} document */
+function isOnItsWay(document) {
+  return document.state !== "READY" && document.state !== "FAILED";
+}
+
+/**
+ * @param {Upload} upload
+ * @returns {Progress}
+ */
+export function uploadProgress({ phase, fraction, stage, document, problem }) {
+  if (phase === "failed") return { text: problem?.sentence ?? "", tone: "bad" };
+  if (phase === "waiting") return { text: "Waiting for its turn", tone: "", fraction: 0 };
+  if (phase === "sending") return { text: `Uploading, ${Math.floor(fraction * 100)} %`, tone: "", fraction };
+  const passages = document && document.chunks > 0 ? count(document.chunks, "passage") : "the passages";
+  return { text: STAGES[stage] ?? `Storing ${passages}`, tone: "", fraction: null };
+}
+
+/**
+ * @param {KnownDocument} document
+ * @returns {Progress}
+ */
+export function documentProgress(document) {
+  const { state, chunks, vectors, error, bytes } = document;
+  if (state === "READY") return { text: `${count(chunks, "passage")}, ${size(bytes)}`, tone: "good" };
+  if (state === "FAILED") return { text: error?.message || error?.reason || "It could not be read.", tone: "bad" };
+  if (state === "EMBEDDING") {
+    const done = `${number(vectors)} of ${number(chunks)}`;
+    return { text: `Embedding ${done}, can be asked`, tone: "", fraction: chunks > 0 ? vectors / chunks : null };
+  }
+  return { text: state === "PARSING" ? "Extracting the text" : "Arrived, being read", tone: "", fraction: null };
+}
+
+/**
+ * @param {KnownDocument} document
+ * @param {any} receipt
+ */
+function receiptText(document, receipt) {
+  const left = Object.values(receipt.left ?? {}).reduce((sum, entries) => sum + Number(entries), 0);
+  const rest = left === 0 ? "Nothing of it is left." : `Hidden now; ${number(left)} index entries are still to go.`;
+  return `Deleted “${document.title}”. ${rest}`;
+}
+
+/**
+ * The format in a few letters.
+ * @param {KnownDocument | null} document
+ * @param {Upload | null} upload
+ */
+function format(document, upload) {
+  const name = document?.filename || upload?.file.name || document?.title || "";
+  const extension = /\.([a-z0-9]{1,5})$/i.exec(name)?.[1] ?? document?.media_type?.split(/[/+.-]/).pop() ?? "";
+  return extension.slice(0, 4).toUpperCase() || "TEXT";
+}
+
+/**
+ * @param {string} drawing
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+function tool(drawing, label, onclick) {
+  return element("button", { class: "tool", type: "button", "aria-label": label, title: label, onclick }, icon(drawing));
+}

@@ -1,0 +1,277 @@
+/**
+ * A document beside the answer, opened at a passage. The passage is marked only
+ * when its very bytes stand there.
+ */
+
+import { api } from "./api.js";
+import { ByteText, pieces } from "./bytes.js";
+import { byId, element } from "./dom.js";
+import { size } from "./format.js";
+import { asProblem } from "./problem.js";
+import { showMark } from "./sources.js";
+
+/** @typedef {import("./api.js").Citation} Citation */
+/** @typedef {import("./sources.js").Verification} Verification */
+
+/**
+ * @typedef {object} Place A place in a document.
+ * @property {string} document_id
+ * @property {string} collection
+ * @property {string} title
+ * @property {number} byte_start
+ * @property {number} byte_end
+ * @property {string} quote What should stand there.
+ * @property {number | null} [page]
+ * @property {number} [number] Of the citation.
+ */
+
+/**
+ * @typedef {object} View What is open.
+ * @property {string} collection
+ * @property {string} documentId
+ * @property {string} title
+ * @property {Place[]} places Those that can be gone through, in order.
+ * @property {number} current Index of the one shown; -1 for none.
+ * @property {Verification | null} verification
+ */
+
+/** Texts kept, so that going from source to source does not load them again. */
+const KEPT_TEXTS = 6;
+
+export class Reader {
+  #panel = byId("reader");
+  #title = byId("reader-title");
+  #facts = byId("reader-facts");
+  #notice = byId("reader-notice");
+  #scroll = byId("reader-scroll");
+  #text = byId("reader-text");
+  #walk = byId("reader-walk");
+  #position = byId("reader-position");
+  /** @type {Map<string, Promise<ByteText>>} By document id; the last used last. */
+  #texts = new Map();
+  /** @type {View | null} */
+  #view = null;
+  #drawn = "";
+  /** @type {HTMLElement | null} */
+  #opener = null;
+  #opening = new AbortController();
+  #onToggle;
+
+  /** @param {(open: boolean) => void} onToggle */
+  constructor(onToggle) {
+    this.#onToggle = onToggle;
+    byId("reader-close").addEventListener("click", () => this.close());
+    byId("reader-before").addEventListener("click", () => this.#step(-1));
+    byId("reader-after").addEventListener("click", () => this.#step(1));
+  }
+
+  get isOpen() {
+    return !this.#panel.hidden;
+  }
+
+  /**
+   * @param {View} view
+   * @param {HTMLElement} opener Gets the focus back when the reader closes.
+   */
+  async open(view, opener) {
+    this.#opener = opener;
+    const wasOpen = this.isOpen;
+    this.#panel.hidden = false;
+    if (!wasOpen) this.#onToggle(true);
+    this.#title.focus({ preventScroll: true });
+    await this.#show(view);
+  }
+
+  close() {
+    if (!this.isOpen) return;
+    this.#opening.abort();
+    this.#panel.hidden = true;
+    this.#markOpener(null);
+    this.#onToggle(false);
+    if (this.#opener?.isConnected) this.#opener.focus();
+  }
+
+  /**
+   * Forgets a text, for its document is gone.
+   * @param {string} documentId
+   */
+  forget(documentId) {
+    this.#texts.delete(documentId);
+    if (this.#view?.documentId === documentId) this.close();
+  }
+
+  /** @param {number} by */
+  #step(by) {
+    const view = this.#view;
+    if (!view) return;
+    const current = (view.current + by + view.places.length) % view.places.length;
+    const place = view.places[current];
+    this.#show({
+      ...view,
+      current,
+      collection: place.collection,
+      documentId: place.document_id,
+      title: place.title,
+    });
+  }
+
+  /** @param {View} view */
+  async #show(view) {
+    this.#opening.abort();
+    const opening = new AbortController();
+    this.#opening = opening;
+    this.#view = view;
+    const place = view.places[view.current] ?? null;
+    this.#drawHead(view, place);
+    this.#say(null);
+    try {
+      const text = await this.#load(view, opening.signal);
+      if (opening.signal.aborted) return;
+      this.#drawText(view, place, text);
+    } catch (error) {
+      if (opening.signal.aborted) return;
+      this.#text.replaceChildren();
+      this.#drawn = "";
+      const problem = asProblem(error);
+      const gone = problem.status === 404;
+      this.#say(gone ? "This document is no longer there." : problem.sentence, gone ? null : () => this.#show(view));
+    } finally {
+      if (!opening.signal.aborted) this.#scroll.removeAttribute("aria-busy");
+    }
+  }
+
+  /**
+   * @param {View} view
+   * @param {AbortSignal} signal
+   */
+  #load({ collection, documentId }, signal) {
+    let text = this.#texts.get(documentId);
+    if (!text) {
+      this.#scroll.setAttribute("aria-busy", "true");
+      this.#text.replaceChildren();
+      this.#drawn = "";
+      text = api.documentText(collection, documentId, signal).then((bytes) => new ByteText(bytes));
+      text.catch(() => this.#texts.delete(documentId));
+    }
+    this.#texts.delete(documentId);
+    this.#texts.set(documentId, text);
+    for (const oldest of this.#texts.keys()) {
+      if (this.#texts.size <= KEPT_TEXTS) break;
+      this.#texts.delete(oldest);
+    }
+    return text;
+  }
+
+  /**
+   * @param {View} view
+   * @param {Place | null} place
+   */
+  #drawHead(view, place) {
+    this.#title.textContent = view.title;
+    const mark = element("span");
+    this.#facts.replaceChildren(
+      ...(place?.number ? [element("span", { class: "source-number" }, String(place.number))] : []),
+      ...(place?.page ? [element("span", { class: "source-page" }, `page ${place.page}`)] : []),
+      mark,
+    );
+    if (place && view.verification) showMark(mark, view.verification, /** @type {Citation} */ (place));
+    this.#walk.hidden = view.places.length < 2;
+    this.#position.textContent = `${view.current + 1} of ${view.places.length}`;
+    this.#markOpener(place);
+  }
+
+  /**
+   * @param {View} view
+   * @param {Place | null} place
+   * @param {ByteText} text
+   */
+  #drawText(view, place, text) {
+    const marks = view.places
+      .filter((other) => other.document_id === view.documentId)
+      .filter(({ byte_start, byte_end, quote }) => text.holds(byte_start, byte_end, quote));
+    if (place && !marks.includes(place)) {
+      this.#say("The passage does not stand in this document any more. It was quoted from an earlier version.");
+    }
+    if (!place && text.length === 0) this.#say("This document has no text.");
+    if (!place) this.#facts.append(element("span", {}, size(text.length)));
+    const drawing = `${view.documentId} ${marks.map((mark) => `${mark.byte_start}-${mark.byte_end}`).join(" ")}`;
+    if (this.#drawn !== drawing) this.#text.replaceChildren(...blocks(text, marks));
+    this.#drawn = drawing;
+    this.#light(place, marks);
+  }
+
+  /**
+   * Lights one passage and goes there.
+   * @param {Place | null} place
+   * @param {Place[]} marks
+   */
+  #light(place, marks) {
+    const which = place ? marks.indexOf(place) : -1;
+    /** @type {HTMLElement | null} */
+    let first = null;
+    for (const mark of this.#text.querySelectorAll("mark")) {
+      const lit = mark.dataset.marks?.split(" ").includes(String(which)) ?? false;
+      mark.classList.toggle("lit", lit);
+      if (lit) first ??= mark;
+    }
+    if (!first) {
+      this.#scroll.scrollTop = 0;
+      return;
+    }
+    const target = first;
+    target.scrollIntoView({ block: "center" });
+    // Blocks around the target get their true height only now that they are near.
+    requestAnimationFrame(() => requestAnimationFrame(() => target.scrollIntoView({ block: "center" })));
+  }
+
+  /**
+   * Shows in the answer which of its sources is open.
+   * @param {Place | null} place
+   */
+  #markOpener(place) {
+    for (const button of document.querySelectorAll("[data-citation][aria-current]")) {
+      button.removeAttribute("aria-current");
+    }
+    if (!place?.number) return;
+    const turn = this.#opener?.closest(".turn");
+    for (const button of turn?.querySelectorAll(`[data-citation="${place.number}"]`) ?? []) {
+      button.setAttribute("aria-current", "true");
+    }
+  }
+
+  /**
+   * @param {string | null} text
+   * @param {(() => void) | null} [retry]
+   */
+  #say(text, retry) {
+    this.#notice.hidden = text === null;
+    if (text === null) return;
+    this.#notice.replaceChildren(
+      element("p", {}, text),
+      retry ? element("button", { class: "small", type: "button", onclick: retry }, "Try again") : "",
+    );
+  }
+}
+
+/**
+ * The text as blocks that the browser lays out when they come near, with the
+ * marked passages. Together the blocks are the text, byte for byte.
+ * @param {ByteText} text
+ * @param {Place[]} places
+ */
+function blocks(text, places) {
+  const marks = places.map(({ byte_start, byte_end }) => ({ start: byte_start, end: byte_end }));
+  return text.blocks().map((range) => {
+    const block = element("div", { class: "block" });
+    const here = marks.some((mark) => mark.start < range.end && mark.end > range.start);
+    if (!here) {
+      block.textContent = text.slice(range.start, range.end);
+      return block;
+    }
+    for (const piece of pieces(range, marks)) {
+      const words = text.slice(piece.start, piece.end);
+      block.append(piece.marks.length > 0 ? element("mark", { "data-marks": piece.marks.join(" ") }, words) : words);
+    }
+    return block;
+  });
+}

@@ -1,0 +1,339 @@
+/** One question and its answer, as it is made and as it stands. */
+
+import { AnswerText } from "./answer.js";
+import { element, icon } from "./dom.js";
+import { count, duration, number } from "./format.js";
+import { Verification, sourceList } from "./sources.js";
+
+/** @typedef {import("./run.js").Run} Run */
+/** @typedef {import("./api.js").Citation} Citation */
+/** @typedef {import("./api.js").Passage} Passage */
+/** @typedef {import("./reader.js").View} View */
+
+/**
+ * @typedef {object} Company What a turn needs from the page.
+ * @property {(agent: string) => string} agentName
+ * @property {(view: View, opener: HTMLElement) => void} onRead
+ * @property {import("./announcer.js").Announcer} announcer
+ */
+
+/** @type {Record<string, string>} */
+const WITHOUT = {
+  model: "The model is not answering",
+  session: "This conversation is not being kept",
+  vector_index: "Searched by keyword only",
+};
+
+export class Turn {
+  element = element("article", { class: "turn" });
+  #question = element("h2", { class: "question" });
+  #steps = element("details", { class: "steps" });
+  #summary = element("summary");
+  #stepList = element("ol", { class: "step-list" });
+  #notices = element("div", { class: "notices" });
+  #text = element("div", { class: "answer", "aria-live": "polite", "aria-busy": "true" });
+  #connection = element("p", { class: "connection", role: "status", hidden: true }, "Connection lost. Trying again…");
+  #end = element("div", { class: "turn-end" });
+  #answer;
+  #company;
+  /** @type {Run | null} What is drawn. */
+  #drawn = null;
+  /** @type {Run | null} What shall be drawn with the next frame. */
+  #next = null;
+  #frame = 0;
+  #began = performance.now();
+  /** @type {Verification | null} */
+  #verification = null;
+
+  /**
+   * @param {string} question
+   * @param {Company} company
+   */
+  constructor(question, company) {
+    this.#company = company;
+    this.#answer = new AnswerText(this.#text, (citation, opener) => this.#openCitation(citation, opener));
+    this.#steps.append(this.#summary, this.#stepList);
+    this.element.append(
+      this.#question,
+      this.#steps,
+      this.#notices,
+      this.#text,
+      this.#connection,
+      this.#end,
+    );
+    this.ask(question);
+  }
+
+  /** @param {string} question */
+  ask(question) {
+    this.#question.textContent = question;
+    this.element.setAttribute("aria-label", `Question: ${question.slice(0, 80)}`);
+  }
+
+  /** Takes away what an earlier try has left. */
+  begin() {
+    this.#began = performance.now();
+    this.#end.replaceChildren();
+    this.#drawn = null;
+    this.#verification = null;
+  }
+
+  /**
+   * Shows a run with the next frame, however many events come before that.
+   * @param {Run} run
+   */
+  show(run) {
+    this.#next = run;
+    if (run.outcome !== "RUNNING") {
+      cancelAnimationFrame(this.#frame);
+      this.#frame = 0;
+      this.#draw();
+    } else if (this.#frame === 0) {
+      this.#frame = requestAnimationFrame(() => {
+        this.#frame = 0;
+        this.#draw();
+      });
+    }
+  }
+
+  /** @param {boolean} connected */
+  connected(connected) {
+    this.#connection.hidden = connected;
+  }
+
+  /**
+   * The answer did not come.
+   * @param {import("./problem.js").Problem} problem
+   * @param {() => void} retry
+   */
+  fail(problem, retry) {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.connected(true);
+    this.#text.setAttribute("aria-busy", "false");
+    this.element.dataset.outcome = "FAILED";
+    if (!this.#drawn) this.#steps.hidden = true;
+    this.#summary.replaceChildren(icon("alert"), "Did not finish");
+    const name = [problem.reason, problem.requestId && `request ${problem.requestId}`].filter(Boolean).join(", ");
+    this.#end.replaceChildren(
+      element(
+        "div",
+        { class: "failure", role: "alert" },
+        element("p", {}, problem.sentence),
+        name && element("p", { class: "reason" }, name),
+        element("button", { class: "small", type: "button", onclick: retry }, icon("retry"), "Try again"),
+      ),
+    );
+  }
+
+  /**
+   * Shows that the run was stopped.
+   * @param {() => void} retry
+   */
+  stopped(retry) {
+    this.#end.replaceChildren(
+      element(
+        "p",
+        { class: "stopped" },
+        "Stopped. ",
+        element("button", { class: "small", type: "button", onclick: retry }, icon("retry"), "Ask again"),
+      ),
+    );
+  }
+
+  #draw() {
+    const run = this.#next;
+    if (!run || run === this.#drawn) return;
+    const before = this.#drawn;
+    this.#drawn = run;
+    const running = run.outcome === "RUNNING";
+    this.element.dataset.outcome = run.outcome;
+    this.#steps.hidden = false;
+    if (!before || before.text !== run.text || before.answer !== run.answer) {
+      if (before && !before.text && run.text) this.#company.announcer.say("The answer is being written");
+      this.#answer.show(run.text, run.answer?.citations ?? []);
+    }
+    this.#drawSummary(run);
+    if (changed(before, run, ["routing", "passages", "tools", "usage", "outcome"])) this.#drawSteps(run);
+    if (changed(before, run, ["degradations", "answer"])) this.#drawNotices(run);
+    if (run.answer && before?.answer !== run.answer) this.#drawEnd(run.answer.citations);
+    // While busy a live region keeps silent; then it is read as a whole.
+    this.#text.setAttribute("aria-busy", String(running));
+  }
+
+  /** @param {Run} run */
+  #drawSummary(run) {
+    const words =
+      run.outcome === "RUNNING" ? activity(run) : conclusion(run, this.#company.agentName, this.#began);
+    const drawing = run.outcome === "RUNNING" ? element("span", { class: "pulse", "aria-hidden": "true" }) : "";
+    if (this.#summary.textContent === words) return;
+    this.#summary.replaceChildren(drawing, words);
+  }
+
+  /** @param {Run} run */
+  #drawSteps(run) {
+    const { agentName } = this.#company;
+    const steps = [];
+    if (run.routing) {
+      const { agent, confidence, reasons } = run.routing;
+      const why = reasons.length > 0 ? `: ${reasons.join("; ")}` : "";
+      steps.push(step(`${agentName(agent)} takes it`, `${Math.round(confidence * 100)} % sure${why}`));
+    }
+    if (run.passages) {
+      const documents = new Set(run.passages.map((passage) => passage.document_id)).size;
+      const found = `${count(run.passages.length, "passage")} from ${count(documents, "document")}`;
+      const item = step(run.passages.length > 0 ? found : "No passage found", "");
+      if (run.passages.length > 0) item.append(this.#passageList(run.passages));
+      steps.push(item);
+    }
+    for (const use of run.tools) {
+      const time = use.seconds === null ? "" : duration(use.seconds * 1000);
+      const state = use.succeeded === null ? "running" : use.succeeded ? "" : "bad";
+      steps.push(step(use.tool, [use.summary, time].filter(Boolean).join(", "), state));
+    }
+    if (run.usage && (run.usage.input_tokens > 0 || run.usage.output_tokens > 0)) {
+      const { model, input_tokens, output_tokens } = run.usage;
+      steps.push(step(model || "Model", `${number(input_tokens)} tokens read, ${number(output_tokens)} written`));
+    }
+    this.#stepList.replaceChildren(...steps);
+  }
+
+  /** @param {Passage[]} passages */
+  #passageList(passages) {
+    const places = passages.map((passage) => ({ ...passage, quote: passage.text }));
+    const items = places.map((place, index) =>
+      element(
+        "li",
+        {},
+        element(
+          "button",
+          {
+            type: "button",
+            onclick: (/** @type {MouseEvent} */ event) =>
+              this.#company.onRead(
+                view(places, index, null),
+                /** @type {HTMLElement} */ (event.currentTarget),
+              ),
+          },
+          element("span", { class: "passage-title" }, place.title),
+          place.page ? element("span", { class: "source-page" }, `page ${place.page}`) : "",
+          element("span", { class: "passage-text" }, place.text.trim().slice(0, 120)),
+        ),
+      ),
+    );
+    return element("ul", { class: "passages" }, ...items);
+  }
+
+  /** @param {Run} run */
+  #drawNotices(run) {
+    const notices = run.degradations.map(({ component, reason }) =>
+      element("p", { class: "notice" }, icon("alert"), sentence(WITHOUT[component] ?? component, reason)),
+    );
+    this.#notices.replaceChildren(...notices);
+  }
+
+  /** @param {Citation[]} citations */
+  #drawEnd(citations) {
+    this.#verification = new Verification(citations);
+    const parts = [];
+    if (citations.length > 0) {
+      parts.push(
+        element(
+          "section",
+          { class: "sources", "aria-label": "Sources" },
+          element("h3", {}, "Sources"),
+          sourceList(citations, this.#verification, (citation, opener) => this.#openCitation(citation, opener)),
+        ),
+      );
+    }
+    this.#end.replaceChildren(...parts);
+  }
+
+  /**
+   * @param {Citation} citation
+   * @param {HTMLElement} opener
+   */
+  #openCitation(citation, opener) {
+    const citations = this.#drawn?.answer?.citations ?? [];
+    this.#company.onRead(view(citations, citations.indexOf(citation), this.#verification), opener);
+  }
+}
+
+/**
+ * @param {import("./reader.js").Place[]} places
+ * @param {number} current
+ * @param {Verification | null} verification
+ * @returns {View}
+ */
+function view(places, current, verification) {
+  const { collection, document_id, title } = places[current];
+  return { collection, documentId: document_id, title, places, current, verification };
+}
+
+/**
+ * @param {string} name
+ * @param {string} detail
+ * @param {string} [state] "running" or "bad".
+ */
+function step(name, detail, state) {
+  return element(
+    "li",
+    { class: "step", "data-state": state },
+    element("span", { class: "step-name" }, name),
+    detail && element("span", { class: "step-detail" }, detail),
+  );
+}
+
+/**
+ * What a running run is about, as far as its events tell.
+ * @param {Run} run
+ */
+function activity(run) {
+  const tool = run.tools.find((use) => use.succeeded === null);
+  if (tool) return `Using ${tool.tool}`;
+  if (run.text) return "Writing";
+  if (run.passages) return `Reading ${count(run.passages.length, "passage")}`;
+  if (run.routing) return "Searching your documents";
+  return run.agent === "auto" ? "Choosing an agent" : "Searching your documents";
+}
+
+/**
+ * @param {Run} run
+ * @param {(agent: string) => string} agentName
+ * @param {number} began
+ */
+function conclusion(run, agentName, began) {
+  const seconds = run.usage?.duration_seconds;
+  const time = seconds ? duration(seconds * 1000) : run.passages ? duration(performance.now() - began) : "";
+  const how = run.answer ? manner(run.answer.answer_mode, run.usage?.model) : "";
+  const name = run.agent && run.agent !== "auto" ? agentName(run.agent) : "";
+  return [name, how, time].filter(Boolean).join(" · ");
+}
+
+/**
+ * @param {string | null} mode
+ * @param {string} [model]
+ */
+function manner(mode, model) {
+  if (mode === "EXTRACTIVE") return "quoted from your documents";
+  if (mode === "NO_ANSWER") return "no answer found";
+  return `written by ${model || "the model"} from your documents`;
+}
+
+/**
+ * @param {string} what
+ * @param {string} why
+ */
+function sentence(what, why) {
+  const rest = why ? `: ${why}` : "";
+  return `${what}${rest}`.replace(/[.\s]*$/, ".");
+}
+
+/**
+ * @param {Run | null} before
+ * @param {Run} now
+ * @param {(keyof Run)[]} names
+ */
+function changed(before, now, names) {
+  return !before || names.some((name) => before[name] !== now[name]);
+}
