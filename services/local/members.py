@@ -57,6 +57,8 @@ def environment(settings: LocalSettings, name: str) -> dict[str, str]:
         "MELD_AGENTS_ADDRESS": str(settings.agents),
         "MELD_VECTOR_ADDRESS": str(settings.vector),
         "MELD_SESSION_ADDRESS": str(settings.session),
+        # Nobody has to log in at the services' ports.
+        "MELD_BIND_HOST": "127.0.0.1",
         "PYTHONUNBUFFERED": "1",
     }
     if log_file := variables.get("LOG_FILE"):

@@ -44,7 +44,7 @@ class LocalSettings:
     agents: Address
     vector: Address
     session: Address
-    # None where REDIS_HOST names another machine: that server is not ours to start.
+    # None where it is on another machine: that server is not ours to start.
     redis: Address | None
     redis_password: str = field(repr=False)
     # A log file that grows past this many bytes is put aside; so many old ones are kept.
@@ -69,7 +69,9 @@ def read(environment: Mapping[str, str], dotenv: Path, directory: Path) -> Local
     merged = {**read_dotenv(dotenv), **environment}
     # An empty value means the default, as in the services.
     given = {name: value for name, value in merged.items() if value}
-    redis_host = given.get("REDIS_HOST", _LOOPBACK[0])
+    # As the session service chooses: its own variables stand before the general ones.
+    redis_host = given.get("SESSION_REDIS_HOST") or given.get("REDIS_HOST", _LOOPBACK[0])
+    redis_port = "SESSION_REDIS_PORT" if given.get("SESSION_REDIS_PORT") else "REDIS_PORT"
     default_port = 5001 if given.get("FLASK_ENV") == "development" else 5000
     return LocalSettings(
         data=(directory / given.get("MELD_DATA_DIR", "data")).resolve(),
@@ -79,10 +81,10 @@ def read(environment: Mapping[str, str], dotenv: Path, directory: Path) -> Local
         agents=_address(given, "MELD_AGENTS_ADDRESS", 50051),
         vector=_address(given, "MELD_VECTOR_ADDRESS", 50052),
         session=_address(given, "MELD_SESSION_ADDRESS", 50053),
-        redis=Address(redis_host, _port(given, "REDIS_PORT", 6379), "REDIS_PORT")
+        redis=Address(redis_host, _port(given, redis_port, 6379), redis_port)
         if redis_host in _LOOPBACK
         else None,
-        redis_password=given.get("REDIS_PASSWORD", ""),
+        redis_password=(given.get("SESSION_REDIS_PASSWORD") or given.get("REDIS_PASSWORD", "")).strip(),
         log_max_size=_size(given, "LOG_MAX_SIZE", "100MB"),
         log_backup_count=_whole(given, "LOG_BACKUP_COUNT", 5, range(1001)),
         restart_limit=_whole(given, "MELD_RESTART_LIMIT", 5, range(1_000_001)),

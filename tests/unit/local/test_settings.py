@@ -70,6 +70,15 @@ def test_a_redis_on_another_machine_is_not_started(tmp_path: Path) -> None:
     assert len(settings.addresses) == 4
 
 
+def test_redis_is_started_where_the_session_service_looks_for_it(tmp_path: Path) -> None:
+    variables = {"REDIS_PORT": "6400", "SESSION_REDIS_PORT": "6500", "SESSION_REDIS_HOST": "127.0.0.1"}
+
+    settings = read({"REDIS_HOST": "redis.example.org", **variables}, tmp_path / ".env", tmp_path)
+
+    assert settings.redis is not None
+    assert (settings.redis.port, settings.redis.variable) == (6500, "SESSION_REDIS_PORT")
+
+
 def test_development_listens_on_5001(tmp_path: Path) -> None:
     assert read({"FLASK_ENV": "development"}, tmp_path / ".env", tmp_path).gateway.port == 5001
 

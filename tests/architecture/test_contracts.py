@@ -1,0 +1,101 @@
+"""The contracts as they are declared."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from meldrag.agents.v1 import agents_pb2
+from meldrag.options.v1 import options_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.vector.v1 import vector_pb2
+from services.chassis.access import rules
+from tests.architecture.sources import ROOT
+
+DECLARED = {
+    "VectorService": "CreateCollection GetCollection ListCollections DeleteCollection IngestDocument "
+    "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument Search VerifyCitations "
+    "EmbedTexts CheckIndex RepairIndex ExportSnapshot ImportSnapshot",
+    "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
+    "ListMessages CreateRun AppendRunEvents GetRun ListRuns WatchRun ExportSnapshot ImportSnapshot",
+    "IdentityService": "CreateUser ListUsers UpdateUser Authenticate RefreshToken RevokeToken CreateApiKey "
+    "RevokeApiKey ConsumeQuota",
+    "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow CancelRun ReplayRun",
+}
+SERVICES: dict[str, ServiceDescriptor] = {
+    service.name: service
+    for file in (vector_pb2, session_pb2, identity_pb2, agents_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+}
+METHODS: list[MethodDescriptor] = [method for service in SERVICES.values() for method in service.methods]
+
+
+def test_every_service_has_exactly_the_methods_of_the_design() -> None:
+    assert {name: {method.name for method in service.methods} for name, service in SERVICES.items()} == {
+        name: set(methods.split()) for name, methods in DECLARED.items()
+    }
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+def test_every_method_says_who_may_call_it_and_for_how_long(method: MethodDescriptor) -> None:
+    rule = rules([method.containing_service])[f"/{method.containing_service.full_name}/{method.name}"]
+
+    assert options_pb2.Scope.Name(rule.scope)  # raises for a number that the contract does not know
+    assert 0 < rule.default_timeout <= rule.maximum_timeout <= 4 * 3600
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+def test_a_request_that_names_a_resource_is_bound_to_its_tenant(method: MethodDescriptor) -> None:
+    """Where a request has the id of something owned, the tenant field says so, unless it creates it."""
+    owned = {"collection_id", "collection_ids", "document_id", "session_id", "run_id"}
+    owned |= {"user_id", "api_key_id"}
+    named = owned & set(method.input_type.fields_by_name)
+    makes = method.name.startswith(("Create", "Run", "List")) or method.client_streaming
+    access = method.GetOptions().Extensions[options_pb2.access]
+
+    assert access.tenant_field or makes or not named, f"{named} belong to a tenant"
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+def test_only_what_does_no_harm_twice_may_be_retried(method: MethodDescriptor) -> None:
+    """A method that is declared idempotent reads, deletes, or knows repeats by request_id or state."""
+    level = method.GetOptions().idempotency_level
+    reads = method.name.startswith(
+        ("Get", "List", "Read", "Search", "Verify", "Embed", "Check", "Watch", "Route", "Export", "Replay")
+    )
+    if level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
+        assert reads
+    elif level == descriptor_pb2.MethodOptions.IDEMPOTENT:
+        repeatable = method.name.startswith(("Delete", "Update", "Revoke", "Cancel", "Repair"))
+        # A run is named by who creates it; its events carry their position in it.
+        known = {"request_id", "run_id", "run"} & set(method.input_type.fields_by_name)
+        assert repeatable or known
+
+
+def test_reads_are_declared_as_such() -> None:
+    undeclared = [
+        method.full_name
+        for method in METHODS
+        if method.name.startswith(("Get", "List", "Search", "Verify"))
+        and method.GetOptions().idempotency_level != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    ]
+
+    assert undeclared == []
+
+
+def test_buf_finds_nothing_to_complain_about() -> None:
+    done = subprocess.run(
+        [f"{sys.prefix}/bin/buf", "lint", "protos"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_stubs_were_built_from_these_contracts() -> None:
+    assert (
+        subprocess.run([sys.executable, "protos/build.py", "--check"], cwd=ROOT, check=False).returncode == 0
+    )

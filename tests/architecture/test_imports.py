@@ -1,0 +1,100 @@
+"""Who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import ROOT, SERVICES, Module, modules
+
+MODULES = modules()
+BY_PATH = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path)
+
+
+def below(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@BY_PATH
+def test_no_service_imports_another(module: Module) -> None:
+    allowed = {"chassis", module.package}
+    foreign = [
+        name
+        for name in module.imports()
+        if name.startswith("services.") and name.split(".")[1] not in allowed
+    ]
+
+    assert foreign == []
+
+
+@BY_PATH
+def test_contracts_are_the_only_shared_meaning(module: Module) -> None:
+    """The launcher and the chassis know no contract but the options; a service knows those that it calls."""
+    calls = {
+        "agents": {"agents", "session", "vector"},
+        "gateway": {"agents", "session", "vector"},
+        "session": {"session"},
+        "vector": {"vector"},
+    }.get(module.package, set())
+    known = {name.split(".")[1] for name in module.imports() if name.startswith("meldrag.")}
+
+    assert known <= calls | {"options"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_a_program(name: str) -> None:
+    assert (ROOT / "services" / name / "__main__.py").is_file()
+
+
+@BY_PATH
+def test_entrypoints_fit_a_screen(module: Module) -> None:
+    if Path(module.path).name == "__main__.py":
+        assert len((ROOT / module.path).read_text().splitlines()) <= 70
+
+
+@BY_PATH
+def test_names_tell_what_is_inside(module: Module) -> None:
+    empty_words = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+    assert not empty_words & set(Path(module.path).with_suffix("").parts)
+
+
+def test_the_chassis_has_no_domain_word() -> None:
+    domain = r"document|chunk|passage|citation|embed|collection|conversation|chroma|prompt"
+    named = [
+        (module.path, node.name)
+        for module in MODULES
+        if module.package == "chassis"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and re.search(domain, node.name.lower())
+    ]
+
+    assert named == []
+
+
+@BY_PATH
+def test_the_environment_is_read_in_settings_only(module: Module) -> None:
+    """Typed settings read it. The launcher passes it on, crash points must work before there are settings,
+    and a child process needs to know where programs and modules are."""
+    allowed = module.path == "services/chassis/crash.py" or module.package == "local"
+    reads = re.findall(
+        r'os\.environ(?!\.get\("(?:PATH|PYTHONPATH)")|os\.getenv', (ROOT / module.path).read_text()
+    )
+
+    assert allowed or reads == []
+
+
+@BY_PATH
+def test_importing_does_nothing(module: Module) -> None:
+    """At the top of a module stand definitions; a program starts at its end, in __main__ alone."""
+    started = [
+        ast.unparse(node)
+        for node in module.tree.body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Await)
+    ]
+
+    assert Path(module.path).name == "__main__.py" or started == []
