@@ -21,14 +21,14 @@ test: install-dev ## Run every test: unit, contract, architecture, processes, a 
 	@$(BIN)/python -m pytest $(TESTS)
 
 lint: install-dev ## Check style (ruff), types (mypy --strict) and contracts (buf)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	@$(BIN)/python protos/check.py
 
 format: install-dev ## Format the code
-	$(BIN)/ruff check --fix-only .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix-only .
+	$(BIN)/python -m ruff format .
 
 stubs: install ## Build the gRPC stubs into protos/gen
 	@$(BIN)/python protos/build.py --force

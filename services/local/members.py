@@ -37,12 +37,13 @@ def members(settings: LocalSettings, guard: Guard) -> list[Member]:
                 comes_first=True,
             )
         )
-    for name, address in (
-        ("session", settings.session),
-        ("vector", settings.vector),
-        ("agents", settings.agents),
+    prepares = "" if (settings.data / "models").exists() else "prepares its model (only this first time)"
+    for name, address, first_start in (
+        ("session", settings.session, ""),
+        ("vector", settings.vector, prepares),
+        ("agents", settings.agents, ""),
     ):
-        found.append(Member(service(name), readiness.health(address), str(address)))
+        found.append(Member(service(name), readiness.health(address), str(address), first_start))
     gateway = settings.gateway
     found.append(Member(service("gateway"), readiness.http_ready(gateway), str(gateway)))
     return found
