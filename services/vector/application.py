@@ -1,0 +1,160 @@
+"""The service without its door: every part made, joined and ended in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from services.chassis import context
+from services.chassis.errors import InvalidArgumentError
+from services.chassis.health import Dependency
+from services.chassis.lock import lock_directory
+from services.vector.citations import Citations
+from services.vector.deletion import Deletion
+from services.vector.documents import Collection
+from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
+from services.vector.extraction.extractor import Extractor
+from services.vector.extraction.model import Limits
+from services.vector.faults import embedder_unavailable
+from services.vector.index.folder import EmbeddedStore, RemoteStore
+from services.vector.index.keeper import IndexKeeper, IndexStore
+from services.vector.ingest.claims import Claims
+from services.vector.ingest.drafting import Drafter, TokenCounter
+from services.vector.ingest.embedding_worker import EmbeddingWorker
+from services.vector.ingest.importing import Importing
+from services.vector.ingest.ingestion import Ingestion
+from services.vector.ingest.progress import ProgressBoard
+from services.vector.ingest.spool import Spool
+from services.vector.paging import PageTokens
+from services.vector.record.record import Record, opened
+from services.vector.search.dense import DenseSearch
+from services.vector.search.matrix import VectorCache
+from services.vector.search.searching import Searching
+from services.vector.settings import VectorSettings
+
+_PING_SECONDS = 0.9
+# A few texts are somebody's question; many are work that questions may pass.
+_FEW_TEXTS = 16
+_MARGIN_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Application:
+    """What the servicer calls."""
+
+    record: Record
+    embedder: Embedder
+    ingestion: Ingestion
+    importing: Importing
+    searching: Searching
+    deletion: Deletion
+    citations: Citations
+    page_tokens: PageTokens
+    keeper: IndexKeeper
+    executor: ThreadPoolExecutor
+    default_hits: int
+    default_threshold: float
+
+    @property
+    def model(self) -> tuple[str, int]:
+        """Name and dimension of the configured embedding model."""
+        return self.embedder.model, self.embedder.dimension
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """(len(texts), dimension). Raises UnavailableError (EMBEDDER_UNAVAILABLE), InvalidArgumentError."""
+        deadline = time.monotonic() + min(context.remaining(), 300.0) - _MARGIN_SECONDS
+        work = self.embedder.embed_queries if len(texts) <= _FEW_TEXTS else self.embedder.embed_passages
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self.executor, lambda: work(texts, deadline=deadline))
+        except EmbedderUnavailableError as error:
+            raise embedder_unavailable(self.embedder.model, str(error)) from error
+        except EmbedderRejectedError as error:
+            raise InvalidArgumentError(
+                str(error), reason="INVALID_FIELD", metadata={"field": "texts", "value": ""}
+            ) from error
+
+    async def ping_embedder(self) -> None:
+        """Raises when the model cannot be expected to answer."""
+        deadline = time.monotonic() + _PING_SECONDS
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.executor, lambda: self.embedder.ping(deadline=deadline))
+
+    def dependencies(self) -> tuple[Dependency, ...]:
+        """Without the record nothing works; without the others search is by keyword."""
+        return (
+            Dependency("record", self.record.ping),
+            Dependency("index", self.keeper.ping, required=False),
+            Dependency("embedder", self.ping_embedder, required=False),
+        )
+
+
+@asynccontextmanager
+async def started(
+    settings: VectorSettings, embedder: Embedder, count_tokens: TokenCounter
+) -> AsyncIterator[Application]:
+    """The application in its data directory, which it holds alone. Raises StartError."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(lock_directory(settings.folder))
+        record = stack.enter_context(opened(settings.folder / "record.sqlite3"))
+        await record.documents.interrupt_all()
+        executor = ThreadPoolExecutor(4, "vector-work")
+        stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        passages = ThreadPoolExecutor(1, "vector-embed")
+        stack.callback(passages.shutdown, wait=False, cancel_futures=True)
+        spool = Spool(settings.folder / "spool", settings.meld_max_document_bytes, executor)
+        spool.clear()
+
+        keeper = IndexKeeper(record.index_queue, _store(settings))
+        stack.push_async_callback(keeper.close)
+        cache = VectorCache(record.vectors, settings.meld_vector_cache_bytes)
+        board, claims = ProgressBoard(), Claims()
+        worker = EmbeddingWorker(record.vectors, embedder, passages, board, keeper.wake)
+        drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, count_tokens)
+
+        def committed(collection: Collection, removed: Sequence[int]) -> None:
+            cache.remove(collection.key, removed)
+            worker.wake()
+            keeper.wake()
+
+        limits = Limits(file_bytes=settings.meld_max_document_bytes)
+        documents = record.documents
+        dense = DenseSearch(
+            embedder, executor, record.vectors, cache, keeper, settings.meld_exact_search_limit
+        )
+        application = Application(
+            record=record,
+            embedder=embedder,
+            ingestion=Ingestion(
+                documents, spool, Extractor(), limits, drafter, executor, claims, board, committed
+            ),
+            importing=Importing(documents, drafter, executor, claims, committed),
+            searching=Searching(record.passages, dense),
+            deletion=Deletion(record.collections, documents, keeper),
+            citations=Citations(documents),
+            page_tokens=PageTokens(await record.page_key()),
+            keeper=keeper,
+            executor=executor,
+            default_hits=settings.max_results,
+            default_threshold=settings.similarity_threshold,
+        )
+        for life in (keeper.run(), worker.run()):
+            stack.push_async_callback(_ended, asyncio.create_task(life))
+        yield application
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _store(settings: VectorSettings) -> IndexStore:
+    if settings.chromadb_host:
+        return RemoteStore(settings.chromadb_host, settings.chromadb_port, settings.meld_index_sync_threshold)
+    return EmbeddedStore(settings.index_folder, settings.meld_index_sync_threshold)

@@ -1,0 +1,74 @@
+"""The errors of this service that more than one module raises; reasons as in error_reason.proto."""
+
+from __future__ import annotations
+
+from services.chassis.errors import (
+    AbortedError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
+
+_SHOWN = 100
+
+
+def invalid_field(field: str, value: object, rule: str) -> InvalidArgumentError:
+    """INVALID_FIELD: `rule` says what the field must be."""
+    return InvalidArgumentError(
+        f"{field} {rule}", reason="INVALID_FIELD", metadata={"field": field, "value": str(value)[:_SHOWN]}
+    )
+
+
+def collection_not_found(collection_id: str) -> NotFoundError:
+    """The same words whether it is missing or somebody else's."""
+    return NotFoundError(
+        f"there is no collection {collection_id[:_SHOWN]}",
+        reason="COLLECTION_NOT_FOUND",
+        metadata={"collection_id": collection_id[:_SHOWN]},
+    )
+
+
+def document_not_found(document_id: str) -> NotFoundError:
+    """The same words whether it is missing or somebody else's."""
+    return NotFoundError(
+        f"there is no document {document_id[:_SHOWN]} in this collection",
+        reason="DOCUMENT_NOT_FOUND",
+        metadata={"document_id": document_id[:_SHOWN]},
+    )
+
+
+def request_id_reused(request_id: str) -> FailedPreconditionError:
+    """The id of an earlier write came with other content."""
+    return FailedPreconditionError(
+        "this request id was used for another request",
+        reason="REQUEST_ID_REUSED",
+        metadata={"request_id": request_id},
+    )
+
+
+def document_busy(external_id: str, request_id: str = "") -> AbortedError:
+    """Another call is writing the same document."""
+    return AbortedError(
+        "this document is being written by another call; try again after it",
+        reason="DOCUMENT_BUSY",
+        metadata={"external_id": external_id, "request_id": request_id},
+        retry_after=1.0,
+    )
+
+
+def invalid_page_token() -> InvalidArgumentError:
+    """The token is not one of ours, or belongs to another request."""
+    return InvalidArgumentError(
+        "the page token was not made for this request", reason="INVALID_PAGE_TOKEN", metadata={}
+    )
+
+
+def embedder_unavailable(model: str, cause: str) -> UnavailableError:
+    """The embedding model does not answer."""
+    return UnavailableError(
+        f"the embedding model {model} does not answer: {cause}",
+        reason="EMBEDDER_UNAVAILABLE",
+        metadata={"model": model},
+        retry_after=2.0,
+    )

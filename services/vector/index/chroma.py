@@ -1,0 +1,141 @@
+"""Chroma as an index of vectors: ids are chunk keys, nothing else is stored. Blocking; call it in a lane."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import chromadb
+from chromadb.config import Settings
+from chromadb.errors import NotFoundError
+
+from services.vector.record.vectors import Keys, Matrix
+
+# Rows in a call; Chroma's own limit (5,461 in the build that was measured) may be lower.
+_BATCH = 1_000
+
+
+class ChromaIndex:
+    """One Chroma database. `prefix` begins the names of our collections in it.
+
+    Every method may raise whatever Chroma raises; the index is then to be taken for broken.
+    """
+
+    def __init__(self, client: Any, prefix: str, sync_threshold: int) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._sync_threshold = sync_threshold
+        self._batch = min(_BATCH, int(client.get_max_batch_size()))
+        self._collections: dict[int, Any] = {}
+
+    @classmethod
+    def embedded(cls, folder: Path, prefix: str, sync_threshold: int) -> ChromaIndex:
+        """The index in `folder`, made when missing. One process at a time."""
+        client = chromadb.PersistentClient(path=str(folder), settings=Settings(anonymized_telemetry=False))
+        return cls(client, prefix, sync_threshold)
+
+    @classmethod
+    def remote(cls, host: str, port: int, prefix: str, sync_threshold: int) -> ChromaIndex:
+        """The index on a Chroma server."""
+        settings = Settings(anonymized_telemetry=False)
+        client = chromadb.HttpClient(host=host, port=port, settings=settings)
+        return cls(client, prefix, sync_threshold)
+
+    def add(self, collection_key: int, keys: Sequence[int], vectors: Matrix) -> None:
+        """Adds or overwrites entries."""
+        collection = self._open(collection_key, vectors.shape[1])
+        for start in range(0, len(keys), self._batch):
+            ids = [str(key) for key in keys[start : start + self._batch]]
+            collection.upsert(ids=ids, embeddings=vectors[start : start + self._batch])
+
+    def remove(self, collection_key: int, keys: Sequence[int]) -> None:
+        """Removes entries; those that are not there are no fault."""
+        collection = self._find(collection_key)
+        if collection is None:
+            return
+        for start in range(0, len(keys), self._batch):
+            collection.delete(ids=[str(key) for key in keys[start : start + self._batch]])
+
+    def drop(self, collection_key: int) -> None:
+        """Removes a collection with all its entries."""
+        self._collections.pop(collection_key, None)
+        try:
+            self._client.delete_collection(self._name(collection_key))
+        except NotFoundError:
+            return
+
+    def nearest(self, collection_key: int, query: Matrix, limit: int) -> list[int]:
+        """About the `limit` nearest keys to query (d,), best first; approximate."""
+        collection = self._find(collection_key)
+        if collection is None:
+            return []
+        found = collection.query(query_embeddings=query[None, :], n_results=limit, include=[])
+        return [int(key) for key in found["ids"][0]]
+
+    def count(self, collection_key: int) -> int:
+        """Entries of a collection."""
+        collection = self._find(collection_key)
+        return 0 if collection is None else int(collection.count())
+
+    def keys(self, collection_key: int) -> list[int]:
+        """All keys of a collection."""
+        collection = self._find(collection_key)
+        return [] if collection is None else [int(key) for key in collection.get(include=[])["ids"]]
+
+    def holds(self, collection_key: int, keys: Sequence[int]) -> int:
+        """How many of these keys are there."""
+        collection = self._find(collection_key)
+        if collection is None or not keys:
+            return 0
+        return sum(
+            len(
+                collection.get(ids=[str(key) for key in keys[start : start + self._batch]], include=[])["ids"]
+            )
+            for start in range(0, len(keys), self._batch)
+        )
+
+    def collection_keys(self) -> list[int]:
+        """The collections of this prefix that are there."""
+        start = f"{self._prefix}-"
+        names = [collection.name for collection in self._client.list_collections()]
+        return [int(name[len(start) :]) for name in names if name.startswith(start)]
+
+    def close(self) -> None:
+        """Lets go of files and connections."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._client.close()
+
+    def _name(self, collection_key: int) -> str:
+        return f"{self._prefix}-{collection_key}"
+
+    def _find(self, collection_key: int) -> Any | None:
+        held = self._collections.get(collection_key)
+        if held is None:
+            try:
+                held = self._client.get_collection(self._name(collection_key), embedding_function=None)
+            except NotFoundError:
+                return None
+            self._collections[collection_key] = held
+        return held
+
+    def _open(self, collection_key: int, dimension: int) -> Any:
+        held = self._find(collection_key)
+        if held is None:
+            # A flush is the moment in which a kill breaks the files, so flushes are rare; what is not flushed is
+            # in Chroma's log, and reading that again at the next start takes about a second per thousand.
+            held = self._client.create_collection(
+                self._name(collection_key),
+                configuration={"hnsw": {"space": "cosine", "sync_threshold": self._sync_threshold}},
+                metadata={"dimension": dimension},
+                embedding_function=None,
+            )
+            self._collections[collection_key] = held
+        return held
+
+
+def as_list(keys: Keys) -> list[int]:
+    """Python integers, as the methods above take them."""
+    return [int(key) for key in keys]

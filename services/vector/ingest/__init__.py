@@ -1,0 +1,1 @@
+"""The way in: files and texts become committed documents, and committed passages get their vectors."""

@@ -1,0 +1,158 @@
+"""Many texts in: committed in groups, answered one by one in their order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.chassis.errors import ServiceError
+from services.vector.documents import Collection, Document, Draft, Scalar
+from services.vector.extraction.errors import ExtractionError
+from services.vector.extraction.extractor import extract_plain
+from services.vector.ingest.claims import Claims
+from services.vector.ingest.drafting import Arrival, Drafter
+from services.vector.ingest.ingestion import as_service_error
+from services.vector.record.documents import Documents, new_document_id
+
+# One group of texts is split while the one before is committed; no more than these are held.
+_GROUP_DOCUMENTS = 64
+_GROUP_CHARACTERS = 4_000_000
+_WAITING_DOCUMENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TextItem:
+    """A document that is text already. `fault` is set for one that cannot be taken as it is."""
+
+    external_id: str
+    title: str
+    text: str
+    metadata: Mapping[str, Scalar]
+    fault: ServiceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one item: a document, or why not."""
+
+    document: Document | None
+    existing: bool
+    error: ServiceError | None
+
+
+class Importing:
+    """Takes texts into a collection."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        drafter: Drafter,
+        executor: Executor,
+        claims: Claims,
+        committed: Callable[[Collection, list[int]], None],
+    ) -> None:
+        """committed: called after a commit with the keys of the passages that were replaced."""
+        self._documents = documents
+        self._drafter = drafter
+        self._executor = executor
+        self._claims = claims
+        self._committed = committed
+
+    async def run(
+        self, tenant_id: str, collection: Collection, items: AsyncIterator[TextItem]
+    ) -> AsyncIterator[Imported]:
+        """One outcome per item, in order, each after its commit. Raises what ends the whole import:
+
+        NotFoundError when the collection goes, ResourceExhaustedError (STORAGE_FULL), and what `items` raises.
+        """
+        queue: asyncio.Queue[TextItem | None] = asyncio.Queue(_WAITING_DOCUMENTS)
+        reader = asyncio.create_task(_fill(queue, items))
+        try:
+            ended = False
+            while not ended:
+                group, ended = await _next_group(queue)
+                for outcome in await self._take(tenant_id, collection, group):
+                    yield outcome
+            await reader
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([reader])
+
+    async def _take(self, tenant_id: str, collection: Collection, group: list[TextItem]) -> list[Imported]:
+        if not group:
+            return []
+        loop = asyncio.get_running_loop()
+        outcomes: list[Imported | None] = [None] * len(group)
+        drafts: list[Draft] = []
+        places: list[int] = []
+        with ExitStack() as claimed:
+            held: set[str] = set()
+            for place, item in enumerate(group):
+                try:
+                    if item.fault is not None:
+                        raise item.fault
+                    # The same id twice in one group is taken in order, the later replacing the earlier.
+                    if item.external_id and item.external_id not in held:
+                        claimed.enter_context(
+                            self._claims.claim(tenant_id, collection.key, item.external_id, "")
+                        )
+                        held.add(item.external_id)
+                    drafts.append(await loop.run_in_executor(self._executor, self._draft, item))
+                    places.append(place)
+                except ExtractionError as error:
+                    outcomes[place] = Imported(None, False, as_service_error(error))
+                except ServiceError as error:
+                    outcomes[place] = Imported(None, False, error)
+            removed: list[int] = []
+            commits = await self._documents.commit_all(collection.key, tenant_id, drafts) if drafts else []
+            for place, commit in zip(places, commits, strict=True):
+                if isinstance(commit, ServiceError):
+                    outcomes[place] = Imported(None, False, commit)
+                else:
+                    outcomes[place] = Imported(commit.document, commit.existing, None)
+                    removed += commit.removed
+            self._committed(collection, removed)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _draft(self, item: TextItem) -> Draft:
+        data = item.text.encode()
+        arrival = Arrival(
+            document_id=new_document_id(),
+            external_id=item.external_id,
+            title=item.title,
+            filename="",
+            size=len(data),
+            content_sha256=hashlib.sha256(data).hexdigest(),
+            metadata=item.metadata,
+            create_time=datetime.now(UTC),
+        )
+        return self._drafter.draft(arrival, extract_plain(item.text, item.title))
+
+
+async def _fill(queue: asyncio.Queue[TextItem | None], items: AsyncIterator[TextItem]) -> None:
+    try:
+        async for item in items:
+            await queue.put(item)
+    finally:
+        await queue.put(None)
+
+
+async def _next_group(queue: asyncio.Queue[TextItem | None]) -> tuple[list[TextItem], bool]:
+    """What has come, at least one item unless the stream has ended; and whether it has."""
+    group: list[TextItem] = []
+    characters = 0
+    while len(group) < _GROUP_DOCUMENTS and characters < _GROUP_CHARACTERS:
+        if group and queue.empty():
+            return group, False
+        item = await queue.get()
+        if item is None:
+            return group, True
+        group.append(item)
+        characters += len(item.text)
+    return group, False

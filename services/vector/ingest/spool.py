@@ -1,0 +1,101 @@
+"""The bytes of a file on their way in: on disk, counted and hashed, gone when the ingest ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.chassis.errors import InvalidArgumentError, ResourceExhaustedError
+
+PIECE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A file that has wholly arrived."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+class Spool:
+    """A folder for arriving files. What an ended process left in it is removed by `clear`."""
+
+    def __init__(self, folder: Path, limit_bytes: int, executor: Executor) -> None:
+        self._folder = folder
+        self._limit = limit_bytes
+        self._executor = executor
+
+    def clear(self) -> None:
+        """Makes the folder, empty. Blocks."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for left in self._folder.iterdir():
+            left.unlink()
+
+    @asynccontextmanager
+    async def received(
+        self, name: str, pieces: AsyncIterator[bytes], declared_bytes: int, declared_sha256: str
+    ) -> AsyncIterator[Spooled]:
+        """The file, for the block.
+
+        Raises ResourceExhaustedError (DOCUMENT_TOO_LARGE, STORAGE_FULL), InvalidArgumentError (CONTENT_MISMATCH
+        against what was declared, where it was).
+        """
+        path = self._folder / name
+        if declared_bytes > self._limit:
+            raise self._too_large()
+        try:
+            spooled = await self._receive(path, pieces)
+            _compare(declared_bytes, declared_sha256.lower(), spooled)
+            yield spooled
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _receive(self, path: Path, pieces: AsyncIterator[bytes]) -> Spooled:
+        loop = asyncio.get_running_loop()
+        digest, size = hashlib.sha256(), 0
+        with path.open("xb") as file:
+
+            def take(piece: bytes) -> None:
+                digest.update(piece)
+                file.write(piece)
+
+            try:
+                async for piece in pieces:
+                    size += len(piece)
+                    if size > self._limit:
+                        raise self._too_large()
+                    await loop.run_in_executor(self._executor, take, piece)
+                await loop.run_in_executor(self._executor, file.flush)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise ResourceExhaustedError("the disk is full", reason="STORAGE_FULL") from error
+                raise
+        return Spooled(path, size, digest.hexdigest())
+
+    def _too_large(self) -> ResourceExhaustedError:
+        return ResourceExhaustedError(
+            f"the document has more than {self._limit} bytes",
+            reason="DOCUMENT_TOO_LARGE",
+            metadata={"limit": str(self._limit), "unit": "bytes"},
+        )
+
+
+def _compare(declared_bytes: int, declared_sha256: str, spooled: Spooled) -> None:
+    for declared, received in (
+        (str(declared_bytes or spooled.size), str(spooled.size)),
+        (declared_sha256 or spooled.sha256, spooled.sha256),
+    ):
+        if declared != received:
+            raise InvalidArgumentError(
+                "what arrived is not what was declared",
+                reason="CONTENT_MISMATCH",
+                metadata={"declared": declared, "received": received},
+            )

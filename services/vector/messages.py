@@ -1,0 +1,161 @@
+"""Between the contract's messages and the service's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from meldrag.vector.v1 import vector_pb2 as pb
+from services.chassis.errors import ServiceError
+from services.vector import identifiers
+from services.vector.documents import Collection, Document, Receipt, Scalar
+from services.vector.faults import invalid_field
+from services.vector.record.passages import Condition
+from services.vector.search.searching import DroppedPassage, ScoredPassage
+
+_MOST_FILTER_VALUES = 1_000
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """Exact to the microsecond."""
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def struct(values: Mapping[str, Scalar]) -> Struct:
+    """A flat object."""
+    made = Struct()
+    made.update(dict(values))
+    return made
+
+
+def scalars(field: str, given: Struct) -> dict[str, Scalar]:
+    """The values of a flat object. Raises INVALID_FIELD for anything else."""
+    return identifiers.metadata(field, {name: _plain(value) for name, value in given.fields.items()})
+
+
+def _plain(value: Any) -> object:
+    kind = value.WhichOneof("kind")
+    return getattr(value, kind) if kind in ("string_value", "number_value", "bool_value") else None
+
+
+def collection(value: Collection) -> pb.Collection:
+    """As the contract says it."""
+    return pb.Collection(
+        collection_id=value.collection_id,
+        description=value.description,
+        embedding_model=value.embedding_model,
+        dimension=value.dimension,
+        documents=value.documents,
+        chunks=value.chunks,
+        vectors=value.vectors,
+        create_time=timestamp(value.create_time),
+    )
+
+
+def document(value: Document) -> pb.Document:
+    """As the contract says it."""
+    failure = value.failure
+    return pb.Document(
+        document_id=value.document_id,
+        collection_id=value.collection_id,
+        external_id=value.external_id,
+        title=value.title,
+        state=pb.DocumentState.Name(value.state),
+        error=pb.DocumentError(reason=failure.reason, message=failure.message) if failure else None,
+        bytes=value.size,
+        chunks=value.chunks,
+        vectors=value.vectors,
+        media_type=value.media_type,
+        content_sha256=value.content_sha256,
+        extraction_sha256=value.extraction_sha256,
+        text_bytes=value.text_bytes,
+        pages=value.pages,
+        metadata=struct(value.metadata),
+        create_time=timestamp(value.create_time),
+        filename=value.filename,
+    )
+
+
+def document_error(error: ServiceError) -> pb.DocumentError:
+    """An error that belongs to one document of many."""
+    return pb.DocumentError(reason=error.reason, message=error.message)
+
+
+def receipt(value: Receipt) -> pb.DeletionReceipt:
+    """As the contract says it."""
+    return pb.DeletionReceipt(
+        resource=value.resource,
+        state=pb.DELETION_STATE_COMPLETE if value.complete else pb.DELETION_STATE_PENDING,
+        record_documents=value.record_documents,
+        record_chunks=value.record_chunks,
+        lexical_entries=value.lexical_entries,
+        vector_entries=value.vector_entries,
+        tombstone_id=value.tombstone_id,
+        delete_time=timestamp(value.delete_time),
+        deleted_documents=value.deleted_documents,
+        deleted_chunks=value.deleted_chunks,
+    )
+
+
+def condition(given: pb.Filter) -> Condition:
+    """What a filter asks. Raises INVALID_FIELD."""
+
+    def listed(name: str) -> tuple[str, ...]:
+        return identifiers.few(f"filter.{name}", list(getattr(given, name)), _MOST_FILTER_VALUES)
+
+    return Condition(
+        document_ids=listed("document_ids"),
+        external_ids=listed("external_ids"),
+        media_types=listed("media_types"),
+        min_create_time=_moment("filter.min_create_time", given, "min_create_time"),
+        max_create_time=_moment("filter.max_create_time", given, "max_create_time"),
+        metadata=scalars("filter.metadata", given.metadata),
+    )
+
+
+def _moment(field: str, given: pb.Filter, name: str) -> datetime | None:
+    if not given.HasField(name):
+        return None
+    try:
+        return getattr(given, name).ToDatetime(UTC)  # type: ignore[no-any-return] # a Timestamp
+    except (ValueError, OverflowError):
+        raise invalid_field(field, "", "must be a time") from None
+
+
+def hit(found: ScoredPassage) -> pb.Hit:
+    """As the contract says it."""
+    passage, scores = found.passage, found.scores
+    return pb.Hit(
+        document_id=passage.document_id,
+        external_id=passage.external_id,
+        title=passage.title,
+        chunk_id=passage.chunk_id,
+        collection_id=passage.collection_id,
+        text=passage.text,
+        span=pb.Span(byte_start=passage.byte_start, byte_end=passage.byte_end),
+        extraction_sha256=passage.extraction_sha256,
+        page=passage.page,
+        score=scores.fused,
+        lexical_score=scores.lexical,
+        vector_score=scores.vector,
+        headings=passage.headings,
+    )
+
+
+def dropped(candidate: DroppedPassage) -> pb.DroppedCandidate:
+    """As the contract says it."""
+    place, scores = candidate.place, candidate.scores
+    return pb.DroppedCandidate(
+        document_id=place.document_id if place else "",
+        chunk_id=place.chunk_id if place else "",
+        cause=pb.DropCause.Name(candidate.cause),
+        score=scores.fused,
+        lexical_score=scores.lexical,
+        vector_score=scores.vector,
+    )

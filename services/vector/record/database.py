@@ -1,0 +1,284 @@
+"""One SQLite file: a single writer that commits in groups, and a few readers.
+
+The writer is a thread with a queue. It takes what waits there, runs each job in its own savepoint, and commits
+once for all; a caller hears of its success only after that commit has reached the disk (WAL, synchronous=FULL).
+Readers see a snapshot and never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from services.chassis.crash import crash_point
+from services.chassis.errors import (
+    DataLossError,
+    InternalError,
+    ResourceExhaustedError,
+    ServiceError,
+    UnavailableError,
+)
+from services.chassis.server import StartError
+from services.vector.record import schema
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+
+_log = logging.getLogger(__name__)
+
+_BUSY_MS = 2_000
+_READERS = 4
+_GROUP = 64
+# Below this a failed write of the operating system means: no space.
+_NO_SPACE_BYTES = 1 << 20
+
+
+def _connect(path: Path, *, readonly: bool) -> Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if readonly:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+@dataclass
+class _Write(Generic[T]):
+    work: Callable[[Connection], T]
+    milestone: str | None
+    committed: Callable[[T], None] | None
+    future: Future[T] = field(default_factory=Future)
+
+
+class _Read(Generic[T]):
+    """A read that can be interrupted from another thread while it runs, and only then."""
+
+    def __init__(self, work: Callable[[Connection], T]) -> None:
+        self._work = work
+        self._running: Connection | None = None
+        self._guard = threading.Lock()
+
+    def run(self, connection: Connection) -> T:
+        with self._guard:
+            self._running = connection
+        try:
+            connection.execute("BEGIN")
+            try:
+                return self._work(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        finally:
+            with self._guard:
+                self._running = None
+
+    def interrupt(self) -> None:
+        with self._guard:
+            if self._running is not None:
+                self._running.interrupt()
+
+
+class Database:
+    """The file, its writer and its readers. Made by `open`, ended by `close`."""
+
+    def __init__(self, path: Path, writer: Connection) -> None:
+        self.path = path
+        self._connection = writer
+        self._jobs: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._opened: list[Connection] = []
+        self._readers = ThreadPoolExecutor(_READERS, "record-read", initializer=self._open_reader)
+        self._thread = threading.Thread(target=self._run, name="record-write", daemon=True)
+        self._closed = False
+        self._thread.start()
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Opens the file and makes it when missing. Raises StartError when it cannot be used."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = _connect(path, readonly=False)
+            schema.prepare(writer)
+        except (OSError, sqlite3.Error) as error:
+            raise StartError(f"the record {path} cannot be opened: {error}") from error
+        return cls(path, writer)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` on a snapshot in a reader's thread. Cancelling interrupts its statement.
+
+        Raises UnavailableError (RECORD_BUSY), DataLossError (RECORD_DAMAGED).
+        """
+        job = _Read(work)
+        future = self._readers.submit(self._read, job)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            job.interrupt()
+            raise
+
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        milestone: str | None = None,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
+        """Runs `work` in the writer's thread and returns after the commit that holds it.
+
+        A caller that is cancelled before its turn withdraws the job; later, the outcome is unknown to it.
+        `committed` is called with the result in the writer's thread after the commit, whether or not the caller
+        still waits. `milestone` names the commit for crash points. Whatever `work` raises undoes that job alone.
+        Raises ResourceExhaustedError (STORAGE_FULL), UnavailableError (RECORD_BUSY), DataLossError.
+        """
+        if self._closed:
+            raise UnavailableError("the record is closed", reason="RECORD_BUSY")
+        # Callers wait for their job, so the queue is no longer than the calls that the server admits.
+        job = _Write(work, milestone, committed)
+        self._jobs.put(job)
+        return await asyncio.wrap_future(job.future)
+
+    def close(self) -> None:
+        """Ends after the jobs that wait. Blocks."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        for connection in self._opened:
+            connection.close()
+        self._connection.close()
+
+    def _open_reader(self) -> None:
+        connection = _connect(self.path, readonly=True)
+        self._opened.append(connection)
+        self._local.connection = connection
+
+    def _read(self, job: _Read[T]) -> T:
+        try:
+            return job.run(self._local.connection)
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+
+    def _run(self) -> None:
+        while True:
+            jobs = self._next_group()
+            if not jobs:
+                return
+            try:
+                self._commit(jobs)
+            except Exception as error:
+                # The thread must live on, and nobody may wait for ever.
+                _log.exception("the record's writer failed")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                for job in jobs:
+                    if not job.future.done():
+                        job.future.set_exception(error)
+
+    def _next_group(self) -> list[_Write[Any]]:
+        """The jobs that wait, at least one; empty at the end."""
+        jobs: list[_Write[Any]] = []
+        while len(jobs) < _GROUP:
+            try:
+                job = self._jobs.get(block=not jobs)
+            except queue.Empty:
+                break
+            if job is None:
+                # Seen again at the next turn, when the jobs before it are done.
+                if jobs:
+                    self._jobs.put(None)
+                break
+            if job.future.set_running_or_notify_cancel():
+                jobs.append(job)
+        return jobs
+
+    def _commit(self, jobs: list[_Write[Any]]) -> None:
+        outcomes: list[tuple[_Write[Any], Any, Exception | None]] = []
+        milestones = {job.milestone for job in jobs if job.milestone}
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                outcomes.append(self._attempt(job))
+            for name in milestones:
+                crash_point(f"vector.before_{name}")
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if len(jobs) > 1:
+                # One job may have been too much for the disk; the others need not fail with it.
+                for job in jobs:
+                    self._commit([job])
+                return
+            _log.error("a commit failed: %s", error)
+            jobs[0].future.set_exception(self._translated(error))
+            return
+        for name in milestones:
+            crash_point(f"vector.after_{name}")
+        for job, result, fault in outcomes:
+            if fault is not None:
+                job.future.set_exception(fault)
+                continue
+            if job.committed is not None:
+                job.committed(result)
+            job.future.set_result(result)
+
+    def _attempt(self, job: _Write[T]) -> tuple[_Write[T], T | None, Exception | None]:
+        self._connection.execute("SAVEPOINT job")
+        try:
+            result = job.work(self._connection)
+        except sqlite3.Error as error:
+            if not self._connection.in_transaction or self._whole(error):
+                raise
+            fault: Exception = self._translated(error)
+        except Exception as error:  # handed to the caller of write
+            fault = error
+        else:
+            self._connection.execute("RELEASE job")
+            return job, result, None
+        self._connection.execute("ROLLBACK TO job")
+        self._connection.execute("RELEASE job")
+        return job, None, fault
+
+    @staticmethod
+    def _whole(error: sqlite3.Error) -> bool:
+        """Whether the error is about the file and not about one statement."""
+        return _code(error) in (
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_CORRUPT,
+            sqlite3.SQLITE_NOMEM,
+        )
+
+    def _translated(self, error: sqlite3.Error) -> ServiceError:
+        code = _code(error)
+        no_space = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(self.path.parent).free < _NO_SPACE_BYTES
+        if code == sqlite3.SQLITE_FULL or no_space:
+            return ResourceExhaustedError("the disk of the record is full", reason="STORAGE_FULL")
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT):
+            return UnavailableError("the record is busy", reason="RECORD_BUSY", retry_after=1.0)
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR):
+            return DataLossError(f"the record cannot be read: {error}", reason="RECORD_DAMAGED")
+        return InternalError(f"the record refused a statement: {error}", reason="INTERNAL")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; extended codes carry it in their low byte."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -1,0 +1,628 @@
+"""Documents in the record: arrival, commit, replacement, deletion, reading."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.chassis.errors import ServiceError
+from services.vector.documents import (
+    Document,
+    DocumentState,
+    Draft,
+    Failure,
+    Receipt,
+    Request,
+    Scalar,
+    text_hash,
+)
+from services.vector.faults import collection_not_found, document_busy, document_not_found
+from services.vector.record import lexicon, requests
+from services.vector.record.database import Connection, Database
+from services.vector.record.times import from_micros, now_micros, to_micros
+
+INGEST, DELETE = "IngestDocument", "DeleteDocument"
+
+# Readers of a range touch the pieces that it overlaps, and no more of a long text.
+_PIECE_BYTES = 64 * 1024
+
+_COLUMNS = (
+    "d.key, d.document_id, d.collection_key, c.collection_id, d.external_id, d.title, d.filename, d.state,"
+    " d.error_reason, d.error_message, d.bytes, d.media_type, d.content_sha256, d.extraction_sha256, d.text_bytes,"
+    " d.pages, d.metadata, d.create_time, d.chunks, d.vectors"
+)
+_FROM = "FROM documents d JOIN collections c ON c.key = d.collection_key"
+_UNCOMMITTED = f"state NOT IN ({int(DocumentState.EMBEDDING)}, {int(DocumentState.READY)})"
+_COMMITTED = f"state IN ({int(DocumentState.EMBEDDING)}, {int(DocumentState.READY)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a commit did. `removed` are keys of chunks that went, with the document that was replaced."""
+
+    document: Document
+    existing: bool
+    removed: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a delete did. `removed` is empty for a repeated request."""
+
+    tombstone_id: str
+    chunk_keys: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of extracted text: whole characters, from `byte_start` on."""
+
+    data: bytes
+    byte_start: int
+
+
+class Documents:
+    """Everything is found within a tenant; what belongs to another is as if it were not there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def receive(
+        self, collection_key: int, external_id: str, title: str, filename: str, metadata: Mapping[str, Scalar]
+    ) -> Document:
+        """A row for a document whose bytes are arriving; seen by get and list, not by search."""
+
+        def work(connection: Connection) -> Document:
+            document_id = new_document_id()
+            _require_collection(connection, collection_key)
+            connection.execute(
+                "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state, metadata,"
+                " create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    document_id,
+                    collection_key,
+                    external_id,
+                    title,
+                    filename,
+                    DocumentState.RECEIVED,
+                    _dumped(metadata),
+                    now_micros(),
+                ),
+            )
+            return _by_id(connection, document_id)
+
+        return await self._database.write(work)
+
+    async def parsing(self, document_id: str, size: int, content_sha256: str) -> Document:
+        """Moves a RECEIVED document on. Raises NotFoundError when its collection was deleted meanwhile."""
+
+        def work(connection: Connection) -> Document:
+            connection.execute(
+                f"UPDATE documents SET state = ?, bytes = ?, content_sha256 = ? WHERE document_id = ?"
+                f" AND {_UNCOMMITTED}",
+                (DocumentState.PARSING, size, content_sha256, document_id),
+            )
+            return _by_id(connection, document_id)
+
+        return await self._database.write(work)
+
+    async def fail(self, document_id: str, failure: Failure) -> Document:
+        """Keeps the reason; takes the place of earlier failures of the same bytes."""
+
+        def work(connection: Connection) -> Document:
+            connection.execute(
+                f"UPDATE documents SET state = ?, error_reason = ?, error_message = ? WHERE document_id = ?"
+                f" AND {_UNCOMMITTED}",
+                (DocumentState.FAILED, failure.reason, failure.message, document_id),
+            )
+            document = _by_id(connection, document_id)
+            _forget_failures(connection, document.collection_key, document.content_sha256, document.key)
+            return document
+
+        return await self._database.write(work)
+
+    async def discard(self, document_id: str) -> None:
+        """Removes a document that was never committed; does nothing to one that was."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",  # noqa: S608 # our states
+                (document_id,),
+            )
+
+        await self._database.write(work)
+
+    async def interrupt_all(self) -> int:
+        """At start: whatever was on its way when the process ended has FAILED. Returns how many."""
+
+        def work(connection: Connection) -> int:
+            cursor = connection.execute(
+                "UPDATE documents SET state = ?, error_reason = 'INTERRUPTED',"
+                " error_message = 'the service stopped before the document was taken; send it again'"
+                " WHERE state IN (?, ?)",
+                (DocumentState.FAILED, DocumentState.RECEIVED, DocumentState.PARSING),
+            )
+            return cursor.rowcount
+
+        return await self._database.write(work)
+
+    async def recognise(
+        self, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+    ) -> Document | None:
+        """The committed document that this request or these bytes already made, if there is one.
+
+        Then the request is noted and the arriving row of the draft is gone. Only the fields of `draft` that are
+        known before parsing count. Raises FailedPreconditionError (REQUEST_ID_REUSED), NotFoundError when the
+        request made a document that was deleted since.
+        """
+        return await self._database.write(
+            lambda connection: _recognise(connection, collection_key, tenant_id, draft, request)
+        )
+
+    async def commit(
+        self, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+    ) -> Commit:
+        """Makes the document durable and found by keyword, whole, in one transaction.
+
+        A committed document of the same external id goes in the same transaction. Raises what `recognise` raises,
+        NotFoundError (COLLECTION_NOT_FOUND), AbortedError (DOCUMENT_BUSY), ResourceExhaustedError (STORAGE_FULL).
+        """
+        return await self._database.write(
+            lambda connection: _commit(connection, collection_key, tenant_id, draft, request),
+            milestone="record_commit",
+        )
+
+    async def commit_all(
+        self, collection_key: int, tenant_id: str, drafts: Sequence[Draft]
+    ) -> list[Commit | ServiceError]:
+        """Many documents in one transaction, in order; one that is refused does not undo the others."""
+
+        def work(connection: Connection) -> list[Commit | ServiceError]:
+            _require_collection(connection, collection_key)
+            outcomes: list[Commit | ServiceError] = []
+            for draft in drafts:
+                connection.execute("SAVEPOINT draft")
+                try:
+                    outcomes.append(_commit(connection, collection_key, tenant_id, draft, None))
+                except ServiceError as error:
+                    connection.execute("ROLLBACK TO draft")
+                    outcomes.append(error)
+                connection.execute("RELEASE draft")
+            return outcomes
+
+        return await self._database.write(work, milestone="record_commit")
+
+    async def get(self, tenant_id: str, collection_id: str, document_id: str) -> Document:
+        """Raises NotFoundError (COLLECTION_NOT_FOUND or DOCUMENT_NOT_FOUND)."""
+        return await self._database.read(
+            lambda connection: _find(connection, tenant_id, collection_id, document_id)
+        )
+
+    async def get_any(self, tenant_id: str, document_ids: Iterable[str]) -> dict[str, Document]:
+        """Committed documents of the tenant by id, whatever their collection; the missing are left out."""
+
+        def work(connection: Connection) -> dict[str, Document]:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} {_FROM} WHERE c.tenant_id = ? AND d.{_COMMITTED}"
+                " AND d.document_id IN (SELECT value FROM json_each(?))",
+                (tenant_id, json.dumps(list(document_ids))),
+            )
+            return {document.document_id: document for document in map(_document, rows)}
+
+        return await self._database.read(work)
+
+    async def page(
+        self,
+        tenant_id: str,
+        collection_id: str,
+        before_key: int,
+        size: int,
+        states: Sequence[DocumentState],
+        external_id: str,
+    ) -> list[Document]:
+        """Newest first, those older than `before_key`. Raises NotFoundError (COLLECTION_NOT_FOUND)."""
+
+        def work(connection: Connection) -> list[Document]:
+            key = _collection_key(connection, tenant_id, collection_id)
+            where = ["d.collection_key = ?", "d.key < ?"]
+            values: list[object] = [key, before_key]
+            if states:
+                where.append("d.state IN (SELECT value FROM json_each(?))")
+                values.append(json.dumps([int(state) for state in states]))
+            if external_id:
+                where.append("d.external_id = ?")
+                values.append(external_id)
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(where)} ORDER BY d.key DESC LIMIT ?",
+                (*values, size),
+            )
+            return [_document(row) for row in rows]
+
+        return await self._database.read(work)
+
+    async def text(self, document_key: int, byte_start: int, byte_end: int) -> Text:
+        """The range widened to whole characters; empty where the document has gone."""
+        return await self._database.read(
+            lambda connection: read_text(connection, document_key, byte_start, byte_end)
+        )
+
+    async def delete(
+        self, tenant_id: str, collection_id: str, document_id: str, request: Request | None
+    ) -> Removal:
+        """Takes the document out of the record and the keyword index; the vector index learns of it in its queue.
+
+        Raises NotFoundError (COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND), FailedPreconditionError
+        (REQUEST_ID_REUSED), AbortedError (DOCUMENT_BUSY) for a document that is still arriving.
+        """
+
+        def work(connection: Connection) -> Removal:
+            known = requests.outcome(connection, tenant_id, DELETE, request)
+            if known is not None:
+                return Removal(known, [])
+            document = _find(connection, tenant_id, collection_id, document_id)
+            if document.state in (DocumentState.RECEIVED, DocumentState.PARSING):
+                raise document_busy(document.external_id)
+            tombstone_id = secrets.token_hex(16)
+            chunk_keys = _erase(connection, document, tombstone_id)
+            connection.execute(
+                "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    tombstone_id,
+                    tenant_id,
+                    f"collections/{collection_id}/documents/{document_id}",
+                    document.collection_key,
+                    now_micros(),
+                    1,
+                    document.chunks,
+                ),
+            )
+            requests.remember(connection, tenant_id, DELETE, request, tombstone_id)
+            return Removal(tombstone_id, chunk_keys)
+
+        return await self._database.write(work)
+
+    async def receipt(self, tombstone_id: str, chunk_keys: Sequence[int]) -> Receipt:
+        """What is left now of what the tombstone stands for."""
+
+        def work(connection: Connection) -> Receipt:
+            resource, collection_key, deleted_at, documents, chunks = connection.execute(
+                "SELECT resource, collection_key, delete_time, deleted_documents, deleted_chunks FROM tombstones"
+                " WHERE tombstone_id = ?",
+                (tombstone_id,),
+            ).fetchone()
+            (entries,) = connection.execute(
+                "SELECT (SELECT count(*) FROM index_removals WHERE tombstone_id = ?1)"
+                " + (SELECT coalesce(sum(max(entries, 1)), 0) FROM index_drops WHERE tombstone_id = ?1)",
+                (tombstone_id,),
+            ).fetchone()
+            if "/documents/" in resource:
+                left_documents = "SELECT count(*) FROM documents WHERE document_id = ?"
+                left_chunks = (
+                    "SELECT count(*) FROM chunks WHERE document_key ="
+                    " (SELECT key FROM documents WHERE document_id = ?)"
+                )
+                subject: object = resource.rpartition("/")[2]
+            else:
+                left_documents = "SELECT count(*) FROM documents WHERE collection_key = ?"
+                left_chunks = (
+                    "SELECT count(*) FROM chunks WHERE document_key IN"
+                    " (SELECT key FROM documents WHERE collection_key = ?)"
+                )
+                subject = collection_key
+            return Receipt(
+                resource=resource,
+                complete=entries == 0,
+                record_documents=connection.execute(left_documents, (subject,)).fetchone()[0],
+                record_chunks=connection.execute(left_chunks, (subject,)).fetchone()[0],
+                lexical_entries=lexicon.count(connection, collection_key, chunk_keys),
+                vector_entries=entries,
+                tombstone_id=tombstone_id,
+                delete_time=from_micros(deleted_at),
+                deleted_documents=documents,
+                deleted_chunks=chunks,
+            )
+
+        return await self._database.read(work)
+
+
+def new_document_id() -> str:
+    """A fresh id: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def read_text(connection: Connection, document_key: int, byte_start: int, byte_end: int) -> Text:
+    """See Documents.text."""
+    rows = connection.execute(
+        "SELECT byte_start, piece FROM texts WHERE document_key = ? AND byte_start < ? AND byte_end > ?"
+        " ORDER BY byte_start",
+        (document_key, max(byte_end, byte_start + 1), byte_start),
+    ).fetchall()
+    if not rows:
+        return Text(b"", byte_start)
+    base = rows[0][0]
+    data = b"".join(piece for _, piece in rows)
+    start, end = max(0, byte_start - base), min(len(data), byte_end - base)
+    # Pieces begin and end between characters, so these loops stay inside `data`.
+    while start > 0 and data[start : start + 1] and data[start] & 0xC0 == 0x80:
+        start -= 1
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return Text(data[start:end], base + start)
+
+
+def _document(row: tuple[object, ...]) -> Document:
+    (
+        key,
+        document_id,
+        collection_key,
+        collection_id,
+        external_id,
+        title,
+        filename,
+        state,
+        reason,
+        message,
+        *rest,
+    ) = row
+    size, media_type, content, extraction, text_bytes, pages, metadata, created, chunks, vectors = rest
+    return Document(
+        key=int(str(key)),
+        document_id=str(document_id),
+        collection_key=int(str(collection_key)),
+        collection_id=str(collection_id),
+        external_id=str(external_id),
+        title=str(title),
+        filename=str(filename),
+        state=DocumentState(int(str(state))),
+        failure=Failure(str(reason), str(message)) if reason else None,
+        size=int(str(size)),
+        media_type=str(media_type),
+        content_sha256=str(content),
+        extraction_sha256=str(extraction),
+        text_bytes=int(str(text_bytes)),
+        pages=int(str(pages)),
+        metadata=json.loads(str(metadata)),
+        create_time=from_micros(int(str(created))),
+        chunks=int(str(chunks)),
+        vectors=int(str(vectors)),
+    )
+
+
+def _dumped(metadata: Mapping[str, Scalar]) -> str:
+    return json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)
+
+
+def _require_collection(connection: Connection, collection_key: int) -> None:
+    if connection.execute("SELECT 1 FROM collections WHERE key = ?", (collection_key,)).fetchone() is None:
+        raise collection_not_found("of this document: it was deleted")
+
+
+def _collection_key(connection: Connection, tenant_id: str, collection_id: str) -> int:
+    row = connection.execute(
+        "SELECT key FROM collections WHERE tenant_id = ? AND collection_id = ?", (tenant_id, collection_id)
+    ).fetchone()
+    if row is None:
+        raise collection_not_found(collection_id)
+    return int(row[0])
+
+
+def _by_id(connection: Connection, document_id: str) -> Document:
+    row = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE d.document_id = ?", (document_id,)).fetchone()
+    if row is None:
+        raise document_not_found(document_id)
+    return _document(row)
+
+
+def _find(connection: Connection, tenant_id: str, collection_id: str, document_id: str) -> Document:
+    key = _collection_key(connection, tenant_id, collection_id)
+    row = connection.execute(
+        f"SELECT {_COLUMNS} {_FROM} WHERE d.document_id = ? AND d.collection_key = ?", (document_id, key)
+    ).fetchone()
+    if row is None:
+        raise document_not_found(document_id)
+    return _document(row)
+
+
+def _forget_failures(connection: Connection, collection_key: int, content_sha256: str, but_key: int) -> None:
+    if content_sha256:
+        connection.execute(
+            "DELETE FROM documents WHERE collection_key = ? AND content_sha256 = ? AND state = ? AND key <> ?",
+            (collection_key, content_sha256, DocumentState.FAILED, but_key),
+        )
+
+
+def _recognise(
+    connection: Connection, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+) -> Document | None:
+    made = requests.outcome(connection, tenant_id, INGEST, request)
+    held = (
+        _by_id(connection, made) if made is not None else _committed_with(connection, collection_key, draft)
+    )
+    if held is None or not (made is not None or _same(held, draft)):
+        return None
+    connection.execute(
+        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",  # noqa: S608 # our states
+        (draft.document_id,),
+    )
+    if made is None:
+        requests.remember(connection, tenant_id, INGEST, request, held.document_id)
+    return held
+
+
+def _committed_with(connection: Connection, collection_key: int, draft: Draft) -> Document | None:
+    """The committed document that the draft repeats or replaces: the same external id, else the same bytes."""
+    by, value = (
+        ("external_id", draft.external_id) if draft.external_id else ("content_sha256", draft.content_sha256)
+    )
+    row = connection.execute(
+        f"SELECT {_COLUMNS} {_FROM} WHERE d.collection_key = ? AND d.{by} = ? AND d.{_COMMITTED} ORDER BY d.key",
+        (collection_key, value),
+    ).fetchone()
+    return None if row is None else _document(row)
+
+
+def _same(held: Document, draft: Draft) -> bool:
+    """Whether the draft would change nothing. Bytes without an external id are the document that holds them."""
+    if held.content_sha256 != draft.content_sha256:
+        return False
+    if not draft.external_id:
+        return True
+    return held.title == (draft.title or held.title) and dict(held.metadata) == dict(draft.metadata)
+
+
+def _commit(
+    connection: Connection, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+) -> Commit:
+    _require_collection(connection, collection_key)
+    known = _recognise(connection, collection_key, tenant_id, draft, request)
+    if known is not None:
+        return Commit(known, existing=True)
+    held = _committed_with(connection, collection_key, draft)
+
+    # The new passages come first: those that did not change take their vectors from the old ones. Until the old
+    # document has gone the new row is not in a committed state, since external ids are unique among those.
+    key = _insert(connection, collection_key, draft)
+    vectors = _insert_passages(connection, collection_key, tenant_id, key, draft)
+    removed = _erase(connection, held, "") if held is not None and draft.external_id else []
+    _forget_failures(connection, collection_key, draft.content_sha256, key)
+    chunks = len(draft.passages)
+    connection.execute(
+        "UPDATE documents SET state = ?, chunks = ?, vectors = ? WHERE key = ?",
+        (DocumentState.READY if vectors == chunks else DocumentState.EMBEDDING, chunks, vectors, key),
+    )
+    connection.execute(
+        "UPDATE collections SET documents = documents + 1, chunks = chunks + ?, vectors = vectors + ? WHERE key = ?",
+        (chunks, vectors, collection_key),
+    )
+    requests.remember(connection, tenant_id, INGEST, request, draft.document_id)
+    return Commit(_by_id(connection, draft.document_id), existing=False, removed=removed)
+
+
+def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
+    """The document's row, still uncommitted, and its text; returns its key."""
+    connection.execute(
+        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",  # noqa: S608 # our states
+        (draft.document_id,),
+    )
+    cursor = connection.execute(
+        "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state, bytes, media_type,"
+        " content_sha256, extraction_sha256, text_bytes, pages, metadata, create_time)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            draft.document_id,
+            collection_key,
+            draft.external_id,
+            draft.title,
+            draft.filename,
+            DocumentState.PARSING,
+            draft.size,
+            draft.media_type,
+            draft.content_sha256,
+            draft.extraction_sha256,
+            len(draft.text),
+            draft.pages,
+            _dumped(draft.metadata),
+            to_micros(draft.create_time),
+        ),
+    )
+    key = int(cursor.lastrowid or 0)
+    connection.executemany(
+        "INSERT INTO texts (document_key, byte_start, byte_end, piece) VALUES (?, ?, ?, ?)",
+        ((key, start, end, draft.text[start:end]) for start, end in pieces(draft.text, _PIECE_BYTES)),
+    )
+    return key
+
+
+def pieces(text: bytes, size: int) -> Iterable[tuple[int, int]]:
+    """Consecutive ranges of at most `size` bytes that end between characters."""
+    start = 0
+    while start < len(text):
+        end = min(len(text), start + size)
+        while end < len(text) and text[end] & 0xC0 == 0x80:
+            end -= 1
+        yield start, end
+        start = end
+
+
+def _insert_passages(
+    connection: Connection, collection_key: int, tenant_id: str, document_key: int, draft: Draft
+) -> int:
+    """Chunks, keyword entries and queue entries; returns how many vectors were known already."""
+    model, dimension = connection.execute(
+        "SELECT embedding_model, dimension FROM collections WHERE key = ?", (collection_key,)
+    ).fetchone()
+    vectors = 0
+    entries: list[tuple[int, Sequence[str], str]] = []
+    for ordinal, passage in enumerate(draft.passages):
+        digest = text_hash(passage.embedded_text(draft.title))
+        cursor = connection.execute(
+            "INSERT INTO chunks (document_key, ordinal, byte_start, byte_end, page, headings, embedded_sha256)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                document_key,
+                ordinal,
+                passage.byte_start,
+                passage.byte_end,
+                passage.page,
+                json.dumps(passage.headings, ensure_ascii=False),
+                digest,
+            ),
+        )
+        chunk_key = int(cursor.lastrowid or 0)
+        entries.append((chunk_key, passage.headings, passage.body))
+        # A tenant's own texts only: what another tenant has must not show in how fast this one is ready.
+        copied = connection.execute(
+            "INSERT INTO vectors (chunk_key, collection_key, vector)"
+            " SELECT ?, ?, v.vector FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
+            " JOIN collections c ON c.key = v.collection_key"
+            " WHERE h.embedded_sha256 = ? AND c.tenant_id = ? AND c.embedding_model = ? AND c.dimension = ? LIMIT 1",
+            (chunk_key, collection_key, digest, tenant_id, model, dimension),
+        ).rowcount
+        table = "index_additions" if copied else "embedding_queue"
+        connection.execute(
+            f"INSERT INTO {table} (chunk_key, collection_key) VALUES (?, ?)",  # noqa: S608 # one of two names
+            (chunk_key, collection_key),
+        )
+        vectors += copied
+    lexicon.add(connection, collection_key, draft.title, entries)
+    return vectors
+
+
+def _erase(connection: Connection, document: Document, tombstone_id: str) -> list[int]:
+    """Takes a document out of the record and the keyword index; returns the keys of its chunks."""
+    text = b"".join(
+        piece
+        for (piece,) in connection.execute(
+            "SELECT piece FROM texts WHERE document_key = ? ORDER BY byte_start", (document.key,)
+        )
+    )
+    rows = connection.execute(
+        "SELECT key, headings, byte_start, byte_end FROM chunks WHERE document_key = ? ORDER BY key",
+        (document.key,),
+    ).fetchall()
+    lexicon.remove(
+        connection,
+        document.collection_key,
+        document.title,
+        ((key, headings, text[start:end].decode()) for key, headings, start, end in rows),
+    )
+    owned = "chunk_key IN (SELECT key FROM chunks WHERE document_key = ?)"
+    connection.execute(
+        "INSERT INTO index_removals (chunk_key, collection_key, tombstone_id)"
+        f" SELECT chunk_key, collection_key, ? FROM vectors WHERE {owned}",  # noqa: S608 # our condition
+        (tombstone_id, document.key),
+    )
+    for table in ("embedding_queue", "index_additions", "vectors"):
+        connection.execute(f"DELETE FROM {table} WHERE {owned}", (document.key,))  # noqa: S608 # our names
+    connection.execute("DELETE FROM chunks WHERE document_key = ?", (document.key,))
+    connection.execute("DELETE FROM texts WHERE document_key = ?", (document.key,))
+    connection.execute("DELETE FROM documents WHERE key = ?", (document.key,))
+    if document.state.committed:
+        connection.execute(
+            "UPDATE collections SET documents = documents - 1, chunks = chunks - ?, vectors = vectors - ?"
+            " WHERE key = ?",
+            (document.chunks, document.vectors, document.collection_key),
+        )
+    return [row[0] for row in rows]

@@ -1,0 +1,220 @@
+"""The reads that search makes: filters to keys, keyword scores, and passages by key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from services.vector.documents import Scalar, chunk_id
+from services.vector.record import lexicon
+from services.vector.record.database import Connection, Database
+from services.vector.record.documents import read_text
+from services.vector.record.times import to_micros
+from services.vector.record.vectors import Keys
+
+# Weights of a word in the title, in the headings, in the passage itself.
+_WEIGHTS = "1.0, 1.0, 1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Which documents may answer; all parts that are given must hold."""
+
+    document_ids: Sequence[str] = ()
+    external_ids: Sequence[str] = ()
+    media_types: Sequence[str] = ()
+    min_create_time: datetime | None = None
+    max_create_time: datetime | None = None
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.document_ids
+            or self.external_ids
+            or self.media_types
+            or self.min_create_time
+            or self.max_create_time
+            or self.metadata
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPassage:
+    """A passage as the record has it."""
+
+    chunk_key: int
+    document_key: int
+    document_id: str
+    external_id: str
+    title: str
+    chunk_id: str
+    collection_key: int
+    collection_id: str
+    text: str
+    byte_start: int
+    byte_end: int
+    extraction_sha256: str
+    page: int
+    headings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a passage stands: enough to order and to name it."""
+
+    chunk_key: int
+    document_key: int
+    document_id: str
+    chunk_id: str
+
+
+class Passages:
+    """Passages of committed documents."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def allowed(self, collection_key: int, condition: Condition) -> Keys:
+        """Keys of the passages of the documents that meet the condition, ascending."""
+
+        def work(connection: Connection) -> Keys:
+            where, values = _where(condition)
+            rows = connection.execute(
+                "SELECT h.key FROM documents d JOIN chunks h ON h.document_key = d.key"
+                f" WHERE d.collection_key = ? AND d.state IN (3, 4){where} ORDER BY h.key",  # noqa: S608 # values are bound
+                (collection_key, *values),
+            )
+            return np.fromiter((key for (key,) in rows), dtype=np.int64)
+
+        return await self._database.read(work)
+
+    async def lexical(
+        self, collection_key: int, expression: str, limit: int, allowed: Keys | None
+    ) -> list[tuple[int, float]]:
+        """The best passages by BM25, as (key, score above 0), at most `limit`; `allowed` restricts them."""
+
+        def work(connection: Connection) -> list[tuple[int, float]]:
+            name = lexicon.table(collection_key)
+            only, values = "", []
+            if allowed is not None:
+                only, values = (
+                    " AND +rowid IN (SELECT value FROM json_each(?))",
+                    [json.dumps(allowed.tolist())],
+                )
+            rows = connection.execute(
+                f"SELECT rowid, bm25({name}, {_WEIGHTS}) AS score FROM {name}"  # noqa: S608 # our names
+                f" WHERE {name} MATCH ?{only} ORDER BY score, rowid LIMIT ?",
+                (expression, *values, limit),
+            )
+            return [(key, -score) for key, score in rows]
+
+        return await self._database.read(work)
+
+    async def lexical_scores(
+        self, collection_key: int, expression: str, chunk_keys: Sequence[int]
+    ) -> dict[int, float]:
+        """BM25 of these passages; those that share no term with the query are left out."""
+
+        def work(connection: Connection) -> dict[int, float]:
+            name = lexicon.table(collection_key)
+            rows = connection.execute(
+                f"SELECT rowid, bm25({name}, {_WEIGHTS}) FROM {name}"  # noqa: S608 # our names
+                f" WHERE {name} MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
+                (expression, json.dumps(list(chunk_keys))),
+            )
+            return {key: -score for key, score in rows}
+
+        return await self._database.read(work)
+
+    async def places(self, chunk_keys: Iterable[int]) -> dict[int, Place]:
+        """Where these passages stand; those that are not, or no longer, in the record are left out."""
+
+        def work(connection: Connection) -> dict[int, Place]:
+            rows = connection.execute(
+                "SELECT h.key, d.key, d.document_id, h.ordinal FROM chunks h JOIN documents d ON d.key = h.document_key"
+                " WHERE h.key IN (SELECT value FROM json_each(?)) AND d.state IN (3, 4)",
+                (json.dumps(list(chunk_keys)),),
+            )
+            return {
+                key: Place(key, document_key, document_id, chunk_id(document_id, ordinal))
+                for key, document_key, document_id, ordinal in rows
+            }
+
+        return await self._database.read(work)
+
+    async def get(self, chunk_keys: Sequence[int]) -> dict[int, FoundPassage]:
+        """These passages with their text; those that are gone are left out."""
+
+        def work(connection: Connection) -> dict[int, FoundPassage]:
+            rows = connection.execute(
+                "SELECT h.key, d.key, d.document_id, d.external_id, d.title, h.ordinal, c.key, c.collection_id,"
+                " h.byte_start, h.byte_end, d.extraction_sha256, h.page, h.headings"
+                " FROM chunks h JOIN documents d ON d.key = h.document_key"
+                " JOIN collections c ON c.key = d.collection_key"
+                " WHERE h.key IN (SELECT value FROM json_each(?)) AND d.state IN (3, 4)",
+                (json.dumps(list(chunk_keys)),),
+            ).fetchall()
+            return {row[0]: _passage(connection, row) for row in rows}
+
+        return await self._database.read(work)
+
+
+def _passage(connection: Connection, row: tuple[object, ...]) -> FoundPassage:
+    key, document_key, document_id, external_id, title, ordinal, collection_key, collection_id, *rest = row
+    start, end, extraction, page, headings = rest
+    text = read_text(connection, int(str(document_key)), int(str(start)), int(str(end)))
+    return FoundPassage(
+        chunk_key=int(str(key)),
+        document_key=int(str(document_key)),
+        document_id=str(document_id),
+        external_id=str(external_id),
+        title=str(title),
+        chunk_id=chunk_id(str(document_id), int(str(ordinal))),
+        collection_key=int(str(collection_key)),
+        collection_id=str(collection_id),
+        text=text.data.decode(),
+        byte_start=int(str(start)),
+        byte_end=int(str(end)),
+        extraction_sha256=str(extraction),
+        page=int(str(page)),
+        headings=tuple(json.loads(str(headings))),
+    )
+
+
+def _where(condition: Condition) -> tuple[str, list[object]]:
+    """SQL that begins with AND, and the values it binds; no value ever becomes part of the SQL."""
+    parts: list[str] = []
+    values: list[object] = []
+    for column, wanted in (
+        ("document_id", condition.document_ids),
+        ("external_id", condition.external_ids),
+        ("media_type", condition.media_types),
+    ):
+        if wanted:
+            parts.append(f"d.{column} IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(wanted)))
+    if condition.min_create_time is not None:
+        parts.append("d.create_time >= ?")
+        values.append(to_micros(condition.min_create_time))
+    if condition.max_create_time is not None:
+        parts.append("d.create_time < ?")
+        values.append(to_micros(condition.max_create_time))
+    for name, value in condition.metadata.items():
+        # JSON keeps truth values apart from numbers, SQL does not.
+        if isinstance(value, bool):
+            kinds, bound = "('true')" if value else "('false')", int(value)
+            parts.append(
+                f"EXISTS (SELECT 1 FROM json_each(d.metadata) WHERE key = ? AND type IN {kinds} AND atom = ?)"
+            )
+            values += [name, bound]
+            continue
+        kinds = "('text')" if isinstance(value, str) else "('integer', 'real')"
+        parts.append(
+            f"EXISTS (SELECT 1 FROM json_each(d.metadata) WHERE key = ? AND type IN {kinds} AND atom = ?)"
+        )
+        values += [name, value]
+    return "".join(f" AND {part}" for part in parts), values

@@ -1,0 +1,54 @@
+"""The system of record: what is in it is true, and every index is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.vector.record.collections import Collections
+from services.vector.record.database import Connection, Database
+from services.vector.record.documents import Documents
+from services.vector.record.index_queue import IndexQueue
+from services.vector.record.passages import Passages
+from services.vector.record.vectors import Vectors
+
+
+class Record:
+    """One SQLite file and the nouns in it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.collections = Collections(database)
+        self.documents = Documents(database)
+        self.vectors = Vectors(database)
+        self.index_queue = IndexQueue(database)
+        self.passages = Passages(database)
+
+    async def ping(self) -> None:
+        """A read, and a turn of the writer that locks the file and writes nothing. Raises ServiceError."""
+        await self._database.read(_version)
+        await self._database.write(_version)
+
+    async def page_key(self) -> bytes:
+        """The secret that page tokens are signed with."""
+
+        def work(connection: Connection) -> bytes:
+            (value,) = connection.execute("SELECT value FROM meta WHERE name = 'page_key'").fetchone()
+            return bytes.fromhex(value)
+
+        return await self._database.read(work)
+
+
+def _version(connection: Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Record]:
+    """The record in `path`, made when missing. Raises StartError."""
+    database = Database.open(path)
+    try:
+        yield Record(database)
+    finally:
+        database.close()

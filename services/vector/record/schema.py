@@ -1,0 +1,167 @@
+"""The tables of the record, and the version they have.
+
+Times are microseconds since 1970 UTC. A key grows and is never used twice, so an entry that an index kept of
+something deleted can never be taken for something new.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+from services.chassis.server import StartError
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE collections (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    description TEXT NOT NULL,
+    embedding_model TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    documents INTEGER NOT NULL DEFAULT 0,
+    chunks INTEGER NOT NULL DEFAULT 0,
+    vectors INTEGER NOT NULL DEFAULT 0,
+    create_time INTEGER NOT NULL,
+    UNIQUE (tenant_id, collection_id)
+);
+
+-- States 3 and 4 are committed: only they are found by search.
+CREATE TABLE documents (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    document_id TEXT NOT NULL UNIQUE,
+    collection_key INTEGER NOT NULL REFERENCES collections (key),
+    external_id TEXT NOT NULL,
+    title TEXT NOT NULL,
+    filename TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    error_reason TEXT NOT NULL DEFAULT '',
+    error_message TEXT NOT NULL DEFAULT '',
+    bytes INTEGER NOT NULL DEFAULT 0,
+    media_type TEXT NOT NULL DEFAULT '',
+    content_sha256 TEXT NOT NULL DEFAULT '',
+    extraction_sha256 TEXT NOT NULL DEFAULT '',
+    text_bytes INTEGER NOT NULL DEFAULT 0,
+    pages INTEGER NOT NULL DEFAULT 0,
+    metadata TEXT NOT NULL DEFAULT '{}',
+    create_time INTEGER NOT NULL,
+    chunks INTEGER NOT NULL DEFAULT 0,
+    vectors INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX documents_by_collection ON documents (collection_key, key);
+CREATE INDEX documents_by_content ON documents (collection_key, content_sha256);
+CREATE UNIQUE INDEX documents_by_external_id ON documents (collection_key, external_id)
+    WHERE external_id <> '' AND state IN (3, 4);
+CREATE INDEX documents_uncommitted ON documents (state) WHERE state IN (1, 2);
+
+-- The extracted text in pieces that end between characters; never updated.
+CREATE TABLE texts (
+    document_key INTEGER NOT NULL REFERENCES documents (key),
+    byte_start INTEGER NOT NULL,
+    byte_end INTEGER NOT NULL,
+    piece BLOB NOT NULL,
+    PRIMARY KEY (document_key, byte_start)
+);
+
+CREATE TABLE chunks (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    document_key INTEGER NOT NULL REFERENCES documents (key),
+    ordinal INTEGER NOT NULL,
+    byte_start INTEGER NOT NULL,
+    byte_end INTEGER NOT NULL,
+    page INTEGER NOT NULL,
+    headings TEXT NOT NULL,
+    embedded_sha256 BLOB NOT NULL,
+    UNIQUE (document_key, ordinal)
+);
+CREATE INDEX chunks_by_embedded_text ON chunks (embedded_sha256);
+
+CREATE TABLE vectors (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    chunk_key INTEGER NOT NULL UNIQUE REFERENCES chunks (key),
+    collection_key INTEGER NOT NULL,
+    vector BLOB NOT NULL
+);
+CREATE INDEX vectors_by_collection ON vectors (collection_key, seq);
+
+-- Passages that wait for their vector. `not_before` is 0 unless the model refused the text.
+CREATE TABLE embedding_queue (
+    chunk_key INTEGER PRIMARY KEY REFERENCES chunks (key),
+    collection_key INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX embedding_queue_by_collection ON embedding_queue (collection_key);
+
+-- What the vector index has still to learn: entries to add, entries to remove, collections to drop.
+CREATE TABLE index_additions (
+    chunk_key INTEGER PRIMARY KEY REFERENCES chunks (key),
+    collection_key INTEGER NOT NULL
+);
+CREATE INDEX index_additions_by_collection ON index_additions (collection_key);
+CREATE TABLE index_removals (
+    chunk_key INTEGER PRIMARY KEY,
+    collection_key INTEGER NOT NULL,
+    tombstone_id TEXT NOT NULL
+);
+CREATE INDEX index_removals_by_tombstone ON index_removals (tombstone_id);
+CREATE TABLE index_drops (
+    collection_key INTEGER PRIMARY KEY,
+    entries INTEGER NOT NULL,
+    tombstone_id TEXT NOT NULL
+);
+
+CREATE TABLE tombstones (
+    tombstone_id TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    collection_key INTEGER NOT NULL,
+    delete_time INTEGER NOT NULL,
+    deleted_documents INTEGER NOT NULL,
+    deleted_chunks INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Writes that their callers may repeat. `outcome` is the id of what they made.
+CREATE TABLE requests (
+    tenant_id TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    method TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    create_time INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, request_id)
+) WITHOUT ROWID;
+CREATE INDEX requests_by_time ON requests (create_time);
+"""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Makes the tables in an empty file. Raises StartError for a file of a newer release."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StartError(
+            f"the record has schema version {version}, this release knows {VERSION}: use the release that wrote it"
+        )
+    if version == VERSION:
+        return
+    connection.execute("BEGIN EXCLUSIVE")
+    for statement in _TABLES.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO meta (name, value) VALUES (?, ?)",
+        [
+            ("installation", secrets.token_hex(4)),
+            ("page_key", secrets.token_hex(32)),
+            ("index_generation", "1"),
+        ],
+    )
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")

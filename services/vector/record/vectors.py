@@ -1,0 +1,175 @@
+"""Vectors in the record: those to come, those that are there, and the reads that exact search makes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.vector.documents import DocumentState
+from services.vector.record.database import Connection, Database
+from services.vector.record.documents import read_text
+from services.vector.record.times import now_micros
+
+Matrix = NDArray[np.float32]
+Keys = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A passage without its vector, with what the model is to read."""
+
+    chunk_key: int
+    title: str
+    headings: tuple[str, ...]
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a document is after a write of vectors."""
+
+    document_id: str
+    state: DocumentState
+    chunks: int
+    vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRows:
+    """Vectors of a collection in the order they were written. keys: (n,), vectors: (n, dimension)."""
+
+    keys: Keys
+    vectors: Matrix
+    last_seq: int
+
+
+class Vectors:
+    """float32 vectors of unit length, one per passage."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def waiting(self, model: str, dimension: int, limit: int) -> list[Waiting]:
+        """Passages of collections with this model that wait for a vector, in the order of their commit."""
+
+        def work(connection: Connection) -> list[Waiting]:
+            rows = connection.execute(
+                "SELECT q.chunk_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
+                " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
+                " JOIN documents d ON d.key = h.document_key JOIN collections c ON c.key = q.collection_key"
+                " WHERE c.embedding_model = ? AND c.dimension = ? AND q.not_before <= ?"
+                " ORDER BY q.chunk_key LIMIT ?",
+                (model, dimension, now_micros(), limit),
+            ).fetchall()
+            return [
+                Waiting(
+                    chunk_key,
+                    title,
+                    tuple(json.loads(headings)),
+                    read_text(connection, document_key, start, end).data.decode(),
+                )
+                for chunk_key, document_key, title, headings, start, end in rows
+            ]
+
+        return await self._database.read(work)
+
+    async def store(self, vectors: Sequence[tuple[int, Matrix]]) -> list[Progress]:
+        """Writes vectors, each (chunk key, (dimension,)), and queues them for the index.
+
+        Passages that were deleted meanwhile are left out. Returns the documents that got further.
+        """
+
+        def work(connection: Connection) -> list[Progress]:
+            documents: Counter[int] = Counter()
+            collections: Counter[int] = Counter()
+            for chunk_key, vector in vectors:
+                row = connection.execute(
+                    "DELETE FROM embedding_queue WHERE chunk_key = ? RETURNING collection_key", (chunk_key,)
+                ).fetchone()
+                if row is None:
+                    continue
+                collection_key = int(row[0])
+                connection.execute(
+                    "INSERT INTO vectors (chunk_key, collection_key, vector) VALUES (?, ?, ?)",
+                    (chunk_key, collection_key, np.ascontiguousarray(vector, dtype="<f4").tobytes()),
+                )
+                connection.execute("INSERT INTO index_additions VALUES (?, ?)", (chunk_key, collection_key))
+                (document_key,) = connection.execute(
+                    "SELECT document_key FROM chunks WHERE key = ?", (chunk_key,)
+                ).fetchone()
+                documents[document_key] += 1
+                collections[collection_key] += 1
+            for collection_key, added in collections.items():
+                connection.execute(
+                    "UPDATE collections SET vectors = vectors + ? WHERE key = ?", (added, collection_key)
+                )
+            return [_advance(connection, key, added) for key, added in documents.items()]
+
+        return await self._database.write(work)
+
+    async def postpone(self, chunk_key: int, delay_seconds: float) -> None:
+        """The model refused this text: the rest goes first."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "UPDATE embedding_queue SET attempts = attempts + 1, not_before = ? WHERE chunk_key = ?",
+                (now_micros() + int(delay_seconds * 1e6), chunk_key),
+            )
+
+        await self._database.write(work)
+
+    async def after(self, collection_key: int, seq: int, dimension: int, limit: int) -> VectorRows:
+        """Vectors of a collection written after `seq`, at most `limit`."""
+        return await self._database.read(
+            lambda connection: rows_after(connection, collection_key, seq, dimension, limit)
+        )
+
+    async def of_chunks(self, chunk_keys: Sequence[int], dimension: int) -> VectorRows:
+        """Vectors of these passages; those without one are left out. Any order."""
+
+        def work(connection: Connection) -> VectorRows:
+            rows = connection.execute(
+                "SELECT chunk_key, vector FROM vectors WHERE chunk_key IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(chunk_keys)),),
+            ).fetchall()
+            return VectorRows(
+                np.array([key for key, _ in rows], dtype=np.int64),
+                stacked([v for _, v in rows], dimension),
+                0,
+            )
+
+        return await self._database.read(work)
+
+
+def rows_after(
+    connection: Connection, collection_key: int, seq: int, dimension: int, limit: int
+) -> VectorRows:
+    """See Vectors.after."""
+    rows = connection.execute(
+        "SELECT seq, chunk_key, vector FROM vectors WHERE collection_key = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (collection_key, seq, limit),
+    ).fetchall()
+    return VectorRows(
+        np.array([key for _, key, _ in rows], dtype=np.int64),
+        stacked([vector for _, _, vector in rows], dimension),
+        rows[-1][0] if rows else seq,
+    )
+
+
+def stacked(blobs: Sequence[bytes], dimension: int) -> Matrix:
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
+
+
+def _advance(connection: Connection, document_key: int, added: int) -> Progress:
+    row = connection.execute(
+        "UPDATE documents SET vectors = vectors + ?1, state = CASE WHEN vectors + ?1 >= chunks THEN ?2 ELSE state END"
+        " WHERE key = ?3 RETURNING document_id, state, chunks, vectors",
+        (added, DocumentState.READY, document_key),
+    ).fetchone()
+    document_id, state, chunks, vectors = row
+    return Progress(document_id, DocumentState(state), chunks, vectors)

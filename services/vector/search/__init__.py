@@ -1,0 +1,1 @@
+"""Search: keyword and vector scores from the record, fused into one order."""

@@ -1,0 +1,122 @@
+"""The vector side of search: exact where the candidates are few, proposed by the index where they are many."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Protocol
+
+import numpy as np
+
+from services.chassis import context
+from services.vector.documents import Collection
+from services.vector.embedding.ports import Embedder, EmbedderError
+from services.vector.index.keeper import IndexUnavailableError
+from services.vector.record.vectors import Keys, Matrix, Vectors
+from services.vector.search.exact import Scored, nearest
+from services.vector.search.matrix import LoadedVectors, VectorCache
+from services.vector.search.searching import DenseUnavailableError
+
+# An embedder that hangs must leave time for the answer by keyword.
+_EMBED_SECONDS = 5.0
+_EMBED_SHARE = 0.5
+# The index misses neighbours; so many more are asked for, and scored exactly.
+_OVERFETCH = 4
+_MOST_FETCHED = 2_000
+# Above this many rows a product is worth a thread.
+_INLINE_ROWS = 4_096
+
+
+class NearestKeys(Protocol):
+    """The vector index."""
+
+    async def nearest(self, collection_key: int, query: Matrix, limit: int) -> list[int]:
+        """About the nearest keys, best first. Raises IndexUnavailableError."""
+        ...
+
+
+class DenseSearch:
+    """Scores are always exact, whoever proposed the candidates."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        executor: Executor,
+        vectors: Vectors,
+        cache: VectorCache,
+        index: NearestKeys,
+        exact_limit: int,
+    ) -> None:
+        self._embedder = embedder
+        self._executor = executor
+        self._vectors = vectors
+        self._cache = cache
+        self._index = index
+        self._exact_limit = exact_limit
+
+    async def embed(self, text: str) -> Matrix:
+        """(dimension,), unit length. Raises DenseUnavailableError."""
+        seconds = min(_EMBED_SECONDS, context.remaining() * _EMBED_SHARE)
+        deadline = time.monotonic() + seconds
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                vectors = await loop.run_in_executor(
+                    self._executor, lambda: self._embedder.embed_queries([text], deadline=deadline)
+                )
+        except (EmbedderError, TimeoutError) as error:
+            cause = str(error) or "no answer in time"
+            raise DenseUnavailableError("EMBEDDER_UNAVAILABLE", f"the embedding model: {cause}") from error
+        return np.ascontiguousarray(vectors[0])
+
+    async def nearest(
+        self, collection: Collection, query: Matrix, limit: int, allowed: Keys | None
+    ) -> Scored:
+        """See the port."""
+        if allowed is not None and not len(allowed):
+            return []
+        few = (collection.vectors if allowed is None else len(allowed)) <= self._exact_limit
+        if few and self._cache.fits(collection.vectors, collection.dimension):
+            loaded = await self._cache.get(collection.key, collection.dimension)
+            return await self._score(loaded, query, limit, allowed)
+        if few and allowed is not None:
+            rows = await self._vectors.of_chunks(allowed.tolist(), collection.dimension)
+            return nearest(rows.keys, rows.vectors, query, limit)
+        return await self._proposed(collection, query, limit, allowed)
+
+    async def similarities(
+        self, collection: Collection, query: Matrix, keys: Sequence[int]
+    ) -> dict[int, float]:
+        """See the port."""
+        rows = await self._vectors.of_chunks(keys, collection.dimension)
+        return dict(zip(rows.keys.tolist(), (rows.vectors @ query).tolist(), strict=True))
+
+    async def _score(self, loaded: LoadedVectors, query: Matrix, limit: int, allowed: Keys | None) -> Scored:
+        keys, vectors = loaded.keys, loaded.vectors
+        if allowed is not None:
+            rows = loaded.rows_of(allowed)
+            keys, vectors = keys[rows], vectors[rows]
+        if len(keys) <= _INLINE_ROWS:
+            return nearest(keys, vectors, query, limit)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, nearest, keys, vectors, query, limit)
+
+    async def _proposed(
+        self, collection: Collection, query: Matrix, limit: int, allowed: Keys | None
+    ) -> Scored:
+        """Candidates of the index, those that the filter leaves, scored from the record."""
+        wanted = limit * _OVERFETCH
+        if allowed is not None:
+            wanted = wanted * collection.vectors // max(1, len(allowed))
+        fetched = min(wanted, max(_MOST_FETCHED, limit), collection.vectors)
+        try:
+            keys = await self._index.nearest(collection.key, query, fetched)
+        except IndexUnavailableError as error:
+            raise DenseUnavailableError("INDEX_UNAVAILABLE", f"the vector index: {error}") from error
+        if allowed is not None:
+            keep = set(allowed.tolist())
+            keys = [key for key in keys if key in keep]
+        rows = await self._vectors.of_chunks(keys, collection.dimension)
+        return nearest(rows.keys, rows.vectors, query, limit)

@@ -1,0 +1,139 @@
+"""Vectors of collections in memory, kept in step with the record, for exact scores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.vector.record.vectors import Keys, Matrix, VectorRows
+
+_ROWS_PER_READ = 4096
+
+
+class VectorSource(Protocol):
+    """The record, seen from here."""
+
+    async def after(self, collection_key: int, seq: int, dimension: int, limit: int) -> VectorRows:
+        """Vectors of a collection written after `seq`, oldest first, at most `limit`."""
+        ...
+
+
+class LoadedVectors:
+    """The vectors of one collection. Rows are appended as they are written; a removed row is dropped."""
+
+    def __init__(self, dimension: int) -> None:
+        self._keys: Keys = np.empty(0, dtype=np.int64)
+        self._vectors: Matrix = np.empty((0, dimension), dtype=np.float32)
+        self._size = 0
+        self._order: NDArray[np.intp] | None = None
+        self._removed: set[int] = set()
+        self.last_seq = 0
+        self.loading = asyncio.Lock()
+
+    @property
+    def keys(self) -> Keys:
+        """(n,)"""
+        return self._keys[: self._size]
+
+    @property
+    def vectors(self) -> Matrix:
+        """(n, dimension), row i for keys[i]."""
+        return self._vectors[: self._size]
+
+    @property
+    def bytes(self) -> int:
+        """Memory held."""
+        return self._vectors.nbytes + self._keys.nbytes
+
+    def append(self, rows: VectorRows) -> None:
+        """Takes rows in; the arrays that were handed out before stay as they are."""
+        needed = self._size + len(rows.keys)
+        if needed > len(self._keys):
+            room = max(needed, len(self._keys) * 3 // 2)
+            keys = np.empty(room, dtype=np.int64)
+            vectors = np.empty((room, self._vectors.shape[1]), dtype=np.float32)
+            keys[: self._size], vectors[: self._size] = self.keys, self.vectors
+            self._keys, self._vectors = keys, vectors
+        self._keys[self._size : needed] = rows.keys
+        self._vectors[self._size : needed] = rows.vectors
+        self._size = needed
+        self._order = None
+        self.last_seq = rows.last_seq
+
+    def remove(self, chunk_keys: Iterable[int]) -> None:
+        """Notes rows that have gone from the record; a load under way may still bring them."""
+        self._removed.update(chunk_keys)
+
+    def settle(self) -> None:
+        """Drops the rows noted; to be called when no load is under way."""
+        if not self._removed:
+            return
+        gone = np.fromiter(self._removed, dtype=np.int64)
+        self._removed.clear()
+        stay = ~np.isin(self.keys, gone)
+        if not stay.all():
+            self._keys, self._vectors = self.keys[stay], self.vectors[stay]
+            self._size = len(self._keys)
+            self._order = None
+
+    def rows_of(self, chunk_keys: Keys) -> NDArray[np.intp]:
+        """Rows of those of `chunk_keys` that are here."""
+        if self._order is None:
+            self._order = np.argsort(self.keys)
+        at = np.searchsorted(self.keys, chunk_keys, sorter=self._order)
+        inside = at < self._size
+        rows: NDArray[np.intp] = self._order[at[inside]]
+        found: NDArray[np.intp] = rows[self.keys[rows] == chunk_keys[inside]]
+        return found
+
+
+class VectorCache:
+    """Loaded collections, the least recently used dropped when they hold more than `limit_bytes` together."""
+
+    def __init__(self, source: VectorSource, limit_bytes: int) -> None:
+        self._source = source
+        self._limit = limit_bytes
+        self._loaded: OrderedDict[int, LoadedVectors] = OrderedDict()
+
+    def fits(self, rows: int, dimension: int) -> bool:
+        """Whether a collection of this size may be loaded at all."""
+        return rows * dimension * 4 <= self._limit
+
+    async def get(self, collection_key: int, dimension: int) -> LoadedVectors:
+        """All vectors that the record has now. Raises what the source raises."""
+        loaded = self._loaded.get(collection_key)
+        if loaded is None:
+            loaded = self._loaded.setdefault(collection_key, LoadedVectors(dimension))
+        self._loaded.move_to_end(collection_key)
+        async with loaded.loading:
+            while True:
+                rows = await self._source.after(collection_key, loaded.last_seq, dimension, _ROWS_PER_READ)
+                if len(rows.keys):
+                    loaded.append(rows)
+                if len(rows.keys) < _ROWS_PER_READ:
+                    break
+            loaded.settle()
+        self._shrink(collection_key)
+        return loaded
+
+    def remove(self, collection_key: int, chunk_keys: Iterable[int]) -> None:
+        """These passages are no longer in the record."""
+        loaded = self._loaded.get(collection_key)
+        if loaded is not None:
+            loaded.remove(chunk_keys)
+
+    def drop(self, collection_key: int) -> None:
+        """The collection is no longer in the record."""
+        self._loaded.pop(collection_key, None)
+
+    def _shrink(self, used: int) -> None:
+        while sum(loaded.bytes for loaded in self._loaded.values()) > self._limit:
+            oldest = next(iter(self._loaded))
+            if oldest == used:
+                return
+            del self._loaded[oldest]

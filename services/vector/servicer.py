@@ -1,0 +1,370 @@
+"""The contract's methods: check the request, call the service, say the answer. Nothing is decided here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from meldrag.vector.v1 import vector_pb2 as pb
+from meldrag.vector.v1 import vector_pb2_grpc
+from services.chassis import context as call
+from services.chassis.errors import InvalidArgumentError, ServiceError, UnimplementedError
+from services.vector import identifiers, messages, reading
+from services.vector.application import Application
+from services.vector.citations import Claim
+from services.vector.documents import Document, DocumentState, Request
+from services.vector.extraction.errors import ExtractionError
+from services.vector.extraction.filename import clean_filename
+from services.vector.faults import document_not_found, invalid_field, invalid_page_token
+from services.vector.ingest.importing import TextItem
+from services.vector.ingest.ingestion import Header
+from services.vector.ingest.spool import PIECE_BYTES
+from services.vector.search.searching import Mode, Question, require_model
+
+_PAGE, _MOST_PAGE = 100, 1_000
+_MOST_COLLECTIONS = 16
+_MOST_CITATIONS = 1_000
+_MOST_TEXTS = 256
+_MOST_TEXT_CHARACTERS = 32_000
+_MOST_QUERY_CHARACTERS = 8_000
+_MOST_HITS = 1_000
+_MOST_DROPPED = 1_000
+# Left over when the handler gives its own deadline on.
+_MARGIN_SECONDS = 0.2
+
+
+class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
+    """meldrag.vector.v1.VectorService over an Application."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, context: Any
+    ) -> pb.CreateCollectionResponse:
+        """See the contract."""
+        del context
+        application = self._application
+        made = await application.record.collections.create(
+            _tenant(),
+            identifiers.collection_id(request.collection_id),
+            identifiers.line("description", request.description, 1_000),
+            application.embedder.model,
+            application.embedder.dimension,
+            _request(request),
+        )
+        return pb.CreateCollectionResponse(collection=messages.collection(made))
+
+    async def GetCollection(self, request: pb.GetCollectionRequest, context: Any) -> pb.GetCollectionResponse:
+        """See the contract."""
+        del context
+        found = await self._application.record.collections.get(_tenant(), request.collection_id)
+        return pb.GetCollectionResponse(collection=messages.collection(found))
+
+    async def ListCollections(
+        self, request: pb.ListCollectionsRequest, context: Any
+    ) -> pb.ListCollectionsResponse:
+        """See the contract."""
+        del context
+        size = _page_size(request.page_size)
+        scope = ("collections", _tenant())
+        after = str(self._place(request.page_token, scope, ""))
+        found = await self._application.record.collections.page(_tenant(), after, size + 1)
+        return pb.ListCollectionsResponse(
+            collections=map(messages.collection, found[:size]),
+            next_page_token=self._next([one.collection_id for one in found], size, scope),
+        )
+
+    async def DeleteCollection(
+        self, request: pb.DeleteCollectionRequest, context: Any
+    ) -> pb.DeleteCollectionResponse:
+        """See the contract."""
+        del context
+        receipt = await self._application.deletion.collection(
+            _tenant(), request.collection_id, _request(request)
+        )
+        return pb.DeleteCollectionResponse(receipt=messages.receipt(receipt))
+
+    async def IngestDocument(
+        self, request_iterator: AsyncIterator[pb.IngestDocumentRequest], context: Any
+    ) -> AsyncIterator[pb.IngestDocumentResponse]:
+        """See the contract."""
+        del context
+        begun = time.monotonic()
+        application = self._application
+        requests = aiter(request_iterator)
+        header = _header(await anext(requests, pb.IngestDocumentRequest()))
+        collection = await application.record.collections.get(_tenant(), header[0])
+        require_model(collection, application.model)
+        deadline = begun + max(0.0, call.remaining() - _MARGIN_SECONDS)
+        steps = application.ingestion.ingest(_tenant(), collection, header[1], _pieces(requests), deadline)
+        async with aclosing(steps):  # type: ignore[type-var] # an async generator
+            async for step in steps:
+                elapsed = Duration()
+                elapsed.FromNanoseconds(int((time.monotonic() - begun) * 1e9))
+                yield pb.IngestDocumentResponse(
+                    stage=pb.IngestStage.Name(step.stage),
+                    document=messages.document(step.document),
+                    existing=step.existing,
+                    elapsed=elapsed,
+                )
+
+    async def ImportDocuments(
+        self, request_iterator: AsyncIterator[pb.ImportDocumentsRequest], context: Any
+    ) -> AsyncIterator[pb.ImportDocumentsResponse]:
+        """See the contract."""
+        del context
+        requests = aiter(request_iterator)
+        first = await anext(requests, pb.ImportDocumentsRequest())
+        collection = await self._application.record.collections.get(_tenant(), first.collection_id)
+        require_model(collection, self._application.model)
+        outcomes = self._application.importing.run(_tenant(), collection, _items(first, requests))
+        index = 0
+        async with aclosing(outcomes):  # type: ignore[type-var] # an async generator
+            async for outcome in outcomes:
+                yield pb.ImportDocumentsResponse(
+                    index=index,
+                    document=messages.document(outcome.document) if outcome.document else None,
+                    existing=outcome.existing,
+                    error=messages.document_error(outcome.error) if outcome.error else None,
+                )
+                index += 1
+
+    async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:
+        """See the contract."""
+        del context
+        return pb.GetDocumentResponse(
+            document=messages.document(await self._document(request.collection_id, request.document_id))
+        )
+
+    async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Any) -> pb.ListDocumentsResponse:
+        """See the contract."""
+        del context
+        size = _page_size(request.page_size)
+        states = [_state(number) for number in request.states]
+        scope = ("documents", _tenant(), request.collection_id, states, request.external_id)
+        before = self._place(request.page_token, scope, 2**62)
+        if not isinstance(before, int):
+            raise invalid_page_token()
+        found = await self._application.record.documents.page(
+            _tenant(), request.collection_id, before, size + 1, states, request.external_id
+        )
+        return pb.ListDocumentsResponse(
+            documents=map(messages.document, found[:size]),
+            next_page_token=self._next([one.key for one in found], size, scope),
+        )
+
+    async def ReadDocumentText(
+        self, request: pb.ReadDocumentTextRequest, context: Any
+    ) -> AsyncIterator[pb.ReadDocumentTextResponse]:
+        """See the contract."""
+        del context
+        document = await self._document(request.collection_id, request.document_id)
+        span = (request.span.byte_start, request.span.byte_end) if request.HasField("span") else None
+        async for piece in reading.pieces(self._application.record.documents, document, span):
+            yield pb.ReadDocumentTextResponse(
+                text=piece.text,
+                span=pb.Span(byte_start=piece.byte_start, byte_end=piece.byte_end),
+                extraction_sha256=document.extraction_sha256,
+            )
+
+    async def DeleteDocument(
+        self, request: pb.DeleteDocumentRequest, context: Any
+    ) -> pb.DeleteDocumentResponse:
+        """See the contract."""
+        del context
+        receipt = await self._application.deletion.document(
+            _tenant(), request.collection_id, request.document_id, _request(request)
+        )
+        return pb.DeleteDocumentResponse(receipt=messages.receipt(receipt))
+
+    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
+        """See the contract."""
+        del context
+        application = self._application
+        ids = list(
+            dict.fromkeys(identifiers.few("collection_ids", request.collection_ids, _MOST_COLLECTIONS))
+        )
+        asked = _question(request, application.default_hits, application.default_threshold)
+        collections = await application.record.collections.get_all(_tenant(), ids)
+        found = await application.searching.search(collections, asked, application.model)
+        return pb.SearchResponse(
+            hits=map(messages.hit, found.hits),
+            dropped=map(messages.dropped, found.dropped[:_MOST_DROPPED]),
+            mode=pb.SearchMode.Name(found.mode),
+            degraded_reason=found.degraded,
+            pending_vectors=found.pending,
+        )
+
+    async def VerifyCitations(
+        self, request: pb.VerifyCitationsRequest, context: Any
+    ) -> pb.VerifyCitationsResponse:
+        """See the contract."""
+        del context
+        identifiers.whole("citations", len(request.citations), 1, _MOST_CITATIONS)
+        claims = [
+            Claim(one.document_id, one.extraction_sha256, one.span.byte_start, one.span.byte_end, one.quote)
+            for one in request.citations
+        ]
+        verdicts = await self._application.citations.verify(_tenant(), claims)
+        return pb.VerifyCitationsResponse(
+            verdicts=[
+                pb.CitationVerdict(verified=fault is None, fault=pb.CitationFault.Name(fault or 0))
+                for fault in verdicts
+            ]
+        )
+
+    async def EmbedTexts(self, request: pb.EmbedTextsRequest, context: Any) -> pb.EmbedTextsResponse:
+        """See the contract."""
+        del context
+        identifiers.whole("texts", len(request.texts), 1, _MOST_TEXTS)
+        for text in request.texts:
+            identifiers.whole("texts", len(text), 1, _MOST_TEXT_CHARACTERS)
+        vectors = await self._application.embed(list(request.texts))
+        return pb.EmbedTextsResponse(
+            embeddings=[pb.Embedding(values=row) for row in vectors.tolist()],
+            embedding_model=self._application.embedder.model,
+        )
+
+    async def CheckIndex(self, request: pb.CheckIndexRequest, context: Any) -> pb.CheckIndexResponse:
+        """Comes in a later release."""
+        _later(request, context, "CheckIndex")
+
+    async def RepairIndex(self, request: pb.RepairIndexRequest, context: Any) -> pb.RepairIndexResponse:
+        """Comes in a later release."""
+        _later(request, context, "RepairIndex")
+
+    async def ExportSnapshot(
+        self, request: pb.ExportSnapshotRequest, context: Any
+    ) -> AsyncIterator[pb.ExportSnapshotResponse]:
+        """Comes in a later release."""
+        _later(request, context, "ExportSnapshot")
+        yield pb.ExportSnapshotResponse()
+
+    async def ImportSnapshot(
+        self, request_iterator: AsyncIterator[pb.ImportSnapshotRequest], context: Any
+    ) -> pb.ImportSnapshotResponse:
+        """Comes in a later release."""
+        _later(request_iterator, context, "ImportSnapshot")
+
+    async def _document(self, collection_id: str, document_id: str) -> Document:
+        if not identifiers.is_document_id(document_id):
+            # It still depends on the collection which of the two is not found.
+            await self._application.record.collections.get(_tenant(), collection_id)
+            raise document_not_found(document_id)
+        return await self._application.record.documents.get(_tenant(), collection_id, document_id)
+
+    def _place(self, token: str, scope: tuple[object, ...], first: str | int) -> str | int:
+        return self._application.page_tokens.read(token, *scope) if token else first
+
+    def _next(self, places: Sequence[str | int], size: int, scope: tuple[object, ...]) -> str:
+        return self._application.page_tokens.make(places[size - 1], *scope) if len(places) > size else ""
+
+
+def _tenant() -> str:
+    return call.principal().tenant_id
+
+
+def _later(request: object, context: object, method: str) -> NoReturn:
+    del request, context
+    raise UnimplementedError(
+        f"{method} comes in a later release", reason="METHOD_NOT_AVAILABLE", metadata={"method": method}
+    )
+
+
+def _request(request: Any) -> Request | None:
+    """The id that makes this write repeatable, with a hash of the rest of the message."""
+    if not identifiers.line("request_id", request.request_id, 128):
+        return None
+    bare: Message = type(request)()
+    bare.CopyFrom(request)
+    bare.ClearField("request_id")
+    return Request(request.request_id, hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest())
+
+
+def _page_size(given: int) -> int:
+    return identifiers.whole("page_size", given or _PAGE, 1, _MOST_PAGE)
+
+
+def _state(number: int) -> DocumentState:
+    try:
+        return DocumentState(number)
+    except ValueError:
+        raise invalid_field("states", number, "must be states of a document") from None
+
+
+def _header(message: pb.IngestDocumentRequest) -> tuple[str, Header]:
+    """The collection's id and the rest."""
+    if message.WhichOneof("part") != "header":
+        raise invalid_field("header", message.WhichOneof("part") or "", "must come first")
+    given = message.header
+    try:
+        filename = clean_filename(given.filename)
+    except ExtractionError as error:
+        raise InvalidArgumentError(error.message, reason=error.reason, metadata=error.metadata) from error
+    return given.collection_id, Header(
+        filename=filename,
+        media_type=identifiers.line("header.media_type", given.media_type, 255),
+        external_id=identifiers.line("header.external_id", given.external_id, 512),
+        title=identifiers.line("header.title", given.title, 1_000),
+        metadata=messages.scalars("header.metadata", given.metadata),
+        request_id=identifiers.line("header.request_id", given.request_id, 128),
+        size=identifiers.whole("header.bytes", given.bytes, 0, 2**62),
+        content_sha256=identifiers.sha256("header.content_sha256", given.content_sha256),
+        wait_ready=given.wait_ready,
+    )
+
+
+async def _pieces(requests: AsyncIterator[pb.IngestDocumentRequest]) -> AsyncIterator[bytes]:
+    async for message in requests:
+        if message.WhichOneof("part") != "data":
+            raise invalid_field("part", message.WhichOneof("part") or "", "must be data after the header")
+        if len(message.data) > PIECE_BYTES:
+            raise invalid_field("data", len(message.data), f"must have at most {PIECE_BYTES} bytes")
+        yield message.data
+
+
+async def _items(
+    first: pb.ImportDocumentsRequest, requests: AsyncIterator[pb.ImportDocumentsRequest]
+) -> AsyncIterator[TextItem]:
+    yield _item(first, first.collection_id)
+    async for message in requests:
+        yield _item(message, first.collection_id)
+
+
+def _item(message: pb.ImportDocumentsRequest, collection_id: str) -> TextItem:
+    try:
+        if message.collection_id not in ("", collection_id):
+            raise invalid_field("collection_id", message.collection_id, "must be the same in all messages")
+        return TextItem(
+            identifiers.line("external_id", message.external_id, 512),
+            identifiers.line("title", message.title, 1_000),
+            message.text,
+            messages.scalars("metadata", message.metadata),
+        )
+    except ServiceError as fault:
+        return TextItem(message.external_id, "", "", {}, fault)
+
+
+def _question(request: pb.SearchRequest, hits: int, threshold: float) -> Question:
+    identifiers.whole("query", len(request.query), 1, _MOST_QUERY_CHARACTERS)
+    if request.mode not in pb.SearchMode.values():
+        raise invalid_field("mode", request.mode, "must be a mode of search")
+    if request.HasField("similarity_threshold"):
+        threshold = request.similarity_threshold
+        if not -1.0 <= threshold <= 1.0:
+            raise invalid_field("similarity_threshold", threshold, "must be -1 to 1")
+    return Question(
+        text=request.query,
+        top_k=identifiers.whole("top_k", request.top_k or hits, 1, _MOST_HITS),
+        mode=Mode(request.mode or Mode.HYBRID),
+        threshold=threshold,
+        condition=messages.condition(request.filter),
+        explain=request.explain,
+    )

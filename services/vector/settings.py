@@ -1,0 +1,78 @@
+"""What the vector service reads from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ByteSize, Field, SecretStr, ValidationInfo, field_validator
+
+from services.chassis.settings import Port, ServiceSettings
+
+MINILM = "all-MiniLM-L6-v2"
+_OPENAI = "text-embedding-3-small"
+_MINILM_DIMENSION = 384
+_OPENAI_DIMENSION = 1536
+
+
+class VectorSettings(ServiceSettings):
+    """Every variable of the service; shared ones are in ServiceSettings."""
+
+    # A Chroma server takes the place of the embedded index when its host is named.
+    chromadb_host: str = ""
+    chromadb_port: Port = 8000
+    chromadb_path: Path | None = None
+    similarity_threshold: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    max_results: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    # Empty: the local model, or text-embedding-3-small where VECTOR_DIMENSION is another than the local model's
+    # and a key is there.
+    meld_embedding_model: str = ""
+    openai_api_key: SecretStr = SecretStr("")
+    openai_base_url: str = ""
+
+    meld_max_document_bytes: ByteSize = ByteSize(64 * 1024 * 1024)
+    # Passages aim at the first size and never pass the second; tokens of the embedding model.
+    meld_chunk_tokens: Annotated[int, Field(ge=32, le=8000)] = 200
+    meld_chunk_max_tokens: Annotated[int, Field(ge=32, le=8000)] = 250
+    # Up to so many candidates are scored exactly; above, the vector index proposes them.
+    meld_exact_search_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
+    meld_vector_cache_bytes: ByteSize = ByteSize(192 * 1024 * 1024)
+    meld_index_sync_threshold: Annotated[int, Field(ge=2)] = 10_000
+
+    # None: what the model has by itself. Judged last, when model and key are known.
+    vector_dimension: Annotated[int, Field(ge=1, le=8192)] | None = None
+
+    @field_validator("vector_dimension")
+    @classmethod
+    def _suits_the_model(cls, value: int | None, info: ValidationInfo) -> int | None:
+        named, key = info.data.get("meld_embedding_model", ""), info.data.get("openai_api_key")
+        local = named == MINILM or (not named and not (key and key.get_secret_value()))
+        if local and value not in (None, _MINILM_DIMENSION):
+            raise ValueError(
+                f"{MINILM} has {_MINILM_DIMENSION}; for another dimension set OPENAI_API_KEY and"
+                f" MELD_EMBEDDING_MODEL={_OPENAI}"
+            )
+        return value
+
+    @property
+    def embedding_model(self) -> str:
+        """The model's name."""
+        local = self.vector_dimension in (None, _MINILM_DIMENSION)
+        return self.meld_embedding_model or (MINILM if local else _OPENAI)
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector: the setting, else those of the model."""
+        own = _MINILM_DIMENSION if self.embedding_model == MINILM else _OPENAI_DIMENSION
+        return self.vector_dimension or own
+
+    @property
+    def folder(self) -> Path:
+        """Where the service keeps all that it has."""
+        return self.meld_data_dir / "vector"
+
+    @property
+    def index_folder(self) -> Path:
+        """Where the embedded index lies."""
+        return self.chromadb_path or self.folder / "chroma"
