@@ -130,9 +130,11 @@ def read_upload(request: Request, limit: int) -> Upload:
         raise
 
 
-def _fields(form: dict[str, list[str]]) -> Fields:
+def _fields(form: dict[str | None, list[str]]) -> Fields:
     members: dict[str, Any] = {}
     for name, values in form.items():
+        if name is None:
+            raise _malformed("a part has no name")
         if len(values) > 1:
             raise invalid(name, "stands twice")
         members[name] = values[0]

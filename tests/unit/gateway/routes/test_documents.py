@@ -1,0 +1,428 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from meldrag.vector.v1 import vector_pb2
+from services.chassis.errors import (
+    AbortedError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from tests.unit.gateway.scripted_services import ScriptedServices
+
+URL = "/api/v1/collections/papers/documents"
+DOCUMENT = vector_pb2.Document(
+    document_id="doc_1", collection_id="papers", state=vector_pb2.DOCUMENT_STATE_EMBEDDING, bytes=5, chunks=2
+)
+
+
+def stage(kind: vector_pb2.IngestStage, **fields: Any) -> vector_pb2.IngestDocumentResponse:
+    return vector_pb2.IngestDocumentResponse(stage=kind, document=DOCUMENT, **fields)
+
+
+STAGES = [
+    stage(vector_pb2.INGEST_STAGE_RECEIVED),
+    stage(vector_pb2.INGEST_STAGE_PARSED),
+    stage(vector_pb2.INGEST_STAGE_COMMITTED),
+]
+
+
+def events(answer: TestResponse) -> list[dict[str, Any]]:
+    """The events of a stream, comments left out."""
+    result = []
+    for block in answer.text.split("\n\n"):
+        lines = [line.split(": ", 1) for line in block.splitlines() if line and not line.startswith(":")]
+        if lines:
+            event: dict[str, Any] = dict(lines)
+            event["data"] = json.loads(event["data"])
+            result.append(event)
+    return result
+
+
+def upload(
+    http: FlaskClient, content: bytes = b"hello", headers: dict[str, str] | None = None, **fields: Any
+) -> TestResponse:
+    form = {"file": (io.BytesIO(content), "a b.txt", "text/plain"), **fields}
+    return http.post(URL, data=form, headers=headers)
+
+
+def test_an_upload_is_202_once_it_is_durable(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["IngestDocument"] = STAGES
+    answer = upload(
+        http, title="T", external_id="e", metadata='{"year": 1999}', headers={"Idempotency-Key": "k"}
+    )
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"{URL}/doc_1"
+    assert answer.json is not None
+    assert (answer.json["id"], answer.json["state"], answer.json["chunks"]) == ("doc_1", "EMBEDDING", 2)
+    header, data = services.requests["IngestDocument"][0]
+    assert data.data == b"hello"
+    assert header.header.content_sha256 == hashlib.sha256(b"hello").hexdigest()
+    assert (header.header.collection_id, header.header.filename, header.header.media_type) == (
+        "papers",
+        "a b.txt",
+        "text/plain",
+    )
+    assert (header.header.title, header.header.external_id, header.header.request_id) == ("T", "e", "k")
+    assert (header.header.bytes, header.header.wait_ready) == (5, False)
+    assert dict(header.header.metadata) == {"year": 1999.0}
+
+
+def test_a_large_file_goes_on_in_pieces_of_256_kib(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["IngestDocument"] = STAGES
+    content = bytes(range(256)) * 2500
+    assert upload(http, content).status_code == 202
+    pieces = [part.data for part in services.requests["IngestDocument"][0][1:]]
+    assert [len(piece) for piece in pieces] == [262_144, 262_144, 115_712]
+    assert b"".join(pieces) == content
+
+
+def test_the_clients_own_hash_is_the_one_that_is_checked(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    services.script["IngestDocument"] = InvalidArgumentError("differs", reason="CONTENT_MISMATCH")
+    answer = upload(http, sha256="AB" * 32)
+    assert (answer.status_code, answer.json["reason"]) == (422, "CONTENT_MISMATCH")
+
+
+def test_progress_comes_as_events_until_ready(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["IngestDocument"] = [*STAGES, stage(vector_pb2.INGEST_STAGE_READY, existing=True)]
+    answer = upload(http, headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 200
+    assert answer.content_type == "text/event-stream"
+    got = events(answer)
+    assert [event["event"] for event in got] == ["received", "parsed", "committed", "ready"]
+    assert got[-1]["data"]["existing"] is True
+    assert got[-1]["data"]["document"]["id"] == "doc_1"
+    assert services.requests["IngestDocument"][0][0].header.wait_ready
+
+
+def test_progress_that_breaks_ends_with_one_error(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["IngestDocument"] = [*STAGES[:2], UnavailableError("gone", reason="EMBEDDER_UNAVAILABLE")]
+    got = events(upload(http, headers={"Accept": "text/event-stream"}))
+    assert [event["event"] for event in got] == ["received", "parsed", "error"]
+    assert got[-1]["data"]["reason"] == "EMBEDDER_UNAVAILABLE"
+    assert got[-1]["data"]["status"] == 503
+
+
+REFUSED = [
+    (InvalidArgumentError("x", reason="DOCUMENT_EMPTY"), 422),
+    (InvalidArgumentError("x", reason="DOCUMENT_UNREADABLE"), 422),
+    (InvalidArgumentError("x", reason="FORMAT_UNSUPPORTED"), 415),
+    (ResourceExhaustedError("x", reason="DOCUMENT_TOO_LARGE"), 413),
+    (ResourceExhaustedError("x", reason="PARSER_LIMIT"), 413),
+    (ResourceExhaustedError("x", reason="STORAGE_FULL"), 507),
+    (NotFoundError("x", reason="COLLECTION_NOT_FOUND"), 404),
+    (AbortedError("x", reason="DOCUMENT_BUSY"), 409),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), REFUSED, ids=[error.reason for error, _ in REFUSED])
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_a_refused_document_is_a_problem_in_both_forms(
+    http: FlaskClient, services: ScriptedServices, error: Exception, status: int, accept: str
+) -> None:
+    services.script["IngestDocument"] = error
+    answer = upload(http, headers={"Accept": accept})
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+
+
+def test_a_document_that_failed_is_never_202(http: FlaskClient, services: ScriptedServices) -> None:
+    failed = vector_pb2.Document(
+        state=vector_pb2.DOCUMENT_STATE_FAILED,
+        error=vector_pb2.DocumentError(reason="DOCUMENT_EMPTY", message="no text"),
+    )
+    services.script["IngestDocument"] = vector_pb2.IngestDocumentResponse(document=failed)
+    answer = upload(http)
+    assert (answer.status_code, answer.json["reason"]) == (422, "DOCUMENT_EMPTY")
+
+
+def part(name: str, content: bytes, filename: str | None = None, header: bytes = b"") -> bytes:
+    file = b"" if filename is None else b'; filename="%s"' % filename.encode()
+    return b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n%s\r\n%s\r\n' % (
+        name.encode(),
+        file,
+        header,
+        content,
+    )
+
+
+FILE = part("file", b"hello", "a.txt")
+END = b"--b--\r\n"
+BAD_FORMS = {
+    "no boundary": (b"x", "multipart/form-data", 400),
+    "boundary of 71": (b"x", "multipart/form-data; boundary=" + "b" * 71, 400),
+    "not a form": (b'{"a": 1}', "application/json", 415),
+    "nothing": (b"", "multipart/form-data; boundary=b", 400),
+    "garbage": (b"garbage", "multipart/form-data; boundary=b", 400),
+    "cut off": (FILE[:-10], "multipart/form-data; boundary=b", 400),
+    "no file": (part("title", b"T") + END, "multipart/form-data; boundary=b", 400),
+    "no file name": (part("file", b"hello", "") + END, "multipart/form-data; boundary=b", 400),
+    "a field instead of a file": (part("file", b"hello") + END, "multipart/form-data; boundary=b", 400),
+    "file under another name": (part("f", b"x", "a") + END, "multipart/form-data; boundary=b", 400),
+    "two files in one field": (FILE + FILE + END, "multipart/form-data; boundary=b", 400),
+    "two files": (FILE + part("more", b"x", "b") + END, "multipart/form-data; boundary=b", 400),
+    "title twice": (FILE + 2 * part("title", b"T") + END, "multipart/form-data; boundary=b", 400),
+    "unknown field": (FILE + part("tenant_id", b"x") + END, "multipart/form-data; boundary=b", 400),
+    "metadata is no object": (FILE + part("metadata", b"[1]") + END, "multipart/form-data; boundary=b", 400),
+    "1,001 parts": (1001 * part("a", b"") + FILE + END, "multipart/form-data; boundary=b", 413),
+    "part header of 1 MB": (
+        part("file", b"x", "a", b"X-Long: " + b"a" * 1_000_000 + b"\r\n") + END,
+        "multipart/form-data; boundary=b",
+        413,
+    ),
+    "text field of 20 MB": (
+        FILE + part("title", b"a" * 20_000_000) + END,
+        "multipart/form-data; boundary=b",
+        413,
+    ),
+    "text field of 600 KB": (
+        FILE + part("title", b"a" * 600_000) + END,
+        "multipart/form-data; boundary=b",
+        413,
+    ),
+    "file beyond the limit": (
+        part("file", b"a" * 1_000_001, "a") + END,
+        "multipart/form-data; boundary=b",
+        413,
+    ),
+    "part without a name": (
+        b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n" + FILE + END,
+        "multipart/form-data; boundary=b",
+        400,
+    ),
+    "part without a disposition": (b"--b\r\n\r\nx\r\n" + END, "multipart/form-data; boundary=b", 400),
+    "part header that is not UTF-8": (
+        b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n' + END,
+        "multipart/form-data; boundary=b",
+        400,
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "content_type", "status"), BAD_FORMS.values(), ids=BAD_FORMS.keys())
+def test_a_bad_form_is_refused_before_the_service_hears_of_it(
+    http: FlaskClient, services: ScriptedServices, body: bytes, content_type: str, status: int
+) -> None:
+    answer = http.post(URL, data=body, content_type=content_type)
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), answer.text
+    assert not services.requests
+
+
+def test_a_file_name_is_passed_on_as_it_is_for_the_service_to_clean(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    services.script["IngestDocument"] = STAGES
+    form = {"file": (io.BytesIO(b"x"), "../../etc/passwd")}
+    assert http.post(URL, data=form).status_code == 202
+    assert services.requests["IngestDocument"][0][0].header.filename == "../../etc/passwd"
+
+
+async def imported(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    index = 0
+    async for request in requests:
+        if request.text == "refuse":
+            yield vector_pb2.ImportDocumentsResponse(
+                index=index, error=vector_pb2.DocumentError(reason="DOCUMENT_EMPTY", message="no")
+            )
+        else:
+            document = vector_pb2.Document(
+                document_id=f"doc_{index}",
+                external_id=request.external_id,
+                state=vector_pb2.DOCUMENT_STATE_EMBEDDING,
+                chunks=1,
+            )
+            yield vector_pb2.ImportDocumentsResponse(
+                index=index, document=document, existing=request.text == "old"
+            )
+        index += 1
+
+
+LINES = b"""{"id": "a", "title": "A", "text": "one", "metadata": {"k": 1}}
+
+{"id": "b", "text": "refuse"}
+not JSON
+{"id": "c"}
+{"id": "d", "text": "old"}
+{"id": "e", "text": "x", "surplus": 1}"""
+
+
+def import_lines(http: FlaskClient, body: bytes, accept: str = "*/*") -> TestResponse:
+    return http.post(
+        f"{URL}/import", data=body, content_type="application/x-ndjson", headers={"Accept": accept}
+    )
+
+
+@pytest.fixture
+def importing(services: ScriptedServices) -> ScriptedServices:
+    services.script["GetCollection"] = vector_pb2.GetCollectionResponse()
+    services.script["ImportDocuments"] = imported
+    return services
+
+
+def test_each_line_has_its_answer_in_order_and_a_bad_one_ends_nothing(
+    http: FlaskClient, importing: ScriptedServices
+) -> None:
+    answer = import_lines(http, LINES)
+    assert (answer.status_code, answer.content_type) == (200, "application/x-ndjson")
+    *lines, last = [json.loads(line) for line in answer.text.splitlines()]
+    shown = [
+        (
+            line["index"],
+            line["id"],
+            line["document_id"],
+            line["state"],
+            line["error"] and line["error"]["reason"],
+        )
+        for line in lines
+    ]
+    assert shown == [
+        (0, "a", "doc_0", "EMBEDDING", None),
+        (1, "b", None, None, "DOCUMENT_EMPTY"),
+        (2, "", None, None, "INVALID_JSON"),
+        (3, "c", None, None, "INVALID_FIELD"),
+        (4, "d", "doc_2", "EMBEDDING", None),
+        (5, "e", None, None, "UNKNOWN_FIELD"),
+    ]
+    assert [line["existing"] for line in lines] == [False, False, False, False, True, False]
+    assert last == {"done": True, "lines": 6, "documents": 2, "existing": 1, "failed": 4, "error": None}
+
+
+def test_an_import_can_be_followed_as_events(http: FlaskClient, importing: ScriptedServices) -> None:
+    got = events(import_lines(http, b'{"text": "one"}\n', "text/event-stream"))
+    assert [event["event"] for event in got] == ["document", "done"]
+
+
+def test_an_import_of_nothing_is_a_sum_of_nothing(http: FlaskClient, importing: ScriptedServices) -> None:
+    answer = import_lines(http, b"\n\n")
+    assert json.loads(answer.text)["lines"] == 0
+
+
+def test_lines_beyond_the_limits_are_refused_alone(http: FlaskClient, importing: ScriptedServices) -> None:
+    too_much_for_a_message = json.dumps({"id": "a", "text": "x" * 4_200_000}).encode()
+    too_much_for_a_line = b'{"id": "b", "text": "' + b"x" * 9_000_000 + b'"}'
+    answer = import_lines(
+        http, b"\n".join([too_much_for_a_message, too_much_for_a_line, b'{"id": "c", "text": "t"}'])
+    )
+    *lines, last = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["error"] and line["error"]["reason"] for line in lines] == [
+        "DOCUMENT_TOO_LARGE",
+        "DOCUMENT_TOO_LARGE",
+        None,
+    ]
+    assert last["documents"] == 1
+
+
+def test_an_import_into_nothing_is_404_before_it_is_read(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    services.script["GetCollection"] = NotFoundError("no", reason="COLLECTION_NOT_FOUND")
+    assert import_lines(http, LINES).status_code == 404
+    assert "ImportDocuments" not in services.requests
+
+
+def test_an_import_that_breaks_says_so_in_its_last_line(
+    http: FlaskClient, importing: ScriptedServices
+) -> None:
+    async def breaks(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for answer in imported(requests):
+            yield answer
+            raise ResourceExhaustedError("full", reason="STORAGE_FULL")
+
+    importing.script["ImportDocuments"] = breaks
+    lines = [json.loads(line) for line in import_lines(http, LINES).text.splitlines()]
+    assert lines[0]["document_id"] == "doc_0"
+    assert (lines[-1]["done"], lines[-1]["error"]["reason"]) == (False, "STORAGE_FULL")
+
+
+def test_an_import_that_cannot_begin_is_a_problem(http: FlaskClient, importing: ScriptedServices) -> None:
+    importing.script["ImportDocuments"] = UnavailableError("no", reason="UPSTREAM_UNAVAILABLE")
+    assert import_lines(http, LINES).status_code == 503
+
+
+def test_an_import_of_another_type_is_415(http: FlaskClient, importing: ScriptedServices) -> None:
+    assert http.post(f"{URL}/import", data=LINES, content_type="text/plain").status_code == 415
+
+
+def test_documents_are_listed_by_state(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["ListDocuments"] = vector_pb2.ListDocumentsResponse(
+        documents=[DOCUMENT], next_page_token="n"
+    )
+    answer = http.get(f"{URL}?state=ready,EMBEDDING&external_id=e&page_size=10&page_token=t")
+    assert answer.json["documents"][0]["id"] == "doc_1"
+    assert answer.json["next_page_token"] == "n"
+    assert services.requests["ListDocuments"] == [
+        vector_pb2.ListDocumentsRequest(
+            collection_id="papers",
+            page_size=10,
+            page_token="t",
+            states=[vector_pb2.DOCUMENT_STATE_READY, vector_pb2.DOCUMENT_STATE_EMBEDDING],
+            external_id="e",
+        )
+    ]
+    assert http.get(f"{URL}?state=DONE").status_code == 400
+
+
+def test_a_document_is_read_and_deleted(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["GetDocument"] = vector_pb2.GetDocumentResponse(document=DOCUMENT)
+    services.script["DeleteDocument"] = vector_pb2.DeleteDocumentResponse(
+        receipt=vector_pb2.DeletionReceipt(state=vector_pb2.DELETION_STATE_COMPLETE, deleted_chunks=2)
+    )
+    assert http.get(f"{URL}/doc_1").json["id"] == "doc_1"
+    answer = http.delete(f"{URL}/doc_1", headers={"Idempotency-Key": "k"})
+    assert (answer.json["state"], answer.json["deleted"]["chunks"]) == ("COMPLETE", 2)
+    assert services.requests["DeleteDocument"][0].request_id == "k"
+
+
+TEXT = [
+    vector_pb2.ReadDocumentTextResponse(
+        text='Gr"üß\n', span=vector_pb2.Span(byte_start=10, byte_end=18), extraction_sha256="ab"
+    ),
+    vector_pb2.ReadDocumentTextResponse(
+        text="Gott", span=vector_pb2.Span(byte_start=18, byte_end=22), extraction_sha256="ab"
+    ),
+]
+
+
+def test_text_is_text_byte_for_byte(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["ReadDocumentText"] = TEXT
+    answer = http.get(f"{URL}/doc_1/text?byte_start=10&byte_end=22")
+    assert answer.content_type == "text/plain; charset=utf-8"
+    assert answer.data == 'Gr"üß\nGott'.encode()
+    assert answer.headers["X-Extraction-SHA256"] == "ab"
+    asked = services.requests["ReadDocumentText"][0]
+    assert (asked.span.byte_start, asked.span.byte_end) == (10, 22)
+
+
+def test_text_comes_as_json_when_asked(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["ReadDocumentText"] = TEXT
+    answer = http.get(f"{URL}/doc_1/text", headers={"Accept": "application/json"})
+    assert answer.json == {
+        "document_id": "doc_1",
+        "collection": "papers",
+        "extraction_sha256": "ab",
+        "text": 'Gr"üß\nGott',
+        "byte_start": 10,
+        "byte_end": 22,
+    }
+    assert not services.requests["ReadDocumentText"][0].HasField("span")
+
+
+def test_text_of_a_missing_document_is_404(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["ReadDocumentText"] = NotFoundError("no", reason="DOCUMENT_NOT_FOUND")
+    assert http.get(f"{URL}/nope/text").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["byte_start=1", "byte_start=-1&byte_end=2", "byte_start=a&byte_end=b"])
+def test_half_a_range_is_400(http: FlaskClient, services: ScriptedServices, query: str) -> None:
+    assert http.get(f"{URL}/doc_1/text?{query}").status_code == 400
