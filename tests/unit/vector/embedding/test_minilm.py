@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.vector.embedding import minilm_files
+from services.vector.embedding.minilm import MAX_TOKENS, MiniLmEmbedder, batches
+from services.vector.embedding.minilm_files import ModelFiles, ModelFilesError
+from services.vector.embedding.ports import (
+    Embedder,
+    EmbedderDeadlineError,
+    EmbedderRejectedError,
+    EmbedderUnavailableError,
+)
+
+REFERENCE = json.loads((Path(__file__).parent / "fixtures" / "minilm_reference.json").read_bytes())["cases"]
+TEXTS = [case["text"] for case in REFERENCE]
+PASSAGE = "Every ledger was copied twice, once by a clerk and once by a machine, and then compared. " * 11
+
+
+def soon() -> float:
+    return time.monotonic() + 60
+
+
+@pytest.mark.parametrize("method", ["embed_queries", "embed_passages"])
+def test_vectors_agree_with_the_reference_implementation(minilm: MiniLmEmbedder, method: str) -> None:
+    expected = np.array([case["vector"] for case in REFERENCE], np.float32)
+
+    vectors = getattr(minilm, method)(TEXTS, deadline=soon())
+
+    assert vectors.dtype == np.float32
+    cosines = (vectors * expected).sum(axis=1)
+    worst = int(cosines.argmin())
+    assert cosines[worst] >= 0.99999, TEXTS[worst][:60]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_tokens_are_counted_as_the_reference_does(minilm: MiniLmEmbedder) -> None:
+    assert [minilm.token_count(text) + 2 for text in TEXTS] == [case["tokens"] for case in REFERENCE]
+
+
+def test_neither_order_nor_company_changes_a_vector(minilm: MiniLmEmbedder) -> None:
+    texts = TEXTS[:40]
+    together = minilm.embed_passages(texts, deadline=soon())
+    order = np.random.default_rng(7).permutation(len(texts))
+
+    shuffled = minilm.embed_passages([texts[i] for i in order], deadline=soon())
+    alone = np.concatenate([minilm.embed_passages([text], deadline=soon()) for text in texts])
+
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-5)
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_text_beyond_the_limit_does_not_count(minilm: MiniLmEmbedder) -> None:
+    inside = "word " * (MAX_TOKENS - 2)
+
+    one_less, full, beyond = minilm.embed_queries(
+        ["word " * (MAX_TOKENS - 3), inside, inside + "something else entirely " * 5_000], deadline=soon()
+    )
+
+    np.testing.assert_allclose(beyond, full, atol=1e-6)
+    assert np.abs(one_less - full).max() > 1e-6
+
+
+def test_a_huge_text_takes_no_longer_than_its_part_that_counts(minilm: MiniLmEmbedder) -> None:
+    started = time.monotonic()
+    minilm.embed_queries(["x" * 5_000_000], deadline=soon())
+    assert time.monotonic() - started < 2.5  # the tokenizer alone would take 3 s
+
+
+def test_no_texts_give_no_rows(minilm: MiniLmEmbedder) -> None:
+    assert minilm.embed_queries([], deadline=soon()).shape == (0, 384)
+    assert minilm.embed_passages([], deadline=soon()).shape == (0, 384)
+
+
+def test_a_lone_surrogate_is_rejected(minilm: MiniLmEmbedder) -> None:
+    with pytest.raises(EmbedderRejectedError, match="surrogate"):
+        minilm.embed_passages(["fine", "not \ud800 fine"], deadline=soon())
+
+
+def test_many_threads_get_their_own_vectors(minilm: MiniLmEmbedder) -> None:
+    expected = minilm.embed_queries(TEXTS[:24], deadline=soon())
+
+    def both(i: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        text = [TEXTS[i]]
+        return minilm.embed_queries(text, deadline=soon())[0], minilm.embed_passages(text, deadline=soon())[0]
+
+    with ThreadPoolExecutor(8) as callers:
+        for i, (query, passage) in enumerate(callers.map(both, range(24))):
+            np.testing.assert_allclose(query, expected[i], atol=1e-5)
+            np.testing.assert_allclose(passage, expected[i], atol=1e-5)
+
+
+def test_a_query_does_not_wait_for_passages(minilm: MiniLmEmbedder) -> None:
+    done = threading.Event()
+
+    def ingest() -> None:
+        minilm.embed_passages([PASSAGE] * 24, deadline=soon())
+        done.set()
+
+    worker = threading.Thread(target=ingest)
+    worker.start()
+    times: list[float] = []
+    while not done.is_set() and len(times) < 8:
+        started = time.monotonic()
+        minilm.embed_queries(["how was it compared?"], deadline=soon())
+        times.append(time.monotonic() - started)
+    still_at_it = not done.is_set()
+    worker.join()
+
+    assert still_at_it, "24 passages ended before 8 questions, which had to wait for them"
+    assert float(np.median(times)) < 0.1
+
+
+def test_passages_stop_at_the_deadline_and_leave_nothing_behind(minilm: MiniLmEmbedder) -> None:
+    started = time.monotonic()
+    with pytest.raises(EmbedderDeadlineError):
+        minilm.embed_passages([PASSAGE] * 400, deadline=time.monotonic() + 0.5)
+    assert time.monotonic() - started < 1.5
+
+    started = time.monotonic()
+    minilm.embed_passages(["short"], deadline=soon())
+    assert time.monotonic() - started < 5, "the abandoned passages are still being embedded"
+
+
+def test_a_deadline_that_has_passed_is_an_error(minilm: MiniLmEmbedder) -> None:
+    past = time.monotonic() - 1
+    with pytest.raises(EmbedderDeadlineError):
+        minilm.embed_queries(["late"], deadline=past)
+    with pytest.raises(EmbedderDeadlineError):
+        minilm.ping(deadline=past)
+
+
+def test_after_close_it_is_unavailable(models: Path) -> None:
+    embedder: Embedder = MiniLmEmbedder(models)
+    embedder.ping(deadline=soon())
+    assert isinstance(embedder, MiniLmEmbedder)
+    embedder.close()
+    with pytest.raises(EmbedderUnavailableError, match="closed"):
+        embedder.embed_passages(["late"], deadline=soon())
+
+
+def test_close_ends_passages_in_work(models: Path) -> None:
+    embedder = MiniLmEmbedder(models)
+    embedder.load()
+    threading.Timer(0.3, embedder.close).start()
+    started = time.monotonic()
+    with pytest.raises(EmbedderUnavailableError, match="closed"):
+        embedder.embed_passages([PASSAGE] * 400, deadline=soon())
+    assert time.monotonic() - started < 3
+
+
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path, models: Path) -> None:
+    official = minilm_files.installed_files()
+    damaged = tmp_path / "tokenizer.json"
+    damaged.write_bytes(official.tokenizer.read_bytes().replace(b'"lowercase":true', b'"lowercase":null'))
+    embedder = MiniLmEmbedder(models, files=ModelFiles(official.weights, damaged))
+    with pytest.raises(ModelFilesError, match=r"tokenizer\.json.*damaged"):
+        embedder.embed_queries(["hello"], deadline=soon())
+
+
+def test_batches_hold_every_text_once_and_little_padding() -> None:
+    lengths = [int(n) for n in np.random.default_rng(3).integers(2, 257, 1_000)]
+
+    groups = list(batches(lengths))
+
+    assert sorted(i for group in groups for i in group) == list(range(1_000))
+    padded = sum(len(group) * max(lengths[i] for i in group) for group in groups)
+    assert padded <= 1.05 * sum(lengths)
+    assert all(len(group) * max(lengths[i] for i in group) <= 512 for group in groups)
+    assert lengths[groups[0][0]] == max(lengths), "the longest comes first, so that lanes end together"
