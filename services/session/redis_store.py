@@ -63,8 +63,8 @@ _SOCKET_SECONDS = 0.8
 _CONNECT_SECONDS = 0.5
 _HEALTH_CHECK_SECONDS = 15
 _MAX_CONNECTIONS = 32
-# What is left of the caller's time for the answer to reach it.
-_MARGIN_SECONDS = 0.05
+# What a call may take of the caller's time, so that the answer still reaches it.
+_SHARE = 0.8
 _PAUSE_SECONDS = 0.5
 
 # A page stays below gRPC's 4 MiB.
@@ -374,7 +374,7 @@ class RedisStore:
 
     async def _timed(self, work: Awaitable[T]) -> T:
         """The outcome of a call, with its errors in our words."""
-        limit = min(_CALL_SECONDS, max(_MARGIN_SECONDS, context.remaining() - _MARGIN_SECONDS))
+        limit = min(_CALL_SECONDS, context.remaining() * _SHARE)
         try:
             async with asyncio.timeout(limit):
                 return await work

@@ -21,5 +21,5 @@ local last = redis.call('RPUSH', KEYS[3], unpack(records))
 local first = last - #records + 1
 redis.call('HSET', KEYS[4], 'fingerprint:' .. ARGV[3], ARGV[4], 'first:' .. ARGV[3], first, 'last:' .. ARGV[3], last)
 redis.call('HSET', KEYS[1], 'messages', last)
-touch(KEYS, ARGV[1], ARGV[2])
+touch(KEYS, ARGV[1], ARGV[2], now)
 return {'ok', first, records}

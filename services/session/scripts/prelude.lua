@@ -65,11 +65,9 @@ end
 
 -- A write to a session: new times, a new life for it and what belongs to it.
 -- keys: session, index, messages, requests, runs.
-local function touch(keys, lifetime, id)
-  local now = moment_after(keys[2])
+local function touch(keys, lifetime, id, now)
   redis.call('HSET', keys[1], 'updated', digits(now), 'expires', digits(now + lifetime * 1000))
   redis.call('ZADD', keys[2], digits(now), id)
   keep(lifetime, {keys[1], keys[3], keys[4], keys[5]})
   keep_index(lifetime, keys[2])
-  return now
 end

@@ -17,7 +17,7 @@ redis.call('ZADD', KEYS[3], digits(now), id)
 keep_index(lifetime, KEYS[3])
 if KEYS[4] then
   redis.call('ZADD', KEYS[8], digits(now), id)
-  touch({unpack(KEYS, 4)}, lifetime, ARGV[5])
+  touch({unpack(KEYS, 4)}, lifetime, ARGV[5], moment_after(KEYS[5]))
   prune(KEYS[8], ARGV[4])
 end
 prune(KEYS[3], ARGV[4])

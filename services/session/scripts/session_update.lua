@@ -11,7 +11,7 @@ end
 if #ARGV > 3 then
   redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 end
-touch(KEYS, ARGV[1], ARGV[2])
+touch(KEYS, ARGV[1], ARGV[2], moment_after(KEYS[2]))
 local fields = redis.call('HGETALL', KEYS[1])
 remember(KEYS[6], ARGV[3], ARGV[1], fields)
 return {'ok', fields}

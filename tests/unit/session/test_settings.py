@@ -1,0 +1,66 @@
+"""Settings are read from the environment, and a bad one is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.chassis.settings import SettingsError, load
+from services.session.settings import SessionSettings
+
+NAMES = (
+    *("SESSION_TYPE", "SESSION_REDIS_HOST", "SESSION_REDIS_PORT", "SESSION_REDIS_PASSWORD"),
+    *("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "PERMANENT_SESSION_LIFETIME"),
+    *("MELD_BIND_HOST", "MELD_SESSION_ADDRESS"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_defaults_are_those_of_a_bare_machine() -> None:
+    settings = load(SessionSettings)
+    assert (settings.store_host, settings.store_port, settings.store_password) == ("127.0.0.1", 6379, "")
+    assert settings.permanent_session_lifetime == 86_400
+    assert settings.bind == "127.0.0.1:50053"
+
+
+def test_the_sessions_own_redis_stands_before_the_shared_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_HOST", "shared")
+    monkeypatch.setenv("REDIS_PORT", "1")
+    monkeypatch.setenv("REDIS_PASSWORD", "shared-password")
+    settings = load(SessionSettings)
+    assert (settings.store_host, settings.store_port, settings.store_password) == (
+        "shared",
+        1,
+        "shared-password",
+    )
+    monkeypatch.setenv("SESSION_REDIS_HOST", "own")
+    monkeypatch.setenv("SESSION_REDIS_PORT", "2")
+    monkeypatch.setenv("SESSION_REDIS_PASSWORD", "own-password")
+    settings = load(SessionSettings)
+    assert (settings.store_host, settings.store_port, settings.store_password) == ("own", 2, "own-password")
+    assert "own-password" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SESSION_TYPE", "filesystem"),
+        ("SESSION_REDIS_PORT", "99999"),
+        ("PERMANENT_SESSION_LIFETIME", "0"),
+        ("PERMANENT_SESSION_LIFETIME", "a day"),
+    ],
+)
+def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        load(SessionSettings)
+
+
+def test_the_service_listens_where_its_address_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MELD_BIND_HOST", "0.0.0.0")
+    monkeypatch.setenv("MELD_SESSION_ADDRESS", "session:7000")
+    assert load(SessionSettings).bind == "0.0.0.0:7000"
