@@ -124,7 +124,7 @@ class House:
                     found.add(process)
         return found
 
-    def signal(self, name: str, number: signal.Signals) -> None:
+    def send(self, name: str, number: signal.Signals) -> None:
         """Sends a signal to a process and all that it started."""
         os.killpg(self.pid(name), number)
 
