@@ -52,6 +52,8 @@ class Run:
     events: list[tuple[str, Json]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    # Somebody who followed has gone away.
+    left: threading.Event = field(default_factory=threading.Event)
     # Counts up when a script cuts every open connection.
     cut: int = 0
 
@@ -355,32 +357,47 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"results": results})
 
     def start_run(self) -> None:
+        asked = json.loads(self.body)
         key = self.headers.get("Idempotency-Key", "")
         run_id = self.state.keys.get(key)
         if run_id is None:
-            run_id = self.state.keys[key] = self.state.name("run")
-            run = self.state.runs[run_id] = Run(run_id, json.loads(self.body))
+            run_id = self.state.name("run")
+            if key:
+                self.state.keys[key] = run_id
+            run = self.state.runs[run_id] = Run(run_id, asked)
             threading.Thread(target=self.state.script, args=(self.state, run), daemon=True).start()
-        self._json({"run_id": run_id, "events_url": f"/api/v1/runs/{run_id}/events"}, 202)
+        if asked.get("stream"):
+            self._follow(self.state.runs[run_id], 0)
+        else:
+            self._json({"run_id": run_id, "events_url": f"/api/v1/runs/{run_id}/events"}, 202)
 
     def run_events(self, run_id: str) -> None:
         run = self.state.runs.get(run_id)
         if run is None:
             self._problem(404, "RUN_NOT_FOUND", f"no run {run_id}")
-            return
-        sent = int(self.headers.get("Last-Event-ID") or 0)
+        else:
+            self._follow(run, int(self.headers.get("Last-Event-ID") or 0))
+
+    def _follow(self, run: Run, sent: int) -> None:
         cut = run.cut
         self._events()
         while True:
             with run.changed:
                 if len(run.events) == sent and run.cut == cut:
-                    run.changed.wait(5)
+                    run.changed.wait(0.2)
                 fresh = run.events[sent:]
             if run.cut != cut:
                 return
-            for name, said in fresh:
-                sent += 1
-                self._event(name, {"run_id": run_id, "sequence": sent, "type": name, name: said}, sent)
+            try:
+                for name, said in fresh:
+                    sent += 1
+                    event = {"run_id": run.run_id, "sequence": sent, "type": name, name: said}
+                    self._event(name, event, sent)
+                if not fresh:
+                    self.wfile.write(b": still here\n\n")
+            except OSError:
+                run.left.set()
+                return
             if run.ended and sent == len(run.events):
                 return
 

@@ -55,7 +55,7 @@ export class ByteText {
    * @param {number} [most] Bytes by which it has to.
    * @returns {ByteRange[]}
    */
-  blocks(least = 2048, most = 16384) {
+  blocks(least = 8192, most = 32768) {
     const ranges = [];
     let start = 0;
     while (start < this.length) {
