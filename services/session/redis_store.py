@@ -62,7 +62,8 @@ _CALL_SECONDS = 1.0
 _SOCKET_SECONDS = 0.8
 _CONNECT_SECONDS = 0.5
 _HEALTH_CHECK_SECONDS = 15
-_MAX_CONNECTIONS = 32
+# Redis and this process each use one core; more connections would only wait.
+_MAX_CONNECTIONS = 16
 # What a call may take of the caller's time, so that the answer still reaches it.
 _SHARE = 0.8
 _PAUSE_SECONDS = 0.5
@@ -117,11 +118,8 @@ async def open_redis_store(
     }
     async with AsyncExitStack() as stack:
         commands = redis.Redis.from_pool(
-            redis.BlockingConnectionPool(
-                max_connections=_MAX_CONNECTIONS,
-                timeout=_SOCKET_SECONDS,
-                health_check_interval=_HEALTH_CHECK_SECONDS,
-                **options,
+            redis.ConnectionPool(
+                max_connections=_MAX_CONNECTIONS, health_check_interval=_HEALTH_CHECK_SECONDS, **options
             )
         )
         stack.push_async_callback(commands.aclose)
@@ -144,7 +142,7 @@ class RedisStore:
         kept_events: int = KEPT_EVENTS,
         kept_event_bytes: int = KEPT_EVENT_BYTES,
     ) -> None:
-        """signals: a client of its own, for the one connection that hears of changes."""
+        """signals: a client of its own, for the connections that hear of changes and ping."""
         self._redis = commands
         self._signals = signals
         self._lifetime = lifetime_seconds * 1000
@@ -157,6 +155,9 @@ class RedisStore:
         }
         self._page_token_key: bytes | None = None
         self._paused_until = 0.0
+        # Stands before the pool because redis-py's own blocking pool serves newcomers
+        # before those who wait.
+        self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
 
     async def open(self) -> None:
         """Writes or checks the schema. Raises StartError when the data are newer than this release."""
@@ -167,8 +168,12 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Raises an exception while Redis cannot be used."""
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._signals.ping()
+        except (exceptions.RedisError, OSError) as error:
+            raise _failure(error) from None
         self._paused_until = 0.0
-        await self._timed(self._redis.ping())
         await self._prepare()
 
     async def page_token_key(self) -> bytes:
@@ -335,7 +340,9 @@ class RedisStore:
         """Checks the schema, once. Raises StartError when the data are newer than this release."""
         if self._page_token_key is None:
             script = self._scripts["open"]
-            schema, key = await self._timed(script(["meld:{store}"], [SCHEMA, secrets.token_bytes(32)]))
+            schema, key = await self._timed(
+                lambda: script(["meld:{store}"], [SCHEMA, secrets.token_bytes(32)])
+            )
             if int(schema) > SCHEMA:
                 raise StartError(
                     f"Redis holds data of schema {int(schema)}, and this release reads up to {SCHEMA}: "
@@ -347,7 +354,7 @@ class RedisStore:
 
     async def _warn_of_eviction(self) -> None:
         try:
-            memory = await self._timed(self._redis.info("memory"))
+            memory = await self._timed(lambda: self._redis.info("memory"))
         except exceptions.ResponseError as error:
             _log.info("Redis does not tell its eviction policy", extra={"fields": {"error": str(error)}})
             return
@@ -370,36 +377,47 @@ class RedisStore:
                 await self._prepare()
             except StartError as error:
                 raise failures.store_unavailable(str(error)) from None
-            return await self._timed(begin())
+            return await self._timed(begin)
 
-    async def _timed(self, work: Awaitable[T]) -> T:
+    async def _timed(self, begin: Callable[[], Awaitable[T]]) -> T:
         """The outcome of a call, with its errors in our words."""
         limit = min(_CALL_SECONDS, context.remaining() * _SHARE)
+        begun = False
         try:
-            async with asyncio.timeout(limit):
-                return await work
-        except TimeoutError:
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
-            raise failures.store_unavailable(f"no answer within {limit:.3g} s") from None
-        except exceptions.TimeoutError:
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
-            raise failures.store_unavailable("no answer in time") from None
-        except exceptions.AuthenticationError:
-            raise failures.store_unavailable("it refuses the password") from None
-        except (exceptions.ConnectionError, exceptions.ClusterError, OSError):
-            raise failures.store_unavailable("no connection") from None
-        except (exceptions.ReadOnlyError, exceptions.TryAgainError):
-            raise failures.store_unavailable("it takes no writes now") from None
-        except exceptions.ResponseError as error:
-            # A script passes the server's words on behind its own.
-            words = str(error)
-            if isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in words:
-                raise failures.store_full() from None
-            if "NOAUTH" in words or "WRONGPASS" in words:
-                raise failures.store_unavailable("it wants a password") from None
-            if any(word in words for word in ("MISCONF", "READONLY", "LOADING", "BUSY", "NOREPLICAS")):
-                raise failures.store_unavailable("it takes no writes now") from None
-            raise
+            async with asyncio.timeout(limit), self._room:
+                begun = True
+                return await begin()
+        except (exceptions.RedisError, OSError) as error:
+            # TimeoutError is an OSError: the limit has passed.
+            if not begun:
+                raise failures.store_unavailable("too many calls wait for it") from None
+            if isinstance(error, TimeoutError | exceptions.TimeoutError):
+                self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            raise _failure(error) from None
+
+
+def _failure(error: Exception) -> Exception:
+    """What Redis or the way to it failed with, in our words; the error itself when it is a defect here."""
+    # A script passes the server's words on behind its own.
+    words = str(error)
+    match error:
+        case TimeoutError() | exceptions.TimeoutError():
+            return failures.store_unavailable("no answer in time")
+        case exceptions.AuthenticationError():
+            return failures.store_unavailable("it refuses the password")
+        case exceptions.OutOfMemoryError():
+            return failures.store_full()
+        case exceptions.ConnectionError() | exceptions.ClusterError() | OSError():
+            return failures.store_unavailable("no connection")
+        case _ if "OOM command not allowed" in words:
+            return failures.store_full()
+        case _ if any(word in words for word in ("NOAUTH", "WRONGPASS", "Authentication required")):
+            return failures.store_unavailable("it wants a password")
+        case exceptions.ReadOnlyError() | exceptions.TryAgainError():
+            return failures.store_unavailable("it takes no writes now")
+        case _ if any(word in words for word in ("MISCONF", "READONLY", "LOADING", "BUSY ", "NOREPLICAS")):
+            return failures.store_unavailable("it takes no writes now")
+    return error
 
 
 async def _heard(subscription: Any) -> AsyncIterator[RunKey | None]:
