@@ -78,6 +78,7 @@ export class Reader {
     const wasOpen = this.isOpen;
     this.#panel.hidden = false;
     if (!wasOpen) this.#onToggle(true);
+    opener.scrollIntoView({ block: "nearest" }); // The answer has become narrower.
     this.#title.focus({ preventScroll: true });
     await this.#show(view);
   }
