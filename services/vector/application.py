@@ -13,7 +13,6 @@ from typing import Any
 from services.chassis import context
 from services.chassis.errors import InvalidArgumentError
 from services.chassis.health import Dependency
-from services.chassis.lock import lock_directory
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
 from services.vector.documents import Collection
@@ -24,12 +23,13 @@ from services.vector.faults import embedder_unavailable
 from services.vector.index.folder import EmbeddedStore, RemoteStore
 from services.vector.index.keeper import IndexKeeper, IndexStore
 from services.vector.ingest.claims import Claims
-from services.vector.ingest.drafting import Drafter, TokenCounter
+from services.vector.ingest.drafting import Drafter
 from services.vector.ingest.embedding_worker import EmbeddingWorker
 from services.vector.ingest.importing import Importing
 from services.vector.ingest.ingestion import Ingestion
 from services.vector.ingest.progress import ProgressBoard
 from services.vector.ingest.spool import Spool
+from services.vector.models import ConfiguredModel
 from services.vector.paging import PageTokens
 from services.vector.record.record import Record, opened
 from services.vector.search.dense import DenseSearch
@@ -95,12 +95,10 @@ class Application:
 
 
 @asynccontextmanager
-async def started(
-    settings: VectorSettings, embedder: Embedder, count_tokens: TokenCounter
-) -> AsyncIterator[Application]:
-    """The application in its data directory, which it holds alone. Raises StartError."""
+async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIterator[Application]:
+    """The application in its data directory, which the caller holds for it. Raises StartError."""
+    embedder = model.embedder
     async with AsyncExitStack() as stack:
-        stack.enter_context(lock_directory(settings.folder))
         record = stack.enter_context(opened(settings.folder / "record.sqlite3"))
         await record.documents.interrupt_all()
         executor = ThreadPoolExecutor(4, "vector-work")
@@ -115,7 +113,7 @@ async def started(
         cache = VectorCache(record.vectors, settings.meld_vector_cache_bytes)
         board, claims = ProgressBoard(), Claims()
         worker = EmbeddingWorker(record.vectors, embedder, passages, board, keeper.wake)
-        drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, count_tokens)
+        drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, model.count_tokens)
 
         def committed(collection: Collection, removed: Sequence[int]) -> None:
             cache.remove(collection.key, removed)

@@ -75,13 +75,10 @@ class IndexStore(Protocol):
 class IndexKeeper:
     """`run` is its life; the other methods may be called at any time from the same event loop."""
 
-    def __init__(
-        self, queue: IndexQueue, store: IndexStore, changed: Callable[[], None] = lambda: None
-    ) -> None:
-        """changed: called when the state changes."""
+    def __init__(self, queue: IndexQueue, store: IndexStore) -> None:
         self._queue = queue
         self._store = store
-        self._changed = changed
+        self._followers: list[Callable[[], None]] = []
         self._index: ChromaIndex | None = None
         self._writes = Lane("index-write", 1)
         self._queries = Lane("index-query", 2)
@@ -136,6 +133,10 @@ class IndexKeeper:
         """Raises IndexUnavailableError unless the index answers queries."""
         if self.state is not IndexState.READY:
             raise IndexUnavailableError(self.state.value)
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """`changed` is called at each change of the state."""
+        self._followers.append(changed)
 
     def wake(self) -> None:
         """There is something new in the queues."""
@@ -272,4 +273,5 @@ class IndexKeeper:
     def _set(self, state: IndexState) -> None:
         if state is not self.state:
             self.state = state
-            self._changed()
+            for changed in self._followers:
+                changed()
