@@ -1,0 +1,193 @@
+"""Retrieval quality through the HTTP door, with default settings.
+
+    python -m bench.retrieval [--data FOLDER] [--split test] [--keep FOLDER] [--url URL]
+
+FOLDER has the BEIR layout (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv; .gz as well); the default is
+../shared/data/scifact, and nothing happens where it is missing. The house is started for the purpose,
+unless --url names one that runs; --keep keeps its data, so that a second run need not ingest again.
+
+Each query asks for 100 passages. A document stands where its first passage stands. nDCG as in trec_eval:
+gain is the grade, discount log2(rank + 1), the ideal ranking from all judged documents. A query without
+any hit counts 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gzip
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.fleet import running_fleet
+
+DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "scifact"
+MODES = ("lexical", "dense", "hybrid")
+DEPTH = 100
+READY_SECONDS = 3600
+_EMBEDDED_EVERY = 5.0
+
+Judgements = dict[str, dict[str, int]]
+
+
+def read_lines(folder: Path, name: str) -> Iterator[str]:
+    """The lines of a file that may be compressed."""
+    plain, packed = folder / name, folder / f"{name}.gz"
+    with (
+        plain.open(encoding="utf-8") if plain.exists() else gzip.open(packed, "rt", encoding="utf-8") as file
+    ):
+        yield from file
+
+
+def judgements(folder: Path, split: str) -> Judgements:
+    """{query id: {document id: grade}}, only queries that have a relevant document."""
+    found: Judgements = defaultdict(dict)
+    lines = read_lines(folder, f"qrels/{split}.tsv")
+    next(lines)
+    for line in lines:
+        query, document, grade = line.rstrip("\n").split("\t")
+        found[query][document] = int(grade)
+    return {query: graded for query, graded in found.items() if max(graded.values()) > 0}
+
+
+def ndcg(ranking: Sequence[str], graded: Mapping[str, int], k: int = 10) -> float:
+    """Normalised discounted cumulative gain of the first `k` documents; 0 to 1."""
+
+    def gain(grades: Sequence[int]) -> float:
+        return sum(grade / math.log2(rank + 2) for rank, grade in enumerate(grades[:k]))
+
+    best = gain(sorted(graded.values(), reverse=True))
+    return gain([graded.get(document, 0) for document in ranking]) / best
+
+
+def recall(ranking: Sequence[str], graded: Mapping[str, int], k: int) -> float:
+    """Share of the relevant documents among the first `k`."""
+    relevant = {document for document, grade in graded.items() if grade > 0}
+    return len(relevant & set(ranking[:k])) / len(relevant)
+
+
+class House:
+    """The HTTP door, as this bench uses it."""
+
+    def __init__(self, url: str, collection: str) -> None:
+        self._http = httpx.Client(base_url=f"{url}/api/v1", timeout=60)
+        self._collection = collection
+
+    def load(self, folder: Path) -> float:
+        """Imports the corpus when it is not there and waits for its vectors. Returns the seconds it took."""
+        began = time.monotonic()
+        known = self._http.get(f"/collections/{self._collection}")
+        if known.status_code == 404:
+            self._http.post("/collections", json={"name": self._collection}).raise_for_status()
+            self._import(folder)
+        elif known.is_error:
+            known.raise_for_status()
+        while time.monotonic() - began < READY_SECONDS:
+            counts = self._http.get(f"/collections/{self._collection}").raise_for_status().json()
+            note(f"{counts['documents']} documents, {counts['vectors']} of {counts['chunks']} vectors")
+            if counts["vectors"] == counts["chunks"]:
+                return time.monotonic() - began
+            time.sleep(_EMBEDDED_EVERY)
+        raise SystemExit("the vectors did not come")
+
+    def _import(self, folder: Path) -> None:
+        def lines() -> Iterator[bytes]:
+            for line in read_lines(folder, "corpus.jsonl"):
+                entry = json.loads(line)
+                document = {"id": entry["_id"], "title": entry["title"], "text": entry["text"]}
+                yield (json.dumps(document) + "\n").encode()
+
+        with self._http.stream(
+            "POST",
+            f"/collections/{self._collection}/documents/import",
+            content=lines(),
+            headers={"Content-Type": "application/x-ndjson"},
+            timeout=600,
+        ) as answer:
+            answer.raise_for_status()
+            errors = [line for line in answer.iter_lines() if '"error": {' in line or '"error":{' in line]
+        if errors:
+            raise SystemExit(f"{len(errors)} documents were refused, for example {errors[0][:300]}")
+
+    def search(self, query: str, mode: str) -> tuple[list[str], float]:
+        """The ranking of external ids, and the seconds it took."""
+        began = time.monotonic()
+        answer = self._http.post(
+            f"/collections/{self._collection}/search", json={"query": query, "top_k": DEPTH, "mode": mode}
+        )
+        seconds = time.monotonic() - began
+        answer.raise_for_status()
+        return list(dict.fromkeys(hit["external_id"] for hit in answer.json()["hits"])), seconds
+
+
+def note(text: str) -> None:
+    """Progress, on the terminal only."""
+    print(f"\r{text:<70}", end="" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+
+
+def measure(house: House, folder: Path, split: str) -> list[dict[str, Any]]:
+    """A row per mode."""
+    judged = judgements(folder, split)
+    texts = {entry["_id"]: entry["text"] for entry in map(json.loads, read_lines(folder, "queries.jsonl"))}
+    rows = []
+    for mode in MODES:
+        rankings, seconds = {}, []
+        for query in judged:
+            rankings[query], taken = house.search(texts[query], mode)
+            seconds.append(taken)
+        rows.append(
+            {
+                "mode": mode,
+                "queries": len(judged),
+                "ndcg@10": statistics.mean(ndcg(rankings[q], judged[q]) for q in judged),
+                "recall@10": statistics.mean(recall(rankings[q], judged[q], 10) for q in judged),
+                "recall@100": statistics.mean(recall(rankings[q], judged[q], 100) for q in judged),
+                "p50_ms": 1000 * statistics.median(seconds),
+                "p99_ms": 1000 * statistics.quantiles(seconds, n=100)[-1],
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(
+        prog="bench.retrieval", description=__doc__.split("\n")[0] if __doc__ else ""
+    )
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--url")
+    asked = parser.parse_args()
+    if not asked.data.exists():
+        sys.exit(f"no data set at {asked.data}: name one with --data")
+    with contextlib.ExitStack() as held:
+        url = asked.url
+        if url is None:
+            folder = asked.keep or Path(held.enter_context(tempfile.TemporaryDirectory()))
+            folder.mkdir(parents=True, exist_ok=True)
+            url = held.enter_context(running_fleet(folder)).base_url
+        house = House(url, asked.data.name)
+        seconds = house.load(asked.data)
+        rows = measure(house, asked.data, asked.split)
+    print(f"\n{asked.data.name}, {asked.split} split, default settings, loaded in {seconds:.0f} s")
+    print(f"{'mode':<10}{'queries':>8}{'nDCG@10':>9}{'R@10':>8}{'R@100':>8}{'p50 ms':>9}{'p99 ms':>9}")
+    for row in rows:
+        print(
+            f"{row['mode']:<10}{row['queries']:>8}{row['ndcg@10']:>9.4f}{row['recall@10']:>8.3f}"
+            f"{row['recall@100']:>8.3f}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
