@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.scripted import Run, ScriptedGateway, serving
-from tests.support.fleet import Fleet, running_fleet
+from tests.support.launched import House, launched
 
 # A sandbox needs rights that a build machine does not give; the rest keeps it from calling its maker.
 FLAGS = (
@@ -32,8 +33,10 @@ Serve = Callable[[Callable[[ScriptedGateway, Run], None]], tuple[ScriptedGateway
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Skips where there is none."""
-    program = shutil.which("chromium")
+    """Debian's Chromium. Without one the tests are skipped, or fail where MELD_REQUIRE_BROWSER is set."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None and os.environ.get("MELD_REQUIRE_BROWSER"):
+        pytest.fail("no chromium on PATH; apt-get install chromium")
     if program is None:
         pytest.skip("no chromium on PATH; apt-get install chromium")
     with sync_playwright() as playwright:
@@ -88,7 +91,7 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """The five real processes."""
-    with running_fleet(tmp_path_factory.mktemp("house")) as fleet:
-        yield fleet
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A ready house without a model."""
+    with launched(tmp_path_factory.mktemp("browser-house")) as started:
+        yield started

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.support.fleet import Fleet
+from tests.support.launched import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -44,7 +44,7 @@ READY = 60_000
 
 
 @pytest.fixture
-def collection(house: Fleet, request: pytest.FixtureRequest) -> str:
+def collection(house: House, request: pytest.FixtureRequest) -> str:
     """A collection of the test's own."""
     name = request.node.name.removeprefix("test_")[:60].strip("_")
     answer = httpx.post(f"{house.base_url}/api/v1/collections", json={"name": name}, timeout=30)
@@ -53,7 +53,7 @@ def collection(house: Fleet, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def opened(house: Fleet, collection: str, open_page: OpenPage) -> Any:
+def opened(house: House, collection: str, open_page: OpenPage) -> Any:
     """Opens the page at the test's collection."""
 
     def open_one(**options: Any) -> Page:
@@ -101,7 +101,7 @@ def lit(page: Page) -> str:
     return "".join(page.locator("mark.lit").all_text_contents())
 
 
-def citations(page: Page, house: Fleet) -> list[dict[str, Any]]:
+def citations(page: Page, house: House) -> list[dict[str, Any]]:
     """What the house has on record for the last answer."""
     session = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('session')")
     answer = httpx.get(f"{house.base_url}/api/v1/sessions/{session}/messages?newest=true", timeout=30)
@@ -109,7 +109,7 @@ def citations(page: Page, house: Fleet) -> list[dict[str, Any]]:
     return found
 
 
-def test_from_a_dropped_file_to_the_marked_passage(opened: Any, house: Fleet, collection: str) -> None:
+def test_from_a_dropped_file_to_the_marked_passage(opened: Any, house: House, collection: str) -> None:
     page = opened()
     expect(page.get_by_role("heading", name="Ask your own documents")).to_be_visible()
     drop(page, {"tides.md": TIDES, "quay.md": QUAY})

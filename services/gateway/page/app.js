@@ -79,6 +79,7 @@ async function loadAgents() {
 async function loadCollections() {
   try {
     await collections.load();
+    if (!collections.current) welcome.documents(0);
   } catch (error) {
     documents.fail(asProblem(error), loadCollections);
     health.look();

@@ -16,6 +16,7 @@ export class Collections {
   #error = byId("new-collection-error");
   /** @type {string[]} */
   #ids = [];
+  #loaded = false;
   #onChoose;
 
   /** @param {(collection: string) => void} onChoose */
@@ -38,6 +39,7 @@ export class Collections {
   /** @throws {import("./problem.js").Problem} */
   async load() {
     this.#ids = (await api.collections()).map(({ id }) => id);
+    this.#loaded = true;
     const wanted = localStorage.getItem(CHOSEN) ?? "";
     this.#draw(this.#ids.includes(wanted) ? wanted : (this.#ids[0] ?? FIRST));
     if (this.current) this.#onChoose(this.current);
@@ -48,6 +50,7 @@ export class Collections {
    * @throws {import("./problem.js").Problem}
    */
   async ensure() {
+    if (!this.#loaded) await this.load();
     if (!this.current) await this.#make(FIRST);
     return this.current;
   }

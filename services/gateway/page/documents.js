@@ -118,11 +118,11 @@ export class Documents {
       this.#nextPage = page.next_page_token ?? "";
       this.#more.hidden = this.#nextPage === "";
       this.#say(null);
+      this.#counted();
     } catch (error) {
       this.#say(asProblem(error), () => this.#load());
     } finally {
       this.#list.removeAttribute("aria-busy");
-      this.#counted();
     }
     this.#watchProgress();
   }
