@@ -27,8 +27,9 @@ CHARACTERS_PER_TOKEN: Final = 8
 _FILL: Final = 0.9
 # Strings given to the token counter at once.
 _BATCH: Final = 2048
-# Neighbours that are shorter than this together are one piece; across a paragraph, half of it.
-_SHORT: Final = 80
+# Neighbouring pieces that together have fewer characters than this share of the target's tokens are one
+# piece.
+_SHORT: Final = 0.2
 _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f")
 _MARKS_BACK_MAX: Final = 64
 
@@ -95,31 +96,32 @@ def chunk(
 
     A passage is closed at the first good place after `target_tokens`, and never has more than `max_tokens` as
     `count_tokens` counts them (special tokens not included; it gets many texts at once and gives a number for
-    each). With `overlap_sentences` a passage that goes on a section begins with up to that many sentences
-    of the one before. Raises ValueError when `target_tokens` is not between 1 and `max_tokens`.
+    each; where two texts meet it may find one token more than in both). With `overlap_sentences` a passage
+    that goes on a section begins with up to that many sentences of the one before. Raises ValueError when
+    `target_tokens` is not between 1 and `max_tokens`.
     """
     if not 1 <= target_tokens <= max_tokens:
         raise ValueError("target_tokens must be between 1 and max_tokens")
     text = extraction.text
-    pieces = _measured(text, _pieces(extraction), max_tokens, count_tokens)
+    pieces = _measured(text, _pieces(extraction, int(_SHORT * target_tokens)), max_tokens, count_tokens)
     packer = _Packer(text, pieces, target_tokens, max_tokens, overlap_sentences)
     groups = _verified(text, pieces, packer.groups(), max_tokens, count_tokens)
     return _chunks(extraction, pieces, groups)
 
 
-def _pieces(extraction: Extraction) -> Iterator[_Piece]:
+def _pieces(extraction: Extraction, short: int) -> Iterator[_Piece]:
     """Headings, lines of blocks, and sentences of the prose between them."""
     text = extraction.text
     edges = _to_characters(extraction)
     at = 0
     for block, (start, end) in zip(extraction.blocks, edges, strict=True):
-        yield from _joined(text, _prose(text, at, start))
+        yield from _joined(text, _prose(text, at, start), short)
         if block.kind is BlockKind.HEADING:
             yield from _trimmed(text, start, end, block.kind, block)
         else:
-            yield from _joined(text, _lines(text, start, end, block.kind))
+            yield from _joined(text, _lines(text, start, end, block.kind), short)
         at = end
-    yield from _joined(text, _prose(text, at, len(text)))
+    yield from _joined(text, _prose(text, at, len(text)), short)
 
 
 def _to_characters(extraction: Extraction) -> list[tuple[int, int]]:
@@ -160,13 +162,13 @@ def _trimmed(
         yield _Piece(start + left, start + len(body.rstrip()), kind, heading)
 
 
-def _joined(text: str, pieces: Iterable[_Piece]) -> Iterator[_Piece]:
+def _joined(text: str, pieces: Iterable[_Piece], short: int) -> Iterator[_Piece]:
     """Very short neighbours as one piece, so that a text of nothing but them stays cheap."""
     last: _Piece | None = None
     for piece in pieces:
         if last is not None:
             size = piece.end - last.start
-            if size <= _SHORT and (size <= _SHORT // 2 or not _new_paragraph(text, last.end, piece.start)):
+            if size <= short and (size <= short // 2 or not _new_paragraph(text, last.end, piece.start)):
                 last.end = piece.end
                 continue
             yield last

@@ -5,6 +5,7 @@ so a document that unfolds beyond the limits stops early.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from services.vector.extraction.decoding import is_blank, normalise
@@ -33,8 +34,8 @@ class TextWriter:
         self._size = 0
         self._blocks: list[Block] = []
         self._pages: list[Span] = []
-        # The kind of the block of lines which the next line may go on.
-        self._open: BlockKind | None = None
+        # The last block, while it is one of lines that the next line may go on; its end is set when it ends.
+        self._open: Block | None = None
 
     @property
     def size(self) -> int:
@@ -64,10 +65,10 @@ class TextWriter:
         if line.strip("| "):
             self._line(BlockKind.TABLE, line)
 
-    def line(self, kind: BlockKind, text: str) -> None:
-        """One line of a block of lines, as it is."""
+    def line(self, kind: BlockKind, text: str, *, apart: bool = False) -> None:
+        """One line of a block of lines, as it is; `apart` puts a blank line before it, in the same block."""
         if text and not text.isspace():
-            self._line(kind, text.rstrip())
+            self._line(kind, text.rstrip(), "\n\n" if apart else "\n")
 
     def table(self, rows: Iterable[Sequence[str]]) -> None:
         """A table of its own, not joined to one right before it."""
@@ -99,7 +100,9 @@ class TextWriter:
 
     def end_block(self) -> None:
         """Ends a list or table: the next item or row begins a new block."""
-        self._open = None
+        if self._open is not None:
+            self._blocks[-1] = replace(self._open, byte_end=self._size)
+            self._open = None
 
     def mark(
         self, kind: BlockKind, byte_start: int, byte_end: int, *, level: int = 0, label: str = ""
@@ -111,29 +114,31 @@ class TextWriter:
 
     def finish(self, media_type: str) -> Extraction:
         """The extraction. Raises DocumentEmptyError when nothing visible was written."""
+        self.end_block()
         text = "".join(self._parts)
         if is_blank(text):
             raise DocumentEmptyError.because("the document has no text")
         title = one_line(normalise(self.title or ""))[:TITLE_MAX]
         return Extraction(text, title or None, media_type, tuple(self._pages), tuple(self._blocks))
 
-    def _line(self, kind: BlockKind, line: str) -> None:
-        going_on = self._open is kind
-        start = self._write("\n" if going_on else "\n\n", line)
-        if start is None:
+    def _line(self, kind: BlockKind, line: str, separator: str = "\n") -> None:
+        if self._open is not None and self._open.kind is kind:
+            line = normalise(line)
+            if line:
+                self._push(separator)
+                self._push(line)
             return
-        if going_on:
-            self._blocks[-1] = Block(kind, self._blocks[-1].byte_start, self._size)
-        else:
+        start = self._write("\n\n", line)
+        if start is not None:
             self.mark(kind, start, self._size)
-        self._open = kind
+            self._open = self._blocks[-1]
 
     def _write(self, separator: str, text: str) -> int | None:
         """Appends and gives the byte where `text` begins, or None when it is empty."""
         text = normalise(text)
         if not text:
             return None
-        self._open = None
+        self.end_block()
         if self._size and separator:
             self._push(separator)
         start = self._size

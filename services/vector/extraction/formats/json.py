@@ -28,11 +28,12 @@ _DECODER: Final = json.JSONDecoder(
 def read(source: BinaryIO, writer: TextWriter) -> None:
     text = normalise(decode(source.read()))
     for record in _records(text):
-        writer.end_block()
+        first = True
         for path, value in _leaves(record):
             shown = one_line(value)
             if shown:
-                writer.line(BlockKind.LIST, f"{path}: {shown}" if path else shown)
+                writer.line(BlockKind.LIST, f"{path}: {shown}" if path else shown, apart=first)
+                first = False
 
 
 def _records(text: str) -> Iterator[object]:

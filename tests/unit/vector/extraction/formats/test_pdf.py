@@ -1,0 +1,108 @@
+import io
+import zlib
+
+import pytest
+from pypdf import PdfReader, PdfWriter
+
+from services.vector.extraction.errors import (
+    DocumentEmptyError,
+    DocumentTooLargeError,
+    DocumentUnreadableError,
+)
+from services.vector.extraction.model import Limits
+from tests.unit.vector.extraction import samples
+
+
+def test_pages_keep_their_spans() -> None:
+    extraction = samples.read("pdf", samples.pdf([["First page.", "Größe"], [], ["Third page."]]))
+    assert extraction.text == "First page.\nGröße\n\nThird page."
+    assert samples.page_texts(extraction) == ["First page.\nGröße", "", "Third page."]
+
+
+def test_bookmarks_mark_headings_and_the_title_is_read() -> None:
+    writer = PdfWriter(
+        clone_from=PdfReader(io.BytesIO(samples.pdf([["1. Trees", "Text."], ["1.1 Oaks", "More."]])))
+    )
+    writer.add_metadata({"/Title": "A book of trees"})
+    parent = writer.add_outline_item(title="Trees", page_number=0)
+    writer.add_outline_item(title="Oaks", page_number=1, parent=parent)
+    writer.add_outline_item(title="Not on the page", page_number=1)
+    out = io.BytesIO()
+    writer.write(out)
+    extraction = samples.read("pdf", out.getvalue())
+    assert extraction.title == "A book of trees"
+    assert samples.blocks(extraction) == [("heading", 1, "1. Trees"), ("heading", 2, "1.1 Oaks")]
+
+
+def test_words_are_joined_only_where_the_document_shows_it() -> None:
+    lines = [
+        "A detection was made. The detec-",
+        "tion is a well-",
+        "known one, and re-",
+        "cover is not re-cover.",
+    ]
+    assert samples.read("pdf", samples.pdf([lines])).text == (
+        "A detection was made. The detection is a well-\nknown one, and re-\ncover is not re-cover."
+    )
+
+
+def test_a_locked_file_is_refused_and_an_unlocked_one_read() -> None:
+    with pytest.raises(DocumentUnreadableError, match="password is needed"):
+        samples.read("pdf", samples.encrypted_pdf("secret"))
+    assert samples.read("pdf", samples.encrypted_pdf("")).text == "Only for readers with the password."
+
+
+def test_pictures_of_pages_are_an_empty_document() -> None:
+    with pytest.raises(DocumentEmptyError, match="no text"):
+        samples.read("pdf", samples.pdf([[], []]))
+
+
+def test_the_number_of_pages_is_limited() -> None:
+    with pytest.raises(DocumentTooLargeError) as caught:
+        samples.read("pdf", samples.pdf([["a"]] * 4), Limits(pages=3))
+    assert caught.value.metadata == {"limit": "3", "unit": "pages"}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_truncated_file_is_refused(share: float) -> None:
+    data = samples.pdf([["First page."], ["Second page."]])
+    with pytest.raises(DocumentUnreadableError, match="truncated"):
+        samples.read("pdf", data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_a_stream_that_unfolds_too_far_is_refused(layers: int) -> None:
+    with pytest.raises(DocumentTooLargeError):
+        samples.read("pdf", samples.flate_bomb(layers, 80_000_000))
+
+
+def test_forms_that_hold_themselves_end() -> None:
+    form = samples.stream(
+        b"BT /F1 12 Tf (again) Tj ET /X0 Do",
+        b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /X0 6 0 R >> >> ",
+    )
+    page = samples.pdf_page(
+        samples.stream(b"BT /F1 12 Tf (Once) Tj ET /X0 Do"),
+        resources=b"/XObject << /X0 6 0 R >>",
+        more=[form],
+    )
+    assert samples.read("pdf", samples.pdf_of(page)).text.startswith("Once")
+
+
+def test_a_cross_reference_that_points_to_itself_ends() -> None:
+    page = samples.pdf_page(samples.stream(b"BT /F1 12 Tf (Text) Tj ET"))
+    assert samples.read("pdf", samples.pdf_of(page, prev=lambda start: start)).text == "Text"
+
+
+def test_a_page_tree_that_holds_itself_is_refused() -> None:
+    page = samples.pdf_page(samples.stream(b""))
+    page[1] = b"<< /Type /Pages /Kids [2 0 R] /Count 1000000 >>"
+    with pytest.raises((DocumentUnreadableError, DocumentTooLargeError)):
+        samples.read("pdf", samples.pdf_of(page))
+
+
+def test_broken_content_is_not_passed_over() -> None:
+    packed = zlib.compress(b"BT /F1 12 Tf (Text) Tj ET" * 100)
+    page = samples.pdf_page(samples.stream(b"\0\0\0" + packed[40:], b"/Filter /FlateDecode "))
+    with pytest.raises((DocumentUnreadableError, DocumentEmptyError)):
+        samples.read("pdf", samples.pdf_of(page))
