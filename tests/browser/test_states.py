@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage, Serve
 from tests.browser.scripted import Document, Run, ScriptedGateway
@@ -169,6 +169,28 @@ def test_a_reload_in_the_middle_finds_the_question_and_the_rest_of_the_answer(
     assert len(gateway.runs) == 1
 
 
+def test_a_second_window_follows_the_same_run(open_page: OpenPage, serve: Serve) -> None:
+    go_on = threading.Event()
+
+    def script(gateway: ScriptedGateway, run: Run) -> None:
+        words(run, "It reaches")
+        go_on.wait(20)
+        gateway.succeed(run, gateway.result(run, ANSWER, [gateway.cite(1, tides, QUOTE)]))
+
+    gateway, url = serve(script)
+    tides = gateway.put("tides.txt", TIDES)
+    first, second = open_page(url), open_page(url)
+    ask(first, "How high?")
+    expect(first.locator(".answer")).to_have_text("It reaches")
+    second.goto(first.url)
+    expect(second.locator(".answer")).to_have_text("It reaches")
+    go_on.set()
+    for page in (first, second):
+        expect(page.locator(".question")).to_have_text(["How high?"])
+        expect(page.locator(".cite")).to_have_count(1)
+    assert len(gateway.runs) == 1
+
+
 def test_stop_ends_the_run_keeps_its_text_and_offers_to_ask_again(open_page: OpenPage, serve: Serve) -> None:
     def script(gateway: ScriptedGateway, run: Run) -> None:
         words(run, "The beginning of")
@@ -207,6 +229,30 @@ def test_a_failed_run_names_its_reason_and_can_be_tried_again(open_page: OpenPag
     expect(page.locator(".answer")).to_have_text("Now it works.")
     expect(failure).to_have_count(0)
     expect(page.locator(".turn")).to_have_count(1)
+
+
+def test_a_question_whose_start_was_not_heard_is_not_asked_twice(open_page: OpenPage, serve: Serve) -> None:
+    def script(gateway: ScriptedGateway, run: Run) -> None:
+        gateway.succeed(run, gateway.result(run, "Once.", []))
+
+    gateway, url = serve(script)
+    page = open_page(url)
+    lost = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            route.fallback()
+            return
+        lost.append(route.fetch())
+        route.abort("connectionreset")
+
+    page.route("**/api/v1/runs", lose)
+    ask(page)
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".answer")).to_have_text("Once.")
+    assert len(lost) == 1
+    assert len(gateway.runs) == 1
 
 
 def test_a_refused_question_shows_what_the_server_said(open_page: OpenPage, serve: Serve) -> None:

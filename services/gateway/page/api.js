@@ -88,12 +88,6 @@ import { asProblem, failed } from "./problem.js";
  */
 
 /**
- * @typedef {object} StartedRun
- * @property {string} run_id
- * @property {string} events_url
- */
-
-/**
  * @typedef {object} Session
  * @property {string} id
  * @property {string} [title]
@@ -240,7 +234,7 @@ export const api = {
    * Starts a run that goes on when the page is left.
    * @param {{agent: string, message: string, collections: string[], session_id?: string}} request
    * @param {string} key
-   * @returns {Promise<StartedRun>}
+   * @returns {Promise<{run_id: string}>}
    */
   startRun(request, key) {
     return json("POST", `${BASE}/runs`, { body: { ...request, background: true }, key });

@@ -242,15 +242,17 @@ export class Conversation {
   async #start(asking) {
     const collections = this.#collections();
     const { question: message, agent } = asking;
-    let started;
+    let run_id;
     try {
       const session_id = address().session || (await this.#newSession(message, collections));
-      started = await api.startRun({ agent, message, collections, session_id }, asking.key);
+      ({ run_id } = await api.startRun({ agent, message, collections, session_id }, asking.key));
     } catch (error) {
-      if (error instanceof Problem && UNKEPT.has(error.status)) return "";
-      throw error;
+      if (!(error instanceof Problem)) throw error;
+      if (UNKEPT.has(error.status)) return "";
+      // An earlier try did arrive, only its answer was lost.
+      if (error.reason !== "RUN_IN_PROGRESS" || !error.metadata.run_id) throw error;
+      run_id = error.metadata.run_id;
     }
-    const { run_id, events_url } = started;
     asking.runId = run_id;
     sessionStorage.setItem(QUESTION + run_id, message);
     setAddress({ run: run_id });
@@ -258,7 +260,7 @@ export class Conversation {
       asking.stopping = false;
       await this.stop();
     }
-    return events_url;
+    return api.eventsUrl(run_id);
   }
 
   /**

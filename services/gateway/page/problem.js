@@ -11,8 +11,9 @@ export class Problem extends Error {
    * @param {string} [said.detail]
    * @param {string} [said.reason] As programs name it, for example "RETRIEVAL_UNAVAILABLE".
    * @param {string} [said.request_id]
+   * @param {Record<string, string>} [said.metadata] The values of the detail.
    */
-  constructor({ status = 0, title = "", detail = "", reason = "", request_id = "" }) {
+  constructor({ status = 0, title = "", detail = "", reason = "", request_id = "", metadata = {} }) {
     super(detail || title);
     this.name = "Problem";
     this.status = status;
@@ -20,6 +21,7 @@ export class Problem extends Error {
     this.detail = detail;
     this.reason = reason;
     this.requestId = request_id;
+    this.metadata = metadata;
   }
 
   /** Whether the same request may succeed later. */
