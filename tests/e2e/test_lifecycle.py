@@ -108,15 +108,20 @@ def test_a_missing_python_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[0].startswith("make: Python 3.11 or newer")
 
 
+def promised(seconds: float) -> float:
+    """A promised time, stretched as far as others keep this machine's cores busy."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def test_it_starts_again_at_once_and_every_way_to_end_it_leaves_nothing(own_house: House) -> None:
     own_house.start()
     assert len(own_house.family()) > 5  # so that an empty family means something
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        assert own_house.stop(number) < 5, own_house.output
+        assert own_house.stop(number) < promised(5), own_house.output
         assert own_house.process.returncode == 0
         assert own_house.family() == set()
-        assert own_house.start() < 6, own_house.output
+        assert own_house.start() < promised(6), own_house.output
 
     # Nobody can prepare for SIGKILL; the guard clears up behind it.
     own_house.process.kill()
