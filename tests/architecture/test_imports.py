@@ -44,6 +44,34 @@ def test_contracts_are_the_only_shared_meaning(module: Module) -> None:
     assert known <= calls | {"options"}
 
 
+# Libraries and generated calls, and the only places that know them. What is behind a place can be exchanged.
+DOORS = {
+    "chromadb": ("services/vector/index/",),
+    "sqlite3": ("services/vector/record/",),
+    "redis": ("services/session/redis_store.py",),
+    "openai": ("services/agents/adapters/", "services/vector/embedding/openai.py"),
+    "flask": ("services/gateway/",),
+    "grpc_calls": (
+        "services/agents/adapters/",
+        "services/gateway/clients.py",
+        "services/chassis/",
+        "services/local/readiness.py",
+    ),
+}
+# Where a service is put together and where it is translated.
+BORDERS = ("__main__.py", "hosting.py", "servicer.py")
+
+
+@BY_PATH
+def test_libraries_are_known_to_their_adapters_only(module: Module) -> None:
+    roots = {name.split(".")[0] for name in module.imports()}
+    known = {library for library in DOORS if library in roots}
+    if any(name.endswith("_pb2_grpc") for name in module.imports()) and not module.path.endswith(BORDERS):
+        known.add("grpc_calls")
+
+    assert [library for library in known if not module.path.startswith(DOORS[library])] == []
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_is_a_program(name: str) -> None:
     assert (ROOT / "services" / name / "__main__.py").is_file()
