@@ -12,8 +12,12 @@ from typing import Final
 
 # A blank line, or a line that begins with a list marker.
 _BREAK: Final = re.compile(r"\n[^\S\n]*\n\s*|\n(?=[^\S\n]*(?:[-*+•‣◦▪]|\d{1,3}[.)])[^\S\n])")
-# Possessive, and accepted or refused as a whole in Python: no input makes these look twice.
-_END: Final = re.compile(r"(?P<unspaced>[。！？｡]++[」』”’）)\]】》]*+)|[.!?…؟۔।॥።։]++[\"'”’»)\]]*+")
+# Possessive, and accepted or refused as a whole in Python: no input makes these look twice. Footnote marks
+# belong to the sentence before them.
+_END: Final = re.compile(
+    r"(?P<unspaced>[。！？｡]++[」』”’）)\]】》]*+)"
+    r"|[.!?…؟۔।॥።։]++[\"'”’»)\]]*+(?:\[\d{1,3}\])*+"
+)
 _SPACE: Final = re.compile(r"\s*+")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _DOTTED: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]$")

@@ -29,6 +29,7 @@ def split(text: str) -> list[str]:
         ["यह एक वाक्य है।", "यह दूसरा है।"],
         ["هل هذا سؤال؟", "نعم."],
         ["A line\nthat goes on here.", "Next."],
+        ["Trees grow.[1][12]", "They are “tall.”[3]", "So it is."],
     ],
 )
 def test_sentences_are_found(parts: list[str]) -> None:
