@@ -11,11 +11,12 @@ from services.gateway.settings import GatewaySettings
 
 
 def main() -> None:
-    """Serves until SIGTERM or SIGINT; one line and exit code 1 when it cannot start."""
+    """Serves until SIGTERM or SIGINT. One line and exit code 2 for a bad setting, 1 when it cannot start."""
     try:
         server = GatewayServer(load(GatewaySettings))
     except (SettingsError, StartError) as error:
-        sys.exit(f"gateway: {error}")
+        sys.stderr.write(f"gateway: {error}\n")
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
     server.run()
 
 

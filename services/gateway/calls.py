@@ -118,7 +118,7 @@ def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req) -> Res:
 
 
 def failure(error: grpc.RpcError, kind: type[Message]) -> ServiceError:
-    """What a call with this request message failed with; the transport's own words name the service instead."""
+    """What a call with this request message failed with; the transport's words name the service instead."""
     said = from_rpc_error(error)
     if (words := _TRANSPORT_WORDS.get(said.reason)) is None:
         return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, cast
 
 from flask import Request
@@ -130,7 +130,7 @@ def read_upload(request: Request, limit: int) -> Upload:
         raise
 
 
-def _fields(form: dict[str | None, list[str]]) -> Fields:
+def _fields(form: Mapping[Any, list[str]]) -> Fields:
     members: dict[str, Any] = {}
     for name, values in form.items():
         if name is None:

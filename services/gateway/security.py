@@ -42,6 +42,9 @@ class Guard:
     def _admit(self) -> Response | None:
         """Raises ProblemError: 400 for a host or path that is none of ours, 403 for another site's page."""
         self._check_host(request)
+        # Werkzeug would take "//livez" for "/livez".
+        if request.environ.get("PATH_INFO", "").startswith("//"):
+            raise ProblemError(404, "NOT_FOUND", "the path begins with two slashes")
         if _CONTROL.search(request.path):
             raise ProblemError(400, "INVALID_PATH", "the path holds control characters")
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:

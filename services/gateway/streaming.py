@@ -140,7 +140,7 @@ def streamed(
     status: int = 200,
 ) -> Response:
     """A response whose body is made while it is sent."""
-    response = Response(body, status=status, content_type=media_type, direct_passthrough=True)
+    response = Response(body, status=status, content_type=media_type)
     response.headers["Cache-Control"] = "no-store"
     response.headers.update(headers or {})
     response.call_on_close(on_close)

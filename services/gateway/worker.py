@@ -6,13 +6,19 @@ give a thread to each client that does so.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import select
+import selectors
 import socket
 import struct
 import time
+from functools import partial
 from typing import Any
 
+from gunicorn import util
+from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
@@ -27,46 +33,59 @@ from services.chassis import context
 from services.gateway.body import SlowClientError
 from services.gateway.problem import MEDIA_TYPE, title
 
-_HEADER_SECONDS = 10.0
-# A body may take this long, and longer only as it keeps coming at this rate.
-_BODY_SECONDS = 30.0
+# A body may take this many times the patience for a head, and longer only as it keeps coming at this rate.
+_BODY_SHARE = 3
 _BODY_BYTES_PER_SECOND = 4096
 # A client that takes no byte of its answer for this long has lost interest.
 _SEND_SECONDS = 30
+# What is kept of a head for which no thread is there yet; gunicorn's parser judges a longer one.
+_MAX_HEAD_BYTES = 64 * 1024
+# A client gets this long to read the end of its answer before the connection closes.
+_LINGER_SECONDS = 2.0
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 class _Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
-    """A connection that knows how long its client may still take."""
+    """A connection that knows how long its client may still take.
 
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any, idle: float) -> None:
+    patience: seconds for a whole head, and between two pieces of a body.
+    """
+
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any, patience: float) -> None:
         super().__init__(cfg, sock, client, server)
-        self.idle = idle
+        self.patience = patience
+        self.head = bytearray()
         self.in_body = False
         self.waited = 0.0
         self.received = 0
+        # TConn would let a thread wait for the first byte; here the head is complete by then.
+        self.data_ready = True
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_SECONDS, 0))
 
     def init(self) -> None:
-        fresh = not self.initialized
-        super().init()
-        if fresh:
+        """Prepares the parser, and gives it what has been read of the head."""
+        if not self.initialized:
+            super().init()
             self.parser.unreader = _PatientUnreader(self)
+        if self.head:
+            self.parser.unreader.unread(bytes(self.head))
+            self.head.clear()
+        self.in_body, self.waited, self.received = False, 0.0, 0
 
-    def expect(self, *, body: bool) -> None:
-        """A header or a body begins."""
-        self.in_body, self.waited, self.received = body, 0.0, 0
-
-    def patience(self) -> float:
+    def left(self) -> float:
         """Seconds that the client may take for its next byte; none are left at 0."""
-        allowed = _BODY_SECONDS + self.received / _BODY_BYTES_PER_SECOND if self.in_body else _HEADER_SECONDS
-        return max(0.0, min(self.idle, allowed - self.waited))
+        if not self.in_body:
+            return max(0.0, self.patience - self.waited)
+        allowed = self.patience * _BODY_SHARE + self.received / _BODY_BYTES_PER_SECOND
+        return max(0.0, min(self.patience, allowed - self.waited))
 
 
 class _PatientUnreader(SocketUnreader):  # type: ignore[misc]
-    """Reads from the socket, but waits no longer than the connection's patience.
+    """Reads from the socket, but waits no longer than the client may take.
 
-    Raises NoMoreData in a header, so that gunicorn closes without a word, and
-    SlowClientError in a body. Only time spent waiting for the client counts.
+    Raises NoMoreData in a head, on which gunicorn closes without a word, and
+    SlowClientError in a body. Only time spent waiting for the client counts: a
+    service that takes its time is not the client's fault.
     """
 
     def __init__(self, connection: _Connection) -> None:
@@ -78,29 +97,40 @@ class _PatientUnreader(SocketUnreader):  # type: ignore[misc]
         began = time.monotonic()
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
-        ready = poll.poll(connection.patience() * 1000)
+        # gunicorn sets a timeout while it drains a body that nobody read.
+        limit = self.sock.gettimeout()
+        seconds = connection.left() if limit is None else min(limit, connection.left())
+        ready = poll.poll(seconds * 1000)
         connection.waited += time.monotonic() - began
         if not ready:
-            if connection.in_body:
-                raise SlowClientError("the body comes too slowly")
-            raise NoMoreData(b"")
+            if not connection.in_body:
+                raise NoMoreData(b"")
+            raise SlowClientError("the body comes too slowly")
         data: bytes = super().chunk(size_hint)
         connection.received += len(data)
         return data
 
 
-class _GuardedBody:
-    """A request's body as the application sees it. What breaks its framing is an OSError."""
+class _PromptBody:
+    """A request's body that gives what has come; gunicorn's own waits until all that was asked for is there.
+
+    What breaks its framing is an OSError.
+    """
 
     def __init__(self, inner: Any, connection: _Connection) -> None:
-        self._inner = inner
+        self._reader = inner.reader
         self._connection = connection
         # gunicorn closes a connection whose body failed.
         self.failed = False
 
-    def read(self, size: int | None = None) -> bytes:
+    def read(self, size: int) -> bytes:
+        """Between 1 and `size` bytes; none at the end. Waits only for the first."""
         try:
-            data: bytes = self._inner.read(size)
+            if isinstance(self._reader, LengthReader):
+                return self._counted(size)
+            if isinstance(self._reader, ChunkedReader):
+                return self._chunked(size)
+            data: bytes = self._reader.read(size)
         except ParseException as error:
             self.failed = True
             raise OSError(str(error)) from error
@@ -109,28 +139,42 @@ class _GuardedBody:
             raise
         return data
 
-    def readline(self, size: int | None = None) -> bytes:
-        line: bytes = self._inner.readline(size)
-        return line
+    def _counted(self, size: int) -> bytes:
+        wanted = min(size, self._reader.length)
+        if wanted == 0:
+            return b""
+        unreader = self._reader.unreader
+        data: bytes = unreader.read(None, read_ahead=wanted)
+        if len(data) > wanted:
+            # The rest belongs to a later piece, or to the next request.
+            unreader.unread(data[wanted:])
+            data = data[:wanted]
+        self._reader.length -= len(data)
+        return data
+
+    def _chunked(self, size: int) -> bytes:
+        reader = self._reader
+        rest: bytes = reader.buf.getvalue()
+        while not rest and reader.parser is not None:
+            try:
+                rest = next(reader.parser)
+            except StopIteration:
+                reader.parser = None
+        reader.buf = io.BytesIO()
+        reader.buf.write(rest[size:])
+        return rest[:size]
 
     def abandon(self) -> None:
         """Reads no more: a thread that waits in `read` wakes up, the connection closes after the answer."""
-        if self._at_end():
+        if getattr(self._reader, "parser", 0) is None or getattr(self._reader, "length", None) == 0:
             return
         self.failed = True
-        try:
+        with contextlib.suppress(OSError):
             self._connection.sock.shutdown(socket.SHUT_RD)
-        except OSError:
-            return
-
-    def _at_end(self) -> bool:
-        reader = getattr(self._inner, "reader", None)
-        # A chunked body loses its parser at its end, a counted one its length.
-        return getattr(reader, "parser", 0) is None or getattr(reader, "length", None) == 0
 
 
 class BoundedWorker(ThreadWorker):  # type: ignore[misc]
-    """The worker. `gateway_drain` and `gateway_grace` are set by the server on its configuration."""
+    """The worker. A connection gets a thread when the head of its request is complete, not before."""
 
     def accept(self, listener: Any) -> None:
         """Takes a connection."""
@@ -139,20 +183,61 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]
         except (BlockingIOError, ConnectionAbortedError):
             return
         self.nr_conns += 1
-        sock.setblocking(True)
-        idle = self.app.settings.meld_client_idle_seconds
-        self.enqueue_req(_Connection(self.cfg, sock, client, listener.getsockname(), idle))
+        patience = self.app.settings.meld_client_idle_seconds
+        self._await_head(_Connection(self.cfg, sock, client, listener.getsockname(), patience))
 
-    def handle(self, conn: _Connection) -> Any:
-        """Serves the next request of a connection."""
-        conn.expect(body=False)
-        return super().handle(conn)
+    def _await_head(self, conn: _Connection) -> None:
+        """Reads on whenever something comes; `murder_pending` closes what takes too long."""
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + conn.patience
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read_head, conn))
+
+    def _read_head(self, conn: _Connection, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        # The end may be split over two pieces.
+        known = max(0, len(conn.head) - len(_END_OF_HEAD))
+        conn.head += data
+        if data and conn.head.find(_END_OF_HEAD, known) < 0 and len(conn.head) < _MAX_HEAD_BYTES:
+            return
+        self.poller.unregister(sock)
+        self.pending_conns.remove(conn)
+        if data:
+            self.enqueue_req(conn)
+        else:
+            self.nr_conns -= 1
+            conn.close()
+
+    def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
+        """A connection that was kept alive begins its next request."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await_head(conn)
 
     def handle_request(self, req: Any, conn: _Connection) -> Any:
-        """Serves a request whose header has been read."""
-        conn.expect(body=True)
-        req.body = _GuardedBody(req.body, conn)
+        """Serves a request whose head has been read."""
+        conn.in_body = True
+        req.body = _PromptBody(req.body, conn)
         return super().handle_request(req, conn)
+
+    def finish_request(self, conn: _Connection, fs: Any) -> None:
+        """Ends or keeps a connection; a client that is slow to close does not hold up the others."""
+        if fs.cancelled() or fs.exception() is not None or not fs.result():
+            self.nr_conns -= 1
+            self.tpool.submit(util.close_graceful, conn.sock, _LINGER_SECONDS)
+            return
+        super().finish_request(conn, fs)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """At the end idle connections, and those that only began a request, close by `deadline`."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: streams are told to end before time is up."""

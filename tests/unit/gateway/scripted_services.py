@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from opentelemetry import trace
+
 from meldrag.agents.v1 import agents_pb2_grpc
 from meldrag.session.v1 import session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2_grpc
@@ -40,6 +42,7 @@ class ScriptedServices:
         self.requests: dict[str, list[Any]] = defaultdict(list)
         self.request_ids: list[str] = []
         self.remaining: list[float] = []
+        self.trace_ids: list[str] = []
         self.cancelled: dict[str, threading.Event] = defaultdict(threading.Event)
         self.down: set[str] = set()
         self.ports: dict[str, int] = {}
@@ -56,6 +59,7 @@ class ScriptedServices:
         self.requests.clear()
         self.request_ids.clear()
         self.remaining.clear()
+        self.trace_ids.clear()
         self.cancelled.clear()
         self.down.clear()
         self.refresh()
@@ -131,6 +135,7 @@ class ScriptedServices:
         self.requests[method].append(request)
         self.request_ids.append(context.request_id())
         self.remaining.append(context.remaining())
+        self.trace_ids.append(trace.format_trace_id(trace.get_current_span().get_span_context().trace_id))
         cancelled = self.cancelled[method]
         try:
             yield
