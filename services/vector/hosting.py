@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.chassis import telemetry
+from services.chassis.access import Authenticator, local_owner
 from services.chassis.server import Hosted, Server
 from services.vector.application import Application, started
 from services.vector.models import ConfiguredModel, configured
@@ -23,7 +24,7 @@ async def serve(settings: VectorSettings) -> None:
 
 @asynccontextmanager
 async def vector_server(
-    settings: VectorSettings, model: ConfiguredModel, bind: str
+    settings: VectorSettings, model: ConfiguredModel, bind: str, authenticator: Authenticator = local_owner
 ) -> AsyncIterator[tuple[Server, Application]]:
     """The server, not started yet, over an application that is."""
     async with started(settings, model) as application:
@@ -37,6 +38,7 @@ async def vector_server(
             services=[hosted],
             dependencies=application.dependencies(),
             settings=settings,
+            authenticator=authenticator,
             bind=bind,
         )
         application.keeper.follow(server.health.refresh)

@@ -1,0 +1,1 @@
+"""The vector service through its gRPC door: real SQLite, real Chroma, real channels."""

@@ -1,0 +1,199 @@
+"""A vector service for tests: the real one, with an embedding model whose vectors can be foretold."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import numpy as np
+
+from meldrag.vector.v1 import vector_pb2 as pb
+from meldrag.vector.v1 import vector_pb2_grpc
+from services.chassis.context import LOCAL_OWNER, Principal
+from services.chassis.errors import ServiceError, from_rpc_error
+from services.vector.application import Application
+from services.vector.embedding.ports import EmbedderUnavailableError, Vectors
+from services.vector.hosting import vector_server
+from services.vector.models import ConfiguredModel
+from services.vector.settings import VectorSettings
+
+PIECE = 256 * 1024
+
+
+class WordEmbedder:
+    """A model whose texts are near when they share words: every word is a fixed random direction.
+
+    `down` makes it fail; `gate` holds passages back until it is set; `passages` are the texts it was given.
+    """
+
+    def __init__(self, model: str = "words", dimension: int = 64) -> None:
+        self.model = model
+        self.dimension = dimension
+        self.down = False
+        self.gate = threading.Event()
+        self.gate.set()
+        self.passages: list[str] = []
+        self.refused: set[str] = set()
+
+    def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        self._check()
+        return np.stack([self.vector(text) for text in texts])
+
+    def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        if not self.gate.wait(max(0.0, deadline - time.monotonic())):
+            raise EmbedderUnavailableError("held back")
+        self._check()
+        self.passages += texts
+        return np.stack([self.vector(text) for text in texts])
+
+    def ping(self, *, deadline: float) -> None:
+        self._check()
+
+    def vector(self, text: str) -> Vectors:
+        total = np.zeros(self.dimension, dtype=np.float32)
+        for word in re.findall(r"\w+", text.lower()):
+            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+            total += np.random.default_rng(seed).standard_normal(self.dimension).astype(np.float32)
+        return total / max(float(np.linalg.norm(total)), 1e-9)
+
+    def _check(self) -> None:
+        if self.down:
+            raise EmbedderUnavailableError("switched off")
+
+
+def count_words(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
+
+
+async def tenant_of_header(metadata: Mapping[str, str]) -> Principal:
+    """The tenant that the test names, else the owner."""
+    return Principal(metadata.get("x-tenant", LOCAL_OWNER.tenant_id), "someone", LOCAL_OWNER.scopes)
+
+
+def settings_for(folder: Path, **values: Any) -> VectorSettings:
+    return VectorSettings(meld_data_dir=folder, **values)
+
+
+@dataclass
+class Client:
+    """The stub with the long-winded calls made short. Errors are raised as the service raised them."""
+
+    stub: vector_pb2_grpc.VectorServiceStub
+    application: Application
+    port: int
+    tenant: str = LOCAL_OWNER.tenant_id
+
+    def of(self, tenant: str) -> Client:
+        return Client(self.stub, self.application, self.port, tenant)
+
+    async def call(self, method: str, request: Any, timeout: float = 20.0) -> Any:
+        with translated():
+            return await getattr(self.stub, method)(request, timeout=timeout, metadata=self.metadata)
+
+    async def stream(self, method: str, request: Any, timeout: float = 30.0) -> list[Any]:
+        with translated():
+            return [
+                one async for one in getattr(self.stub, method)(request, timeout=timeout, metadata=self.metadata)
+            ]
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("x-tenant", self.tenant),)
+
+    async def create(self, collection_id: str = "books", **fields: Any) -> pb.Collection:
+        request = pb.CreateCollectionRequest(collection_id=collection_id, **fields)
+        return (await self.call("CreateCollection", request)).collection
+
+    async def ingest(
+        self, data: bytes | str, *, collection_id: str = "books", filename: str = "a.txt", **fields: Any
+    ) -> list[pb.IngestDocumentResponse]:
+        raw = data.encode() if isinstance(data, str) else data
+        header = pb.IngestHeader(collection_id=collection_id, filename=filename, **fields)
+        return await self.stream("IngestDocument", ingest_requests(header, raw))
+
+    async def ready(self, data: bytes | str, **fields: Any) -> pb.Document:
+        return (await self.ingest(data, wait_ready=True, **fields))[-1].document
+
+    async def import_all(
+        self, documents: Iterable[Mapping[str, Any]], collection_id: str = "books"
+    ) -> list[pb.ImportDocumentsResponse]:
+        requests = [
+            pb.ImportDocumentsRequest(collection_id=collection_id, **document) for document in documents
+        ]
+        return await self.stream("ImportDocuments", iter(requests))
+
+    async def search(self, query: str, **fields: Any) -> pb.SearchResponse:
+        fields.setdefault("collection_ids", ["books"])
+        return await self.call("Search", pb.SearchRequest(query=query, **fields))
+
+    async def get(self, document_id: str, collection_id: str = "books") -> pb.Document:
+        request = pb.GetDocumentRequest(collection_id=collection_id, document_id=document_id)
+        return (await self.call("GetDocument", request)).document
+
+    async def list(self, collection_id: str = "books", **fields: Any) -> list[pb.Document]:
+        request = pb.ListDocumentsRequest(collection_id=collection_id, **fields)
+        return list((await self.call("ListDocuments", request)).documents)
+
+    async def delete(self, document_id: str, collection_id: str = "books") -> pb.DeletionReceipt:
+        request = pb.DeleteDocumentRequest(collection_id=collection_id, document_id=document_id)
+        return (await self.call("DeleteDocument", request)).receipt
+
+    async def text(self, document_id: str, collection_id: str = "books") -> bytes:
+        request = pb.ReadDocumentTextRequest(collection_id=collection_id, document_id=document_id)
+        return b"".join(piece.text.encode() for piece in await self.stream("ReadDocumentText", request))
+
+
+class translated:  # noqa: N801 # reads as a clause
+    """Turns the channel's errors into the ServiceError that was raised behind it."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, grpc.aio.AioRpcError):
+            raise from_rpc_error(error) from None
+
+
+def ingest_requests(header: pb.IngestHeader, data: bytes) -> list[pb.IngestDocumentRequest]:
+    pieces = [pb.IngestDocumentRequest(data=data[at : at + PIECE]) for at in range(0, len(data), PIECE)]
+    return [pb.IngestDocumentRequest(header=header), *pieces]
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, embedder: Any = None, count_tokens: Any = count_words, **values: Any
+) -> AsyncIterator[Client]:
+    """A service on a free port over `folder`, until the block ends."""
+    settings = settings_for(folder, **values)
+    model = ConfiguredModel(embedder or WordEmbedder(), count_tokens)
+    async with vector_server(settings, model, "127.0.0.1:0", tenant_of_header) as (server, application):
+        port = await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield Client(vector_pb2_grpc.VectorServiceStub(channel), application, port)
+        finally:
+            await server.stop(0)
+
+
+async def eventually(condition: Any, seconds: float = 30.0) -> Any:
+    """The first true value of `await condition()`. Fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (value := await condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s")
+        await asyncio.sleep(0.05)
+    return value
+
+
+def refused(error: ServiceError) -> tuple[str, str]:
+    """Code and reason of an error."""
+    return error.code.name, error.reason
