@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from services.vector.embedding.minilm import MiniLmEmbedder
-from services.vector.embedding.openai import OpenAiEmbedder
 from services.vector.embedding.ports import Embedder
 from services.vector.ingest.drafting import TokenCounter
 from services.vector.settings import MINILM, VectorSettings
@@ -41,6 +40,9 @@ def configured(settings: VectorSettings) -> Iterator[ConfiguredModel]:
         if settings.embedding_model == MINILM:
             yield ConfiguredModel(local, count)
             return
+        # The client library takes a second to load, which a start without it is spared.
+        from services.vector.embedding.openai import OpenAiEmbedder  # noqa: PLC0415
+
         with closing(
             OpenAiEmbedder(
                 model=settings.embedding_model,
