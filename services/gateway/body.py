@@ -55,7 +55,7 @@ class BodyReader:
         try:
             piece = self._stream.read(size)
         except SlowClientError as error:
-            raise ProblemError(408, "CLIENT_TOO_SLOW", str(error), headers={"Connection": "close"}) from None
+            raise ProblemError(408, "CLIENT_TOO_SLOW", str(error)) from None
         except OSError as error:
             raise _broken(f"the body could not be read: {type(error).__name__}") from error
         self.received += len(piece)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from flask import Request, Response
+from flask import Request, Response, request
 from google.protobuf.message import Message
 
 from services.chassis.errors import ServiceError
@@ -24,6 +24,10 @@ NDJSON = "application/x-ndjson"
 _LOOK_SECONDS = 0.2
 _HEARTBEAT = b": still here\n\n"
 _EVENT_ID = re.compile(r"[0-9]{1,19}")
+
+
+def _nothing() -> None:
+    return None
 
 
 def dumps(value: Any) -> str:
@@ -42,15 +46,15 @@ def error_event(problem: ProblemError) -> bytes:
     return sse("error", problem.document())
 
 
-def wants_events(request: Request) -> bool:
+def wants_events(http: Request) -> bool:
     """Whether the client prefers server-sent events to JSON."""
-    accepted = request.accept_mimetypes
+    accepted = http.accept_mimetypes
     return EVENT_STREAM in accepted.values() and accepted[EVENT_STREAM] >= accepted["application/json"]
 
 
-def last_event_id(request: Request, after: int | None) -> int:
+def last_event_id(http: Request, after: int | None) -> int:
     """The sequence after which to go on: Last-Event-ID, else `after`, else 0. Raises ProblemError 400."""
-    given = request.headers.get("Last-Event-ID")
+    given = http.headers.get("Last-Event-ID")
     if not given:
         return after or 0
     if not _EVENT_ID.fullmatch(given) or int(given) >= 2**63:
@@ -139,7 +143,10 @@ def streamed(
     headers: dict[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    """A response whose body is made while it is sent."""
+    """A response whose body is made while it is sent. HEAD gets its headers alone."""
+    if request.method == "HEAD":
+        on_close()
+        body, on_close = iter(()), _nothing
     response = Response(body, status=status, content_type=media_type)
     response.headers["Cache-Control"] = "no-store"
     response.headers.update(headers or {})

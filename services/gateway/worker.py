@@ -43,6 +43,17 @@ _MAX_HEAD_BYTES = 64 * 1024
 # A client gets this long to read the end of its answer before the connection closes.
 _LINGER_SECONDS = 2.0
 _END_OF_HEAD = b"\r\n\r\n"
+_ALIVE = b"GET /livez "
+_BUSY = json.dumps(
+    {
+        "type": "urn:meldrag:problem:too-many-requests",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "more requests wait already than this worker has threads",
+        "reason": "TOO_MANY_REQUESTS",
+        "retry_after": 1,
+    }
+).encode()
 
 
 class _Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
@@ -176,6 +187,11 @@ class _PromptBody:
 class BoundedWorker(ThreadWorker):  # type: ignore[misc]
     """The worker. A connection gets a thread when the head of its request is complete, not before."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Requests that have a thread or wait for one.
+        self.busy = 0
+
     def accept(self, listener: Any) -> None:
         """Takes a connection."""
         try:
@@ -207,11 +223,43 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]
             return
         self.poller.unregister(sock)
         self.pending_conns.remove(conn)
-        if data:
-            self.enqueue_req(conn)
-        else:
+        if not data:
             self.nr_conns -= 1
             conn.close()
+        elif self.busy >= self.cfg.threads and conn.head.startswith(_ALIVE):
+            # The process lives, however busy its threads are.
+            self._answer_at_once(conn, b"200 OK", b"application/json", b'{"status":"ok"}')
+        elif self.busy >= 2 * self.cfg.threads:
+            self._answer_at_once(
+                conn, b"503 Service Unavailable\r\nRetry-After: 1", MEDIA_TYPE.encode(), _BUSY
+            )
+        else:
+            self.enqueue_req(conn)
+
+    def enqueue_req(self, conn: _Connection) -> None:
+        """Gives a request to the threads."""
+        self.busy += 1
+        super().enqueue_req(conn)
+
+    def _answer_at_once(self, conn: _Connection, status: bytes, kind: bytes, body: bytes) -> None:
+        """Answers without a thread, then waits a moment for the client to close."""
+        head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        # So short an answer always fits into the socket's empty buffer.
+        with contextlib.suppress(OSError):
+            conn.sock.send(head % (status, kind, len(body)) + body)
+            conn.sock.shutdown(socket.SHUT_WR)
+        conn.timeout = time.monotonic() + _LINGER_SECONDS
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._see_off, conn))
+
+    def _see_off(self, conn: _Connection, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if sock.recv(65536):
+                return
+        self.poller.unregister(sock)
+        self.pending_conns.remove(conn)
+        self.nr_conns -= 1
+        conn.close()
 
     def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
         """A connection that was kept alive begins its next request."""
@@ -227,6 +275,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: _Connection, fs: Any) -> None:
         """Ends or keeps a connection; a client that is slow to close does not hold up the others."""
+        self.busy -= 1
         if fs.cancelled() or fs.exception() is not None or not fs.result():
             self.nr_conns -= 1
             self.tpool.submit(util.close_graceful, conn.sock, _LINGER_SECONDS)

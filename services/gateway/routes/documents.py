@@ -41,8 +41,7 @@ def upload_document(collection_id: str) -> Response:
     events = wants_events(request)
     client = Client.of(request)
     with contextlib.ExitStack() as held:
-        if events:
-            held.callback(door().slots.take())
+        held.callback(door().slots.take())
         upload = read_upload(request, door().settings.meld_max_upload_bytes)
         held.callback(upload.file.close)
         header = _header(collection_id, request_id, upload, wait_ready=events)

@@ -14,7 +14,7 @@ from services.gateway.problem import ProblemError
 
 blueprint = Blueprint("health", __name__)
 
-_READY_SECONDS = 0.8
+_READY_SECONDS = 1.5
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 

@@ -44,8 +44,8 @@ def create_run() -> Response:
     fields.finish()
     client = Client.of(request)
     with contextlib.ExitStack() as held:
-        if as_events:
-            held.callback(door().slots.take())
+        # A run that is waited for holds a thread as long as a stream does.
+        held.callback(door().slots.take())
         upstream = stream(door().clients.agents.RunAgent, message)
         held.callback(upstream.close)
         if background:

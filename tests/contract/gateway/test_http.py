@@ -169,6 +169,28 @@ def test_silent_and_half_open_clients_do_not_keep_others_waiting(
         assert connection.recv(1) == b""
 
 
+def test_overload_is_refused_at_once_and_the_process_still_says_that_it_lives(
+    start: Start, services: ScriptedServices
+) -> None:
+    services.script["ListAgents"] = for_ever
+    gateway = start(GUNICORN_THREADS="2", MELD_DRAIN_SECONDS="0")
+    ask = b"GET /api/v1/agents HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with contextlib.ExitStack() as held:
+        # Two have a thread, two wait for one.
+        for _ in range(4):
+            held.enter_context(gateway.connect()).sendall(ask)
+        assert within(5, lambda: len(services.requests["ListAgents"]) == 2)
+        time.sleep(0.2)
+        began = time.monotonic()
+        refused = httpx.post(f"{gateway.url}/api/v1/runs", json={"message": "m" * 500_000})
+        assert refused.status_code == 503
+        assert refused.headers["Retry-After"] == "1"
+        assert refused.json()["reason"] == "TOO_MANY_REQUESTS"
+        assert httpx.get(f"{gateway.url}/livez").json() == {"status": "ok"}
+        assert time.monotonic() - began < 1
+    assert within(5, lambda: httpx.get(f"{gateway.url}/api/v1/nothing").status_code == 404)
+
+
 def test_a_head_that_trickles_is_cut_off(gateway: Gateway) -> None:
     with gateway.connect() as connection:
         began = time.monotonic()

@@ -184,6 +184,12 @@ def running_services() -> Iterator[ScriptedServices]:
         services.stop()
 
 
+async def for_ever_stream(_: Any) -> AsyncIterator[Any]:
+    """A script entry of a stream that never says anything."""
+    await asyncio.Event().wait()
+    yield None
+
+
 async def for_ever(_: Any) -> Any:
     """A script entry that never answers."""
     await asyncio.Event().wait()

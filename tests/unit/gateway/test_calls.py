@@ -16,7 +16,7 @@ from services.gateway.door import Door, slots_for
 from services.gateway.problem import ProblemError
 from services.gateway.settings import GatewaySettings
 from tests.unit.gateway.conftest import client_of
-from tests.unit.gateway.scripted_services import ScriptedServices
+from tests.unit.gateway.scripted_services import ScriptedServices, for_ever_stream
 
 EVENTS = [
     agents_pb2.RunAgentResponse(run_id="run_1", sequence=1, started=agents_pb2.RunStarted()),
@@ -112,3 +112,10 @@ def test_no_thread_is_left_by_streams(http: FlaskClient, services: ScriptedServi
     while threading.active_count() > before and time.monotonic() < end:
         time.sleep(0.05)
     assert threading.active_count() <= before
+
+
+def test_head_of_a_stream_opens_none_for_long(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["WatchRun"] = for_ever_stream
+    answer = http.head("/api/v1/runs/run_1/events")
+    assert (answer.status_code, answer.content_type, answer.data) == (200, "text/event-stream", b"")
+    assert services.cancelled["WatchRun"].wait(2)
