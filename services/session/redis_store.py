@@ -1,5 +1,12 @@
 """The store in Redis. Every write is one script, so it happens wholly or not at all.
 
+A script writes what counts with one HSET to absolute places: messages, their
+number and the request that brought them; events and how the run stands. For
+Redis 6.2, killed while it writes a transaction to its log, skips the half
+transaction at the next start and applies it at the start after that (measured;
+a list had the message of a repeated append twice). One command is in the log
+wholly or not, and applied late or twice it leaves the same.
+
 Keys are `meld:{<tenant>}:…`. The braces make the tenant's id the hash tag, so in
 a cluster everything of a tenant lies in one slot and a script may touch its
 session, its runs and its lists together. Ids in keys are validated before.
@@ -81,6 +88,15 @@ _SIGNAL_SECONDS = 1.0
 _SIGNAL_PING_AFTER = 2
 _SIGNAL_LOST_AFTER = 4
 _RECONNECT_SECONDS = 0.5
+
+_SESSION_FIELDS = (
+    *("session_id", "title", "collection_ids", "metadata"),
+    *("messages", "created", "updated", "expires"),
+)
+_RUN_FIELDS = (
+    *("run_id", "session_id", "agent_id", "request_type", "request"),
+    *("state", "created", "ended", "last"),
+)
 
 _SCRIPTS = (
     "open",
@@ -184,14 +200,14 @@ class RedisStore:
         """See ConversationStore."""
         reply = await self._run(
             "session_create",
-            [_session(tenant, session_id), _sessions(tenant), _once(tenant, "create", once)],
+            [*_session_keys(tenant, session_id), _once(tenant, "create", once)],
             [self._lifetime, session_id, _fingerprint(once), _session(tenant, ""), *_topic_fields(topic)],
         )
         return _session_of(_fields(_accepted(reply, session_id=session_id, once=once)[1]))
 
     async def get_session(self, tenant: str, session_id: str) -> Session:
         """See ConversationStore."""
-        fields = await self._call("hgetall", lambda: self._redis.hgetall(_session(tenant, session_id)))
+        fields = await self._picked(_session(tenant, session_id), _SESSION_FIELDS)
         if not fields:
             raise failures.session_not_found(session_id)
         return _session_of(fields)
@@ -199,7 +215,9 @@ class RedisStore:
     async def list_sessions(self, tenant: str, place: str, count: int) -> Page[Session]:
         """See ConversationStore."""
         next_place, entries = await self._run(
-            "index_list", [_sessions(tenant)], [place, count, _PAGE_BYTES, _session(tenant, "")]
+            "index_list",
+            [_sessions(tenant)],
+            [place, count, _PAGE_BYTES, _session(tenant, ""), *_SESSION_FIELDS],
         )
         return Page(tuple(_session_of(_fields(entry)) for entry in entries), next_place.decode())
 
@@ -248,7 +266,7 @@ class RedisStore:
         """See ConversationStore."""
         reply = await self._run(
             "messages_list",
-            [_session(tenant, session_id), _messages_of(tenant, session_id)],
+            [_session(tenant, session_id)],
             [start, count, _PAGE_BYTES, direction],
         )
         _, first, total, stored = _accepted(reply, session_id=session_id)
@@ -261,11 +279,12 @@ class RedisStore:
         reply = await self._run(
             "run_create",
             [
-                *(_run(tenant, run.run_id), _events(tenant, run.run_id), _runs(tenant)),
+                *(_run(tenant, run.run_id), _runs(tenant)),
                 *(_session_keys(tenant, run.session_id) if run.session_id else ()),
             ],
             [
                 *(self._lifetime, run.run_id, fingerprint, _run(tenant, ""), run.session_id),
+                *(len(_RUN_FIELDS), *_RUN_FIELDS),
                 *("agent_id", run.agent_id),
                 *(("request_type", request.type_url, "request", request.value) if request else ()),
             ],
@@ -284,7 +303,7 @@ class RedisStore:
         """See RunStore."""
         reply = await self._run(
             "run_append",
-            [_run(tenant, run_id), _events(tenant, run_id), _runs(tenant)],
+            [_run(tenant, run_id), _runs(tenant)],
             [
                 *(self._lifetime, state.value if state else "", agent_id),
                 *(events[0].sequence if events else 0, *self._kept),
@@ -296,7 +315,7 @@ class RedisStore:
 
     async def get_run(self, tenant: str, run_id: str) -> Run:
         """See RunStore."""
-        fields = await self._call("hgetall", lambda: self._redis.hgetall(_run(tenant, run_id)))
+        fields = await self._picked(_run(tenant, run_id), _RUN_FIELDS)
         if not fields:
             raise failures.run_not_found(run_id)
         return _run_of(fields)
@@ -308,7 +327,7 @@ class RedisStore:
             await self.get_session(tenant, session_id)
             index = _runs_of(tenant, session_id)
         next_place, entries = await self._run(
-            "index_list", [index], [place, count, _PAGE_BYTES, _run(tenant, "")]
+            "index_list", [index], [place, count, _PAGE_BYTES, _run(tenant, ""), *_RUN_FIELDS]
         )
         return Page(tuple(_run_of(_fields(entry)) for entry in entries), next_place.decode())
 
@@ -316,7 +335,7 @@ class RedisStore:
         """See EventStore."""
         reply = await self._run(
             "run_read",
-            [_run(tenant, run_id), _events(tenant, run_id)],
+            [_run(tenant, run_id)],
             [after, _BATCH_EVENTS, _BATCH_BYTES],
         )
         _, state, last, first, stored = _accepted(reply, run_id=run_id)
@@ -364,6 +383,11 @@ class RedisStore:
                 "Redis may evict sessions when its memory is full; set maxmemory-policy to noeviction",
                 extra={"fields": {"maxmemory_policy": policy}},
             )
+
+    async def _picked(self, key: str, names: Sequence[str]) -> Fields:
+        """The fields of a hash that it has; empty when it is not there."""
+        values = await self._call("hmget", lambda: self._redis.hmget(key, names))
+        return {name.encode(): value for name, value in zip(names, values, strict=True) if value is not None}
 
     async def _run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
         return await self._call(name, lambda: self._scripts[name](keys, arguments))
@@ -469,31 +493,17 @@ def _session(tenant: str, session_id: str) -> str:
     return f"meld:{{{tenant}}}:session:{session_id}"
 
 
-def _messages_of(tenant: str, session_id: str) -> str:
-    return _session(tenant, session_id) + ":messages"
-
-
 def _runs_of(tenant: str, session_id: str) -> str:
     return _session(tenant, session_id) + ":runs"
 
 
 def _session_keys(tenant: str, session_id: str) -> tuple[str, ...]:
-    """session, index, messages, requests, runs: the order that the scripts know."""
-    return (
-        _session(tenant, session_id),
-        _sessions(tenant),
-        _messages_of(tenant, session_id),
-        _session(tenant, session_id) + ":requests",
-        _runs_of(tenant, session_id),
-    )
+    """session, index, runs of the session: the order that the scripts know."""
+    return _session(tenant, session_id), _sessions(tenant), _runs_of(tenant, session_id)
 
 
 def _run(tenant: str, run_id: str) -> str:
     return f"meld:{{{tenant}}}:run:{run_id}"
-
-
-def _events(tenant: str, run_id: str) -> str:
-    return _run(tenant, run_id) + ":events"
 
 
 def _once(tenant: str, method: str, once: Once | None) -> str:

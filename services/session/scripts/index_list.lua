@@ -1,8 +1,10 @@
--- KEYS: index. ARGV: place before which to begin ('' for the newest), count, bytes, prefix of entry keys.
--- Returns {place to go on from or '', entries as fields}, newest first. Entries that
--- have expired are skipped and leave the index; a call looks at 2,000 at most.
+-- KEYS: index.
+-- ARGV: place before which to begin ('' for the newest), count, bytes, prefix of entry keys, then names of fields.
+-- Returns {place to go on from or '', entries as names and values}, newest first.
+-- Entries that have expired are skipped and leave the index; a call looks at 2,000 at most.
 local below = ARGV[1] == '' and '+inf' or '(' .. ARGV[1]
 local count, room = tonumber(ARGV[2]), tonumber(ARGV[3])
+local names = {unpack(ARGV, 5)}
 local found, seen, last = {}, 0, ''
 while seen < 2000 do
   local entries = redis.call('ZREVRANGEBYSCORE', KEYS[1], below, '-inf', 'WITHSCORES', 'LIMIT', 0, 100)
@@ -10,7 +12,7 @@ while seen < 2000 do
     return {'', found}
   end
   for position = 1, #entries, 2 do
-    local fields = redis.call('HGETALL', ARGV[4] .. entries[position])
+    local fields = picked(ARGV[4] .. entries[position], names)
     if #fields == 0 then
       redis.call('ZREM', KEYS[1], entries[position])
     else

@@ -1,25 +1,28 @@
--- KEYS: session, index, messages, requests, runs.
--- ARGV: lifetime, session id, request id, fingerprint, then records.
+-- KEYS: session, index, runs of the session.
+-- ARGV: lifetime, session id, request id, fingerprint of 32 bytes, then records.
 -- Returns {'ok' or 'existing', first sequence, stored records}, {'reused'} or {'missing'}.
--- A message's sequence is its place in the list, so there is no gap to have.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+local name = 'r' .. ARGV[3]
+local session = redis.call('HMGET', KEYS[1], 'messages', name)
+if not session[1] then
   return {'missing'}
 end
-local known = redis.call('HMGET', KEYS[4], 'fingerprint:' .. ARGV[3], 'first:' .. ARGV[3], 'last:' .. ARGV[3])
-if known[1] then
-  if known[1] ~= ARGV[4] then
+if session[2] then
+  if session[2]:sub(1, 32) ~= ARGV[4] then
     return {'reused'}
   end
-  return {'existing', known[2], redis.call('LRANGE', KEYS[3], known[2] - 1, known[3] - 1)}
+  local first, last = session[2]:match('^(%d+):(%d+)$', 33)
+  return {'existing', first, redis.call('HMGET', KEYS[1], unpack(numbered('m', first, last)))}
 end
 local now = moment_after(KEYS[2])
+local first = tonumber(session[1]) + 1
+local last = first + #ARGV - 5
 local records = {}
-for position = 5, #ARGV do
-  records[#records + 1] = struct.pack('>d', now) .. ARGV[position]
+local fields = {'messages', last, name, ARGV[4] .. digits(first) .. ':' .. digits(last)}
+for sequence = first, last do
+  local record = struct.pack('>d', now) .. ARGV[sequence - first + 5]
+  records[#records + 1] = record
+  fields[#fields + 1] = 'm' .. digits(sequence)
+  fields[#fields + 1] = record
 end
-local last = redis.call('RPUSH', KEYS[3], unpack(records))
-local first = last - #records + 1
-redis.call('HSET', KEYS[4], 'fingerprint:' .. ARGV[3], ARGV[4], 'first:' .. ARGV[3], first, 'last:' .. ARGV[3], last)
-redis.call('HSET', KEYS[1], 'messages', last)
-touch(KEYS, ARGV[1], ARGV[2], now)
+write_session(KEYS, ARGV[1], ARGV[2], now, fields)
 return {'ok', first, records}

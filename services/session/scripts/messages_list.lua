@@ -1,11 +1,12 @@
--- KEYS: session, messages.
+-- KEYS: session.
 -- ARGV: sequence to begin with (0: at the edge), count, bytes, 'up' or 'down'.
 -- Returns {'ok', first sequence, messages in all, records in order} or {'missing'}.
 -- At least one record comes, however large, so that a reader gets on.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+local messages = redis.call('HGET', KEYS[1], 'messages')
+if not messages then
   return {'missing'}
 end
-local total = redis.call('LLEN', KEYS[2])
+local total = tonumber(messages)
 local start, count, room = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local down = ARGV[4] == 'down'
 if start == 0 then
@@ -19,7 +20,7 @@ while not full and #found < count and start >= 1 and start <= total do
   if down then
     from, to = math.max(start - step, start - count + #found, 0) + 1, start
   end
-  local records = redis.call('LRANGE', KEYS[2], from - 1, to - 1)
+  local records = redis.call('HMGET', KEYS[1], unpack(numbered('m', from, to)))
   for position = 1, #records do
     local record = records[down and #records - position + 1 or position]
     room = room - #record

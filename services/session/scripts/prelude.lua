@@ -1,6 +1,10 @@
 -- Stands before every script. Times are microseconds since 1970 by the clock of
 -- Redis, which all replicas of the service share.
 
+-- What a session is, without its messages (m1, m2, …) and the requests that
+-- appended them (r and the request id), which lie in the same hash.
+local SESSION = {'session_id', 'title', 'collection_ids', 'metadata', 'messages', 'created', 'updated', 'expires'}
+
 -- Lua writes numbers of this size with an exponent.
 local function digits(number)
   return string.format('%.0f', number)
@@ -15,12 +19,6 @@ local function moment_after(index)
     now = tonumber(newest[2]) + 1
   end
   return now
-end
-
-local function keep(lifetime, keys)
-  for _, key in ipairs(keys) do
-    redis.call('PEXPIRE', key, lifetime)
-  end
 end
 
 -- An index outlives each of its entries, also those written under a longer lifetime.
@@ -38,6 +36,27 @@ local function prune(index, prefix)
       redis.call('ZREM', index, id)
     end
   end
+end
+
+-- The names first .. last of numbered fields.
+local function numbered(prefix, first, last)
+  local names = {}
+  for number = first, last do
+    names[#names + 1] = prefix .. digits(number)
+  end
+  return names
+end
+
+-- The fields of a hash as names and values, without those that are missing.
+local function picked(key, names)
+  local fields = {}
+  for place, value in ipairs(redis.call('HMGET', key, unpack(names))) do
+    if value then
+      fields[#fields + 1] = names[place]
+      fields[#fields + 1] = value
+    end
+  end
+  return fields
 end
 
 -- The first answer to a request, nil when it is new. fingerprint: '' when the
@@ -63,11 +82,11 @@ local function remember(key, fingerprint, lifetime, fields)
   end
 end
 
--- A write to a session: new times, a new life for it and what belongs to it.
--- keys: session, index, messages, requests, runs.
-local function touch(keys, lifetime, id, now)
-  redis.call('HSET', keys[1], 'updated', digits(now), 'expires', digits(now + lifetime * 1000))
+-- A write to a session: fields, new times, a new life. keys: session, index, runs of the session.
+local function write_session(keys, lifetime, id, now, fields)
+  redis.call('HSET', keys[1], 'updated', digits(now), 'expires', digits(now + lifetime * 1000), unpack(fields))
+  redis.call('PEXPIRE', keys[1], lifetime)
+  redis.call('PEXPIRE', keys[3], lifetime)
   redis.call('ZADD', keys[2], digits(now), id)
-  keep(lifetime, {keys[1], keys[3], keys[4], keys[5]})
   keep_index(lifetime, keys[2])
 end

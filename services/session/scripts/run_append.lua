@@ -1,20 +1,24 @@
--- KEYS: run, events, index of all runs.
+-- KEYS: run, index of all runs.
 -- ARGV: lifetime, state or '', agent or '', sequence of the first event, most events kept,
 -- most bytes kept, channel, signal, then records. The first 8 bytes of a record are the event's
 -- time, which does not count when a repeated event is compared.
 -- Returns {'ok', last sequence}, {'missing'}, {'ended'} or {'conflict', expected, sequence}.
-local run = redis.call('HMGET', KEYS[1], 'state', 'last', 'bytes')
+-- An event lies in the field e and its sequence.
+local run = redis.call('HMGET', KEYS[1], 'state', 'first', 'last', 'bytes')
 if not run[1] then
   return {'missing'}
 end
-local last, bytes, first = tonumber(run[2]), tonumber(run[3]), tonumber(ARGV[4])
+local kept, last, bytes, first = tonumber(run[2]), tonumber(run[3]), tonumber(run[4]), tonumber(ARGV[4])
 local final = first + #ARGV - 9
-local kept = last - redis.call('LLEN', KEYS[2]) + 1
+local function record(sequence)
+  return ARGV[9 + sequence - first]
+end
+
 local from, to = math.max(first, kept), math.min(final, last)
 if from <= to then
-  for place, record in ipairs(redis.call('LRANGE', KEYS[2], from - kept, to - kept)) do
+  for place, stored in ipairs(redis.call('HMGET', KEYS[1], unpack(numbered('e', from, to)))) do
     local sequence = from + place - 1
-    if record:sub(9) ~= ARGV[9 + sequence - first]:sub(9) then
+    if stored:sub(9) ~= record(sequence):sub(9) then
       return {'conflict', last + 1, sequence}
     end
   end
@@ -29,23 +33,23 @@ end
 if #ARGV > 8 and first > last + 1 then
   return {'conflict', last + 1, first}
 end
+
 local fields = {}
 local function set(name, value)
   fields[#fields + 1] = name
   fields[#fields + 1] = value
 end
 for sequence = math.max(first, last + 1), final do
-  local record = ARGV[9 + sequence - first]
-  redis.call('RPUSH', KEYS[2], record)
-  bytes = bytes + #record
+  set('e' .. digits(sequence), record(sequence))
+  bytes = bytes + #record(sequence)
 end
-local length = redis.call('LLEN', KEYS[2])
-while length > tonumber(ARGV[5]) or (bytes > tonumber(ARGV[6]) and length > 1) do
-  bytes = bytes - #redis.call('LPOP', KEYS[2])
-  length = length - 1
+local oldest, newest = kept, math.max(last, final)
+while kept < newest and (newest - kept >= tonumber(ARGV[5]) or bytes > tonumber(ARGV[6])) do
+  bytes = bytes - (kept > last and #record(kept) or redis.call('HSTRLEN', KEYS[1], 'e' .. digits(kept)))
+  kept = kept + 1
 end
-last = math.max(last, final)
-set('last', last)
+set('first', kept)
+set('last', newest)
 set('bytes', bytes)
 if ARGV[3] ~= '' then
   set('agent_id', ARGV[3])
@@ -56,7 +60,10 @@ if ends then
   set('ended', digits(tonumber(time[1]) * 1000000 + tonumber(time[2])))
 end
 redis.call('HSET', KEYS[1], unpack(fields))
-keep(ARGV[1], {KEYS[1], KEYS[2]})
-keep_index(ARGV[1], KEYS[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+if oldest < kept then
+  redis.call('HDEL', KEYS[1], unpack(numbered('e', oldest, kept - 1)))
+end
+keep_index(ARGV[1], KEYS[2])
 redis.call('PUBLISH', ARGV[7], ARGV[8])
-return {'ok', last}
+return {'ok', newest}

@@ -1,24 +1,25 @@
--- KEYS: run, events, index of all runs; in a session also: session, index, messages, requests, runs.
--- ARGV: lifetime, run id, fingerprint, prefix of run keys, session id, then fields and values.
+-- KEYS: run, index of all runs; in a session also: session, index, runs of the session.
+-- ARGV: lifetime, run id, fingerprint, prefix of run keys, session id, count of names of fields to return,
+-- these names, then fields and values.
 -- Returns {'ok' or 'existing', fields}, {'reused'} or {'missing'} for the session.
-local lifetime, id = ARGV[1], ARGV[2]
-local known = answered(KEYS[1], ARGV[3])
+local lifetime, id, names = ARGV[1], ARGV[2], {unpack(ARGV, 7, 6 + ARGV[6])}
+local known = redis.call('HGET', KEYS[1], 'fingerprint')
 if known then
-  return known
+  return known == ARGV[3] and {'existing', picked(KEYS[1], names)} or {'reused'}
 end
-if KEYS[4] and redis.call('EXISTS', KEYS[4]) == 0 then
+if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 0 then
   return {'missing'}
 end
-local now = moment_after(KEYS[3])
+local now = moment_after(KEYS[2])
 redis.call('HSET', KEYS[1], 'fingerprint', ARGV[3], 'run_id', id, 'session_id', ARGV[5], 'state', 'running',
-  'created', digits(now), 'last', 0, 'bytes', 0, unpack(ARGV, 6))
-keep(lifetime, {KEYS[1]})
-redis.call('ZADD', KEYS[3], digits(now), id)
-keep_index(lifetime, KEYS[3])
-if KEYS[4] then
-  redis.call('ZADD', KEYS[8], digits(now), id)
-  touch({unpack(KEYS, 4)}, lifetime, ARGV[5], moment_after(KEYS[5]))
-  prune(KEYS[8], ARGV[4])
+  'created', digits(now), 'first', 1, 'last', 0, 'bytes', 0, unpack(ARGV, 7 + #names))
+redis.call('PEXPIRE', KEYS[1], lifetime)
+redis.call('ZADD', KEYS[2], digits(now), id)
+keep_index(lifetime, KEYS[2])
+if KEYS[3] then
+  redis.call('ZADD', KEYS[5], digits(now), id)
+  write_session({unpack(KEYS, 3)}, lifetime, ARGV[5], moment_after(KEYS[4]), {})
+  prune(KEYS[5], ARGV[4])
 end
-prune(KEYS[3], ARGV[4])
-return {'ok', redis.call('HGETALL', KEYS[1])}
+prune(KEYS[2], ARGV[4])
+return {'ok', picked(KEYS[1], names)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,6 +20,7 @@ from services.chassis.errors import ServiceError
 from tests.contract.session.conftest import (
     House,
     new_run_id,
+    payload,
     refusal,
     running_house,
     settings_for,
@@ -40,6 +43,11 @@ async def becomes(house: House, serving: bool, within: float) -> None:
             return
         assert time.monotonic() < end, statuses
         await asyncio.sleep(0.05)
+
+
+def log_with(directory: Path, text: bytes) -> Path | None:
+    """The file of Redis's log that holds a text."""
+    return next((log for log in directory.rglob("*.aof") if text in log.read_bytes()), None)
 
 
 async def timed_refusal(call: Any) -> tuple[ServiceError, float]:
@@ -90,7 +98,10 @@ async def test_a_stopped_redis_holds_nobody_up(own_redis: RedisServer) -> None:
         assert len(texts) == 120
 
 
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
 async def test_a_killed_redis_comes_back_with_every_acknowledged_message(own_redis: RedisServer) -> None:
+    kills = min(50, int(os.environ.get("MELD_CHAOS_ROUNDS", "5")))
     chance = random.Random(19)
     async with running_house(settings_for(own_redis)) as house:
         session_id = (await house.session()).session_id
@@ -114,7 +125,7 @@ async def test_a_killed_redis_comes_back_with_every_acknowledged_message(own_red
                 turn += 1
 
         writers = [asyncio.create_task(write(n)) for n in range(20)]
-        for _ in range(5):
+        for _ in range(kills):
             await asyncio.sleep(chance.uniform(0.1, 0.4))
             own_redis.kill()
             await asyncio.to_thread(own_redis.start)
@@ -125,9 +136,53 @@ async def test_a_killed_redis_comes_back_with_every_acknowledged_message(own_red
         stop.set()
         await asyncio.gather(*writers)
         texts = await house.texts(session_id)
+        print(f"{kills} kills, {len(acknowledged)} messages acknowledged")
         assert len(acknowledged) > 100
         assert sorted(texts) == sorted(acknowledged)
         await becomes(house, True, 5)
+
+
+async def test_a_log_cut_within_a_write_doubles_nothing(own_redis: RedisServer, tmp_path: Path) -> None:
+    """Redis 6.2 drops the half write at the next start and applies it at the one after."""
+
+    async def written(text: bytes) -> Path:
+        while (log := log_with(tmp_path, text)) is None:
+            await asyncio.sleep(0.02)
+        return log
+
+    async with running_house(settings_for(own_redis)) as house:
+        session_id = (await house.session()).session_id
+        run_id = new_run_id()
+        await house.run(run_id)
+        await house.append(session_id, "first", request_id="first")
+        await house.record(run_id, 1, 1)
+
+        def last_message() -> Any:
+            return house.append(session_id, "last message", request_id="last")
+
+        def last_event() -> Any:
+            return house.record(run_id, 2, 2)
+
+        for write, words in ((last_message, b"last message"), (last_event, payload(2))):
+            await write()
+            log = await written(words)
+            own_redis.kill()
+            data = log.read_bytes()
+            # Within the command that comes after the one with the words.
+            log.write_bytes(data[: data.index(b"PEXPIREAT", data.index(words)) + 12])
+            await asyncio.to_thread(own_redis.start)
+            await becomes(house, True, 5)
+            await house.append(session_id, words.decode(), request_id=words.decode())
+            await write()
+            await written(words)
+            await asyncio.sleep(0.1)
+            own_redis.kill()
+            await asyncio.to_thread(own_redis.start)
+            await becomes(house, True, 5)
+            await write()
+        assert await house.texts(session_id) == ["first", "last message", "last message", "event 2"]
+        await house.record(run_id, 2, 3, session_pb2.RUN_STATE_SUCCEEDED)
+        assert await house.watched(run_id) == ([1, 2, 3], session_pb2.RUN_STATE_SUCCEEDED)
 
 
 async def test_answers_that_are_cut_off_double_nothing(redis_server: RedisServer) -> None:
