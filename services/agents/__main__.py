@@ -1,0 +1,49 @@
+"""Starts the agents service: `python -m services.agents`."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from meldrag.agents.v1 import agents_pb2_grpc
+from services.agents.adapters import session_client, vector_client
+from services.agents.adapters.openai_model import open_chain
+from services.agents.assembly import assemble
+from services.agents.chat.providers import configured
+from services.agents.servicer import SERVICE
+from services.agents.settings import AgentsSettings
+from services.chassis import telemetry
+from services.chassis.channel import open_aio_channel
+from services.chassis.server import Hosted, Server, run_service
+from services.chassis.settings import load
+
+
+async def main() -> None:
+    """Serves until told to stop."""
+    settings = load(AgentsSettings)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(telemetry.configure("agents", settings))
+        vector = await stack.enter_async_context(
+            open_aio_channel(settings.meld_vector_address, vector_client.SERVICE)
+        )
+        session = await stack.enter_async_context(
+            open_aio_channel(settings.meld_session_address, session_client.SERVICE)
+        )
+        model = await stack.enter_async_context(open_chain(configured(settings), settings.openai_max_tokens))
+        house = await stack.enter_async_context(assemble(settings, vector, session, model))
+        await Server(
+            name="agents",
+            services=[
+                Hosted(
+                    SERVICE,
+                    lambda server: agents_pb2_grpc.add_AgentServiceServicer_to_server(house.servicer, server),
+                )
+            ],
+            dependencies=house.dependencies,
+            settings=settings,
+            bind=settings.meld_agents_address,
+            max_concurrent=settings.meld_max_runs + 100,
+        ).run()
+
+
+if __name__ == "__main__":
+    run_service(main, "agents")

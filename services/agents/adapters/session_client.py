@@ -1,0 +1,159 @@
+"""Sessions and recorded runs in the session service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf import any_pb2, json_format, struct_pb2
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from meldrag.session.v1 import session_pb2, session_pb2_grpc
+from services.agents.model import Conversation, Turn
+from services.agents.ports import Answered, RecordedRun, RunEvent, RunState
+from services.chassis.errors import NotFoundError, ServiceError, UnavailableError, from_rpc_error
+
+M = TypeVar("M", bound=Message)
+
+SERVICE = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
+
+# What the transport says when the service did not answer, and what it says when its store did not.
+_SILENT = frozenset(
+    {"UPSTREAM_UNAVAILABLE", "UPSTREAM_DEADLINE", "DEADLINE", "TOO_MANY_CALLS", "STORE_UNAVAILABLE"}
+)
+_READ_SECONDS = 2.0
+_WRITE_SECONDS = 2.0
+_PING_SECONDS = 1.0
+_NEWEST_TURNS = 40
+
+_STATES = {
+    session_pb2.RUN_STATE_RUNNING: RunState.RUNNING,
+    session_pb2.RUN_STATE_SUCCEEDED: RunState.SUCCEEDED,
+    session_pb2.RUN_STATE_FAILED: RunState.FAILED,
+    session_pb2.RUN_STATE_CANCELLED: RunState.CANCELLED,
+}
+_WIRE_STATES = {state: wire for wire, state in _STATES.items()}
+
+
+class SessionClient:
+    """Conversations and RunRecords over a channel to the session service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = session_pb2_grpc.SessionServiceStub(channel)
+        self._health = health_pb2_grpc.HealthStub(channel)
+
+    async def ping(self) -> None:
+        """Raises when the session service does not serve."""
+        answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=_PING_SECONDS)
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise UnavailableError("the session service is not ready", reason="SESSION_UNAVAILABLE")
+
+    async def read(self, session_id: str) -> Conversation:
+        """See Conversations."""
+        wanted = session_pb2.ListMessagesRequest(session_id=session_id, page_size=_NEWEST_TURNS, newest=True)
+        try:
+            found, listed = await asyncio.gather(
+                self._stub.GetSession(
+                    session_pb2.GetSessionRequest(session_id=session_id), timeout=_READ_SECONDS
+                ),
+                self._stub.ListMessages(wanted, timeout=_READ_SECONDS),
+            )
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        turns = tuple(
+            Turn(message.role == session_pb2.ROLE_USER, message.text) for message in listed.messages
+        )
+        return Conversation(session_id, tuple(found.session.collection_ids), turns)
+
+    async def append_exchange(
+        self, session_id: str, request_id: str, question: str, answer: Answered
+    ) -> None:
+        """See Conversations."""
+        attributes = json_format.ParseDict(answer.attributes, struct_pb2.Struct())
+        request = session_pb2.AppendMessageRequest(
+            session_id=session_id,
+            request_id=request_id,
+            messages=[
+                session_pb2.Message(role=session_pb2.ROLE_USER, text=question, run_id=answer.run_id),
+                session_pb2.Message(
+                    role=session_pb2.ROLE_ASSISTANT,
+                    text=answer.text,
+                    agent_id=answer.agent_id,
+                    run_id=answer.run_id,
+                    attributes=attributes,
+                ),
+            ],
+        )
+        try:
+            await self._stub.AppendMessage(request, timeout=_WRITE_SECONDS)
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+
+    async def create(self, run_id: str, session_id: str, agent_id: str, request: Message) -> RecordedRun:
+        """See RunRecords."""
+        packed = any_pb2.Any()
+        packed.Pack(request, deterministic=True)
+        run = session_pb2.Run(run_id=run_id, session_id=session_id, agent_id=agent_id, request=packed)
+        try:
+            opened = await self._stub.CreateRun(session_pb2.CreateRunRequest(run=run), timeout=_WRITE_SECONDS)
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        return RecordedRun(
+            run_id,
+            _STATES.get(opened.run.state, RunState.RUNNING),
+            opened.run.last_sequence,
+            opened.run.create_time.ToMilliseconds() / 1000,
+        )
+
+    async def append(
+        self, run_id: str, events: Sequence[RunEvent], state: RunState | None, agent_id: str
+    ) -> None:
+        """See RunRecords."""
+        request = session_pb2.AppendRunEventsRequest(run_id=run_id, agent_id=agent_id)
+        if state is not None:
+            request.state = _WIRE_STATES[state]
+        for event in events:
+            recorded = request.events.add(sequence=event.sequence)
+            recorded.payload.Pack(event.payload)
+            recorded.event_time.CopyFrom(event.time)
+        try:
+            await self._stub.AppendRunEvents(request, timeout=_WRITE_SECONDS)
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+
+    async def known(self, run_id: str) -> bool:
+        """See RunRecords."""
+        try:
+            await self._stub.GetRun(session_pb2.GetRunRequest(run_id=run_id), timeout=_READ_SECONDS)
+        except grpc.RpcError as error:
+            failure = _translated(error)
+            if isinstance(failure, NotFoundError):
+                return False
+            raise failure from error
+        return True
+
+    async def replay(self, run_id: str, kind: type[M]) -> AsyncGenerator[M]:
+        """See RunRecords."""
+        try:
+            async for batch in self._stub.WatchRun(session_pb2.WatchRunRequest(run_id=run_id)):
+                for event in batch.events:
+                    payload = kind()
+                    event.payload.Unpack(payload)
+                    yield payload
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+
+
+def _translated(error: grpc.RpcError) -> ServiceError:
+    failure = from_rpc_error(error)
+    if failure.reason in _SILENT:
+        return UnavailableError(
+            "the conversation cannot be read or written: the session service does not answer",
+            reason="SESSION_UNAVAILABLE",
+            retry_after=1.0,
+        )
+    return failure

@@ -1,0 +1,108 @@
+"""Passages from the vector service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+import grpc.aio
+import numpy as np
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
+from services.agents.model import Passage, Quote
+from services.agents.ports import Vectors
+from services.chassis.errors import ServiceError, UnavailableError, from_rpc_error
+
+SERVICE = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
+
+# What the transport says when the service did not answer, and what a busy or blind one says.
+_SILENT = frozenset({"UPSTREAM_UNAVAILABLE", "UPSTREAM_DEADLINE", "DEADLINE", "TOO_MANY_CALLS"})
+_EMBED_SECONDS = 5.0
+_PING_SECONDS = 1.0
+
+
+class VectorClient:
+    """A Retriever over a channel to the vector service."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = vector_pb2_grpc.VectorServiceStub(channel)
+        self._health = health_pb2_grpc.HealthStub(channel)
+
+    async def ping(self) -> None:
+        """Raises when the vector service does not serve."""
+        answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=_PING_SECONDS)
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise UnavailableError("the vector service is not ready", reason="RETRIEVAL_UNAVAILABLE")
+
+    async def search(
+        self, query: str, collection_ids: Sequence[str], top_k: int | None
+    ) -> tuple[tuple[Passage, ...], str]:
+        """See Retriever."""
+        request = vector_pb2.SearchRequest(
+            collection_ids=collection_ids,
+            query=query,
+            top_k=top_k or 0,
+            mode=vector_pb2.SEARCH_MODE_HYBRID,
+        )
+        try:
+            found = await self._stub.Search(request)
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        return tuple(_passage(hit) for hit in found.hits), found.degraded_reason
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """See Retriever."""
+        request = vector_pb2.EmbedTextsRequest(texts=texts)
+        try:
+            made = await self._stub.EmbedTexts(request, timeout=_EMBED_SECONDS)
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        return np.array([embedding.values for embedding in made.embeddings], dtype=np.float32)
+
+    async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
+        """See Retriever."""
+        request = vector_pb2.VerifyCitationsRequest(
+            citations=[
+                vector_pb2.Citation(
+                    document_id=quote.passage.document_id,
+                    extraction_sha256=quote.passage.extraction_sha256,
+                    span=vector_pb2.Span(byte_start=quote.byte_start, byte_end=quote.byte_end),
+                    quote=quote.text,
+                )
+                for quote in quotes
+            ]
+        )
+        try:
+            answer = await self._stub.VerifyCitations(request)
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        return [verdict.verified for verdict in answer.verdicts]
+
+
+def _passage(hit: vector_pb2.Hit) -> Passage:
+    return Passage(
+        document_id=hit.document_id,
+        title=hit.title,
+        chunk_id=hit.chunk_id,
+        collection_id=hit.collection_id,
+        text=hit.text,
+        byte_start=hit.span.byte_start,
+        byte_end=hit.span.byte_end,
+        extraction_sha256=hit.extraction_sha256,
+        page=hit.page,
+        score=hit.score,
+        lexical_score=hit.lexical_score,
+        vector_score=hit.vector_score,
+    )
+
+
+def _translated(error: grpc.RpcError) -> ServiceError:
+    failure = from_rpc_error(error)
+    if failure.reason in _SILENT:
+        return UnavailableError(
+            "passages cannot be retrieved: the vector service does not answer",
+            reason="RETRIEVAL_UNAVAILABLE",
+            retry_after=1.0,
+        )
+    return failure

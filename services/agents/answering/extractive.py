@@ -1,0 +1,154 @@
+"""Answers in the words of the documents: picks the sentences that answer a question, or none.
+
+A sentence is scored by two measures: the share of the question's stems that it holds, rare ones counting
+more, and the cosine similarity of its embedding to the question's. Further sentences must add something:
+they are chosen by maximal marginal relevance (Carbonell and Goldstein, 1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.agents.answering import sentences, terms
+from services.agents.model import Passage, Quote
+from services.agents.ports import Vectors
+
+# One row of unit length per text, or None when there are none to be had.
+Embed = Callable[[Sequence[str]], Awaitable[Vectors | None]]
+
+# Sentences that are embedded for one question: those with the best lexical score and passage rank. Embedding
+# one takes 2 to 6 ms.
+_CANDIDATES = 40
+_PER_EMBED_CALL = 256
+
+# Chosen on SciFact's train claims and a few questions of our own (bench/extractive.py), never on a test
+# split.
+_LEXICAL_WEIGHT = 0.4
+_VECTOR_WEIGHT = 0.6
+_THRESHOLD = 0.42
+_LEXICAL_THRESHOLD = 0.5
+# A further sentence has at least this share of the best one's score.
+_KEEP = 0.8
+_DIVERSITY = 0.3
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A sentence and how well it fits a question, 0 to 1."""
+
+    quote: Quote
+    score: float
+
+
+class Evidence:
+    """The sentences of a run's passages, ready to be asked.
+
+    Embeddings are made once per sentence and question. When `embed` is None, or answers None, words alone
+    decide.
+    """
+
+    def __init__(self, passages: Sequence[Passage], embed: Embed | None) -> None:
+        self.passages = tuple(passages)
+        self._embed = embed
+        self._sentences = [quote for passage in self.passages for quote in sentences.sentences(passage)]
+        self._stems = [set(terms.stems(quote.text)) for quote in self._sentences]
+        self._weights = terms.inverse_frequencies(self._stems)
+        ranks = {id(passage): rank for rank, passage in enumerate(self.passages)}
+        self._ranks = [ranks[id(quote.passage)] for quote in self._sentences]
+        self._vectors: dict[str, np.ndarray] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._sentences)
+
+    async def answer(self, question: str, limit: int = 5) -> list[Quote]:
+        """The one to `limit` sentences that answer, best first; none when nothing fits."""
+        scored = await self.ranked(question)
+        if not scored or scored[0].score < self._threshold():
+            return []
+        return self._diverse(scored, limit)
+
+    async def related(self, topic: str, limit: int, must_hold: bool = False) -> list[Quote]:
+        """Sentences about a topic, best first. must_hold: only those that hold one of its words."""
+        wanted = set(terms.stems(topic))
+        scored = [
+            item
+            for item in await self.ranked(topic)
+            if item.score >= self._threshold()
+            and (not must_hold or wanted & set(terms.stems(item.quote.text)))
+        ]
+        return self._diverse(scored, limit) if scored else []
+
+    async def ranked(self, question: str) -> list[Scored]:
+        """The candidates among the sentences, best first."""
+        wanted = set(terms.stems(question))
+        lexical = [terms.coverage(wanted, present, self._weights) for present in self._stems]
+        order = sorted(range(len(lexical)), key=lambda i: (-(lexical[i] - 0.02 * self._ranks[i]), i))
+        chosen = order[:_CANDIDATES]
+        similar = await self._similarities(question, [self._sentences[i].text for i in chosen])
+        scores = [
+            Scored(
+                self._sentences[i],
+                lexical[i]
+                if similar is None
+                else _LEXICAL_WEIGHT * lexical[i] + _VECTOR_WEIGHT * max(0.0, float(similar[position])),
+            )
+            for position, i in enumerate(chosen)
+        ]
+        return sorted(scores, key=lambda item: -item.score)
+
+    def coverage(self, question: str) -> float:
+        """The share of the question's stems that the passages hold, 0 to 1, rare ones counting more."""
+        present = set().union(*self._stems) if self._stems else set()
+        return terms.coverage(set(terms.stems(question)), present, self._weights)
+
+    def missing(self, question: str) -> list[str]:
+        """The question's content words that no passage holds, in order."""
+        present = set().union(*self._stems) if self._stems else set()
+        return list(
+            dict.fromkeys(word for word in terms.content_words(question) if terms.stem(word) not in present)
+        )
+
+    def _threshold(self) -> float:
+        return _LEXICAL_THRESHOLD if self._embed is None else _THRESHOLD
+
+    async def _similarities(self, question: str, texts: Sequence[str]) -> np.ndarray | None:
+        if self._embed is None or not texts:
+            return None
+        new = [text for text in dict.fromkeys([question, *texts]) if text not in self._vectors]
+        for start in range(0, len(new), _PER_EMBED_CALL):
+            batch = new[start : start + _PER_EMBED_CALL]
+            vectors = await self._embed(batch)
+            if vectors is None:
+                self._embed = None
+                return None
+            self._vectors.update(zip(batch, vectors, strict=True))
+        matrix = np.stack([self._vectors[text] for text in texts])
+        similarities: np.ndarray = matrix @ self._vectors[question]
+        return similarities
+
+    def _diverse(self, scored: Sequence[Scored], limit: int) -> list[Quote]:
+        best = scored[0].score
+        pool = [item for item in scored if item.score >= max(_KEEP * best, self._threshold())]
+        chosen: list[Scored] = []
+        while pool and len(chosen) < limit:
+            taken = max(
+                pool,
+                key=lambda item: (
+                    (1 - _DIVERSITY) * item.score
+                    - _DIVERSITY * max((self._likeness(item, other) for other in chosen), default=0.0)
+                ),
+            )
+            pool.remove(taken)
+            if all(self._likeness(taken, other) < 0.95 for other in chosen):
+                chosen.append(taken)
+        return [item.quote for item in chosen]
+
+    def _likeness(self, one: Scored, other: Scored) -> float:
+        first, second = one.quote.text, other.quote.text
+        if first in self._vectors and second in self._vectors:
+            return float(self._vectors[first] @ self._vectors[second])
+        a, b = set(terms.stems(first)), set(terms.stems(second))
+        return len(a & b) / len(a | b) if a | b else 0.0

@@ -1,0 +1,99 @@
+"""What a model is told: the agent's prompt, the rules, the session so far, the fenced passages, the question.
+
+Retrieved and given text is data. It stands inside a fence whose name is drawn anew for each run, so no
+document can close it, and marks by which model servers tell roles apart are broken up in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+from services.agents.model import Passage, Turn
+from services.agents.ports import ChatMessage
+
+NO_ANSWER = "NO_ANSWER"
+
+_BYTES_PER_TOKEN = 4
+# <|im_start|>, [INST], <<SYS>>, <start_of_turn> and their kin.
+_ROLE_MARK = re.compile(r"<\||\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>", re.IGNORECASE)
+
+
+def load_rules() -> str:
+    """What every agent is told besides its own prompt."""
+    return (resources.files("services.agents.answering") / "rules.md").read_text("utf-8")
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text, estimated as a token for every four bytes of UTF-8."""
+    return len(text.encode()) // _BYTES_PER_TOKEN + 1
+
+
+def shown_passages(passages: Sequence[Passage], token_budget: int) -> tuple[Passage, ...]:
+    """The first passages that fit into the budget; always at least one, where there is one."""
+    shown: list[Passage] = []
+    left = token_budget
+    for passage in passages:
+        left -= estimated_tokens(passage.text)
+        if shown and left < 0:
+            break
+        shown.append(passage)
+    return tuple(shown)
+
+
+def messages(
+    *,
+    agent_prompt: str,
+    rules: str,
+    question: str,
+    passages: Sequence[Passage],
+    turns: Sequence[Turn],
+    inputs: str,
+    history_tokens: int,
+    fence: str,
+) -> tuple[ChatMessage, ...]:
+    """The messages of a run.
+
+    passages: exactly those to be shown, numbered from 1. inputs: the caller's inputs as text, data like the
+    passages; empty where there are none. fence: a name that nobody could know before.
+    """
+    return (
+        ChatMessage("system", f"{agent_prompt.strip()}\n\n{rules.strip()}"),
+        *_history(turns, history_tokens),
+        ChatMessage("user", _request(question, passages, inputs, fence)),
+    )
+
+
+def _history(turns: Sequence[Turn], token_budget: int) -> list[ChatMessage]:
+    """The newest turns that fit, oldest first, beginning with the user's."""
+    kept: list[ChatMessage] = []
+    left = token_budget
+    for turn in reversed(turns):
+        text = _harmless(turn.text)
+        left -= estimated_tokens(text)
+        if left < 0:
+            break
+        kept.insert(0, ChatMessage("user" if turn.from_user else "assistant", text))
+    while kept and kept[0].role != "user":
+        kept.pop(0)
+    return kept
+
+
+def _request(question: str, passages: Sequence[Passage], inputs: str, fence: str) -> str:
+    parts = [f"<<<passages {fence}"]
+    for number, passage in enumerate(passages, 1):
+        page = f", page {passage.page}" if passage.page else ""
+        title = _harmless(" ".join(passage.title.split()))[:200]
+        parts.append(f"[{number}] {title}{page}\n{_harmless(passage.text)}")
+    if not passages:
+        parts.append("(none were found)")
+    parts.append(f"passages {fence}>>>")
+    if inputs:
+        parts += [f"<<<inputs {fence}", _harmless(inputs), f"inputs {fence}>>>"]
+    parts.append(question)
+    return "\n\n".join(parts)
+
+
+def _harmless(text: str) -> str:
+    return _ROLE_MARK.sub(lambda match: "\u200b".join(match.group()), text)

@@ -1,0 +1,75 @@
+"""Puts the agents service together from its settings and its channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc.aio
+
+from services.agents.adapters.session_client import SessionClient
+from services.agents.adapters.vector_client import VectorClient
+from services.agents.pipeline import Limits, Pipeline
+from services.agents.ports import ChatModel
+from services.agents.roster.registry import Registry
+from services.agents.routing import triage
+from services.agents.runs import RunLimits, Runs
+from services.agents.servicer import SERVICE, AgentServicer
+from services.agents.settings import AgentsSettings
+from services.chassis.access import rules
+from services.chassis.health import Dependency
+
+# Detached runs get this long when the process ends, behind the calls' own time.
+_DETACHED_GRACE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class House:
+    """What the server hosts, and what it depends on."""
+
+    servicer: AgentServicer
+    dependencies: Sequence[Dependency]
+
+
+@asynccontextmanager
+async def assemble(
+    settings: AgentsSettings,
+    vector_channel: grpc.aio.Channel,
+    session_channel: grpc.aio.Channel,
+    model: ChatModel | None,
+) -> AsyncIterator[House]:
+    """The service, learning its routes in the background; runs still at work are ended at exit."""
+    vector, session = VectorClient(vector_channel), SessionClient(session_channel)
+    registry = Registry()
+    routes = triage.Triage(triage.load_examples(), triage.load_cues(), vector.embed)
+    pipeline = Pipeline(
+        retriever=vector,
+        conversations=session,
+        model=model,
+        registry=registry,
+        triage=routes,
+        default_collection=settings.collection_name,
+        limits=Limits(settings.meld_history_tokens, settings.meld_passage_tokens),
+    )
+    longest = max(
+        rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
+    )
+    runs = Runs(
+        worker=pipeline,
+        records=session,
+        conversations=session,
+        limits=RunLimits(settings.meld_max_runs, settings.meld_max_model_calls, longest),
+    )
+    dependencies = [
+        Dependency("vector", vector.ping),
+        Dependency("session", session.ping, required=False),
+        *([Dependency("model", model.ping, required=False)] if model else []),
+    ]
+    learning = asyncio.create_task(routes.keep_learning(), name="learn routes")
+    try:
+        yield House(AgentServicer(registry=registry, triage=routes, runs=runs, records=session), dependencies)
+    finally:
+        learning.cancel()
+        await runs.close(_DETACHED_GRACE_SECONDS)

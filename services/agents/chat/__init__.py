@@ -1,0 +1,1 @@
+"""Access to chat models: one retry loop, a breaker for each model, fallback before the first token."""

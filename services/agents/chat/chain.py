@@ -1,0 +1,128 @@
+"""One chat model made of several endpoints that are asked in order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from services.agents.chat.breaker import Breaker
+from services.agents.chat.retry import MAX_RETRIES, RetryBudget, backoff
+from services.agents.ports import Meter, ModelDone, ModelError, Prompt, TextPiece
+
+# Longer than this nobody waits for a first word; the documents' own sentences are there at once.
+_MAX_WAIT_SECONDS = 20.0
+
+
+class Endpoint(Protocol):
+    """One model at one place. It makes a single attempt; it never repeats one."""
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        ...
+
+    def attempt(self, prompt: Prompt, seconds: float) -> AsyncGenerator[TextPiece | ModelDone]:
+        """As ChatModel.stream, once."""
+        ...
+
+    async def reach(self) -> None:
+        """Raises ModelError when nothing listens at its address."""
+        ...
+
+
+class ModelChain:
+    """Asks its endpoints in order until one begins to answer.
+
+    An endpoint that fails before its first text is followed by the next one. When none is left, what may be
+    repeated is repeated after a pause, twice at most and within the retry budget. From the first text on
+    there is no second try and no other endpoint: one answer has one author.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._links = [(endpoint, Breaker(clock)) for endpoint in endpoints]
+        self._budget = RetryBudget()
+        self._clock = clock
+        self._sleep = sleep
+        self._draw = draw
+
+    async def ping(self) -> None:
+        """Raises ModelError when every endpoint is held back or out of reach. Asks no model anything."""
+        failure = ModelError("no model is configured", model="")
+        for endpoint, breaker in self._links:
+            try:
+                if breaker.open:
+                    raise ModelError(f"{endpoint.model} keeps failing", model=endpoint.model)
+                await endpoint.reach()
+            except ModelError as error:
+                failure = error
+            else:
+                return
+        raise failure
+
+    async def stream(
+        self, prompt: Prompt, seconds: float, meter: Meter
+    ) -> AsyncGenerator[TextPiece | ModelDone]:
+        """Text as it comes, then one ModelDone. Raises ModelError, or what the meter raises."""
+        deadline = self._clock() + seconds
+        self._budget.called()
+        refused: set[int] = set()
+        failure: ModelError | None = None
+        retries = 0
+        while True:
+            repeatable: ModelError | None = None
+            for position, (endpoint, breaker) in enumerate(self._links):
+                if position in refused or not breaker.admit():
+                    continue
+                attempt = self._attempt(endpoint, breaker, prompt, deadline - self._clock(), meter)
+                try:
+                    async with aclosing(attempt) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                    return
+                except ModelError as error:
+                    if error.truncated:
+                        raise
+                    failure = error
+                    if error.repeatable:
+                        repeatable = error
+                    else:
+                        refused.add(position)
+            if failure is None:
+                raise ModelError("held back after repeated failures", model=self._links[0][0].model)
+            if repeatable is None or retries >= MAX_RETRIES:
+                raise failure
+            wait = backoff(retries, repeatable, self._draw)
+            if wait > min(_MAX_WAIT_SECONDS, deadline - self._clock()) or not self._budget.spend():
+                raise failure
+            retries += 1
+            await self._sleep(wait)
+
+    @staticmethod
+    async def _attempt(
+        endpoint: Endpoint, breaker: Breaker, prompt: Prompt, seconds: float, meter: Meter
+    ) -> AsyncGenerator[TextPiece | ModelDone]:
+        """One attempt, whose outcome the breaker learns."""
+        try:
+            meter.charge_model_call()
+            async with aclosing(endpoint.attempt(prompt, seconds)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except ModelError as error:
+            (breaker.failed if error.ill else breaker.forgotten)()
+            raise
+        except BaseException:
+            breaker.forgotten()
+            raise
+        else:
+            breaker.succeeded()

@@ -1,0 +1,64 @@
+"""Which models are configured, and where they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from services.agents.settings import AgentsSettings
+from services.chassis.settings import SettingsError
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+# The vendors' own OpenAI-compatible endpoints.
+_BASE_URLS = {
+    "openai": OPENAI_BASE_URL,
+    "anthropic": "https://api.anthropic.com/v1/",
+    "google": "https://generativelanguage.googleapis.com/v1beta/openai/",
+    "cohere": "https://api.cohere.ai/compatibility/v1",
+}
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A model, where it is asked, and with which key."""
+
+    name: str
+    base_url: str
+    model: str
+    api_key: SecretStr
+
+
+def configured(settings: AgentsSettings) -> tuple[Provider, ...]:
+    """The providers that have a key, in the order of MELD_MODEL_ORDER; OpenAI also with a base URL alone.
+
+    Raises SettingsError for an order that names something else.
+    """
+    order = [name.strip() for name in settings.meld_model_order.split(",") if name.strip()]
+    unknown = sorted(set(order) - set(_BASE_URLS))
+    if unknown or len(set(order)) != len(order):
+        raise SettingsError(
+            f"MELD_MODEL_ORDER: each of {', '.join(_BASE_URLS)} at most once, and nothing else"
+        )
+    known = {provider.name: provider for provider in _all(settings)}
+    return tuple(
+        known[name]
+        for name in order
+        if known[name].api_key.get_secret_value() or (name == "openai" and settings.openai_base_url)
+    )
+
+
+def _all(settings: AgentsSettings) -> tuple[Provider, ...]:
+    return (
+        Provider(
+            "openai",
+            settings.openai_base_url or OPENAI_BASE_URL,
+            settings.openai_model,
+            settings.openai_api_key,
+        ),
+        Provider(
+            "anthropic", _BASE_URLS["anthropic"], settings.meld_anthropic_model, settings.anthropic_api_key
+        ),
+        Provider("google", _BASE_URLS["google"], settings.meld_google_model, settings.google_api_key),
+        Provider("cohere", _BASE_URLS["cohere"], settings.meld_cohere_model, settings.cohere_api_key),
+    )

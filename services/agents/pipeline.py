@@ -1,0 +1,317 @@
+"""The work of one run: read the session, choose the agent, retrieve, answer, make the typed result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from meldrag.agents.v1 import agents_pb2, results_pb2
+from services.agents import wire
+from services.agents.answering import citations, generative, prompt
+from services.agents.answering.extractive import Evidence
+from services.agents.answering.followup import search_query
+from services.agents.answering.sources import VerifiedSources
+from services.agents.model import Conversation, Degradation, Finding, Retrieval
+from services.agents.ports import ChatModel, Conversations, ModelError, Prompt, Retriever, Vectors
+from services.agents.recorder import Recorder
+from services.agents.roster.agent import Work
+from services.agents.roster.registry import Hosted, Registry
+from services.agents.routing.route import Route
+from services.agents.routing.triage import Triage
+from services.agents.run import Run
+from services.chassis import context, telemetry
+from services.chassis.errors import NotFoundError, ServiceError, UnavailableError
+
+_log = logging.getLogger(__name__)
+
+AUTO = "auto"
+# What an unrecorded run waits for the session service at most.
+RECORD_SECONDS = 0.25
+# Kept of the deadline for an answer from the documents, should the model take all the rest.
+_RESERVE_SECONDS = 2.0
+_RESERVE_SHARE = 0.2
+
+_NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
+_NOTHING_FOUND = "Nothing was found in the documents that answers this."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Tokens that a model is shown."""
+
+    history_tokens: int
+    passage_tokens: int
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One request, with all that is known before it is answered."""
+
+    request: agents_pb2.RunAgentRequest
+    hosted: Hosted
+    inputs: Message
+    conversation: Conversation
+    retrieval: Retrieval
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """An answer whose citations hold."""
+
+    mode: agents_pb2.AnswerMode
+    findings: tuple[Finding, ...]
+    evidence: Evidence
+    sources: VerifiedSources
+
+
+class Pipeline:
+    """Does the work of runs. Emits their events, all but the last."""
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        conversations: Conversations,
+        model: ChatModel | None,
+        registry: Registry,
+        triage: Triage,
+        default_collection: str,
+        limits: Limits,
+    ) -> None:
+        self._retriever = retriever
+        self._conversations = conversations
+        self._model = model
+        self._registry = registry
+        self._triage = triage
+        self._default_collection = default_collection
+        self._limits = limits
+        self._rules = prompt.load_rules()
+
+    async def work(
+        self, run: Run, request: agents_pb2.RunAgentRequest, recorder: Recorder
+    ) -> agents_pb2.RunResult:
+        """The result of the run. Raises ServiceError; before the first event that is the call's own error."""
+        opening = asyncio.ensure_future(_opened(recorder))
+        try:
+            case, collections, route = await self._prepare(request)
+            recorded = await opening
+        finally:
+            opening.cancel()
+        run.agent_id = case.hosted.definition.agent_id
+        run.emit(
+            started=agents_pb2.RunStarted(
+                agent_id=request.agent_id,
+                session_id=request.session_id,
+                collection_ids=collections,
+                recorded=recorded,
+            )
+        )
+        if route is not None:
+            run.emit(routing=wire.route(route))
+        if not recorded:
+            run.degrade(
+                Degradation("session", "The session service does not answer; the run is not recorded.")
+            )
+        if case.retrieval.degraded_reason:
+            run.degrade(Degradation("vector_index", case.retrieval.degraded_reason))
+        run.emit(
+            passages=agents_pb2.PassagesRetrieved(
+                query=case.retrieval.query, passages=map(wire.passage, case.retrieval.passages)
+            )
+        )
+        answer = await self._answer(run, case)
+        result = await self._typed_result(case, answer)
+        run.emit(result=result)
+        run.emit(usage=wire.usage(run.ledger))
+        return agents_pb2.RunResult(
+            run_id=run.key.run_id,
+            agent_id=run.agent_id,
+            answer_mode=answer.mode,
+            text=run.text,
+            citations=map(wire.citation, answer.sources.citations()),
+            result=result,
+            usage=wire.usage(run.ledger),
+            degradations=map(wire.degradation, run.degradations),
+            session_id=request.session_id,
+        )
+
+    async def _prepare(
+        self, request: agents_pb2.RunAgentRequest
+    ) -> tuple[_Case, Sequence[str], Route | None]:
+        conversation = Conversation("")
+        if request.session_id:
+            conversation = await self._conversations.read(request.session_id)
+        named = tuple(request.collection_ids) or conversation.collection_ids
+        collections = named or (self._default_collection,)
+        query = search_query(request.message, conversation.turns)
+        top_k = request.top_k if request.HasField("top_k") else None
+        retrieval, route = await asyncio.gather(
+            self._retrieve(query, collections, top_k, may_lack=not named),
+            self._choose(request),
+        )
+        hosted = self._registry.get(route.agent_id if route else request.agent_id)
+        inputs = self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
+        return _Case(request, hosted, inputs, conversation, retrieval), collections, route
+
+    async def _choose(self, request: agents_pb2.RunAgentRequest) -> Route | None:
+        return await self._triage.route(request.message) if request.agent_id == AUTO else None
+
+    async def _retrieve(
+        self, query: str, collections: Sequence[str], top_k: int | None, *, may_lack: bool
+    ) -> Retrieval:
+        with telemetry.tracer().start_as_current_span("retrieve") as span:
+            try:
+                passages, degraded = await self._retriever.search(query, collections, top_k)
+            except NotFoundError:
+                if not may_lack:
+                    raise
+                return Retrieval(query, no_documents=True)
+            span.set_attribute("meldrag.passages", len(passages))
+            return Retrieval(query, passages, degraded)
+
+    async def _answer(self, run: Run, case: _Case) -> _Answer:
+        retrieval = case.retrieval
+        has_material = bool(retrieval.passages or case.conversation.turns or len(case.request.inputs.fields))
+        if not has_material:
+            return self._no_answer(run, case, Evidence((), None))
+        if self._model is None:
+            return await self._extract(run, case)
+        try:
+            return await self._generate(run, case, self._model)
+        except ModelError as error:
+            _log.warning("answering without the model: %s", error)
+            run.settle_text()
+            return await self._without_model(run, case, error)
+
+    async def _generate(self, run: Run, case: _Case, model: ChatModel) -> _Answer:
+        request, passages = case.request, case.retrieval.passages
+        shown = prompt.shown_passages(passages, self._limits.passage_tokens)
+        inputs = json_format.MessageToDict(request.inputs)
+        asked = Prompt(
+            prompt.messages(
+                agent_prompt=case.hosted.prompt,
+                rules=self._rules,
+                question=request.message,
+                passages=shown,
+                turns=case.conversation.turns,
+                inputs=json.dumps(inputs, ensure_ascii=False, indent=1) if inputs else "",
+                history_tokens=self._limits.history_tokens,
+                fence=secrets.token_hex(8),
+            ),
+            request.temperature if request.HasField("temperature") else None,
+            request.max_output_tokens if request.HasField("max_output_tokens") else None,
+        )
+        left = context.remaining()
+        draft = await generative.draft(
+            model,
+            asked,
+            shown,
+            seconds=left - min(_RESERVE_SECONDS, _RESERVE_SHARE * left),
+            meter=run.ledger,
+            say=run.say,
+        )
+        run.ledger.charge_tokens(draft.done)
+        # The text is out; what comes after it is not worth an embedding.
+        evidence = Evidence(passages, None)
+        if draft.declined:
+            return self._no_answer(run, case, evidence)
+        sources, broken = await VerifiedSources.adopt(self._retriever, draft.book)
+        text = citations.without_marks(draft.text, broken)
+        if text != draft.text:
+            run.restart(text)
+        if draft.done.cut:
+            run.degrade(
+                Degradation("model", f"{draft.done.model} reached the limit of tokens; the answer is cut.")
+            )
+        known = {citation.number for citation in sources.citations()}
+        return _Answer(agents_pb2.ANSWER_MODE_GENERATIVE, citations.findings(text, known), evidence, sources)
+
+    async def _without_model(self, run: Run, case: _Case, error: ModelError) -> _Answer:
+        name = error.model or "the model"
+        if error.truncated:
+            findings, evidence, sources = await self._select(run, case)
+            if not findings:
+                raise UnavailableError(
+                    f"{name} was cut off in its answer: {error}",
+                    reason="MODEL_TRUNCATED",
+                    metadata={"model": error.model},
+                    retry_after=error.retry_after,
+                ) from error
+            run.restart("")
+            run.degrade(_model_down(name, error))
+            return self._extracted(run, findings, evidence, sources)
+        run.degrade(_model_down(name, error))
+        return await self._extract(run, case)
+
+    async def _extract(self, run: Run, case: _Case) -> _Answer:
+        findings, evidence, sources = await self._select(run, case)
+        if not findings:
+            return self._no_answer(run, case, evidence)
+        return self._extracted(run, findings, evidence, sources)
+
+    async def _select(self, run: Run, case: _Case) -> tuple[tuple[Finding, ...], Evidence, VerifiedSources]:
+        """The sentences that answer, verified."""
+        sources = VerifiedSources(self._retriever)
+
+        async def embed(texts: Sequence[str]) -> Vectors | None:
+            try:
+                return await self._retriever.embed(texts)
+            except ServiceError as error:
+                run.degrade(
+                    Degradation("vector_index", f"Sentences are chosen by words alone: {error.message}")
+                )
+                return None
+
+        evidence = Evidence(case.retrieval.passages, embed)
+        with telemetry.tracer().start_as_current_span("select sentences"):
+            chosen = await evidence.answer(case.retrieval.query)
+            return tuple(await sources.cite(chosen)), evidence, sources
+
+    @staticmethod
+    def _extracted(
+        run: Run, findings: tuple[Finding, ...], evidence: Evidence, sources: VerifiedSources
+    ) -> _Answer:
+        run.say("\n\n".join(f"{finding.statement} [{finding.citations[0]}]" for finding in findings))
+        return _Answer(agents_pb2.ANSWER_MODE_EXTRACTIVE, findings, evidence, sources)
+
+    def _no_answer(self, run: Run, case: _Case, evidence: Evidence) -> _Answer:
+        run.say(_NO_DOCUMENTS if case.retrieval.no_documents else _NOTHING_FOUND)
+        return _Answer(agents_pb2.ANSWER_MODE_NO_ANSWER, (), evidence, VerifiedSources(self._retriever))
+
+    async def _typed_result(self, case: _Case, answer: _Answer) -> results_pb2.AgentResult:
+        definition = case.hosted.definition
+        work: Work[Any] = Work(
+            question=case.request.message,
+            inputs=case.inputs,
+            findings=answer.findings,
+            evidence=answer.evidence,
+            sources=answer.sources,
+            route=self._triage.route,
+        )
+        made = await definition.compose(work)
+        return results_pb2.AgentResult(**{definition.agent_id: made})
+
+
+async def _opened(recorder: Recorder) -> bool:
+    """Whether the record is open; False when the session service does not answer soon."""
+    try:
+        async with asyncio.timeout(RECORD_SECONDS):
+            await recorder.opened()
+    except (TimeoutError, UnavailableError):
+        return False
+    return True
+
+
+def _model_down(name: str, error: ModelError) -> Degradation:
+    wait = "" if error.retry_after is None else f" It asks to be left alone for {error.retry_after:.0f} s."
+    return Degradation(
+        "model", f"{name}: {error}.{wait} The answer consists of sentences of the documents instead."
+    )

@@ -1,0 +1,80 @@
+"""What makes an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from meldrag.agents.v1 import results_pb2
+from services.agents.answering.extractive import Evidence
+from services.agents.model import Finding, Quote
+from services.agents.routing.route import Route
+
+In = TypeVar("In", bound=Message)
+Out = TypeVar("Out", bound=Message)
+
+# Why an agent whose tools are not in this release did not execute anything.
+NO_TOOLS = (
+    "Nothing was executed: this release has no tool for it. The findings come from the documents alone."
+)
+
+
+class Sources(Protocol):
+    """Where quotes become citations of the run."""
+
+    async def cite(self, quotes: Sequence[Quote]) -> list[Finding]:
+        """The quotes that were verified, as findings under their numbers; the others are left out.
+
+        Raises UnavailableError (RETRIEVAL_UNAVAILABLE).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Work(Generic[In]):
+    """What an agent makes its result from.
+
+    findings: the statements of the answer's text, with their verified citations; empty without an answer.
+    route: which agent fits a text.
+    """
+
+    question: str
+    inputs: In
+    findings: tuple[Finding, ...]
+    evidence: Evidence
+    sources: Sources
+    route: Callable[[str], Awaitable[Route]]
+
+    async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:
+        """What the passages say of a topic, quoted and cited, best first."""
+        quotes = await self.evidence.related(topic, limit, must_hold=True)
+        return on_wire(await self.sources.cite(quotes))
+
+    def cited_findings(self) -> list[results_pb2.Finding]:
+        """The statements of the answer that a citation carries."""
+        return on_wire([finding for finding in self.findings if finding.citations])
+
+
+@dataclass(frozen=True)
+class AgentDefinition(Generic[In, Out]):
+    """An agent: what it is for, what it takes, what it makes, and how.
+
+    examples: requests that it is good for. compose: makes the typed result from the evidence.
+    """
+
+    agent_id: str
+    display_name: str
+    purpose: str
+    inputs: type[In]
+    result: type[Out]
+    examples: tuple[str, ...]
+    compose: Callable[[Work[In]], Awaitable[Out]]
+    tools: tuple[str, ...] = ()
+
+
+def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:
+    """Findings as the contract has them."""
+    return [results_pb2.Finding(statement=f.statement, citations=f.citations) for f in findings]

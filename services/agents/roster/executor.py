@@ -1,0 +1,59 @@
+"""Finds the steps of a task in the request and the documents."""
+
+from __future__ import annotations
+
+import re
+
+from meldrag.agents.v1 import results_pb2
+from services.agents.model import Quote
+from services.agents.roster.agent import NO_TOOLS, AgentDefinition, Work
+from services.agents.routing.parts import split
+
+_STEP = re.compile(
+    r"^\s*(?:\(?\d{1,2}[.)]\s|[-*•–]\s|step\s+\d+\b|(?:first|then|next|finally|afterwards)\b)", re.I
+)
+_MAX_STEPS = 12
+
+
+async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.ExecutorResult:
+    """The steps that the passages list for the task, else the parts of the request; none of them was run."""
+    listed = await work.sources.cite(_listed(await work.evidence.related(work.question, 20)))
+    steps = [
+        results_pb2.ExecutionStep(
+            description=finding.statement,
+            verdict=results_pb2.VERDICT_NOT_RUN,
+            reason=NO_TOOLS,
+            citations=finding.citations,
+        )
+        for finding in listed
+    ] or [
+        results_pb2.ExecutionStep(description=part, verdict=results_pb2.VERDICT_NOT_RUN, reason=NO_TOOLS)
+        for part in split(work.question)
+    ]
+    return results_pb2.ExecutorResult(
+        steps=steps, undone=[f"{step.description}: not executed" for step in steps]
+    )
+
+
+def _listed(quotes: list[Quote]) -> list[Quote]:
+    """Items of lists among the quotes, in the order of the documents."""
+    items = [quote for quote in quotes if _STEP.match(quote.text)]
+    items.sort(key=lambda quote: (quote.passage.document_id, quote.byte_start))
+    return items[:_MAX_STEPS]
+
+
+AGENT = AgentDefinition(
+    agent_id="executor",
+    display_name="Executor",
+    purpose="Carries out a task or procedure step by step and says what was done and what was not.",
+    inputs=results_pb2.QuestionInputs,
+    result=results_pb2.ExecutorResult,
+    examples=(
+        "Run the onboarding checklist for a new employee.",
+        "Carry out the release procedure for version 2.4.",
+        "Go through the steps to migrate the database and report each one.",
+        "Follow the incident runbook for a full disk.",
+        "First archive the old invoices, then send the reminder letters.",
+    ),
+    compose=compose,
+)

@@ -1,0 +1,242 @@
+"""Routes by labelled examples: kernel ridge regression on what requests mean and on the words they use.
+
+The kernel of two requests is a weighted sum of three cosines: of their embeddings, of their word vectors
+(stems and pairs of stems, weighted by rarity), and of the agents whose cue words they hold. One regression
+per agent learns
+from the labelled examples at start, in some milliseconds; the largest answer wins. While the vector service
+does not answer, words and cues decide alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.agents.answering import terms
+from services.agents.ports import Vectors
+from services.agents.routing.route import Alternative, Route
+from services.chassis.errors import ServiceError
+
+_log = logging.getLogger(__name__)
+
+Embed = Callable[[Sequence[str]], Awaitable[Vectors]]
+Matrix = NDArray[np.float64]
+
+# Chosen by ten-fold cross-validation on the training examples alone: weights of the cosines beside that of
+# the embeddings (1), the ridge, and the factor that makes scores into confidences that are right as often as
+# they say.
+_WORDS_WEIGHT = 0.5
+_CUES_WEIGHT = 0.1
+_CUES_WEIGHT_ALONE = 0.3
+_RIDGE = 1.0
+_SHARPNESS = 12.0
+_SHARPNESS_ALONE = 8.0
+
+_EMBED_BATCH = 64
+_ALTERNATIVES = 3
+_RETRY_SECONDS = 2.0
+
+
+def load_examples() -> dict[str, list[str]]:
+    """The labelled examples: requests by agent id."""
+    return _load("examples.json")
+
+
+def load_cues() -> dict[str, list[str]]:
+    """Words and phrases that point to an agent, by agent id."""
+    return _load("cues.json")
+
+
+def _load(name: str) -> dict[str, list[str]]:
+    text = (resources.files("services.agents.routing") / name).read_text("utf-8")
+    loaded: dict[str, list[str]] = json.loads(text)
+    return loaded
+
+
+class WordSpace:
+    """Unit vectors of requests over stems and pairs of neighbouring stems, weighted by rarity."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        features = [self._features(text) for text in texts]
+        counts = Counter(feature for found in features for feature in found)
+        self._columns = {feature: column for column, feature in enumerate(sorted(counts))}
+        self._rarity = {feature: math.log((1 + len(texts)) / (1 + n)) + 1 for feature, n in counts.items()}
+
+    def vector(self, text: str) -> Matrix:
+        """The vector of a text; zero when it shares no word with the examples."""
+        row = np.zeros(len(self._columns))
+        for feature in self._features(text):
+            if feature in self._columns:
+                row[self._columns[feature]] = self._rarity[feature]
+        length = float(np.linalg.norm(row))
+        return row / length if length else row
+
+    @staticmethod
+    def _features(text: str) -> set[str]:
+        stems = [terms.stem(word) for word in terms.words(text)]
+        return {*stems, *(f"{a} {b}" for a, b in itertools.pairwise(stems))}
+
+
+class CueSpace:
+    """Unit vectors of requests over the agents: how many cues of each a request holds."""
+
+    def __init__(self, cues: Mapping[str, Sequence[str]]) -> None:
+        self._phrases = [[_stemmed(cue) for cue in phrases] for phrases in cues.values()]
+
+    def vector(self, text: str) -> Matrix:
+        """The vector of a text; zero when it holds no cue."""
+        stemmed = _stemmed(text)
+        row = np.array([float(sum(cue in stemmed for cue in phrases)) for phrases in self._phrases])
+        length = float(np.linalg.norm(row))
+        return row / length if length else row
+
+
+def _stemmed(text: str) -> str:
+    """The stems between single blanks, so that whole phrases can be searched for."""
+    return f" {' '.join(terms.stem(word) for word in terms.words(text))} "
+
+
+class Classifier:
+    """A trained kernel ridge regression. `vectors` are the examples' embeddings; None learns from words
+    alone.
+    """
+
+    def __init__(
+        self,
+        examples: Mapping[str, Sequence[str]],
+        cues: Mapping[str, Sequence[str]],
+        vectors: Vectors | None,
+    ) -> None:
+        self.labels = tuple(examples)
+        self.texts = [text for label in self.labels for text in examples[label]]
+        self.owners = [label for label in self.labels for _ in examples[label]]
+        self._vectors = None if vectors is None else vectors.astype(np.float64)
+        self._words = WordSpace(self.texts)
+        self._cues = CueSpace(cues)
+        self._rows = np.stack([self._features(text) for text in self.texts])
+        kernel = self._rows @ self._rows.T
+        if self._vectors is not None:
+            kernel = kernel + self._vectors @ self._vectors.T
+        targets = np.array(
+            [[1.0 if owner == label else 0.0 for label in self.labels] for owner in self.owners]
+        )
+        self._mean = targets.mean(axis=0)
+        ridge = _RIDGE * np.eye(len(self.texts))
+        self._weights: Matrix = np.linalg.solve(kernel + ridge, targets - self._mean)
+
+    @property
+    def uses_meaning(self) -> bool:
+        """Whether embeddings take part."""
+        return self._vectors is not None
+
+    def kernel(self, text: str, vector: Vectors | None) -> Matrix:
+        """How alike the text is to each example."""
+        alike: Matrix = self._rows @ self._features(text)
+        if self._vectors is not None and vector is not None:
+            alike = alike + self._vectors @ vector.astype(np.float64)
+        return alike
+
+    def shares(self, alike: Matrix) -> Matrix:
+        """A confidence per label; they add up to 1."""
+        scores: Matrix = self._mean + alike @ self._weights
+        odds = np.exp((_SHARPNESS if self.uses_meaning else _SHARPNESS_ALONE) * (scores - scores.max()))
+        shares: Matrix = odds / odds.sum()
+        return shares
+
+    def _features(self, text: str) -> Matrix:
+        cues_weight = _CUES_WEIGHT if self.uses_meaning else _CUES_WEIGHT_ALONE
+        return np.concatenate(
+            [
+                math.sqrt(_WORDS_WEIGHT) * self._words.vector(text),
+                math.sqrt(cues_weight) * self._cues.vector(text),
+            ]
+        )
+
+
+class Triage:
+    """Routes requests. Start it with `learn`, which may fail and be repeated; until then words decide
+    alone.
+    """
+
+    def __init__(
+        self, examples: Mapping[str, Sequence[str]], cues: Mapping[str, Sequence[str]], embed: Embed
+    ) -> None:
+        """examples and cues: by agent id, the same ids in the same order."""
+        self._examples = examples
+        self._cues = cues
+        self._embed = embed
+        self._by_words = Classifier(examples, cues, None)
+        self._by_meaning: Classifier | None = None
+
+    async def learn(self) -> None:
+        """Embeds the examples and trains on them. Raises what the embedding raises."""
+        texts = self._by_words.texts
+        batches = [
+            await self._embed(texts[start : start + _EMBED_BATCH])
+            for start in range(0, len(texts), _EMBED_BATCH)
+        ]
+        self._by_meaning = Classifier(self._examples, self._cues, np.concatenate(batches))
+
+    async def keep_learning(self) -> None:
+        """Repeats `learn` until it succeeds."""
+        while self._by_meaning is None:
+            try:
+                await self.learn()
+            except ServiceError as error:
+                _log.info("routing goes by words alone: %s", error.message)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def route(self, request: str) -> Route:
+        """The agent that fits the request. Never fails."""
+        vector = None
+        if self._by_meaning is not None:
+            try:
+                vector = (await self._embed([request]))[0]
+            except ServiceError as error:
+                _log.info("routing goes by words alone: %s", error.message)
+        classifier = self._by_words if vector is None or self._by_meaning is None else self._by_meaning
+        return _route(classifier, request, vector)
+
+
+def _route(classifier: Classifier, request: str, vector: Vectors | None) -> Route:
+    alike = classifier.kernel(request, vector)
+    shares = classifier.shares(alike)
+    order = sorted(range(len(shares)), key=lambda index: (-shares[index], index))
+    best = classifier.labels[order[0]]
+    return Route(
+        best,
+        round(float(shares[order[0]]), 3),
+        tuple(_reasons(classifier, request, alike, best)),
+        tuple(
+            Alternative(classifier.labels[index], round(float(shares[index]), 3))
+            for index in order[1 : 1 + _ALTERNATIVES]
+        ),
+    )
+
+
+def _reasons(classifier: Classifier, request: str, alike: Matrix, best: str) -> list[str]:
+    nearest = max(
+        (index for index, owner in enumerate(classifier.owners) if owner == best),
+        key=lambda index: alike[index],
+    )
+    example = classifier.texts[nearest]
+    reasons = [f"It resembles “{example}”, which is for {best}."]
+    shared = [
+        word
+        for word in dict.fromkeys(terms.content_words(request))
+        if terms.stem(word) in terms.stems(example)
+    ]
+    if shared:
+        reasons.append(f"They share the words {', '.join(shared)}.")
+    if not classifier.uses_meaning:
+        reasons.append("Words alone decided: the embedding model does not answer.")
+    return reasons

@@ -1,0 +1,396 @@
+"""All runs of this process: how many, whose, how they begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from meldrag.agents.v1 import agents_pb2
+from services.agents import wire
+from services.agents.ledger import Ledger
+from services.agents.model import Degradation
+from services.agents.ports import Answered, Conversations, RecordedRun, RunEvent, RunRecords, RunState
+from services.agents.recorder import Recorder
+from services.agents.run import Run, RunKey
+from services.chassis import context
+from services.chassis.errors import (
+    AbortedError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    ResourceExhaustedError,
+    ServiceError,
+    UnavailableError,
+)
+
+_log = logging.getLogger(__name__)
+
+# What a finished run waits for the session service at most, before its caller gets the last event.
+_FINISH_SECONDS = 0.25
+_EXCHANGE_PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
+# Failed, cancelled and interrupted tries of one request id.
+_MAX_ATTEMPTS = 64
+_CLOSE_SECONDS = 1.0
+
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_CHARACTERS = 26
+
+_OUTCOMES = {
+    RunState.SUCCEEDED: agents_pb2.RUN_OUTCOME_SUCCEEDED,
+    RunState.FAILED: agents_pb2.RUN_OUTCOME_FAILED,
+    RunState.CANCELLED: agents_pb2.RUN_OUTCOME_CANCELLED,
+}
+
+
+class Worker(Protocol):
+    """Does the work of one run; see Pipeline.work."""
+
+    async def work(
+        self, run: Run, request: agents_pb2.RunAgentRequest, recorder: Recorder
+    ) -> agents_pb2.RunResult:
+        """The result. Raises ServiceError."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """max_runs: at once. max_model_calls: of one run. detached_seconds: longest life of a detached run."""
+
+    max_runs: int
+    max_model_calls: int
+    detached_seconds: float
+
+
+@dataclass
+class _Live:
+    """A run at work."""
+
+    run: Run
+    request: agents_pb2.RunAgentRequest
+    recorder: Recorder
+    work: asyncio.Task[agents_pb2.RunResult]
+    life: asyncio.Task[None] | None = None
+    late: bool = False
+
+
+class Runs:
+    """Begins, follows, cancels and ends runs.
+
+    A request id leads to one answer: its run's id is made from the tenant and that id, so the session
+    service's record decides. A run that succeeded is streamed again; one that failed, was cancelled, or was
+    cut off by the end of its process is followed by a new try under a further id. A run that is recorded as
+    running but not known here is taken for cut off when it began before this process did.
+    """
+
+    def __init__(
+        self, *, worker: Worker, records: RunRecords, conversations: Conversations, limits: RunLimits
+    ) -> None:
+        self._worker = worker
+        self._records = records
+        self._conversations = conversations
+        self._limits = limits
+        self._live: dict[str, _Live] = {}
+        self._requests: dict[tuple[str, str], str] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._started = time.time()
+
+    async def follow(
+        self, request: agents_pb2.RunAgentRequest
+    ) -> AsyncGenerator[agents_pb2.RunAgentResponse]:
+        """Runs the request, or streams the run that answered it before.
+
+        Closing the generator cancels the run, unless it is detached. Raises ServiceError before the first
+        event.
+        """
+        found = await self._begin(request)
+        if isinstance(found, str):
+            async with contextlib.aclosing(
+                self._records.replay(found, agents_pb2.RunAgentResponse)
+            ) as events:
+                async for event in events:
+                    yield event
+            return
+        try:
+            async with contextlib.aclosing(found.run.follow()) as live_events:
+                async for live_event in live_events:
+                    yield live_event
+        finally:
+            if not found.run.over and not request.detached:
+                found.late = context.remaining() <= 0
+                found.work.cancel()
+
+    def cancel(self, tenant_id: str, run_id: str) -> bool:
+        """Stops a run of this process; False when there is no such run at work."""
+        live = self._live.get(run_id)
+        if live is None or live.run.key.tenant_id != tenant_id:
+            return False
+        live.work.cancel()
+        return True
+
+    async def close(self, seconds: float) -> None:
+        """Lets the runs at work end for `seconds`, cancels the rest, and completes the records where it
+        can.
+        """
+        await _wait([live.life for live in self._live.values() if live.life], seconds)
+        for live in list(self._live.values()):
+            live.work.cancel()
+        await _wait([live.life for live in self._live.values() if live.life], 2 * _FINISH_SECONDS)
+        await _wait(list(self._background), _CLOSE_SECONDS)
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    # -- beginning ---------------------------------------------------------------------------------------
+
+    async def _begin(self, request: agents_pb2.RunAgentRequest) -> _Live | str:
+        """A run at work, or the id of the recorded one that answered this request id."""
+        if len(self._live) >= self._limits.max_runs:
+            raise ResourceExhaustedError(
+                f"{self._limits.max_runs} runs are at work",
+                reason="TOO_MANY_RUNS",
+                metadata={"limit": str(self._limits.max_runs)},
+                retry_after=1.0,
+            )
+        tenant = context.principal().tenant_id
+        if not request.request_id:
+            return self._launch(RunKey(new_run_id(), tenant, ""), request)
+        claim = (tenant, request.request_id)
+        if claim in self._requests:
+            raise _in_progress(request.request_id, self._requests[claim])
+        self._requests[claim] = ""
+        try:
+            return await self._claim(tenant, request)
+        except BaseException:
+            self._requests.pop(claim, None)
+            raise
+
+    async def _claim(self, tenant: str, request: agents_pb2.RunAgentRequest) -> _Live | str:
+        for attempt in range(_MAX_ATTEMPTS):
+            key = RunKey(derived_run_id(tenant, request.request_id, attempt), tenant, request.request_id)
+            recorder = self._recorder(key, request)
+            try:
+                record = await recorder.opened()
+            except UnavailableError:
+                # Without the record nothing tells whether the request was answered before; the run goes
+                # on where it can, and says that it is not recorded.
+                return self._launch(key, request, recorder)
+            except FailedPreconditionError as error:
+                raise FailedPreconditionError(
+                    "the request id was used with another request",
+                    reason="REQUEST_ID_REUSED",
+                    metadata={"request_id": request.request_id},
+                ) from error
+            if record.state is RunState.SUCCEEDED:
+                self._requests.pop((tenant, request.request_id), None)
+                return record.run_id
+            if record.state is RunState.RUNNING and record.last_sequence == 0:
+                return self._launch(key, request, recorder)
+            if record.state is RunState.RUNNING:
+                await self._bury(record, request.request_id)
+        raise AbortedError(
+            f"the request was tried {_MAX_ATTEMPTS} times",
+            reason="RUN_IN_PROGRESS",
+            metadata={"request_id": request.request_id, "run_id": key.run_id},
+        )
+
+    async def _bury(self, record: RecordedRun, request_id: str) -> None:
+        """Closes the record of a run whose process ended under it. Raises AbortedError when it may be
+        alive.
+        """
+        if record.created >= self._started:
+            raise _in_progress(request_id, record.run_id)
+        cut_off = InternalError("the service ended in the middle of the run", reason="RUN_INTERRUPTED")
+        ended = agents_pb2.RunAgentResponse(
+            run_id=record.run_id,
+            sequence=record.last_sequence + 1,
+            ended=agents_pb2.RunEnded(outcome=agents_pb2.RUN_OUTCOME_FAILED, error=wire.error(cut_off)),
+        )
+        ended.event_time.GetCurrentTime()
+        event = RunEvent(ended.sequence, ended.event_time, ended)
+        await self._records.append(record.run_id, [event], RunState.FAILED, "")
+
+    def _launch(
+        self, key: RunKey, request: agents_pb2.RunAgentRequest, recorder: Recorder | None = None
+    ) -> _Live:
+        recorder = recorder or self._recorder(key, request)
+        run = Run(key, Ledger(self._limits.max_model_calls), recorder.add)
+        with self._time_of(request):
+            work = asyncio.create_task(self._worker.work(run, request, recorder), name=f"work {key.run_id}")
+            live = _Live(run, request, recorder, work)
+            live.life = asyncio.create_task(self._live_through(live), name=f"life {key.run_id}")
+        self._keep(recorder.start())
+        self._live[key.run_id] = live
+        if key.request_id:
+            self._requests[key.tenant_id, key.request_id] = key.run_id
+        return live
+
+    def _recorder(self, key: RunKey, request: agents_pb2.RunAgentRequest) -> Recorder:
+        return Recorder(self._records, key.run_id, request.session_id, request.agent_id, request)
+
+    # -- running and ending ------------------------------------------------------------------------------
+
+    async def _live_through(self, live: _Live) -> None:
+        """Waits for the work and ends the run. Only the work is ever cancelled, so every run has an end."""
+        try:
+            await asyncio.wait({live.work})
+            await self._end(live, *_outcome(live))
+        finally:
+            key = live.run.key
+            self._live.pop(key.run_id, None)
+            self._requests.pop((key.tenant_id, key.request_id), None)
+
+    @contextlib.contextmanager
+    def _time_of(self, request: agents_pb2.RunAgentRequest) -> Iterator[None]:
+        """A detached run has a deadline of its own."""
+        call = context.current()
+        if call is None or not request.detached:
+            yield
+            return
+        with context.entered(
+            dataclasses.replace(call, deadline=time.monotonic() + self._limits.detached_seconds)
+        ):
+            yield
+
+    async def _end(
+        self,
+        live: _Live,
+        state: RunState,
+        result: agents_pb2.RunResult | None,
+        error: ServiceError | None,
+    ) -> None:
+        run, deadline = live.run, time.monotonic() + _FINISH_SECONDS
+        if error is not None and not run.begun:
+            run.refuse(error)
+        in_session = True
+        if result is not None and result.session_id:
+            in_session = await self._append_exchange(live, result, deadline - time.monotonic())
+        ended = agents_pb2.RunEnded(outcome=_OUTCOMES[state], result=result)
+        if error is not None:
+            ended.error.CopyFrom(wire.error(error))
+        event = run.prepare(ended=ended)
+        live.recorder.add(event)
+        in_record = await live.recorder.finish(state, run.agent_id, deadline - time.monotonic())
+        if result is not None and not (in_session and in_record):
+            missing = Degradation(
+                "session",
+                "The session service does not answer; "
+                + ("the record of the run" if in_session else "the exchange")
+                + " is not stored yet.",
+            )
+            event = _degraded(event, missing)
+        if not run.over:
+            run.publish(event)
+
+    async def _append_exchange(self, live: _Live, result: agents_pb2.RunResult, seconds: float) -> bool:
+        """Appends question and answer to the session; whether that was done in time. It goes on after."""
+        task = self._keep(asyncio.create_task(self._exchange(live, result), name="exchange"))
+        done, _ = await asyncio.wait({task}, timeout=max(0.0, seconds))
+        return bool(done) and task.result()
+
+    async def _exchange(self, live: _Live, result: agents_pb2.RunResult) -> bool:
+        key = live.run.key
+        answered = Answered(result.text, result.agent_id, result.run_id, wire.attributes(result))
+        name = f"exchange-{base_id(key.tenant_id, key.request_id) if key.request_id else key.run_id}"
+        call = context.current()
+        for pause in (*_EXCHANGE_PAUSES, None):
+            own = call and dataclasses.replace(call, deadline=time.monotonic() + 5.0)
+            with context.entered(own) if own else contextlib.nullcontext():
+                try:
+                    await self._conversations.append_exchange(
+                        result.session_id, name, live.request.message, answered
+                    )
+                except UnavailableError as error:
+                    if pause is None:
+                        _log.warning("an exchange was not stored: %s", error.message)
+                        return False
+                except FailedPreconditionError:
+                    # An earlier try of this request id was cut off behind this step: its exchange stands.
+                    return True
+                except ServiceError as error:
+                    _log.warning("an exchange cannot be stored: %s (%s)", error.message, error.reason)
+                    return False
+                else:
+                    return True
+            await asyncio.sleep(pause or 0.0)
+        return False
+
+    def _keep(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+
+def _outcome(live: _Live) -> tuple[RunState, agents_pb2.RunResult | None, ServiceError | None]:
+    """How the work ended."""
+    if live.work.cancelled():
+        if live.late:
+            late = DeadlineExceededError("the run outlasted its deadline", reason="DEADLINE")
+            return RunState.FAILED, None, late
+        return RunState.CANCELLED, None, None
+    match live.work.exception():
+        case None:
+            return RunState.SUCCEEDED, live.work.result(), None
+        case ServiceError() as error:
+            return RunState.FAILED, None, error
+        case defect:
+            _log.error("a run failed", exc_info=defect, extra={"fields": {"run_id": live.run.key.run_id}})
+            failure = InternalError(
+                "an internal error; the log has it under this request id",
+                reason="INTERNAL",
+                metadata={"request_id": context.request_id()},
+            )
+            return RunState.FAILED, None, failure
+
+
+def new_run_id() -> str:
+    """A fresh id: 48 bits of time in milliseconds and 80 random ones, in the order of time."""
+    stamp = int(time.time() * 1000) & (2**48 - 1)
+    return f"run_{_encoded((stamp << 80) | secrets.randbits(80))}"
+
+
+def derived_run_id(tenant_id: str, request_id: str, attempt: int) -> str:
+    """The id of a request id's run, the same in every process."""
+    return f"run_{base_id(tenant_id, request_id, attempt)}"
+
+
+def base_id(tenant_id: str, request_id: str, attempt: int = 0) -> str:
+    """26 characters that depend on these alone."""
+    digest = hashlib.sha256("\0".join((tenant_id, request_id, str(attempt))).encode()).digest()
+    return _encoded(int.from_bytes(digest[:16], "big"))
+
+
+def _encoded(number: int) -> str:
+    characters = []
+    for _ in range(_ID_CHARACTERS):
+        number, rest = divmod(number, 32)
+        characters.append(_CROCKFORD[rest])
+    return "".join(reversed(characters))
+
+
+def _in_progress(request_id: str, run_id: str) -> AbortedError:
+    return AbortedError(
+        "this request is being answered",
+        reason="RUN_IN_PROGRESS",
+        metadata={"request_id": request_id, "run_id": run_id},
+        retry_after=1.0,
+    )
+
+
+def _degraded(event: agents_pb2.RunAgentResponse, missing: Degradation) -> agents_pb2.RunAgentResponse:
+    changed = agents_pb2.RunAgentResponse()
+    changed.CopyFrom(event)
+    changed.ended.result.degradations.append(wire.degradation(missing))
+    return changed
+
+
+async def _wait(tasks: list[asyncio.Task[Any]], seconds: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)

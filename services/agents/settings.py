@@ -1,0 +1,40 @@
+"""What the agents service reads from its environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from services.chassis.settings import ServiceSettings
+
+
+class AgentsSettings(ServiceSettings):
+    """The shared settings, the models, and the limits of runs."""
+
+    # The collection that is searched when neither the call nor its session names one.
+    collection_name: str = "meld_rag_vectors"
+
+    openai_api_key: SecretStr = SecretStr("")
+    # Any OpenAI-compatible endpoint; OpenAI's own when empty.
+    openai_base_url: str = ""
+    openai_model: str = "gpt-4"
+    # Most tokens that an answer may have.
+    openai_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
+    anthropic_api_key: SecretStr = SecretStr("")
+    google_api_key: SecretStr = SecretStr("")
+    cohere_api_key: SecretStr = SecretStr("")
+
+    # Which model is asked first, and which when it does not answer.
+    meld_model_order: str = "openai,anthropic,google,cohere"
+    meld_anthropic_model: str = "claude-sonnet-4-5"
+    meld_google_model: str = "gemini-2.5-flash"
+    meld_cohere_model: str = "command-a-03-2025"
+
+    # Runs at once; one more is refused.
+    meld_max_runs: Annotated[int, Field(ge=1, le=10_000)] = 400
+    # Tokens of the session's messages, and of passages, that a model is shown.
+    meld_history_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
+    meld_passage_tokens: Annotated[int, Field(ge=100, le=1_000_000)] = 6000
+    # Calls of the model that one run may make, retries included.
+    meld_max_model_calls: Annotated[int, Field(ge=1, le=1000)] = 16
