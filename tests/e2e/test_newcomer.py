@@ -69,7 +69,7 @@ def made_file(number: int) -> tuple[str, bytes]:
 def documents(house: House) -> list[dict[str, Any]]:
     """Twenty-one uploaded files of seven formats, each READY."""
     api = f"{house.base_url}/api/v1"
-    httpx.post(f"{api}/collections", json={"id": COLLECTION}, timeout=30).raise_for_status()
+    httpx.post(f"{api}/collections", json={"name": COLLECTION}, timeout=30).raise_for_status()
     urls = []
     for number in range(21):
         name, content = made_file(number)
