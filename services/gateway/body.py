@@ -218,13 +218,15 @@ class Fields:
         """Passes over a member that may be there and says nothing here."""
         self._take(name)
 
-    def text(self, name: str, *, required: bool = False) -> str:
-        """A string; empty when it is absent and not required."""
+    def text(self, name: str, *, required: bool = False, content: bool = False) -> str:
+        """A string; empty when it is absent and not required. Only the content of a document may hold NUL."""
         value = self._take(name)
         if value is None and not required:
             return ""
         if not isinstance(value, str):
             raise invalid(self._at(name), "a string is needed")
+        if "\0" in value and not content:
+            raise invalid(self._at(name), "holds a NUL character")
         return value
 
     def boolean(self, name: str) -> bool:
@@ -282,6 +284,8 @@ class Fields:
             return []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise invalid(self._at(name), "a list of strings is needed")
+        if any("\0" in item for item in value):
+            raise invalid(self._at(name), "holds a NUL character")
         return value
 
     def object(self, name: str) -> Fields | None:

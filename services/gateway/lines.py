@@ -152,7 +152,7 @@ class Import:
                 collection_id=self._collection_id,
                 external_id=external_id,
                 title=fields.text("title"),
-                text=fields.text("text", required=True),
+                text=fields.text("text", required=True, content=True),
                 metadata=fields.flat_struct("metadata"),
             )
             fields.finish()

@@ -99,7 +99,7 @@ def _citation(fields: Fields) -> vector_pb2.Citation:
         document_id=fields.text("document_id", required=True),
         extraction_sha256=fields.text("extraction_sha256", required=True),
         span=vector_pb2.Span(byte_start=fields.position("byte_start"), byte_end=fields.position("byte_end")),
-        quote=fields.text("quote", required=True),
+        quote=fields.text("quote", required=True, content=True),
     )
     fields.finish()
     return result

@@ -109,6 +109,8 @@ def test_several_collections_are_searched_at_once(http: FlaskClient, services: S
 BAD: list[dict[str, Any]] = [
     *({"query": "q", "top_k": top_k} for top_k in (0, -1, 10**9 * 10, "5", 2.5, True)),
     {"query": 5},
+    {"query": "a\0b"},
+    {"query": "q", "filter": {"document_ids": ["a\0b"]}},
     {"top_k": 5},
     {"query": "q", "mode": "fast"},
     {"query": "q", "similarity_threshold": "0.5"},
