@@ -51,7 +51,9 @@ async def assemble(
         registry=registry,
         triage=routes,
         default_collection=settings.collection_name,
-        limits=Limits(settings.meld_history_tokens, settings.meld_passage_tokens),
+        limits=Limits(
+            settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
+        ),
     )
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
@@ -60,7 +62,9 @@ async def assemble(
         worker=pipeline,
         records=session,
         conversations=session,
-        limits=RunLimits(settings.meld_max_runs, settings.meld_max_model_calls, longest),
+        limits=RunLimits(
+            settings.meld_max_runs, settings.meld_max_model_calls, longest, settings.meld_session_wait_seconds
+        ),
     )
     dependencies = [
         Dependency("vector", vector.ping),

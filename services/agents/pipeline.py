@@ -33,8 +33,6 @@ from services.chassis.errors import NotFoundError, ServiceError, UnavailableErro
 _log = logging.getLogger(__name__)
 
 AUTO = "auto"
-# What an unrecorded run waits for the session service at most.
-RECORD_SECONDS = 0.25
 # Kept of the deadline for an answer from the documents, should the model take all the rest.
 _RESERVE_SECONDS = 2.0
 _RESERVE_SHARE = 0.2
@@ -45,10 +43,11 @@ _NOTHING_FOUND = "Nothing was found in the documents that answers this."
 
 @dataclass(frozen=True)
 class Limits:
-    """Tokens that a model is shown."""
+    """Tokens that a model is shown, and what a run waits at most for its record to be opened."""
 
     history_tokens: int
     passage_tokens: int
+    record_seconds: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Pipeline:
         self, run: Run, request: agents_pb2.RunAgentRequest, recorder: Recorder
     ) -> agents_pb2.RunResult:
         """The result of the run. Raises ServiceError; before the first event that is the call's own error."""
-        opening = asyncio.ensure_future(_opened(recorder))
+        opening = asyncio.ensure_future(_opened(recorder, self._limits.record_seconds))
         try:
             case, collections, route = await self._prepare(request)
             recorded = await opening
@@ -300,10 +299,10 @@ class Pipeline:
         return results_pb2.AgentResult(**{definition.agent_id: made})
 
 
-async def _opened(recorder: Recorder) -> bool:
-    """Whether the record is open; False when the session service does not answer soon."""
+async def _opened(recorder: Recorder, seconds: float) -> bool:
+    """Whether the record is open; False when the session service does not answer within `seconds`."""
     try:
-        async with asyncio.timeout(RECORD_SECONDS):
+        async with asyncio.timeout(seconds):
             await recorder.opened()
     except (TimeoutError, UnavailableError):
         return False

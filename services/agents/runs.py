@@ -33,8 +33,6 @@ from services.chassis.errors import (
 
 _log = logging.getLogger(__name__)
 
-# What a finished run waits for the session service at most, before its caller gets the last event.
-_FINISH_SECONDS = 0.25
 _EXCHANGE_PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
 # Failed, cancelled and interrupted tries of one request id.
 _MAX_ATTEMPTS = 64
@@ -62,11 +60,16 @@ class Worker(Protocol):
 
 @dataclass(frozen=True)
 class RunLimits:
-    """max_runs: at once. max_model_calls: of one run. detached_seconds: longest life of a detached run."""
+    """How many runs, and how long.
+
+    max_runs: at once. max_model_calls: of one run. detached_seconds: longest life of a detached run.
+    record_seconds: what a finished run waits for the session service before its caller gets the last event.
+    """
 
     max_runs: int
     max_model_calls: int
     detached_seconds: float
+    record_seconds: float
 
 
 @dataclass
@@ -142,7 +145,7 @@ class Runs:
         await _wait([live.life for live in self._live.values() if live.life], seconds)
         for live in list(self._live.values()):
             live.work.cancel()
-        await _wait([live.life for live in self._live.values() if live.life], 2 * _FINISH_SECONDS)
+        await _wait([live.life for live in self._live.values() if live.life], 2 * self._limits.record_seconds)
         await _wait(list(self._background), _CLOSE_SECONDS)
         for task in list(self._background):
             task.cancel()
@@ -266,7 +269,7 @@ class Runs:
         result: agents_pb2.RunResult | None,
         error: ServiceError | None,
     ) -> None:
-        run, deadline = live.run, time.monotonic() + _FINISH_SECONDS
+        run, deadline = live.run, time.monotonic() + self._limits.record_seconds
         if error is not None and not run.begun:
             run.refuse(error)
         in_session = True

@@ -33,6 +33,8 @@ class AgentsSettings(ServiceSettings):
 
     # Runs at once; one more is refused.
     meld_max_runs: Annotated[int, Field(ge=1, le=10_000)] = 400
+    # Seconds that a run waits for the session service where it can do without it.
+    meld_session_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 0.25
     # Tokens of the session's messages, and of passages, that a model is shown.
     meld_history_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     meld_passage_tokens: Annotated[int, Field(ge=100, le=1_000_000)] = 6000

@@ -184,7 +184,9 @@ class Triage:
             await self._embed(texts[start : start + _EMBED_BATCH])
             for start in range(0, len(texts), _EMBED_BATCH)
         ]
-        self._by_meaning = Classifier(self._examples, self._cues, np.concatenate(batches))
+        self._by_meaning = await asyncio.to_thread(
+            Classifier, self._examples, self._cues, np.concatenate(batches)
+        )
 
     async def keep_learning(self) -> None:
         """Repeats `learn` until it succeeds."""
