@@ -163,7 +163,15 @@ class ScriptedGateway:
         """Ends a run with an answer and appends the exchange to its session."""
         session = run.request.get("session_id")
         if session:
-            attributes = {key: result[key] for key in ("citations", "answer_mode", "degraded", "usage")}
+            # As the agents service writes them, in the names of its contract.
+            attributes = {
+                "answer_mode": result["answer_mode"],
+                "citations": [
+                    {**citation, "collection_id": citation["collection"], "collection": None}
+                    for citation in result["citations"]
+                ],
+                "degradations": result["degraded"],
+            }
             self.messages[session] += [
                 {"role": "USER", "text": run.request["message"], "attributes": {}},
                 {"role": "ASSISTANT", "text": result["text"], "agent": result["agent"],
@@ -292,10 +300,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(self._collection(name), 201)
 
     def documents(self, collection: str) -> None:
-        size = int(parse_qs(urlsplit(self.path).query).get("page_size", ["100"])[0])
-        start = int(parse_qs(urlsplit(self.path).query).get("page_token", ["0"])[0])
+        query = parse_qs(urlsplit(self.path).query)
+        size = int(query.get("page_size", ["100"])[0])
+        start = int(query.get("page_token", ["0"])[0])
+        states = query.get("state", ["RECEIVED,PARSING,EMBEDDING,READY,FAILED"])[0].split(",")
         newest = reversed(self.state.documents.values())
-        known = [item.shape() for item in newest if item.collection == collection]
+        shapes = (item.shape() for item in newest if item.collection == collection)
+        known = [shape for shape in shapes if shape["state"] in states]
         rest = str(start + size) if start + size < len(known) else None
         self._json({"documents": known[start : start + size], "next_page_token": rest})
 

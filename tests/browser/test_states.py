@@ -82,7 +82,7 @@ def test_text_appears_while_it_is_written_and_numbers_become_sources_at_the_end(
     expect(page.locator(".source")).to_contain_text("page 3")
     expect(page.locator(".source .mark-verified")).to_have_text("Verified")
     page.locator(".steps summary").click()
-    expect(page.locator(".step").first).to_have_text("Research takes it80 % sure: it asks what is written")
+    expect(page.locator(".step").first).to_have_text("Research takes it80 % sure. it asks what is written")
 
 
 def test_a_reset_replaces_what_was_written(open_page: OpenPage, serve: Serve) -> None:
@@ -421,6 +421,25 @@ def test_a_passage_that_is_not_there_any_more_is_not_marked(open_page: OpenPage,
     expect(page.locator("#reader-text")).to_contain_text("9.9 metres")
     expect(page.locator("#reader-text mark")).to_have_count(0)
     expect(page.locator(".source .mark-verified")).to_have_text("Other words stand there")
+
+
+def test_a_footnote_mark_in_a_quote_is_not_taken_for_a_source(open_page: OpenPage, serve: Serve) -> None:
+    quote = "He grew up in Barmouth.[1] In 1990[2]\nhe left."
+
+    def script(gateway: ScriptedGateway, run: Run) -> None:
+        first, second = gateway.cite(1, life, "He was born in Bangor."), gateway.cite(2, life, quote)
+        gateway.succeed(
+            run, gateway.result(run, f"He was born in Bangor. [1]\n\n{quote} [2]", [first, second])
+        )
+
+    gateway, url = serve(script)
+    life = gateway.put("life.txt", f"He was born in Bangor. {quote}")
+    page = open_page(url)
+    ask(page)
+    expect(page.locator(".cite")).to_have_text(["[1]", "[2]"])
+    expect(page.locator(".answer p").last).to_have_text("He grew up in Barmouth.[1] In 1990[2] he left. [2]")
+    page.locator(".cite").last.click()
+    assert page.locator("mark.lit").text_content() == quote
 
 
 def test_sources_can_be_gone_through_across_documents(open_page: OpenPage, serve: Serve) -> None:

@@ -1,10 +1,11 @@
 /** The text of an answer: paragraphs, and "[1]" as a way to its source. */
 
 import { element } from "./dom.js";
+import { unbroken } from "./flow.js";
 
 /** @typedef {import("./api.js").Citation} Citation */
 
-const MARKER = /\[(\d{1,3})\]/;
+const MARKERS = /\[(\d{1,3})\]/g;
 
 export class AnswerText {
   /** @type {string[]} Each paragraph as it is drawn. */
@@ -48,12 +49,18 @@ export class AnswerText {
    * @param {Citation[]} citations
    */
   #parts(paragraph, citations) {
-    // Split by a pattern with one group: text, number, text, number, text.
-    return paragraph.split(MARKER).map((part, index) => {
-      if (index % 2 === 0) return part;
-      const citation = citations.find(({ number }) => number === Number(part));
-      return citation ? this.#button(citation) : element("span", { class: "marker" }, `[${part}]`);
-    });
+    const quoted = quotedRanges(paragraph, citations);
+    const parts = [];
+    let done = 0;
+    for (const { index, 0: marker, 1: digits } of paragraph.matchAll(MARKERS)) {
+      // A footnote mark within a quote is the document's own.
+      if (quoted.some(({ start, end }) => index >= start && index < end)) continue;
+      const citation = citations.find(({ number }) => number === Number(digits));
+      parts.push(unbroken(paragraph.slice(done, index)));
+      parts.push(citation ? this.#button(citation) : element("span", { class: "marker" }, marker));
+      done = index + marker.length;
+    }
+    return [...parts, unbroken(paragraph.slice(done))];
   }
 
   /** @param {Citation} citation */
@@ -72,4 +79,17 @@ export class AnswerText {
       `[${citation.number}]`,
     );
   }
+}
+
+/**
+ * Where a paragraph repeats what it cites.
+ * @param {string} paragraph
+ * @param {Citation[]} citations
+ */
+function quotedRanges(paragraph, citations) {
+  return citations.flatMap(({ quote }) => {
+    const words = quote.trim();
+    const start = words === "" ? -1 : paragraph.indexOf(words);
+    return start < 0 ? [] : [{ start, end: start + words.length }];
+  });
 }

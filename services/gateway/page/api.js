@@ -184,6 +184,16 @@ export const api = {
   },
 
   /**
+   * Documents that are on their way, newest first; at most 100.
+   * @param {string} collection
+   * @returns {Promise<KnownDocument[]>}
+   */
+  async documentsUnderWay(collection) {
+    const query = "state=RECEIVED,PARSING,EMBEDDING&page_size=100";
+    return (await json("GET", `${collectionPath(collection)}/documents?${query}`)).documents;
+  },
+
+  /**
    * @param {string} collection
    * @param {string} id
    * @returns {Promise<KnownDocument>}

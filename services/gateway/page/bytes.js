@@ -4,6 +4,7 @@
  * pieces are decoded.
  */
 
+const ENCODER = new TextEncoder();
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
 
@@ -21,7 +22,7 @@ export class ByteText {
 
   /** @param {string} text */
   static of(text) {
-    return new ByteText(new TextEncoder().encode(text));
+    return new ByteText(ENCODER.encode(text));
   }
 
   get length() {
@@ -45,6 +46,14 @@ export class ByteText {
    */
   holds(start, end, quote) {
     return start >= 0 && end <= this.length && start < end && this.slice(start, end) === quote;
+  }
+
+  /**
+   * How many bytes a text takes.
+   * @param {string} text
+   */
+  static lengthOf(text) {
+    return ENCODER.encode(text).length;
   }
 
   /**

@@ -312,9 +312,12 @@ function recorded({ text, agent, run_id, attributes = {} }) {
     agent: agent ?? "",
     answer_mode: attributes.answer_mode ?? null,
     text,
-    citations: attributes.citations ?? [],
-    usage: attributes.usage ?? null,
-    degraded: attributes.degraded ?? [],
+    // The agents write these, in the names of their own contract.
+    citations: (attributes.citations ?? []).map((/** @type {any} */ citation) => ({
+      ...citation,
+      collection: citation.collection_id,
+    })),
+    degraded: attributes.degradations ?? [],
   };
 }
 

@@ -24,8 +24,8 @@ import { Uploads } from "./upload.js";
 /** Milliseconds between looks at documents that are being embedded. */
 const FIRST_LOOK = 700;
 const LONGEST_LOOK = 4_000;
-/** Documents looked at each time; the server embeds them one after the other. */
-const LOOKED_AT = 4;
+/** Documents that have arrived meanwhile and are asked for at once. */
+const ARRIVALS = 8;
 
 /** @type {Record<string, string>} */
 const STAGES = {
@@ -216,7 +216,7 @@ export class Documents {
       if (pending.length === 0) break;
       await sleep(pause, signal);
       if (signal.aborted) return;
-      const moved = await this.#look(collection, pending.slice(-LOOKED_AT));
+      const moved = await this.#look(collection, pending);
       if (signal.aborted) return;
       pause = moved ? FIRST_LOOK : Math.min(pause * 1.5, LONGEST_LOOK);
     }
@@ -229,22 +229,46 @@ export class Documents {
    * @returns {Promise<boolean>} Whether something has changed.
    */
   async #look(collection, pending) {
-    const answers = await Promise.allSettled(pending.map(({ id }) => api.document(collection, id)));
+    /** @type {KnownDocument[]} */
+    let underWay;
+    try {
+      underWay = await api.documentsUnderWay(collection);
+    } catch (error) {
+      if (asProblem(error).temporary) return false; // The banner tells of it; the next look may succeed.
+      throw error;
+    }
+    const before = new Map(pending.map((document) => [document.id, document]));
+    const moved = underWay.filter(({ id, vectors, state }) => {
+      const known = before.get(id);
+      return known && (known.vectors !== vectors || known.state !== state);
+    });
+    const still = new Set(underWay.map(({ id }) => id));
+    const arrived = pending.filter(({ id }) => !still.has(id)).slice(0, ARRIVALS);
     if (collection !== this.#collection) return false;
-    let moved = false;
-    for (const [index, answer] of answers.entries()) {
-      const before = pending[index];
-      if (answer.status === "fulfilled") {
-        const now = answer.value;
-        moved ||= now.state !== before.state || now.vectors !== before.vectors;
-        if (this.#rows.has(now.id)) this.#put(now, "start");
-        if (now.state === "READY" && before.state !== "READY") this.#announcer.say(`${now.title} is ready`);
-      } else if (asProblem(answer.reason).status === 404) {
-        this.#remove(before.id);
+    for (const document of moved) this.#put(document, "start");
+    await Promise.all(arrived.map(({ id }) => this.#arrive(collection, id)));
+    return moved.length + arrived.length > 0;
+  }
+
+  /**
+   * A document is not on its way any more: it has arrived, or it is gone.
+   * @param {string} collection
+   * @param {string} id
+   */
+  async #arrive(collection, id) {
+    try {
+      const document = await api.document(collection, id);
+      if (collection !== this.#collection || !this.#rows.has(id)) return;
+      this.#put(document, "start");
+      if (document.state === "READY") this.#announcer.say(`${document.title} is ready`);
+    } catch (error) {
+      const problem = asProblem(error);
+      if (problem.status !== 404 && !problem.temporary) throw error;
+      if (problem.status === 404 && collection === this.#collection) {
+        this.#remove(id);
         this.#counted();
       }
     }
-    return moved;
   }
 
   /** @param {Row} row */

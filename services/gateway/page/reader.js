@@ -6,11 +6,13 @@
 import { api } from "./api.js";
 import { ByteText, pieces } from "./bytes.js";
 import { byId, element } from "./dom.js";
-import { size } from "./format.js";
+import { brokenWidth, runs } from "./flow.js";
+import { count, size } from "./format.js";
 import { asProblem } from "./problem.js";
 import { showMark } from "./sources.js";
 
 /** @typedef {import("./api.js").Citation} Citation */
+/** @typedef {import("./api.js").KnownDocument} KnownDocument */
 /** @typedef {import("./sources.js").Verification} Verification */
 
 /**
@@ -35,6 +37,10 @@ import { showMark } from "./sources.js";
  * @property {Verification | null} verification
  */
 
+/** @typedef {{text: ByteText, document: KnownDocument}} Opened */
+
+/** Bytes from which the width of its lines is read off. */
+const SAMPLE = 100_000;
 /** Texts kept, so that going from source to source does not load them again. */
 const KEPT_TEXTS = 6;
 
@@ -47,7 +53,7 @@ export class Reader {
   #text = byId("reader-text");
   #walk = byId("reader-walk");
   #position = byId("reader-position");
-  /** @type {Map<string, Promise<ByteText>>} By document id; the last used last. */
+  /** @type {Map<string, Promise<Opened>>} By document id; the last used last. */
   #texts = new Map();
   /** @type {View | null} */
   #view = null;
@@ -126,9 +132,9 @@ export class Reader {
     this.#drawHead(view, place);
     this.#say(null);
     try {
-      const text = await this.#load(view, opening.signal);
+      const opened = await this.#load(view, opening.signal);
       if (opening.signal.aborted) return;
-      this.#drawText(view, place, text);
+      this.#drawText(view, place, opened);
     } catch (error) {
       if (opening.signal.aborted) return;
       this.#text.replaceChildren();
@@ -146,21 +152,21 @@ export class Reader {
    * @param {AbortSignal} signal
    */
   #load({ collection, documentId }, signal) {
-    let text = this.#texts.get(documentId);
-    if (!text) {
+    let opened = this.#texts.get(documentId);
+    if (!opened) {
       this.#scroll.setAttribute("aria-busy", "true");
       this.#text.replaceChildren();
       this.#drawn = "";
-      text = api.documentText(collection, documentId, signal).then((bytes) => new ByteText(bytes));
-      text.catch(() => this.#texts.delete(documentId));
+      opened = openDocument(collection, documentId, signal);
+      opened.catch(() => this.#texts.delete(documentId));
     }
     this.#texts.delete(documentId);
-    this.#texts.set(documentId, text);
+    this.#texts.set(documentId, opened);
     for (const oldest of this.#texts.keys()) {
       if (this.#texts.size <= KEPT_TEXTS) break;
       this.#texts.delete(oldest);
     }
-    return text;
+    return opened;
   }
 
   /**
@@ -184,9 +190,9 @@ export class Reader {
   /**
    * @param {View} view
    * @param {Place | null} place
-   * @param {ByteText} text
+   * @param {Opened} opened
    */
-  #drawText(view, place, text) {
+  #drawText(view, place, { text, document }) {
     const marks = view.places
       .filter((other) => other.document_id === view.documentId)
       .filter(({ byte_start, byte_end, quote }) => text.holds(byte_start, byte_end, quote));
@@ -194,9 +200,9 @@ export class Reader {
       this.#say("The passage does not stand in this document any more. It was quoted from an earlier version.");
     }
     if (!place && text.length === 0) this.#say("This document has no text.");
-    if (!place) this.#facts.append(element("span", {}, size(text.length)));
+    if (!place) this.#facts.append(document.pages ? count(document.pages, "page") : size(text.length));
     const drawing = `${view.documentId} ${marks.map((mark) => `${mark.byte_start}-${mark.byte_end}`).join(" ")}`;
-    if (this.#drawn !== drawing) this.#text.replaceChildren(...blocks(text, marks));
+    if (this.#drawn !== drawing) this.#text.replaceChildren(...blocks(text, marks, document.media_type ?? ""));
     this.#drawn = drawing;
     this.#light(place, marks);
   }
@@ -255,24 +261,55 @@ export class Reader {
 }
 
 /**
+ * @param {string} collection
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<Opened>}
+ */
+async function openDocument(collection, id, signal) {
+  const [bytes, document] = await Promise.all([
+    api.documentText(collection, id, signal),
+    api.document(collection, id),
+  ]);
+  return { text: new ByteText(bytes), document };
+}
+
+/**
  * The text as blocks that the browser lays out when they come near, with the
  * marked passages. Together the blocks are the text, byte for byte.
  * @param {ByteText} text
  * @param {Place[]} places
+ * @param {string} mediaType
  */
-function blocks(text, places) {
+function blocks(text, places, mediaType) {
   const marks = places.map(({ byte_start, byte_end }) => ({ start: byte_start, end: byte_end }));
+  const width = brokenWidth(text.slice(0, SAMPLE), mediaType, text.length);
   return text.blocks().map((range) => {
     const block = element("div", { class: "block" });
-    const here = marks.some((mark) => mark.start < range.end && mark.end > range.start);
-    if (!here) {
-      block.textContent = text.slice(range.start, range.end);
+    if (width === 0) {
+      block.append(...marked(text, range, marks));
       return block;
     }
-    for (const piece of pieces(range, marks)) {
-      const words = text.slice(piece.start, piece.end);
-      block.append(piece.marks.length > 0 ? element("mark", { "data-marks": piece.marks.join(" ") }, words) : words);
+    let { start } = range;
+    for (const run of runs(text.slice(range.start, range.end), width)) {
+      const end = start + ByteText.lengthOf(run.text);
+      const words = marked(text, { start, end }, marks);
+      block.append(element("div", { class: run.flows ? "flow" : null }, ...words));
+      start = end;
     }
     return block;
+  });
+}
+
+/**
+ * A range of the text with the marks that fall into it.
+ * @param {ByteText} text
+ * @param {import("./bytes.js").ByteRange} range
+ * @param {import("./bytes.js").ByteRange[]} marks
+ */
+function marked(text, range, marks) {
+  return pieces(range, marks).map((piece) => {
+    const words = text.slice(piece.start, piece.end);
+    return piece.marks.length > 0 ? element("mark", { "data-marks": piece.marks.join(" ") }, words) : words;
   });
 }

@@ -176,8 +176,8 @@ export class Turn {
     const steps = [];
     if (run.routing) {
       const { agent, confidence, reasons } = run.routing;
-      const why = reasons.length > 0 ? `: ${reasons.join("; ")}` : "";
-      steps.push(step(`${agentName(agent)} takes it`, `${Math.round(confidence * 100)} % sure${why}`));
+      const sure = `${Math.round(confidence * 100)} % sure.`;
+      steps.push(step(`${agentName(agent)} takes it`, [sure, ...reasons].join(" ")));
     }
     if (run.passages) {
       const documents = new Set(run.passages.map((passage) => passage.document_id)).size;
