@@ -36,10 +36,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--appendfsync", choices=["everysec", "always", "no"], default="always")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as directory,
-        running_redis(Path(directory)) as redis,
+        running_redis(Path(directory), arguments=("--appendfsync", arguments.appendfsync)) as redis,
         running_service(redis) as address,
     ):
         asyncio.run(measure(address, arguments.clients, arguments.seconds))

@@ -7,9 +7,12 @@ transaction at the next start and applies it at the start after that (measured;
 a list had the message of a repeated append twice). One command is in the log
 wholly or not, and applied late or twice it leaves the same.
 
-Keys are `meld:{<tenant>}:…`. The braces make the tenant's id the hash tag, so in
-a cluster everything of a tenant lies in one slot and a script may touch its
-session, its runs and its lists together. Ids in keys are validated before.
+Keys are `meld:{<tenant>}:…`: `session:<id>` and `run:<id>` (hashes with all that
+belongs to them), `sessions`, `runs` and `session:<id>:runs` (indexes by time),
+`once:<method>:<hash>` (first answers). The braces make the tenant's id the hash
+tag, so in a cluster everything of a tenant lies in one slot and a script may
+touch its session, its runs and its lists together. Ids in keys are validated
+before. `meld:{store}` has the schema and the key of the page tokens.
 
 redis-py's own retries are off: they outlast deadlines and apply a write twice. A
 call gets at most a second, and after a silence the next calls fail at once for
@@ -69,8 +72,8 @@ _CALL_SECONDS = 1.0
 _SOCKET_SECONDS = 0.8
 _CONNECT_SECONDS = 0.5
 _HEALTH_CHECK_SECONDS = 15
-# Redis and this process each use one core; more connections would only wait.
-_MAX_CONNECTIONS = 16
+# Calls at once. Redis and this process each use one core; more would only wait there.
+_MAX_CALLS = 16
 # What a call may take of the caller's time, so that the answer still reaches it.
 _SHARE = 0.8
 _PAUSE_SECONDS = 0.5
@@ -135,7 +138,10 @@ async def open_redis_store(
     async with AsyncExitStack() as stack:
         commands = redis.Redis.from_pool(
             redis.ConnectionPool(
-                max_connections=_MAX_CONNECTIONS, health_check_interval=_HEALTH_CHECK_SECONDS, **options
+                # Twice the calls at once: a connection whose call was cancelled is away a little longer.
+                max_connections=2 * _MAX_CALLS,
+                health_check_interval=_HEALTH_CHECK_SECONDS,
+                **options,
             )
         )
         stack.push_async_callback(commands.aclose)
@@ -173,7 +179,7 @@ class RedisStore:
         self._paused_until = 0.0
         # Stands before the pool because redis-py's own blocking pool serves newcomers
         # before those who wait.
-        self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._room = asyncio.Semaphore(_MAX_CALLS)
 
     async def open(self) -> None:
         """Writes or checks the schema. Raises StartError when the data are newer than this release."""
@@ -344,14 +350,18 @@ class RedisStore:
 
     async def changes(self) -> AsyncIterator[RunKey | None]:
         """See EventStore."""
+        hearing = True
         while True:
             try:
                 async with self._signals.pubsub() as subscription:
                     await subscription.subscribe(_CHANNEL)
                     async for signal in _heard(subscription):
+                        hearing = True
                         yield signal
             except (exceptions.RedisError, OSError) as error:
-                _log.info("changes of runs are not heard now", extra={"fields": {"error": repr(error)}})
+                if hearing:
+                    _log.info("changes of runs are not heard now", extra={"fields": {"error": repr(error)}})
+                hearing = False
             yield None
             await asyncio.sleep(_RECONNECT_SECONDS)
 
