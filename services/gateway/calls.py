@@ -16,10 +16,10 @@ import grpc
 from flask import Request, request
 from google.protobuf.message import Message
 
-from services.chassis import context
 from services.chassis.access import rules
 from services.chassis.errors import CancelledError, ServiceError, from_rpc_error
 from services.gateway.clients import AGENTS, SESSION, VECTOR
+from services.gateway.observation import asked_seconds
 from services.gateway.problem import ProblemError
 
 Req = TypeVar("Req", bound=Message)
@@ -78,21 +78,19 @@ class Client:
 
 
 def timeout_of(kind: type[Message]) -> float:
-    """Seconds that a call with this request message gets: the contract's, or what the client asked for."""
+    """Seconds that a call with this request message gets: the contract's, or what the client asked for.
+
+    The channel shortens them to what is left of the client's time.
+    """
     asked = asked_timeout(request)
-    return min(_RULES[kind.DESCRIPTOR.full_name].timeout(asked), context.remaining())
+    return _RULES[kind.DESCRIPTOR.full_name].timeout(asked)
 
 
 def asked_timeout(http: Request) -> float | None:
     """The Request-Timeout header in seconds, None when absent. Raises ProblemError 400."""
-    text = http.headers.get("Request-Timeout")
-    if text is None:
-        return None
-    try:
-        seconds = float(text) if len(text) <= 20 else -1.0
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 1e6:
+    header = http.headers.get("Request-Timeout")
+    seconds = asked_seconds(header)
+    if header is not None and seconds is None:
         detail = "Request-Timeout must be a number of seconds above 0"
         raise ProblemError(400, "INVALID_REQUEST_TIMEOUT", detail)
     return seconds

@@ -26,6 +26,15 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _QUIET_ROUTES = frozenset(("/livez", "/readyz", "/metrics"))
 
 
+def asked_seconds(header: str | None) -> float | None:
+    """The seconds of a Request-Timeout header; None when it is absent or no number above 0."""
+    try:
+        seconds = float(header) if header is not None and len(header) <= 20 else -1.0
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < 1e6 else None
+
+
 class Observed:
     """WSGI middleware around the application, from the first byte of a request to the last of its answer."""
 
@@ -77,7 +86,8 @@ class Observed:
         )
         token = otel_context.attach(trace.set_span_in_context(span))
         self._active.add(1)
-        call = context.Call(context.LOCAL_OWNER, observation.request_id, float("inf"))
+        deadline = started + (asked_seconds(environ.get("HTTP_REQUEST_TIMEOUT")) or float("inf"))
+        call = context.Call(context.LOCAL_OWNER, observation.request_id, deadline)
         try:
             with context.entered(call):
                 yield observation

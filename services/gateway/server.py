@@ -39,6 +39,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
         self._socket = listen(settings.flask_host, settings.port)
+        _log_to_stderr(settings)
         self._runtime = Path(tempfile.mkdtemp(prefix="meldrag-gateway-"))
         self._drain = Drain()
         # Filled in each worker, after the fork.
@@ -65,7 +66,6 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             "limit_request_fields": 100,
             "limit_request_field_size": 8190,
             "logger_class": _QuietLogger,
-            "loglevel": settings.log_level.lower(),
             "child_exit": self._child_exit,
             "worker_exit": self._worker_exit,
             "on_exit": self._on_exit,
@@ -122,12 +122,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _log_to_stderr(settings: GatewaySettings) -> None:
+    """The parent's lines in the form of its workers'. It has no telemetry: that does not survive a fork."""
+    handler = logging.StreamHandler()
+    formatter = telemetry.TextFormatter if settings.log_format == "text" else telemetry.JsonFormatter
+    handler.setFormatter(formatter("gateway"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+
+
 class _QuietLogger(Logger):  # type: ignore[misc]
     """gunicorn's own lines go through the process's logging; requests are logged by the application."""
 
     def setup(self, cfg: Any) -> None:
         del cfg
-        self.loglevel = logging.INFO
         for log in (self.error_log, self.access_log):
             log.handlers.clear()
             log.propagate = True

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +16,7 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2
 from meldrag.vector.v1 import vector_pb2
-from tests.contract.gateway.conftest import ROOT, Gateway, Start
+from tests.contract.gateway.conftest import Gateway, Start
 from tests.unit.gateway.scripted_services import ScriptedServices, for_ever
 
 HEAD = b"Host: 127.0.0.1\r\nConnection: close\r\n"
@@ -309,29 +306,3 @@ def within(seconds: float, true: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.1)
     return True
-
-
-def run(**environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "services.gateway"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_a_port_in_use_is_one_clear_line(gateway: Gateway) -> None:
-    ended = run(FLASK_PORT=str(gateway.port))
-    assert ended.returncode == 1
-    assert ended.stderr == f"gateway: cannot listen on 127.0.0.1:{gateway.port}: Address already in use\n"
-
-
-def test_an_address_open_to_all_is_refused_in_one_line_that_names_the_way_out() -> None:
-    ended = run(FLASK_HOST="0.0.0.0")
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("gateway: FLASK_HOST: ")
-    assert "MELD_ALLOW_ANONYMOUS=yes" in ended.stderr
-    assert ended.stderr.count("\n") == 1
