@@ -404,8 +404,7 @@ class RedisStore:
 
     async def _call(self, name: str, begin: Callable[[], Awaitable[Any]]) -> Any:
         """The reply to a call under a span, if Redis was not silent a moment ago."""
-        if time.monotonic() < self._paused_until:
-            raise failures.store_unavailable("it did not answer a moment ago")
+        self._refuse_in_pause()
         with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
             try:
                 await self._prepare()
@@ -413,12 +412,17 @@ class RedisStore:
                 raise failures.store_unavailable(str(error)) from None
             return await self._timed(begin)
 
+    def _refuse_in_pause(self) -> None:
+        if time.monotonic() < self._paused_until:
+            raise failures.store_unavailable("it did not answer a moment ago")
+
     async def _timed(self, begin: Callable[[], Awaitable[T]]) -> T:
         """The outcome of a call, with its errors in our words."""
         limit = min(_CALL_SECONDS, context.remaining() * _SHARE)
         begun = False
         try:
             async with asyncio.timeout(limit), self._room:
+                self._refuse_in_pause()
                 begun = True
                 return await begin()
         except (exceptions.RedisError, OSError) as error:
