@@ -197,10 +197,10 @@ class Import:
         """The lines at the head of the queue that were never sent."""
         refused = []
         with self._lock:
-            while self._waiting and self._waiting[0].error is not None:
-                refused.append(self._waiting.popleft())
+            while self._waiting and (error := self._waiting[0].error) is not None:
+                refused.append(_refusal(self._waiting.popleft(), error))
         self._counts["failed"] += len(refused)
-        return [_refusal(entry) for entry in refused]
+        return refused
 
     def rest(self) -> list[dict[str, Any]]:
         """After the last answer: the lines refused since, and the sum of it all with what broke it."""
@@ -210,8 +210,7 @@ class Import:
         return [*refused, done]
 
 
-def _refusal(entry: _Line) -> dict[str, Any]:
-    assert entry.error is not None  # noqa: S101 - only refused lines come here
+def _refusal(entry: _Line, error: ProblemError) -> dict[str, Any]:
     return {
         "index": entry.index,
         "id": entry.external_id,
@@ -219,7 +218,7 @@ def _refusal(entry: _Line) -> dict[str, Any]:
         "state": None,
         "chunks": None,
         "existing": False,
-        "error": {"reason": entry.error.reason, "message": entry.error.detail},
+        "error": {"reason": error.reason, "message": error.detail},
     }
 
 

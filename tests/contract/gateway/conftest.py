@@ -108,6 +108,15 @@ def _wait(gateway: Gateway) -> None:
     raise AssertionError(f"the gateway does not answer\n{gateway.log.read_text()}")
 
 
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[ScriptedServices]:
     with running_services() as services:

@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,7 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2
 from meldrag.vector.v1 import vector_pb2
-from tests.contract.gateway.conftest import Gateway, Start
+from tests.contract.gateway.conftest import Gateway, Start, within
 from tests.unit.gateway.scripted_services import ScriptedServices, for_ever
 
 HEAD = b"Host: 127.0.0.1\r\nConnection: close\r\n"
@@ -95,6 +94,21 @@ def test_what_is_not_a_good_request_gets_a_problem_and_harms_nobody(
     assert "Traceback" not in body.decode()
     assert not services.requests
     assert httpx.get(f"{gateway.url}/livez").status_code == 200
+
+
+def test_bad_requests_do_not_fatten_the_process(gateway: Gateway, services: ScriptedServices) -> None:
+    (worker,) = psutil.Process(gateway.process.pid).children()
+    heavy = [
+        BAD[name][0] for name in ("JSON of 10 MB", "chunked over the limit", "chunked upload over the limit")
+    ]
+    nested = b'{"message": ' + b"[" * 400_000 + b"]" * 400_000 + b"}"
+    heavy.append(RUN + b"Content-Length: %d\r\n\r\n" % len(nested) + nested)
+    for request_bytes in heavy:
+        gateway.say(request_bytes)
+    before = worker.memory_info().rss
+    for request_bytes in heavy * 5:
+        assert re.match(rb"HTTP/1.1 4", gateway.say(request_bytes))
+    assert worker.memory_info().rss - before < 20_000_000
 
 
 def test_a_chunked_body_within_the_limit_arrives_whole(gateway: Gateway, services: ScriptedServices) -> None:
@@ -297,12 +311,3 @@ def test_metrics_are_the_sum_over_all_workers_even_those_that_died(
     assert gateway.stop() == 0
     assert not list(tmp_path.glob("meldrag-gateway-*"))
     assert not any(worker.is_running() for worker in workers)
-
-
-def within(seconds: float, true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from google.protobuf import any_pb2
 
 from meldrag.agents.v1 import agents_pb2
 from meldrag.session.v1 import session_pb2
 from meldrag.vector.v1 import vector_pb2
-from tests.contract.gateway.conftest import Gateway, Start
+from tests.contract.gateway.conftest import Gateway, Start, within
 from tests.unit.gateway.scripted_services import ScriptedServices, for_ever
 
 STARTED = agents_pb2.RunAgentResponse(
@@ -104,6 +106,34 @@ def test_a_client_that_goes_stops_the_call_behind_it(
         time.sleep(0.3)
         assert not services.cancelled[ask.method].is_set()
     assert services.cancelled[ask.method].wait(SOON), "the service still works for nobody"
+
+
+def test_clients_that_went_leave_no_thread_and_no_file_behind(
+    gateway: Gateway, services: ScriptedServices
+) -> None:
+    services.script["RunAgent"] = silent_run
+    (worker,) = psutil.Process(gateway.process.pid).children()
+
+    def vanish() -> None:
+        asked = len(services.requests["RunAgent"])
+        with contextlib.ExitStack() as held:
+            for _ in range(8):
+                held.enter_context(gateway.connect()).sendall(LEFT["run as events"].wire())
+            assert within(5, lambda: len(services.requests["RunAgent"]) == asked + 8)
+
+    def held_now() -> tuple[int, int]:
+        return worker.num_threads(), worker.num_fds()
+
+    def settled(limit: tuple[int, int]) -> bool:
+        return all(now <= most + 2 for now, most in zip(held_now(), limit, strict=True))
+
+    # The first round fills the pool of threads, which stays.
+    vanish()
+    time.sleep(1)
+    before = held_now()
+    for _ in range(4):
+        vanish()
+        assert within(5, lambda: settled(before)), (before, held_now())
 
 
 def test_a_silent_stream_shows_that_it_lives(gateway: Gateway, services: ScriptedServices) -> None:
