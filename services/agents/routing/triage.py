@@ -62,23 +62,19 @@ def _load(name: str) -> dict[str, list[str]]:
     return loaded
 
 
+SparseVector = dict[str, float]
+
+
 class WordSpace:
     """Unit vectors of requests over stems and pairs of neighbouring stems, weighted by rarity."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        features = [self._features(text) for text in texts]
-        counts = Counter(feature for found in features for feature in found)
-        self._columns = {feature: column for column, feature in enumerate(sorted(counts))}
+        counts = Counter(feature for text in texts for feature in self._features(text))
         self._rarity = {feature: math.log((1 + len(texts)) / (1 + n)) + 1 for feature, n in counts.items()}
 
-    def vector(self, text: str) -> Matrix:
-        """The vector of a text; zero when it shares no word with the examples."""
-        row = np.zeros(len(self._columns))
-        for feature in self._features(text):
-            if feature in self._columns:
-                row[self._columns[feature]] = self._rarity[feature]
-        length = float(np.linalg.norm(row))
-        return row / length if length else row
+    def vector(self, text: str) -> SparseVector:
+        """The vector of a text; empty when it shares no word with the examples."""
+        return _unit({f: self._rarity[f] for f in self._features(text) if f in self._rarity})
 
     @staticmethod
     def _features(text: str) -> set[str]:
@@ -90,14 +86,13 @@ class CueSpace:
     """Unit vectors of requests over the agents: how many cues of each a request holds."""
 
     def __init__(self, cues: Mapping[str, Sequence[str]]) -> None:
-        self._phrases = [[_stemmed(cue) for cue in phrases] for phrases in cues.values()]
+        self._phrases = {label: [_stemmed(cue) for cue in phrases] for label, phrases in cues.items()}
 
-    def vector(self, text: str) -> Matrix:
-        """The vector of a text; zero when it holds no cue."""
+    def vector(self, text: str) -> SparseVector:
+        """The vector of a text; empty when it holds no cue."""
         stemmed = _stemmed(text)
-        row = np.array([float(sum(cue in stemmed for cue in phrases)) for phrases in self._phrases])
-        length = float(np.linalg.norm(row))
-        return row / length if length else row
+        counts = {label: sum(cue in stemmed for cue in found) for label, found in self._phrases.items()}
+        return _unit({f"cue of {label}": float(count) for label, count in counts.items() if count})
 
 
 def _stemmed(text: str) -> str:
@@ -105,10 +100,13 @@ def _stemmed(text: str) -> str:
     return f" {' '.join(terms.stem(word) for word in terms.words(text))} "
 
 
+def _unit(vector: SparseVector) -> SparseVector:
+    length = math.sqrt(sum(value * value for value in vector.values()))
+    return {feature: value / length for feature, value in vector.items()}
+
+
 class Classifier:
-    """A trained kernel ridge regression. `vectors` are the examples' embeddings; None learns from words
-    alone.
-    """
+    """A trained kernel ridge regression. `vectors` are the examples' embeddings; None learns from words."""
 
     def __init__(
         self,
@@ -122,13 +120,12 @@ class Classifier:
         self._vectors = None if vectors is None else vectors.astype(np.float64)
         self._words = WordSpace(self.texts)
         self._cues = CueSpace(cues)
-        self._rows = np.stack([self._features(text) for text in self.texts])
-        kernel = self._rows @ self._rows.T
+        rows = [self._features(text) for text in self.texts]
+        self._postings = _postings(rows)
+        kernel = np.stack([self._word_kernel(row) for row in rows])
         if self._vectors is not None:
             kernel = kernel + self._vectors @ self._vectors.T
-        targets = np.array(
-            [[1.0 if owner == label else 0.0 for label in self.labels] for owner in self.owners]
-        )
+        targets = np.array([[float(owner == label) for label in self.labels] for owner in self.owners])
         self._mean = targets.mean(axis=0)
         ridge = _RIDGE * np.eye(len(self.texts))
         self._weights: Matrix = np.linalg.solve(kernel + ridge, targets - self._mean)
@@ -140,7 +137,7 @@ class Classifier:
 
     def kernel(self, text: str, vector: Vectors | None) -> Matrix:
         """How alike the text is to each example."""
-        alike: Matrix = self._rows @ self._features(text)
+        alike = self._word_kernel(self._features(text))
         if self._vectors is not None and vector is not None:
             alike = alike + self._vectors @ vector.astype(np.float64)
         return alike
@@ -152,14 +149,33 @@ class Classifier:
         shares: Matrix = odds / odds.sum()
         return shares
 
-    def _features(self, text: str) -> Matrix:
-        cues_weight = _CUES_WEIGHT if self.uses_meaning else _CUES_WEIGHT_ALONE
-        return np.concatenate(
-            [
-                math.sqrt(_WORDS_WEIGHT) * self._words.vector(text),
-                math.sqrt(cues_weight) * self._cues.vector(text),
-            ]
-        )
+    def _features(self, text: str) -> SparseVector:
+        words = math.sqrt(_WORDS_WEIGHT)
+        cues = math.sqrt(_CUES_WEIGHT if self.uses_meaning else _CUES_WEIGHT_ALONE)
+        return {
+            **{feature: words * value for feature, value in self._words.vector(text).items()},
+            **{feature: cues * value for feature, value in self._cues.vector(text).items()},
+        }
+
+    def _word_kernel(self, row: SparseVector) -> Matrix:
+        alike = np.zeros(len(self.texts))
+        for feature, value in row.items():
+            if feature in self._postings:
+                indices, values = self._postings[feature]
+                alike[indices] += value * values
+        return alike
+
+
+def _postings(rows: Sequence[SparseVector]) -> dict[str, tuple[NDArray[np.int64], Matrix]]:
+    """For each feature the rows that hold it, and its values there."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for index, row in enumerate(rows):
+        for feature, value in row.items():
+            found.setdefault(feature, []).append((index, value))
+    return {
+        feature: (np.array([i for i, _ in entries]), np.array([value for _, value in entries]))
+        for feature, entries in found.items()
+    }
 
 
 class Triage:

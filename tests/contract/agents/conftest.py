@@ -36,12 +36,12 @@ class Client:
     address: str
 
     async def run(
-        self, message: str, agent_id: str = "research", timeout: float = 20, **fields: Any
+        self, message: str, agent_id: str = "research", seconds: float = 20, **fields: Any
     ) -> list[Event]:
         """All events of a run. Raises the call's ServiceError."""
         request = agents_pb2.RunAgentRequest(agent_id=agent_id, message=message, **fields)
         try:
-            return [event async for event in self.stub.RunAgent(request, timeout=timeout)]
+            return [event async for event in self.stub.RunAgent(request, timeout=seconds)]
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
 

@@ -180,7 +180,7 @@ async def test_a_hung_vector_service_does_not_outlast_the_deadline(open_house: O
         house = await open_house(vector_address=address)
         started = time.monotonic()
         with pytest.raises(ServiceError):
-            await house.run(QUESTION, timeout=1.0)
+            await house.run(QUESTION, seconds=1.0)
         assert time.monotonic() - started < 1.0 + BUSY_SECONDS
 
 
@@ -246,7 +246,7 @@ async def test_a_hung_session_service_does_not_outlast_the_deadline(open_house: 
     async with silent() as address:
         house = await open_house(session_address=address)
         started = time.monotonic()
-        error = await house.refusal(QUESTION, session_id="s-1", timeout=1.0)
+        error = await house.refusal(QUESTION, session_id="s-1", seconds=1.0)
         assert time.monotonic() - started < 1.0 + BUSY_SECONDS
         assert error.reason in {"SESSION_UNAVAILABLE", "UPSTREAM_DEADLINE"}
 
