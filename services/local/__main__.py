@@ -46,7 +46,9 @@ async def serve(settings: LocalSettings) -> None:
             say("\n  stopping")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+        # Who started this with nohup wants it to outlive the terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, on_signal)
     say(f"Meld & RAG, data in {settings.data}")
     guard = Guard()
     limits = Limits(settings.restart_limit, settings.log_max_size, settings.log_backup_count)
