@@ -86,8 +86,7 @@ def test_who_has_the_development_packages_has_those_of_a_run(repository: Path) -
 def test_a_failed_step_says_why_and_is_tried_again_the_next_time(repository: Path) -> None:
     requirements = repository / "requirements" / "local.txt"
     before = requirements.read_text()
-    requirements.write_text("this is ! no requirement
-")
+    requirements.write_text("this is ! no requirement\n")
     try:
         code, output = run(repository, "local")
         again = run(repository, "local")[0]
