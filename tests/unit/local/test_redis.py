@@ -44,7 +44,7 @@ def test_the_server_is_durable_and_never_evicts(tmp_path: Path) -> None:
         told = connected(address, "").config_get("*")
 
     assert told["appendonly"] == "yes"
-    assert told["appendfsync"] == "everysec"
+    assert told["appendfsync"] == "always"
     assert told["maxmemory-policy"] == "noeviction"
     assert told["save"] == ""
     assert told["bind"] == "127.0.0.1"
