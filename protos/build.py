@@ -53,7 +53,7 @@ def build() -> None:
             f"--python_out={fresh}",
             f"--pyi_out={fresh}",
             f"--grpc_python_out={fresh}",
-            f"--mypy_grpc_out=quiet:{fresh}",
+            f"--mypy_grpc_out=quiet,generate_concrete_servicer_stubs:{fresh}",
             *(str(path) for path in contracts()),
         ]
     )

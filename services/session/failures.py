@@ -10,7 +10,6 @@ from services.chassis.errors import (
     OutOfRangeError,
     ResourceExhaustedError,
     UnavailableError,
-    UnimplementedError,
 )
 
 _SHOWN = 80
@@ -92,8 +91,3 @@ def too_many_watchers(limit: int) -> ResourceExhaustedError:
         metadata={"limit": str(limit)},
         retry_after=1.0,
     )
-
-
-def method_not_available(method: str, message: str) -> UnimplementedError:
-    """The method comes in a later release."""
-    return UnimplementedError(message, reason="METHOD_NOT_AVAILABLE", metadata={"method": method})

@@ -6,7 +6,7 @@ The proto says what each method does and how it fails.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -44,8 +44,6 @@ _STATES = {
 }
 _STATES_BACK: dict[int, RunState | None] = {number: state for state, number in _STATES.items()}
 _STATES_BACK[session_pb2.RUN_STATE_UNSPECIFIED] = None
-
-_SNAPSHOTS = "snapshots come with backup and restore, in a later release"
 
 
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
@@ -152,21 +150,6 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
                 yield session_pb2.WatchRunResponse(
                     events=map(_event, batch.events), state=_STATES[batch.state]
                 )
-
-    async def ExportSnapshot(
-        self, _request: Any, _rpc: Any
-    ) -> AsyncIterator[session_pb2.ExportSnapshotResponse]:
-        """Comes in a later release."""
-        for response in _no_snapshot("ExportSnapshot"):
-            yield response
-
-    async def ImportSnapshot(self, _request: Any, _rpc: Any) -> session_pb2.ImportSnapshotResponse:
-        """Comes in a later release."""
-        raise failures.method_not_available("ImportSnapshot", _SNAPSHOTS)
-
-
-def _no_snapshot(method: str) -> Iterable[session_pb2.ExportSnapshotResponse]:
-    raise failures.method_not_available(method, _SNAPSHOTS)
 
 
 def _tenant() -> str:
