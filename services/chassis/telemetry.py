@@ -170,5 +170,5 @@ def _configure_logging(service: str, settings: ServiceSettings) -> None:
     handler.setFormatter(formatter(service))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # These log request lines or URLs at INFO, and a URL may carry a key.
-    for noisy in ("httpx", "httpcore", "openai", "urllib3"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -202,13 +202,12 @@ class Upstream(Generic[Res]):
 
     def wait(self, client: Client) -> Res:
         """The next message. Raises CancelledError, and cancels the call, when the client goes."""
-        while True:
+        while not client.gone():
             answer = self.poll(_LOOK_SECONDS)
             if answer is not None:
                 return answer
-            if client.gone():
-                self.close()
-                raise client_gone()
+        self.close()
+        raise client_gone()
 
     def first(self, client: Client) -> Res:
         """The first message of a stream that has at least one. Raises ProblemError when it has none."""

@@ -15,10 +15,10 @@ blueprint = Blueprint("collections", __name__)
 
 @blueprint.post("/collections")
 def create_collection() -> Response:
-    """Creates an empty collection."""
+    """Creates an empty collection. Its `name` is its `id`; either word may say it."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
     message = vector_pb2.CreateCollectionRequest(
-        collection_id=fields.text("name", required=True),
+        collection_id=fields.text("id") or fields.text("name", required=True),
         description=fields.text("description"),
         request_id=idempotency_key(request),
     )
