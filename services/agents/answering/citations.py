@@ -11,7 +11,8 @@ from services.agents.model import Citation, Finding, Passage, Quote
 # A mark a model writes: one or more passage numbers in brackets. A year in brackets is not one.
 _MARK = re.compile(r"\[\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*\]")
 # What may still become a mark, or a fence of code, when more text comes.
-_UNDECIDED = re.compile(r"(?:[ \t]*\[[\d\s,;]{0,24}|[ \t]+|`{1,2})$")
+_UNDECIDED = re.compile(r"(?:[ \t]*\[[\d\s,;]{0,24}|[ \t]+|(?<!`)`{1,2})$")
+_UNDECIDED_FENCE = re.compile(r"(?<!`)`{1,2}$")
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?…]\s+|\n+")
 # A second sentence joins a quote when it adds this share of the statement's weight.
@@ -70,9 +71,7 @@ class MarkRewriter:
     def feed(self, piece: str) -> str:
         """The text that can be shown now."""
         text = self._held + piece
-        undecided = None if self._fence == "```" else _UNDECIDED.search(text)
-        if self._fence:
-            undecided = re.search(r"`{1,2}$", text)
+        undecided = (_UNDECIDED_FENCE if self._fence else _UNDECIDED).search(text)
         cut = undecided.start() if undecided else len(text)
         self._held = text[cut:]
         return self._rewrite(text[:cut])

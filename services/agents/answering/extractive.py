@@ -70,16 +70,19 @@ class Evidence:
             return []
         return self._diverse(scored, limit)
 
-    async def related(self, topic: str, limit: int, must_hold: bool = False) -> list[Quote]:
-        """Sentences about a topic, best first. must_hold: only those that hold one of its words."""
+    async def related(self, topic: str, limit: int) -> list[Quote]:
+        """Sentences about a topic that hold one of its words, best first."""
         wanted = set(terms.stems(topic))
-        scored = [
-            item
-            for item in await self.ranked(topic)
-            if item.score >= self._threshold()
-            and (not must_hold or wanted & set(terms.stems(item.quote.text)))
-        ]
+        scored = [item for item in await self._fitting(topic) if wanted & set(terms.stems(item.quote.text))]
         return self._diverse(scored, limit) if scored else []
+
+    async def all_fitting(self, topic: str) -> list[Quote]:
+        """Every candidate that fits a topic, best first, alike or not."""
+        return [item.quote for item in await self._fitting(topic)]
+
+    def sentences_of(self, passage: Passage) -> list[Quote]:
+        """The sentences of one of the passages, in order."""
+        return [quote for quote in self._sentences if quote.passage is passage]
 
     async def ranked(self, question: str) -> list[Scored]:
         """The candidates among the sentences, best first."""
@@ -98,6 +101,9 @@ class Evidence:
             for position, i in enumerate(chosen)
         ]
         return sorted(scores, key=lambda item: -item.score)
+
+    async def _fitting(self, topic: str) -> list[Scored]:
+        return [item for item in await self.ranked(topic) if item.score >= self._threshold()]
 
     def coverage(self, question: str) -> float:
         """The share of the question's stems that the passages hold, 0 to 1, rare ones counting more."""

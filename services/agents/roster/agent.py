@@ -50,7 +50,7 @@ class Work(Generic[In]):
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:
         """What the passages say of a topic, quoted and cited, best first."""
-        quotes = await self.evidence.related(topic, limit, must_hold=True)
+        quotes = await self.evidence.related(topic, limit)
         return on_wire(await self.sources.cite(quotes))
 
     def cited_findings(self) -> list[results_pb2.Finding]:

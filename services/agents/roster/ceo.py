@@ -22,7 +22,7 @@ async def compose(work: Work[results_pb2.CeoInputs]) -> results_pb2.CeoResult:
         results_pb2.OptionAssessment(option=option, evidence=await work.about(option))
         for option in work.inputs.options
     ]
-    risky = [quote for quote in await work.evidence.related(work.question, 20) if _RISK.search(quote.text)]
+    risky = [quote for quote in await work.evidence.all_fitting(work.question) if _RISK.search(quote.text)]
     return results_pb2.CeoResult(
         objective=work.question,
         options=options,

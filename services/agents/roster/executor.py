@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from meldrag.agents.v1 import results_pb2
-from services.agents.model import Quote
+from services.agents.model import Passage, Quote
 from services.agents.roster.agent import NO_TOOLS, AgentDefinition, Work
 from services.agents.routing.parts import split
 
@@ -13,11 +13,12 @@ _STEP = re.compile(
     r"^\s*(?:\(?\d{1,2}[.)]\s|[-*•–]\s|step\s+\d+\b|(?:first|then|next|finally|afterwards)\b)", re.I
 )
 _MAX_STEPS = 12
+_MAX_PASSAGES = 2
 
 
 async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.ExecutorResult:
     """The steps that the passages list for the task, else the parts of the request; none of them was run."""
-    listed = await work.sources.cite(_listed(await work.evidence.related(work.question, 20)))
+    listed = await work.sources.cite(await _listed(work))
     steps = [
         results_pb2.ExecutionStep(
             description=finding.statement,
@@ -35,10 +36,18 @@ async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.Executo
     )
 
 
-def _listed(quotes: list[Quote]) -> list[Quote]:
-    """Items of lists among the quotes, in the order of the documents."""
-    items = [quote for quote in quotes if _STEP.match(quote.text)]
-    items.sort(key=lambda quote: (quote.passage.document_id, quote.byte_start))
+async def _listed(work: Work[results_pb2.QuestionInputs]) -> list[Quote]:
+    """The items of lists in the passages that fit the task best, in the order of the passages."""
+    passages: list[Passage] = []
+    for quote in await work.evidence.all_fitting(work.question):
+        if quote.passage not in passages and len(passages) < _MAX_PASSAGES:
+            passages.append(quote.passage)
+    items = [
+        quote
+        for passage in passages
+        for quote in work.evidence.sentences_of(passage)
+        if _STEP.match(quote.text)
+    ]
     return items[:_MAX_STEPS]
 
 

@@ -1,0 +1,98 @@
+"""Which sentences answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.agents.answering.extractive import Evidence
+from services.agents.model import Passage
+from services.agents.ports import Vectors
+
+TEXTS = [
+    "The tram runs every ten minutes. A day ticket costs six francs. Dogs ride free.",
+    "Day tickets cost six francs. Bicycles need a ticket of their own.",
+    "The museum shows steam engines. It opens at ten.",
+]
+
+
+def passages(texts: Sequence[str] = TEXTS) -> list[Passage]:
+    """A passage per text."""
+    return [
+        Passage(f"d{i}", "t", f"c{i}", "k", text, 0, len(text.encode()), f"x{i}")
+        for i, text in enumerate(texts)
+    ]
+
+
+class Embedder:
+    """Vectors whose first component is what `meaning` says of a text."""
+
+    def __init__(self, meaning: dict[str, float], available: bool = True) -> None:
+        self.meaning = meaning
+        self.available = available
+        self.asked: list[str] = []
+
+    async def __call__(self, texts: Sequence[str]) -> Vectors | None:
+        self.asked += texts
+        if not self.available:
+            return None
+        first = np.array([self.meaning.get(text, 0.0) for text in texts], dtype=np.float32)
+        return np.stack([first, np.sqrt(1 - first**2)], axis=1)
+
+
+async def test_the_sentence_that_shares_the_rare_words_comes_first() -> None:
+    chosen = await Evidence(passages(), None).answer("What does a day ticket cost?")
+    assert chosen[0].text in {"A day ticket costs six francs.", "Day tickets cost six francs."}
+    assert len(chosen) <= 5
+
+
+async def test_nothing_is_chosen_when_nothing_fits() -> None:
+    assert await Evidence(passages(), None).answer("Who painted the ceiling of the chapel?") == []
+
+
+async def test_no_passages_no_answer() -> None:
+    assert await Evidence([], None).answer("Anything?") == []
+
+
+async def test_meaning_finds_what_words_do_not() -> None:
+    question = "Are pets charged?"
+    embed = Embedder({question: 1.0, "Dogs ride free.": 0.95})
+    chosen = await Evidence(passages(), embed).answer(question)
+    assert [quote.text for quote in chosen] == ["Dogs ride free."]
+
+
+async def test_the_same_said_twice_is_quoted_once() -> None:
+    twice = ["Rye bread costs four crowns.", "Rye bread costs four crowns."]
+    chosen = await Evidence(passages(twice), None).answer("What does rye bread cost?")
+    assert len(chosen) == 1
+
+
+async def test_words_decide_when_there_are_no_embeddings() -> None:
+    embed = Embedder({}, available=False)
+    evidence = Evidence(passages(), embed)
+    chosen = await evidence.answer("What does a day ticket cost?")
+    assert chosen
+    asked = len(embed.asked)
+    await evidence.answer("Do dogs ride free?")
+    assert len(embed.asked) == asked
+
+
+async def test_a_sentence_is_embedded_once_for_several_questions() -> None:
+    embed = Embedder({})
+    evidence = Evidence(passages(), embed)
+    await evidence.answer("What does a day ticket cost?")
+    await evidence.related("museum", 3)
+    assert len(embed.asked) == len(set(embed.asked))
+
+
+async def test_related_sentences_hold_the_topic_when_asked_to() -> None:
+    quotes = await Evidence(passages(), None).related("museum", 3)
+    assert [quote.text for quote in quotes] == ["The museum shows steam engines."]
+
+
+async def test_what_no_passage_mentions_is_missing() -> None:
+    evidence = Evidence(passages(), None)
+    assert evidence.missing("What does a helicopter ticket cost?") == ["helicopter"]
+    assert evidence.coverage("tram minutes") == 1.0
+    assert evidence.coverage("helicopter") == 0.0

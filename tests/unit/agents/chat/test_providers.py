@@ -1,0 +1,43 @@
+"""Which models are configured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.agents.chat.providers import configured
+from services.agents.settings import AgentsSettings
+from services.chassis.settings import SettingsError
+
+
+def names(**settings: Any) -> list[tuple[str, str]]:
+    """The configured providers and their models, in order."""
+    return [(provider.name, provider.model) for provider in configured(AgentsSettings(**settings))]
+
+
+def test_none_without_a_key_or_a_url() -> None:
+    assert names() == []
+
+
+def test_a_base_url_alone_is_enough() -> None:
+    (provider,) = configured(AgentsSettings(openai_base_url="http://127.0.0.1:1/v1", openai_model="tiny"))
+    assert (provider.base_url, provider.model) == ("http://127.0.0.1:1/v1", "tiny")
+
+
+def test_the_order_is_configured() -> None:
+    keys = {"openai_api_key": "a", "cohere_api_key": "b", "anthropic_api_key": "c", "google_api_key": "d"}
+    assert [name for name, _ in names(**keys)] == ["openai", "anthropic", "google", "cohere"]
+    ordered = names(**keys, meld_model_order="cohere, openai", openai_model="gpt-x")
+    assert [name for name, _ in ordered] == ["cohere", "openai"]
+    assert ordered[1] == ("openai", "gpt-x")
+
+
+@pytest.mark.parametrize("order", ["openai,nobody", "openai,openai"])
+def test_a_wrong_order_is_named(order: str) -> None:
+    with pytest.raises(SettingsError, match="MELD_MODEL_ORDER"):
+        names(meld_model_order=order)
+
+
+def test_keys_do_not_show() -> None:
+    assert "secret-key" not in repr(configured(AgentsSettings(openai_api_key="secret-key")))

@@ -1,0 +1,101 @@
+"""Recording beside the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from meldrag.agents.v1 import agents_pb2
+from services.agents.ports import RecordedRun, RunEvent, RunState
+from services.agents.recorder import Recorder
+from services.chassis.errors import AbortedError, ServiceError, UnavailableError
+
+M = TypeVar("M", bound=Message)
+
+
+class Records:
+    """Keeps what is appended; fails with what it is given first."""
+
+    def __init__(self, *failures: ServiceError) -> None:
+        self.failures = list(failures)
+        self.batches: list[list[int]] = []
+        self.state: RunState | None = None
+        self.created = 0
+
+    async def create(self, run_id: str, session_id: str, agent_id: str, request: Message) -> RecordedRun:
+        self.created += 1
+        return RecordedRun(run_id, RunState.RUNNING, 0, 0.0)
+
+    async def append(
+        self, run_id: str, events: Sequence[RunEvent], state: RunState | None, agent_id: str
+    ) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.batches.append([event.sequence for event in events])
+        self.state = state or self.state
+
+    async def known(self, run_id: str) -> bool:
+        return True
+
+    async def replay(self, run_id: str, kind: type[M]) -> AsyncGenerator[M]:
+        yield kind()
+
+
+def event(sequence: int, size: int = 0) -> agents_pb2.RunAgentResponse:
+    """An event."""
+    return agents_pb2.RunAgentResponse(sequence=sequence, text=agents_pb2.TextDelta(text="x" * size))
+
+
+def recorder(records: Records) -> Recorder:
+    """A recorder that has begun to write."""
+    made = Recorder(records, "run_1", "", "research", agents_pb2.RunAgentRequest())
+    made.start()
+    return made
+
+
+def down() -> UnavailableError:
+    """No answer."""
+    return UnavailableError("down", reason="SESSION_UNAVAILABLE")
+
+
+async def test_events_come_in_order_and_together() -> None:
+    records = Records()
+    made = recorder(records)
+    for sequence in range(1, 101):
+        made.add(event(sequence))
+    assert await made.finish(RunState.SUCCEEDED, "research", 5)
+    assert [sequence for batch in records.batches for sequence in batch] == list(range(1, 101))
+    assert len(records.batches) <= 3
+    assert (records.state, records.created) == (RunState.SUCCEEDED, 1)
+
+
+async def test_batches_stay_below_the_size_of_a_message() -> None:
+    records = Records()
+    made = recorder(records)
+    for sequence in range(1, 6):
+        made.add(event(sequence, 600_000))
+    assert await made.finish(RunState.SUCCEEDED, "research", 5)
+    assert [len(batch) for batch in records.batches] == [1] * 5
+
+
+async def test_what_failed_is_tried_again_without_a_gap() -> None:
+    records = Records(down(), down())
+    made = recorder(records)
+    made.add(event(1))
+    await asyncio.sleep(0.05)
+    made.add(event(2))
+    assert not await made.finish(RunState.FAILED, "", 0.01)
+    assert await made.finish(RunState.FAILED, "", 5)
+    assert [sequence for batch in records.batches for sequence in batch] == [1, 2]
+    assert records.state is RunState.FAILED
+
+
+async def test_a_record_that_belongs_to_somebody_else_is_left_alone() -> None:
+    records = Records(AbortedError("other events", reason="SEQUENCE_CONFLICT"))
+    made = recorder(records)
+    made.add(event(1))
+    assert not await made.finish(RunState.SUCCEEDED, "research", 5)
+    assert records.batches == []

@@ -1,0 +1,75 @@
+"""Events of a run, in order, text joined."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from meldrag.agents.v1 import agents_pb2
+from services.agents.ledger import Ledger
+from services.agents.model import Degradation
+from services.agents.run import Run, RunKey
+from services.chassis.errors import NotFoundError
+
+
+def begun() -> tuple[Run, list[agents_pb2.RunAgentResponse]]:
+    """A run and what its recorder hears."""
+    heard: list[agents_pb2.RunAgentResponse] = []
+    return Run(RunKey("run_1", "local", ""), Ledger(3), heard.append), heard
+
+
+def end(run: Run) -> None:
+    """Emits the last event."""
+    run.emit(ended=agents_pb2.RunEnded(outcome=agents_pb2.RUN_OUTCOME_SUCCEEDED))
+
+
+async def test_the_first_text_goes_at_once_and_the_rest_together() -> None:
+    run, heard = begun()
+    for word in ("a ", "b ", "c ", "d"):
+        run.say(word)
+    assert [event.text.text for event in heard] == ["a "]
+    await asyncio.sleep(0.1)
+    assert [event.text.text for event in heard] == ["a ", "b c d"]
+
+
+async def test_waiting_text_goes_out_before_another_event() -> None:
+    run, heard = begun()
+    run.say("a ")
+    run.say("b")
+    run.degrade(Degradation("model", "gone"))
+    assert [event.WhichOneof("event") for event in heard] == ["text", "text", "degradation"]
+    assert [event.sequence for event in heard] == [1, 2, 3]
+
+
+async def test_a_restart_replaces_the_text() -> None:
+    run, heard = begun()
+    run.say("wrong")
+    run.restart("right")
+    run.say(" on")
+    assert run.text == "right on"
+    assert heard[1].text.reset
+
+
+async def test_following_ends_with_the_last_event() -> None:
+    run, _ = begun()
+
+    async def work() -> None:
+        run.say("a")
+        await asyncio.sleep(0.03)
+        run.say("b")
+        end(run)
+
+    task = asyncio.create_task(work())
+    events = [event async for event in run.follow()]
+    await task
+    assert [event.sequence for event in events] == [1, 2, 3]
+    assert events[-1].HasField("ended")
+    assert run.over
+
+
+async def test_a_refusal_is_raised() -> None:
+    run, _ = begun()
+    run.refuse(NotFoundError("no", reason="AGENT_NOT_FOUND"))
+    with pytest.raises(NotFoundError):
+        await anext(run.follow())
