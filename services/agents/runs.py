@@ -388,6 +388,9 @@ def _in_progress(request_id: str, run_id: str) -> AbortedError:
 
 
 def _degraded(event: agents_pb2.RunAgentResponse, missing: Degradation) -> agents_pb2.RunAgentResponse:
+    """The last event with what is missing, unless the run has said so of that component already."""
+    if any(known.component == missing.component for known in event.ended.result.degradations):
+        return event
     changed = agents_pb2.RunAgentResponse()
     changed.CopyFrom(event)
     changed.ended.result.degradations.append(wire.degradation(missing))
