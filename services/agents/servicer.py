@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, NoReturn
+from typing import Any
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
 from services.agents import validation, wire
@@ -14,13 +14,13 @@ from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.triage import Triage
 from services.agents.runs import Runs
 from services.chassis import context
-from services.chassis.errors import NotFoundError, UnimplementedError
+from services.chassis.errors import NotFoundError
 
 SERVICE = agents_pb2.DESCRIPTOR.services_by_name["AgentService"]
 
 
 class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
-    """The contract's methods."""
+    """The contract's methods; the chassis refuses those that come in a later release."""
 
     def __init__(self, *, registry: Registry, triage: Triage, runs: Runs, records: RunRecords) -> None:
         self._registry = registry
@@ -72,22 +72,6 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
             )
         return agents_pb2.CancelRunResponse(cancelled=cancelled)
 
-    async def RunWorkflow(
-        self, request: agents_pb2.RunWorkflowRequest, rpc: Any
-    ) -> AsyncGenerator[agents_pb2.RunWorkflowResponse]:
-        """Comes in a later release."""
-        del request, rpc
-        _not_available("RunWorkflow")
-        yield agents_pb2.RunWorkflowResponse()
-
-    async def ReplayRun(
-        self, request: agents_pb2.ReplayRunRequest, rpc: Any
-    ) -> AsyncGenerator[agents_pb2.ReplayRunResponse]:
-        """Comes in a later release."""
-        del request, rpc
-        _not_available("ReplayRun")
-        yield agents_pb2.ReplayRunResponse()
-
 
 def _agent(hosted: Hosted) -> agents_pb2.Agent:
     definition = hosted.definition
@@ -101,9 +85,3 @@ def _agent(hosted: Hosted) -> agents_pb2.Agent:
     agent.input_schema.update(hosted.input_schema)
     agent.result_schema.update(hosted.result_schema)
     return agent
-
-
-def _not_available(method: str) -> NoReturn:
-    raise UnimplementedError(
-        f"{method} comes in a later release", reason="METHOD_NOT_AVAILABLE", metadata={"method": method}
-    )

@@ -7,6 +7,7 @@ they are chosen by maximal marginal relevance (Carbonell and Goldstein, 1998).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ _LEXICAL_THRESHOLD = 0.5
 # A further sentence has at least this share of the best one's score.
 _KEEP = 0.8
 _DIVERSITY = 0.3
+# A heading, a fragment or a question answers less than a sentence with the same words.
+_FRAGMENT_FACTOR = 0.9
+
+
+_WHOLE = re.compile(r"[.!…。！][\"'”’)\]」』）]*$")
 
 
 @dataclass(frozen=True)
@@ -91,15 +97,13 @@ class Evidence:
         order = sorted(range(len(lexical)), key=lambda i: (-(lexical[i] - 0.02 * self._ranks[i]), i))
         chosen = order[:_CANDIDATES]
         similar = await self._similarities(question, [self._sentences[i].text for i in chosen])
-        scores = [
-            Scored(
-                self._sentences[i],
-                lexical[i]
-                if similar is None
-                else _LEXICAL_WEIGHT * lexical[i] + _VECTOR_WEIGHT * max(0.0, float(similar[position])),
-            )
-            for position, i in enumerate(chosen)
-        ]
+        scores = []
+        for position, i in enumerate(chosen):
+            score = lexical[i]
+            if similar is not None:
+                score = _LEXICAL_WEIGHT * score + _VECTOR_WEIGHT * max(0.0, float(similar[position]))
+            whole = _WHOLE.search(self._sentences[i].text)
+            scores.append(Scored(self._sentences[i], score if whole else _FRAGMENT_FACTOR * score))
         return sorted(scores, key=lambda item: -item.score)
 
     async def _fitting(self, topic: str) -> list[Scored]:
