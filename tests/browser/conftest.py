@@ -31,7 +31,8 @@ OpenPage = Callable[..., Page]
 Serve = Callable[[Callable[[ScriptedGateway, Run], None]], tuple[ScriptedGateway, str]]
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright's event loop must be gone before the asynchronous tests of other packages.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium. Without one the tests are skipped, or fail where MELD_REQUIRE_BROWSER is set."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -90,7 +91,7 @@ def serve() -> Iterator[Serve]:
         yield serve_one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A ready house without a model."""
     with launched(tmp_path_factory.mktemp("browser-house")) as started:
