@@ -41,7 +41,8 @@ _RIDGE = 1.0
 _SHARPNESS = 12.0
 _SHARPNESS_ALONE = 8.0
 
-_EMBED_BATCH = 64
+# Small, so that a busy embedder answers in time and questions get in between.
+_EMBED_BATCH = 16
 _ALTERNATIVES = 3
 _RETRY_SECONDS = 2.0
 
@@ -192,16 +193,18 @@ class Triage:
         self._embed = embed
         self._by_words = Classifier(examples, cues, None)
         self._by_meaning: Classifier | None = None
+        self._learnt: list[Vectors] = []
 
     async def learn(self) -> None:
-        """Embeds the examples and trains on them. Raises what the embedding raises."""
+        """Embeds the examples and trains on them; goes on where an earlier try ended.
+
+        Raises what the embedding raises.
+        """
         texts = self._by_words.texts
-        batches = [
-            await self._embed(texts[start : start + _EMBED_BATCH])
-            for start in range(0, len(texts), _EMBED_BATCH)
-        ]
+        for start in range(len(self._learnt) * _EMBED_BATCH, len(texts), _EMBED_BATCH):
+            self._learnt.append(await self._embed(texts[start : start + _EMBED_BATCH]))
         self._by_meaning = await asyncio.to_thread(
-            Classifier, self._examples, self._cues, np.concatenate(batches)
+            Classifier, self._examples, self._cues, np.concatenate(self._learnt)
         )
 
     async def keep_learning(self) -> None:
