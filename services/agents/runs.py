@@ -37,6 +37,10 @@ _EXCHANGE_PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
 # Failed, cancelled and interrupted tries of one request id.
 _MAX_ATTEMPTS = 64
 _CLOSE_SECONDS = 1.0
+# Clocks differ, and a record may be completed some time after its run.
+_SLACK_SECONDS = 60.0
+# A caller that leaves this close to its deadline left because of it.
+_LATE_SECONDS = 0.05
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = 26
@@ -90,7 +94,8 @@ class Runs:
     A request id leads to one answer: its run's id is made from the tenant and that id, so the session
     service's record decides. A run that succeeded is streamed again; one that failed, was cancelled, or was
     cut off by the end of its process is followed by a new try under a further id. A run that is recorded as
-    running but not known here is taken for cut off when it began before this process did.
+    running but not known here is taken for cut off when it began before this process did, or longer ago than
+    any run may last.
     """
 
     def __init__(
@@ -127,7 +132,7 @@ class Runs:
                     yield live_event
         finally:
             if not found.run.over and not request.detached:
-                found.late = context.remaining() <= 0
+                found.late = context.remaining() <= _LATE_SECONDS
                 found.work.cancel()
 
     def cancel(self, tenant_id: str, run_id: str) -> bool:
@@ -208,7 +213,8 @@ class Runs:
         """Closes the record of a run whose process ended under it. Raises AbortedError when it may be
         alive.
         """
-        if record.created >= self._started:
+        oldest = time.time() - self._limits.detached_seconds - _SLACK_SECONDS
+        if record.created >= max(self._started, oldest):
             raise _in_progress(request_id, record.run_id)
         cut_off = InternalError("the service ended in the middle of the run", reason="RUN_INTERRUPTED")
         ended = agents_pb2.RunAgentResponse(
