@@ -50,10 +50,9 @@ async def serve(settings: LocalSettings) -> None:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, on_signal)
     say(f"Meld & RAG, data in {settings.data}")
-    guard = Guard()
+    guard, address = Guard(), settings.gateway
     limits = Limits(settings.restart_limit, settings.log_max_size, settings.log_backup_count)
     house = House(members(settings, guard), limits, settings.data / "processes.json", say)
-    address = settings.gateway
     try:
         await house.run(stop, hurry, f"http://{reachable(address.host)}:{address.port}")
     finally:
