@@ -104,6 +104,7 @@ class Pipeline:
             recorded = await opening
         finally:
             opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
         run.agent_id = case.hosted.definition.agent_id
         run.emit(
             started=agents_pb2.RunStarted(

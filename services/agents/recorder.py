@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import agents_pb2
 from services.agents.ports import RecordedRun, RunEvent, RunRecords, RunState
 from services.chassis import context
-from services.chassis.errors import ServiceError, UnavailableError
+from services.chassis.errors import NotFoundError, ServiceError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +117,10 @@ class Recorder:
                 await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
                 continue
+            except NotFoundError as error:
+                # The session is not there, or was deleted under the run: the caller is told elsewhere.
+                _log.info("run %s is not recorded: %s", self._run_id, error.message)
+                return False
             except ServiceError as error:
                 _log.warning("run %s cannot be recorded: %s (%s)", self._run_id, error.message, error.reason)
                 return False

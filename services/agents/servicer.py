@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from google.protobuf import json_format
+
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
 from services.agents import validation, wire
 from services.agents.pipeline import AUTO
@@ -55,7 +57,8 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
         del rpc
         validation.check_run(request)
         if request.agent_id != AUTO:
-            self._registry.get(request.agent_id)
+            hosted = self._registry.get(request.agent_id)
+            self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
         async with aclosing(self._runs.follow(request)) as events:
             async for event in events:
                 yield event

@@ -131,7 +131,10 @@ def best_quote(passage: Passage, statement: str) -> Quote:
     stems = [set(terms.stems(candidate.text)) for candidate in candidates]
     weight = terms.inverse_frequencies(stems)
     wanted = set(terms.stems(statement))
-    scores = [terms.coverage(wanted, present, weight) for present in stems]
+    scores = [
+        terms.coverage(wanted, present, weight) * sentences.wholeness(candidate.text)
+        for candidate, present in zip(candidates, stems, strict=True)
+    ]
     best = max(range(len(scores)), key=lambda index: (scores[index], -index))
     pairs = [
         (terms.coverage(wanted, stems[first] | stems[second], weight), first, second)

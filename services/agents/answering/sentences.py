@@ -23,12 +23,19 @@ _ABBREVIATION = re.compile(
 )
 _NUMBERING = re.compile(r"\s*(?:[-*•–+]\s*)?\(?(?:\d{1,3}|[A-Za-z])$")
 _CLAUSE = re.compile(r"\n|[;:,]\s|\s")
+_WHOLE = re.compile(r"[.!…。！][\"'”’)\]」』）]*$")
+_FRAGMENT_FACTOR = 0.9
 _WORTH = re.compile(r"[^\W_]")
 
 
 def sentences(passage: Passage) -> list[Quote]:
     """The sentences of a passage, in order, each with its exact place."""
     return [Quote.of(passage, start, end) for start, end in spans(passage.text)]
+
+
+def wholeness(text: str) -> float:
+    """1 for a whole sentence; less for a heading, fragment or question, which says less in the same words."""
+    return 1.0 if _WHOLE.search(text) else _FRAGMENT_FACTOR
 
 
 def spans(text: str) -> list[tuple[int, int]]:

@@ -6,18 +6,29 @@ import re
 
 from meldrag.agents.v1 import results_pb2
 from services.agents.roster.agent import AgentDefinition, Work, on_wire
+from services.chassis.errors import InvalidArgumentError
 
 _RISK = re.compile(
     r"\b(risk|danger|threat|fail|loss|lose|penalt|breach|delay|shortage|unsafe|hazard|vulnerab|uncertain|downside"
     r"|drawback|liabilit|overrun|outage|warn)\w*",
     re.IGNORECASE,
 )
+_MAX_OPTIONS = 20
 _MAX_RISKS = 3
 
 
 async def compose(work: Work[results_pb2.CeoInputs]) -> results_pb2.CeoResult:
     """Each option with what the passages say of it. Nothing is decided here: quotes say what stands in the
-    documents, not how much it counts."""
+    documents, not how much it counts.
+
+    Raises InvalidArgumentError (INPUTS_INVALID) for more than 20 options.
+    """
+    if len(work.inputs.options) > _MAX_OPTIONS:
+        raise InvalidArgumentError(
+            f"{_MAX_OPTIONS} options can be weighed at once",
+            reason="INPUTS_INVALID",
+            metadata={"agent_id": "ceo", "path": "$.options", "cause": f"more than {_MAX_OPTIONS}"},
+        )
     options = [
         results_pb2.OptionAssessment(option=option, evidence=await work.about(option))
         for option in work.inputs.options

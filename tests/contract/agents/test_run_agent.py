@@ -340,6 +340,25 @@ async def test_inputs_that_do_not_fit_are_located(open_house: Open) -> None:
     assert error.metadata["path"] == "$.criteria[0].weight"
 
 
+async def test_bad_inputs_are_refused_before_anything_is_asked(open_house: Open) -> None:
+    house = await open_house(vector_address="127.0.0.1:1")
+    error = await house.refusal(QUESTION, agent_id="research", inputs={"depth": 3})
+    assert error.reason == "INPUTS_INVALID"
+
+
+async def test_auto_checks_inputs_once_the_agent_is_chosen(open_house: Open) -> None:
+    house = await open_house()
+    error = await house.refusal("Transcribe this recording", agent_id="auto", inputs={"depth": 3})
+    assert (error.reason, error.metadata["agent_id"]) == ("INPUTS_INVALID", "audio")
+
+
+async def test_too_many_options_end_the_run(open_house: Open) -> None:
+    house = await open_house()
+    inputs = {"options": [f"option {number}" for number in range(21)]}
+    events = await house.run(QUESTION, agent_id="ceo", inputs=inputs)
+    assert events[-1].ended.error.reason == "INPUTS_INVALID"
+
+
 async def test_one_run_too_many_is_refused(open_house: Open, vector: VectorNeighbour) -> None:
     vector.faults.methods, vector.faults.delay = {"Search"}, 0.5
     house = await open_house(meld_max_runs=2)
