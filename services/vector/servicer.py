@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, NoReturn
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from meldrag.vector.v1 import vector_pb2 as pb
 from meldrag.vector.v1 import vector_pb2_grpc
 from services.chassis import context as call
-from services.chassis.errors import InvalidArgumentError, ServiceError, UnimplementedError
+from services.chassis.errors import InvalidArgumentError, ServiceError
 from services.vector import identifiers, messages, reading
 from services.vector.application import Application
 from services.vector.citations import Claim
@@ -40,7 +40,10 @@ _MARGIN_SECONDS = 0.2
 
 
 class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
-    """meldrag.vector.v1.VectorService over an Application."""
+    """meldrag.vector.v1.VectorService over an Application.
+
+    The methods of the contract that are not here come later; the chassis says so of them.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -232,27 +235,6 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             embedding_model=self._application.embedder.model,
         )
 
-    async def CheckIndex(self, request: pb.CheckIndexRequest, context: Any) -> pb.CheckIndexResponse:
-        """Comes in a later release."""
-        _later(request, context, "CheckIndex")
-
-    async def RepairIndex(self, request: pb.RepairIndexRequest, context: Any) -> pb.RepairIndexResponse:
-        """Comes in a later release."""
-        _later(request, context, "RepairIndex")
-
-    async def ExportSnapshot(
-        self, request: pb.ExportSnapshotRequest, context: Any
-    ) -> AsyncIterator[pb.ExportSnapshotResponse]:
-        """Comes in a later release."""
-        _later(request, context, "ExportSnapshot")
-        yield pb.ExportSnapshotResponse()
-
-    async def ImportSnapshot(
-        self, request_iterator: AsyncIterator[pb.ImportSnapshotRequest], context: Any
-    ) -> pb.ImportSnapshotResponse:
-        """Comes in a later release."""
-        _later(request_iterator, context, "ImportSnapshot")
-
     async def _document(self, collection_id: str, document_id: str) -> Document:
         if not identifiers.is_document_id(document_id):
             # It still depends on the collection which of the two is not found.
@@ -269,13 +251,6 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
 
 def _tenant() -> str:
     return call.principal().tenant_id
-
-
-def _later(request: object, context: object, method: str) -> NoReturn:
-    del request, context
-    raise UnimplementedError(
-        f"{method} comes in a later release", reason="METHOD_NOT_AVAILABLE", metadata={"method": method}
-    )
 
 
 def _request(request: Any) -> Request | None:

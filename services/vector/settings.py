@@ -32,9 +32,10 @@ class VectorSettings(ServiceSettings):
     openai_base_url: str = ""
 
     meld_max_document_bytes: ByteSize = ByteSize(64 * 1024 * 1024)
-    # Passages aim at the first size and never pass the second; tokens of the embedding model.
+    # Passages aim at the first size; with their title they never pass the second, which is all that the local
+    # model reads. Tokens.
     meld_chunk_tokens: Annotated[int, Field(ge=32, le=8000)] = 200
-    meld_chunk_max_tokens: Annotated[int, Field(ge=32, le=8000)] = 250
+    meld_chunk_max_tokens: Annotated[int, Field(ge=32, le=8000)] = 254
     # Up to so many candidates are scored exactly; above, the vector index proposes them.
     meld_exact_search_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
     meld_vector_cache_bytes: ByteSize = ByteSize(192 * 1024 * 1024)

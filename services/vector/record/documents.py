@@ -554,7 +554,7 @@ def _insert_passages(
         "SELECT embedding_model, dimension FROM collections WHERE key = ?", (collection_key,)
     ).fetchone()
     vectors = 0
-    entries: list[tuple[int, Sequence[str], str]] = []
+    entries: list[lexicon.Entry] = []
     for ordinal, passage in enumerate(draft.passages):
         digest = text_hash(passage.embedded_text(draft.title))
         cursor = connection.execute(
@@ -571,7 +571,7 @@ def _insert_passages(
             ),
         )
         chunk_key = int(cursor.lastrowid or 0)
-        entries.append((chunk_key, passage.headings, passage.body))
+        entries.append(lexicon.Entry(chunk_key, lexicon.headings_text(passage.headings), passage.body))
         # A tenant's own texts only: what another tenant has must not show in how fast this one is ready.
         copied = connection.execute(
             "INSERT INTO vectors (chunk_key, collection_key, vector)"
@@ -586,7 +586,7 @@ def _insert_passages(
             (chunk_key, collection_key),
         )
         vectors += copied
-    lexicon.add(connection, collection_key, draft.title, entries)
+    lexicon.add(connection, collection_key, document_key, draft.title, draft.text.decode(), entries)
     return vectors
 
 
@@ -602,12 +602,18 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
         "SELECT key, headings, byte_start, byte_end FROM chunks WHERE document_key = ? ORDER BY key",
         (document.key,),
     ).fetchall()
-    lexicon.remove(
-        connection,
-        document.collection_key,
-        document.title,
-        ((key, headings, text[start:end].decode()) for key, headings, start, end in rows),
-    )
+    if document.state.committed:
+        lexicon.remove(
+            connection,
+            document.collection_key,
+            document.key,
+            document.title,
+            text.decode(),
+            (
+                lexicon.Entry(key, lexicon.headings_text(json.loads(headings)), text[start:end].decode())
+                for key, headings, start, end in rows
+            ),
+        )
     owned = "chunk_key IN (SELECT key FROM chunks WHERE document_key = ?)"
     connection.execute(
         "INSERT INTO index_removals (chunk_key, collection_key, tombstone_id)"

@@ -13,11 +13,9 @@ from services.vector.documents import Scalar, chunk_id
 from services.vector.record import lexicon
 from services.vector.record.database import Connection, Database
 from services.vector.record.documents import read_text
+from services.vector.record.lexicon import Words
 from services.vector.record.times import to_micros
 from services.vector.record.vectors import Keys
-
-# Weights of a word in the title, in the headings, in the passage itself.
-_WEIGHTS = "1.0, 1.0, 1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,37 +94,22 @@ class Passages:
         self, collection_key: int, expression: str, limit: int, allowed: Keys | None
     ) -> list[tuple[int, float]]:
         """The best passages by BM25, as (key, score above 0), at most `limit`; `allowed` restricts them."""
+        only = None if allowed is None else allowed.tolist()
+        return await self._database.read(
+            lambda connection: lexicon.best(connection, collection_key, expression, limit, only)
+        )
 
-        def work(connection: Connection) -> list[tuple[int, float]]:
-            name = lexicon.table(collection_key)
-            only, values = "", []
-            if allowed is not None:
-                only, values = (
-                    " AND +rowid IN (SELECT value FROM json_each(?))",
-                    [json.dumps(allowed.tolist())],
-                )
-            rows = connection.execute(
-                f"SELECT rowid, bm25({name}, {_WEIGHTS}) AS score FROM {name}"  # noqa: S608 # our names
-                f" WHERE {name} MATCH ?{only} ORDER BY score, rowid LIMIT ?",
-                (expression, *values, limit),
-            )
-            return [(key, -score) for key, score in rows]
-
-        return await self._database.read(work)
-
-    async def lexical_scores(
+    async def words(
         self, collection_key: int, expression: str, chunk_keys: Sequence[int]
-    ) -> dict[int, float]:
-        """BM25 of these passages; those that share no term with the query are left out."""
+    ) -> dict[int, Words]:
+        """BM25 of these passages and of their documents; passages that are gone are left out."""
 
-        def work(connection: Connection) -> dict[int, float]:
-            name = lexicon.table(collection_key)
-            rows = connection.execute(
-                f"SELECT rowid, bm25({name}, {_WEIGHTS}) FROM {name}"  # noqa: S608 # our names
-                f" WHERE {name} MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
-                (expression, json.dumps(list(chunk_keys))),
-            )
-            return {key: -score for key, score in rows}
+        def work(connection: Connection) -> dict[int, Words]:
+            places = connection.execute(
+                "SELECT key, document_key FROM chunks WHERE key IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(chunk_keys)),),
+            ).fetchall()
+            return lexicon.words(connection, collection_key, expression, places)
 
         return await self._database.read(work)
 

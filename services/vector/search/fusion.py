@@ -1,14 +1,28 @@
-"""One order out of two scores: both lists scaled to 0..1 by their own least and greatest, then a weighted sum.
+"""One order out of several scores.
 
-Score fusion keeps how far apart candidates are, which ranks throw away. After Bruch, Gai, Ingber, "An Analysis of
-Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023.
+Each side is scaled to 0..1 by its own least and greatest, then both are added with their weights. Score fusion keeps
+how far apart candidates are, which ranks throw away. After Bruch, Gai, Ingber, "An Analysis of Fusion Functions for
+Hybrid Retrieval", ACM TOIS 42(1), 2023.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.vector.record.lexicon import Words
+
 VECTOR_WEIGHT = 0.5
+# How much of the keyword side is the whole document's BM25: it tells which document, the passage's own tells where
+# in it. SciFact, training split, nDCG@10 fused: 0.736 with none of it, 0.742 with half, 0.745 with all.
+_DOCUMENT_SHARE = 0.75
+
+
+def by_words(scores: Mapping[int, Words]) -> dict[int, float]:
+    """The keyword side's score of each passage."""
+    return {
+        key: _DOCUMENT_SHARE * words.document + (1 - _DOCUMENT_SHARE) * words.passage
+        for key, words in scores.items()
+    }
 
 
 def scaled(scores: Mapping[int, float]) -> dict[int, float]:
@@ -21,7 +35,7 @@ def scaled(scores: Mapping[int, float]) -> dict[int, float]:
 
 
 def fuse(lexical: Mapping[int, float], vector: Mapping[int, float]) -> dict[int, float]:
-    """Fused scores, 0 to 1, of every candidate of either side."""
+    """Fused scores, 0 to 1, of every candidate of either side; what a side does not know counts 0 there."""
     words, meaning = scaled(lexical), scaled(vector)
     return {
         key: (1 - VECTOR_WEIGHT) * words.get(key, 0.0) + VECTOR_WEIGHT * meaning.get(key, 0.0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
 from services.chassis.errors import FailedPreconditionError, UnavailableError
 from services.vector.documents import Collection
+from services.vector.record.lexicon import Words
 from services.vector.record.passages import Condition, FoundPassage, Passages, Place
 from services.vector.record.vectors import Keys, Matrix
 from services.vector.search import fusion, question
@@ -117,14 +118,23 @@ class Found:
     pending: int
 
 
-@dataclass(slots=True)
-class _Candidates:
-    """Of one collection: scores by key, and what a side brought in but may not."""
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """What the vector side says: the question's vector, and per collection the nearest passages."""
 
-    lexical: dict[int, float] = field(default_factory=dict)
+    query: Matrix | None
+    scores: list[dict[int, float]]
+    degraded: str = ""
+
+
+@dataclass(slots=True)
+class _Pool:
+    """Candidates of all collections, with both scores; `below` and `filtered` may not answer."""
+
+    words: dict[int, Words] = field(default_factory=dict)
     vector: dict[int, float] = field(default_factory=dict)
     below: dict[int, float] = field(default_factory=dict)
-    filtered: dict[int, Scores] = field(default_factory=dict)
+    filtered: set[int] = field(default_factory=set)
 
 
 class Searching:
@@ -141,12 +151,13 @@ class Searching:
 
         model: name and dimension of the configured embedding model. Raises FailedPreconditionError
         (EMBEDDING_MISMATCH) when the vector side is asked and a collection has another one; UnavailableError
-        (EMBEDDER_UNAVAILABLE) when mode DENSE cannot be served. HYBRID then answers as LEXICAL and says why.
+        (EMBEDDER_UNAVAILABLE, INDEX_UNAVAILABLE) when mode DENSE cannot be served. HYBRID then answers as LEXICAL
+        and says why.
         """
+        if asked.mode is not Mode.LEXICAL:
+            for one in collections:
+                require_model(one, model)
         expression = question.expression(asked.text)
-        depth = max(_DEPTH, asked.top_k)
-        mode, degraded = asked.mode, ""
-        query: Matrix | None = None
         allowed: list[Keys | None] = [None] * len(collections)
         if asked.condition:
             allowed = list(
@@ -154,71 +165,95 @@ class Searching:
                     *(self._passages.allowed(one.key, asked.condition) for one in collections)
                 )
             )
-        words: Awaitable[list[dict[int, float]]] = asyncio.gather(
-            *(
-                self._lexical(one, expression if mode is not Mode.DENSE else "", depth, keys)
-                for one, keys in zip(collections, allowed, strict=True)
-            )
+        lexical, near = await self._both(collections, asked, expression, allowed)
+        mode = Mode.LEXICAL if near.degraded else asked.mode
+        pool = _Pool()
+        for one, found, nearest in zip(collections, lexical, near.scores, strict=True):
+            await self._add(pool, one, asked, mode, expression, near.query, found, nearest)
+        if asked.explain and asked.condition:
+            anywhere = [None] * len(collections)
+            for side in await self._both(collections, asked, expression, anywhere):
+                for scores, keys in zip(
+                    side.scores if isinstance(side, _Near) else side, allowed, strict=True
+                ):
+                    pool.filtered |= scores.keys() - set(() if keys is None else keys.tolist())
+        return await self._answer(collections, asked, mode, near.degraded, pool)
+
+    async def _both(
+        self,
+        collections: Sequence[Collection],
+        asked: Question,
+        expression: str,
+        allowed: Sequence[Keys | None],
+    ) -> tuple[list[dict[int, float]], _Near]:
+        """The best passages by keyword and by vector, per collection."""
+        depth = max(_DEPTH, asked.top_k)
+        if asked.mode is Mode.DENSE:
+            expression = ""
+        return await asyncio.gather(
+            self._lexical(collections, expression, depth, allowed),
+            self._near(collections, asked, depth, allowed),
         )
-        near: list[dict[int, float]] = [{} for _ in collections]
-        if mode is not Mode.LEXICAL:
-            for one in collections:
-                require_model(one, model)
-            try:
-                query = await self._dense.embed(asked.text)
-                near = [
-                    dict(await self._dense.nearest(one, query, depth, keys))
-                    for one, keys in zip(collections, allowed, strict=True)
-                ]
-            except DenseUnavailableError as error:
-                if mode is Mode.DENSE:
-                    raise UnavailableError(
-                        str(error),
-                        reason="EMBEDDER_UNAVAILABLE",
-                        metadata={"model": model[0]},
-                        retry_after=2.0,
-                    ) from error
-                _log.warning("searching by keyword alone: %s", error)
-                mode, degraded, query = Mode.LEXICAL, error.reason, None
-                near = [{} for _ in collections]
-        found = await words
-        candidates = [
-            await self._candidates(one, asked, mode, expression, query, lexical, vector)
-            for one, lexical, vector in zip(collections, found, near, strict=True)
-        ]
-        return await self._answer(collections, asked, mode, degraded, candidates)
 
     async def _lexical(
-        self, collection: Collection, expression: str, depth: int, allowed: Keys | None
-    ) -> dict[int, float]:
-        if not expression:
-            return {}
-        return dict(await self._passages.lexical(collection.key, expression, depth, allowed))
-
-    async def _candidates(
         self,
+        collections: Sequence[Collection],
+        expression: str,
+        depth: int,
+        allowed: Sequence[Keys | None],
+    ) -> list[dict[int, float]]:
+        if not expression:
+            return [{} for _ in collections]
+        return [
+            dict(await self._passages.lexical(one.key, expression, depth, keys))
+            for one, keys in zip(collections, allowed, strict=True)
+        ]
+
+    async def _near(
+        self, collections: Sequence[Collection], asked: Question, depth: int, allowed: Sequence[Keys | None]
+    ) -> _Near:
+        if asked.mode is Mode.LEXICAL:
+            return _Near(None, [{} for _ in collections])
+        try:
+            query = await self._dense.embed(asked.text)
+            return _Near(
+                query,
+                [
+                    dict(await self._dense.nearest(one, query, depth, keys))
+                    for one, keys in zip(collections, allowed, strict=True)
+                ],
+            )
+        except DenseUnavailableError as error:
+            if asked.mode is Mode.DENSE:
+                raise UnavailableError(str(error), reason=error.reason, retry_after=2.0) from error
+            _log.warning("searching by keyword alone: %s", error)
+            return _Near(None, [{} for _ in collections], error.reason)
+
+    async def _add(
+        self,
+        pool: _Pool,
         collection: Collection,
         asked: Question,
         mode: Mode,
         expression: str,
         query: Matrix | None,
-        lexical: dict[int, float],
-        near: dict[int, float],
-    ) -> _Candidates:
-        """Both scores of whatever either side brought in."""
-        both = _Candidates(lexical=lexical)
-        for key, similarity in near.items():
-            if similarity >= asked.threshold or key in lexical:
-                both.vector[key] = similarity
-            else:
-                both.below[key] = similarity
-        if query is not None and (missing := [key for key in lexical if key not in both.vector]):
-            both.vector |= await self._dense.similarities(collection, query, missing)
-        if expression and mode is not Mode.LEXICAL:
-            unknown = [key for key in both.vector if key not in lexical]
-            if unknown:
-                both.lexical |= await self._passages.lexical_scores(collection.key, expression, unknown)
-        return both
+        lexical: Mapping[int, float],
+        nearest: Mapping[int, float],
+    ) -> None:
+        """Puts the candidates of a collection into the pool, with both scores of whatever either side brought."""
+        vector = {
+            key: cosine for key, cosine in nearest.items() if cosine >= asked.threshold or key in lexical
+        }
+        pool.below |= {key: cosine for key, cosine in nearest.items() if key not in vector}
+        if query is not None and (missing := [key for key in lexical if key not in vector]):
+            vector |= await self._dense.similarities(collection, query, missing)
+        pool.vector |= vector
+        keys = list(lexical.keys() | vector.keys())
+        if mode is Mode.DENSE:
+            # Words do not decide; they are only told of what is returned.
+            keys = sorted(keys, key=lambda key: (-vector.get(key, -1.0), key))[: asked.top_k]
+        if expression and keys:
+            pool.words |= await self._passages.words(collection.key, expression, keys)
 
     async def _answer(
         self,
@@ -226,24 +261,24 @@ class Searching:
         asked: Question,
         mode: Mode,
         degraded: str,
-        candidates: Sequence[_Candidates],
+        pool: _Pool,
     ) -> Found:
-        lexical = _merged(one.lexical for one in candidates)
-        vector = _merged(one.vector for one in candidates)
-        below = _merged(one.below for one in candidates)
-        fused = _fused(mode, lexical, vector)
+        fused = _fused(mode, pool)
         ranked = sorted(fused, key=lambda key: (-fused[key], key))
         kept, rest = ranked[: asked.top_k], ranked[asked.top_k :]
         passages = await self._passages.get(kept)
 
         def scores(key: int) -> Scores:
-            return Scores(fused.get(key, 0.0), lexical.get(key, 0.0), vector.get(key, below.get(key, 0.0)))
+            words = pool.words.get(key)
+            vector = pool.vector.get(key, pool.below.get(key, 0.0))
+            return Scores(fused.get(key, 0.0), words.passage if words else 0.0, vector)
 
         hits = [ScoredPassage(passages[key], scores(key)) for key in kept if key in passages]
         dropped: list[DroppedPassage] = []
         if asked.explain:
             causes = {key: Drop.NOT_IN_RECORD for key in kept if key not in passages}
-            causes |= dict.fromkeys(rest, Drop.LIMIT) | dict.fromkeys(below, Drop.THRESHOLD)
+            causes |= dict.fromkeys(rest, Drop.LIMIT) | dict.fromkeys(pool.below, Drop.THRESHOLD)
+            causes |= dict.fromkeys(sorted(pool.filtered), Drop.FILTER)
             shown = list(causes)[:_MOST_DROPPED]
             places = await self._passages.places(shown)
             dropped = [
@@ -279,16 +314,8 @@ def require_model(collection: Collection, model: tuple[str, int]) -> None:
     )
 
 
-def _fused(mode: Mode, lexical: Mapping[int, float], vector: Mapping[int, float]) -> dict[int, float]:
-    if mode is Mode.LEXICAL:
-        return dict(lexical)
+def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
     if mode is Mode.DENSE:
-        return dict(vector)
-    return fusion.fuse(lexical, vector)
-
-
-def _merged(parts: Iterable[dict[int, float]]) -> dict[int, float]:
-    merged: dict[int, float] = {}
-    for part in parts:
-        merged |= part
-    return merged
+        return dict(pool.vector)
+    words = fusion.by_words(pool.words)
+    return words if mode is Mode.LEXICAL else fusion.fuse(words, pool.vector)

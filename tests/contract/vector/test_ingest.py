@@ -217,7 +217,7 @@ async def test_the_first_message_must_be_a_header_and_pieces_have_a_limit(client
     ]
     for requests in wrong:
         with pytest.raises(ServiceError) as error:
-            await client.stream("IngestDocument", iter(requests))
+            await client.stream("IngestDocument", requests)
         assert refused(error.value) == ("INVALID_ARGUMENT", "INVALID_FIELD")
     assert await client.list() == []
 

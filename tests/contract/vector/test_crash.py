@@ -1,0 +1,151 @@
+"""kill -9 at the worst moments, then a fresh process: nothing acknowledged is lost, nothing half is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import resource
+from pathlib import Path
+
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from meldrag.vector.v1 import vector_pb2 as pb
+from services.chassis.errors import ServiceError
+from services.chassis.lock import lock_directory
+from tests.contract.vector.processes import free_port, launched, process
+from tests.contract.vector.world import Client, eventually, running
+
+BEFORE = [f"Kept text number {number} about topic{number}." for number in range(12)]
+LOST = "The last text speaks of zebras.\n\n" + "And of very many other things. " * 60
+
+
+async def fill(client: Client) -> dict[str, bytes]:
+    """Acknowledged documents by id, all with their vectors."""
+    await client.create()
+    acked: dict[str, bytes] = {}
+    for outcome, text in zip(await client.import_all([{"text": text} for text in BEFORE]), BEFORE, strict=True):
+        acked[outcome.document.document_id] = text.encode()
+    await eventually(lambda: all_ready(client))
+    return acked
+
+
+async def all_ready(client: Client) -> bool:
+    documents = await client.list(page_size=1000)
+    return all(one.state in (pb.DOCUMENT_STATE_READY, pb.DOCUMENT_STATE_FAILED) for one in documents)
+
+
+async def index_ready(client: Client) -> bool:
+    health = health_pb2_grpc.HealthStub(client.channel)
+    answer = await health.Check(health_pb2.HealthCheckRequest(service="index"), timeout=5)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def check(client: Client, acked: dict[str, bytes]) -> list[pb.Document]:
+    """Every acknowledged document whole, found by word and by vector; returns all documents."""
+    for document_id, text in acked.items():
+        document = await client.get(document_id)
+        stored = await client.text(document_id)
+        assert stored == text
+        assert document.extraction_sha256 == hashlib.sha256(text).hexdigest()
+    await eventually(lambda: all_ready(client))
+    await eventually(lambda: index_ready(client))
+    for number in (0, 7, 11):
+        found = await client.search(f"topic{number}", mode=pb.SEARCH_MODE_LEXICAL)
+        assert [hit.text for hit in found.hits] == [BEFORE[number]]
+        near = await client.search(BEFORE[number], mode=pb.SEARCH_MODE_DENSE, top_k=1)
+        assert near.hits[0].text == BEFORE[number]
+    return await client.list(page_size=1000)
+
+
+@pytest.mark.parametrize(
+    ("place", "committed"),
+    [
+        ("vector.before_record_commit", False),
+        ("vector.after_record_commit", True),
+        ("vector.before_index_add", True),
+        ("vector.after_index_add", True),
+    ],
+)
+async def test_a_kill_at_a_crash_point_loses_nothing_and_heals(tmp_path: Path, place: str, committed: bool) -> None:
+    async with running(tmp_path) as client:
+        acked = await fill(client)
+        await eventually(lambda: index_ready(client))
+    async with process(tmp_path, MELD_CRASH_AT=place) as second:
+        answered = False
+        try:
+            steps = await second.client.ingest(LOST)
+            answered = any(step.stage >= pb.INGEST_STAGE_COMMITTED for step in steps)
+            acked |= {steps[-1].document.document_id: await second.client.text(steps[-1].document.document_id)}
+        except ServiceError as error:
+            assert error.code.name == "UNAVAILABLE"
+        assert await second.died() == -9
+        # Nobody hears of a commit that is not on disk.
+        assert committed or not answered
+    async with running(tmp_path) as client:
+        documents = await check(client, acked)
+        last = [one for one in documents if one.content_sha256 == hashlib.sha256(LOST.encode()).hexdigest()]
+        found = await client.search("zebras", mode=pb.SEARCH_MODE_LEXICAL)
+        if committed:
+            assert [one.state for one in last] == [pb.DOCUMENT_STATE_READY]
+            assert last[0].vectors == last[0].chunks > 1
+            assert len(found.hits) == 1
+            near = await client.search(LOST[:90], mode=pb.SEARCH_MODE_DENSE, top_k=1)
+            assert near.hits[0].document_id == last[0].document_id
+        else:
+            assert [(one.state, one.error.reason) for one in last] == [(pb.DOCUMENT_STATE_FAILED, "INTERRUPTED")]
+            assert found.hits == []
+            # The same bytes again take the place of the failure.
+            again = await client.ready(LOST)
+            rows = [one for one in await client.list(page_size=1000) if one.content_sha256 == again.content_sha256]
+            assert [one.document_id for one in rows] == [again.document_id]
+
+
+async def test_kills_at_any_time_while_many_write_lose_nothing(tmp_path: Path) -> None:
+    """Timed kills, many inside Chroma's flush: the threshold is so low that it flushes all the time."""
+    acked: dict[str, bytes] = {}
+    for turn in range(2):
+        async with process(tmp_path, MELD_INDEX_SYNC_THRESHOLD="4") as service:
+            client = service.client
+            if not turn:
+                await client.create()
+
+            async def write(writer: int, client: Client = client, turn: int = turn) -> None:
+                for number in range(1000):
+                    text = f"Turn {turn} writer {writer} number {number}."
+                    (outcome,) = await client.import_all([{"text": text, "external_id": text}])
+                    acked[outcome.document.document_id] = text.encode()
+
+            writers = [asyncio.create_task(write(writer)) for writer in range(4)]
+            await eventually(lambda turn=turn: enough(acked, 40 * (turn + 1)))
+            await service.kill()
+            ends = await asyncio.gather(*writers, return_exceptions=True)
+            assert all(isinstance(end, ServiceError) for end in ends)
+    async with running(tmp_path) as client:
+        await eventually(lambda: all_ready(client), 60)
+        await eventually(lambda: index_ready(client), 60)
+        for document_id, text in acked.items():
+            assert await client.text(document_id) == text
+        entries = client.application.keeper._index.count(1)
+        assert entries == len(await client.list(page_size=1000)) >= len(acked)
+
+
+async def enough(acked: dict[str, bytes], count: int) -> bool:
+    return len(acked) >= count
+
+
+async def test_a_second_service_on_the_same_data_ends_at_once_with_one_line(tmp_path: Path) -> None:
+    async with running(tmp_path) as client:
+        acked = await fill(client)
+        with lock_directory(tmp_path / "vector"):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            second = await launched(tmp_path, free_port(), module="services.vector")
+            _, errors = await second.communicate()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert second.returncode == 1
+        (line,) = errors.decode().strip().splitlines()
+        assert f"in use by process {os.getpid()}" in line
+        # Within a second on a free core: before any of the large libraries is loaded.
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2.5
+        await check(client, acked)

@@ -1,0 +1,23 @@
+"""`python -m tests.contract.vector.word_service`: the real service as a process, with the foretold model."""
+
+from __future__ import annotations
+
+from services.chassis.lock import lock_directory
+from services.chassis.server import run_service
+from services.chassis.settings import load
+from services.vector.hosting import vector_server
+from services.vector.models import ConfiguredModel
+from services.vector.settings import VectorSettings
+from tests.contract.vector.world import WordEmbedder, count_words
+
+
+async def main() -> None:
+    settings = load(VectorSettings)
+    model = ConfiguredModel(WordEmbedder(), count_words)
+    with lock_directory(settings.folder):
+        async with vector_server(settings, model, settings.meld_vector_address) as (server, _):
+            await server.run()
+
+
+if __name__ == "__main__":
+    run_service(main, "vector")
