@@ -278,6 +278,8 @@ class Runs:
         run, deadline = live.run, time.monotonic() + self._limits.record_seconds
         if error is not None and not run.begun:
             run.refuse(error)
+            # The caller has its answer; the record is completed in the background.
+            deadline = 0.0
         in_session = True
         if result is not None and result.session_id:
             in_session = await self._append_exchange(live, result, deadline - time.monotonic())

@@ -290,34 +290,11 @@ async def test_recovers_by_itself_when_the_vector_service_comes_back(
                             await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"message": ""}, "message"),
-        ({"message": " \n\t"}, "message"),
-        ({"message": "\u200b\ufeff\u2060"}, "message"),
-        ({"message": "a\0b"}, "message"),
-        ({"message": "x" * 32_001}, "message"),
-        ({"agent_id": ""}, "agent_id"),
-        ({"top_k": 0}, "top_k"),
-        ({"top_k": -1}, "top_k"),
-        ({"top_k": 101}, "top_k"),
-        ({"temperature": float("nan")}, "temperature"),
-        ({"temperature": 3.0}, "temperature"),
-        ({"temperature": -1.0}, "temperature"),
-        ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"request_id": "x" * 129}, "request_id"),
-        ({"request_id": "a\nb"}, "request_id"),
-        ({"session_id": "a*{}:"}, "session_id"),
-        ({"collection_ids": [".."]}, "collection_ids"),
-        ({"collection_ids": ["abc"] * 17}, "collection_ids"),
-    ],
-)
-async def test_bad_fields_are_named(open_house: Open, fields: dict[str, Any], field: str) -> None:
+async def test_bad_fields_are_named(open_house: Open) -> None:
     house = await open_house()
-    error = await house.refusal(**{"message": QUESTION, **fields})
+    error = await house.refusal(QUESTION, top_k=101)
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert (error.reason, error.metadata["field"]) == ("INVALID_FIELD", field)
+    assert (error.reason, error.metadata["field"]) == ("INVALID_FIELD", "top_k")
 
 
 async def test_the_longest_message_is_taken(open_house: Open) -> None:
