@@ -136,6 +136,10 @@ class Classifier:
         """Whether embeddings take part."""
         return self._vectors is not None
 
+    def fits(self, vector: Vectors) -> bool:
+        """Whether a vector has the examples' dimension, and so may come from the same model."""
+        return self._vectors is not None and vector.shape == self._vectors[0].shape
+
     def kernel(self, text: str, vector: Vectors | None) -> Matrix:
         """How alike the text is to each example."""
         alike = self._word_kernel(self._features(text))
@@ -194,6 +198,7 @@ class Triage:
         self._by_words = Classifier(examples, cues, None)
         self._by_meaning: Classifier | None = None
         self._learnt: list[Vectors] = []
+        self._outdated = asyncio.Event()
 
     async def learn(self) -> None:
         """Embeds the examples and trains on them; goes on where an earlier try ended.
@@ -208,24 +213,36 @@ class Triage:
         )
 
     async def keep_learning(self) -> None:
-        """Repeats `learn` until it succeeds."""
-        while self._by_meaning is None:
+        """Repeats `learn` until it succeeds, and again when the embedding model has changed."""
+        while True:
             try:
                 await self.learn()
             except ServiceError as error:
                 _log.info("routing goes by words alone: %s", error.message)
                 await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._outdated.clear()
+                await self._outdated.wait()
 
     async def route(self, request: str) -> Route:
         """The agent that fits the request. Never fails."""
-        vector = None
+        classifier, vector = self._by_words, None
         if self._by_meaning is not None:
             try:
                 vector = (await self._embed([request]))[0]
             except ServiceError as error:
                 _log.info("routing goes by words alone: %s", error.message)
-        classifier = self._by_words if vector is None or self._by_meaning is None else self._by_meaning
+            else:
+                if self._by_meaning.fits(vector):
+                    classifier = self._by_meaning
+                else:
+                    self._forget()
         return _route(classifier, request, vector)
+
+    def _forget(self) -> None:
+        self._by_meaning = None
+        self._learnt.clear()
+        self._outdated.set()
 
 
 def _route(classifier: Classifier, request: str, vector: Vectors | None) -> Route:

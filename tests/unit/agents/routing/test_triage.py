@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,12 +28,13 @@ class Embedder:
 
     def __init__(self, failures: float = float("inf")) -> None:
         self.failures = failures
+        self.dimension = 2
 
     async def __call__(self, texts: Sequence[str]) -> Vectors:
         self.failures -= 1
         if self.failures >= 0:
             raise down()
-        return np.tile(np.array([1.0, 0.0], dtype=np.float32), (len(texts), 1))
+        return np.tile(np.eye(1, self.dimension, dtype=np.float32), (len(texts), 1))
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +79,31 @@ async def test_a_request_that_resembles_nothing_is_not_routed_with_confidence(
     assert unsure.confidence < 0.3 < sure.confidence
 
 
-async def test_learning_is_repeated_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def learnt(learner: triage.Triage) -> asyncio.Task[None]:
+    """Waits until embeddings take part; the task goes on learning."""
+    learning = asyncio.create_task(learner.keep_learning())
+    async with asyncio.timeout(20):
+        while any("embedding model" in reason for reason in (await learner.route("Transcribe this")).reasons):
+            await asyncio.sleep(0.02)
+    return learning
+
+
+async def test_learning_is_repeated_until_it_succeeds() -> None:
     learner = triage.Triage(triage.load_examples(), triage.load_cues(), embedder := Embedder(failures=1))
     with pytest.raises(UnavailableError):
         await learner.learn()
-    await learner.keep_learning()
-    assert embedder.failures < 0
-    route = await learner.route("Transcribe the podcast recording")
-    assert route.agent_id == "audio"
-    assert not any("embedding model" in reason for reason in route.reasons)
+    learning = await learnt(learner)
+    assert (await learner.route("Transcribe the podcast recording")).agent_id == "audio"
     embedder.failures = 1
     assert any("embedding model" in reason for reason in (await learner.route("Transcribe this")).reasons)
+    learning.cancel()
+
+
+async def test_another_embedding_model_is_learnt_anew() -> None:
+    learner = triage.Triage(triage.load_examples(), triage.load_cues(), embedder := Embedder(failures=0))
+    (await learnt(learner)).cancel()
+    embedder.dimension = 3
+    first = await learner.route("Transcribe the podcast recording")
+    assert first.agent_id == "audio"
+    assert any("embedding model" in reason for reason in first.reasons)
+    (await learnt(learner)).cancel()
