@@ -165,8 +165,8 @@ def strike(fleet: Fleet, rng: random.Random, tally: Counter[str]) -> None:
     if dice < 0.4:
         point = rng.choice(POINTS)
         fleet.kill("vector")
-        fleet.start("vector", MELD_CRASH_AT=f"{point}:{rng.randint(1, 12)}")
-        end = time.monotonic() + 12
+        fleet.start("vector", MELD_CRASH_AT=f"{point}:{rng.randint(1, 3)}")
+        end = time.monotonic() + 8
         while fleet.running("vector") and time.monotonic() < end:
             time.sleep(0.02)
         tally[point if not fleet.running("vector") else "vector by time"] += 1
