@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from services.chassis.errors import InvalidArgumentError
 from services.chassis.health import Dependency
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
-from services.vector.documents import Collection
 from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
 from services.vector.extraction.extractor import Extractor
 from services.vector.extraction.model import Limits
@@ -115,11 +114,14 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         worker = EmbeddingWorker(record.vectors, embedder, passages, board, keeper.wake)
         drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, model.count_tokens)
 
-        def committed(collection: Collection, removed: Sequence[int]) -> None:
-            cache.remove(collection.key, removed)
+        def committed() -> None:
             worker.wake()
             keeper.wake()
 
+        loop = asyncio.get_running_loop()
+        record.documents.follow(
+            lambda collection_key, removed: _in_loop(loop, cache.remove, collection_key, removed)
+        )
         limits = Limits(file_bytes=settings.meld_max_document_bytes)
         documents = record.documents
         dense = DenseSearch(
@@ -150,6 +152,12 @@ async def _ended(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *arguments: object) -> None:
+    """Calls from another thread; at the very end of the process there may be nobody left to call."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(work, *arguments)
 
 
 def _store(settings: VectorSettings) -> IndexStore:

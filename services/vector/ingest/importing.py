@@ -17,11 +17,11 @@ from services.vector.extraction.extractor import extract_plain
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Arrival, Drafter
 from services.vector.ingest.ingestion import as_service_error
-from services.vector.record.documents import Documents, new_document_id
+from services.vector.record.documents import Commit, Documents, new_document_id
 
 # One group of texts is split while the one before is committed; no more than these are held.
 _GROUP_DOCUMENTS = 64
-_GROUP_CHARACTERS = 4_000_000
+_GROUP_CHARACTERS = 500_000
 _WAITING_DOCUMENTS = 64
 
 
@@ -54,9 +54,9 @@ class Importing:
         drafter: Drafter,
         executor: Executor,
         claims: Claims,
-        committed: Callable[[Collection, list[int]], None],
+        committed: Callable[[], None],
     ) -> None:
-        """committed: called after a commit with the keys of the passages that were replaced."""
+        """committed: called after each commit."""
         self._documents = documents
         self._drafter = drafter
         self._executor = executor
@@ -88,37 +88,43 @@ class Importing:
         if not group:
             return []
         loop = asyncio.get_running_loop()
-        outcomes: list[Imported | None] = [None] * len(group)
-        drafts: list[Draft] = []
-        places: list[int] = []
         with ExitStack() as claimed:
-            held: set[str] = set()
-            for place, item in enumerate(group):
-                try:
-                    if item.fault is not None:
-                        raise item.fault
-                    # The same id twice in one group is taken in order, the later replacing the earlier.
-                    if item.external_id and item.external_id not in held:
-                        claimed.enter_context(
-                            self._claims.claim(tenant_id, collection.key, item.external_id, "")
-                        )
-                        held.add(item.external_id)
-                    drafts.append(await loop.run_in_executor(self._executor, self._draft, item))
-                    places.append(place)
-                except ExtractionError as error:
-                    outcomes[place] = Imported(None, False, as_service_error(error))
-                except ServiceError as error:
-                    outcomes[place] = Imported(None, False, error)
-            removed: list[int] = []
+            faults = self._claim_all(claimed, tenant_id, collection, group)
+            prepared = await loop.run_in_executor(self._executor, self._prepare, group, faults)
+            drafts = [one for one in prepared if isinstance(one, Draft)]
             commits = await self._documents.commit_all(collection.key, tenant_id, drafts) if drafts else []
-            for place, commit in zip(places, commits, strict=True):
-                if isinstance(commit, ServiceError):
-                    outcomes[place] = Imported(None, False, commit)
-                else:
-                    outcomes[place] = Imported(commit.document, commit.existing, None)
-                    removed += commit.removed
-            self._committed(collection, removed)
-        return [outcome for outcome in outcomes if outcome is not None]
+        self._committed()
+        outcomes = iter(commits)
+        return [_outcome(next(outcomes) if isinstance(one, Draft) else one) for one in prepared]
+
+    def _claim_all(
+        self, claimed: ExitStack, tenant_id: str, collection: Collection, group: list[TextItem]
+    ) -> list[ServiceError | None]:
+        """Claims the external ids until `claimed` closes; the fault of each item that cannot be taken."""
+        faults: list[ServiceError | None] = []
+        held: set[str] = set()
+        for item in group:
+            fault = item.fault
+            # The same id twice in one group is taken in order, the later replacing the earlier.
+            if fault is None and item.external_id and item.external_id not in held:
+                try:
+                    claimed.enter_context(self._claims.claim(tenant_id, collection.key, item.external_id, ""))
+                    held.add(item.external_id)
+                except ServiceError as busy:
+                    fault = busy
+            faults.append(fault)
+        return faults
+
+    def _prepare(
+        self, group: list[TextItem], faults: list[ServiceError | None]
+    ) -> list[Draft | ServiceError]:
+        prepared: list[Draft | ServiceError] = []
+        for item, fault in zip(group, faults, strict=True):
+            try:
+                prepared.append(fault or self._draft(item))
+            except ExtractionError as error:
+                prepared.append(as_service_error(error))
+        return prepared
 
     def _draft(self, item: TextItem) -> Draft:
         data = item.text.encode()
@@ -133,6 +139,12 @@ class Importing:
             create_time=datetime.now(UTC),
         )
         return self._drafter.draft(arrival, extract_plain(item.text, item.title))
+
+
+def _outcome(one: Commit | ServiceError | Draft) -> Imported:
+    if isinstance(one, Commit):
+        return Imported(one.document, one.existing, None)
+    return Imported(None, False, one if isinstance(one, ServiceError) else None)
 
 
 async def _fill(queue: asyncio.Queue[TextItem | None], items: AsyncIterator[TextItem]) -> None:

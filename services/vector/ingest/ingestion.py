@@ -97,9 +97,9 @@ class Ingestion:
         executor: Executor,
         claims: Claims,
         board: ProgressBoard,
-        committed: Callable[[Collection, list[int]], None],
+        committed: Callable[[], None],
     ) -> None:
-        """committed: called after a commit with the keys of the passages that were replaced."""
+        """committed: called after each commit."""
         self._documents = documents
         self._spool = spool
         self._extractor = extractor
@@ -187,7 +187,7 @@ class Ingestion:
             raise DeadlineExceededError("the document was not read in time", reason="DEADLINE") from None
         yield Step(Stage.CHUNKED, document)
         commit = await self._documents.commit(collection.key, tenant_id, draft, request)
-        self._committed(collection, commit.removed)
+        self._committed()
         yield Step(Stage.COMMITTED, commit.document, commit.existing)
 
     async def _vectors(self, tenant_id: str, document: Document) -> AsyncIterator[Step]:

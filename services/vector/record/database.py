@@ -13,6 +13,7 @@ import queue
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ _log = logging.getLogger(__name__)
 _BUSY_MS = 2_000
 _READERS = 4
 _GROUP = 64
+# A group takes a second at most, and waits for another process's lock for _BUSY_MS.
+_STUCK_SECONDS = 20.0
 # Below this a failed write of the operating system means: no space.
 _NO_SPACE_BYTES = 1 << 20
 
@@ -105,6 +108,7 @@ class Database:
         self._readers = ThreadPoolExecutor(_READERS, "record-read", initializer=self._open_reader)
         self._thread = threading.Thread(target=self._run, name="record-write", daemon=True)
         self._closed = False
+        self._busy_since: float | None = None
         self._thread.start()
 
     @classmethod
@@ -152,6 +156,19 @@ class Database:
         self._jobs.put(job)
         return await asyncio.wrap_future(job.future)
 
+    async def ping(self) -> None:
+        """A read, and a sign of life of the writer: it works on a group, not too long, or takes an empty job.
+
+        An empty job locks the file and writes nothing. Raises what read and write raise, UnavailableError
+        (RECORD_BUSY) for a writer that is stuck.
+        """
+        await self.read(_version)
+        since = self._busy_since
+        if since is None:
+            await self.write(_version)
+        elif time.monotonic() - since > _STUCK_SECONDS:
+            raise UnavailableError("the record's writer is stuck", reason="RECORD_BUSY")
+
     def close(self) -> None:
         """Ends after the jobs that wait. Blocks."""
         if self._closed:
@@ -180,6 +197,7 @@ class Database:
             jobs = self._next_group()
             if not jobs:
                 return
+            self._busy_since = time.monotonic()
             try:
                 self._commit(jobs)
             except Exception as error:
@@ -190,6 +208,8 @@ class Database:
                 for job in jobs:
                     if not job.future.done():
                         job.future.set_exception(error)
+            finally:
+                self._busy_since = None
 
     def _next_group(self) -> list[_Write[Any]]:
         """The jobs that wait, at least one; empty at the end."""
@@ -282,3 +302,7 @@ class Database:
 def _code(error: sqlite3.Error) -> int:
     """The primary result code; extended codes carry it in their low byte."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _version(connection: Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

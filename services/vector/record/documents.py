@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.chassis.errors import ServiceError
@@ -52,6 +52,7 @@ class Removal:
     """What a delete did. `removed` is empty for a repeated request."""
 
     tombstone_id: str
+    collection_key: int
     chunk_keys: list[int]
 
 
@@ -68,6 +69,15 @@ class Documents:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._followers: list[Callable[[int, list[int]], None]] = []
+
+    def follow(self, removed: Callable[[int, list[int]], None]) -> None:
+        """`removed` is called, in the writer's thread, with a collection's key and keys of passages that went."""
+        self._followers.append(removed)
+
+    def _tell(self, collection_key: int, chunk_keys: list[int]) -> None:
+        for removed in self._followers if chunk_keys else ():
+            removed(collection_key, chunk_keys)
 
     async def receive(
         self, collection_key: int, external_id: str, title: str, filename: str, metadata: Mapping[str, Scalar]
@@ -172,6 +182,7 @@ class Documents:
         return await self._database.write(
             lambda connection: _commit(connection, collection_key, tenant_id, draft, request),
             milestone="record_commit",
+            committed=lambda commit: self._tell(collection_key, commit.removed),
         )
 
     async def commit_all(
@@ -192,7 +203,11 @@ class Documents:
                 connection.execute("RELEASE draft")
             return outcomes
 
-        return await self._database.write(work, milestone="record_commit")
+        def committed(outcomes: list[Commit | ServiceError]) -> None:
+            done = [one for one in outcomes if isinstance(one, Commit)]
+            self._tell(collection_key, [key for one in done for key in one.removed])
+
+        return await self._database.write(work, milestone="record_commit", committed=committed)
 
     async def get(self, tenant_id: str, collection_id: str, document_id: str) -> Document:
         """Raises NotFoundError (COLLECTION_NOT_FOUND or DOCUMENT_NOT_FOUND)."""
@@ -260,7 +275,7 @@ class Documents:
         def work(connection: Connection) -> Removal:
             known = requests.outcome(connection, tenant_id, DELETE, request)
             if known is not None:
-                return Removal(known, [])
+                return Removal(known, 0, [])
             document = _find(connection, tenant_id, collection_id, document_id)
             if document.state in (DocumentState.RECEIVED, DocumentState.PARSING):
                 raise document_busy(document.external_id)
@@ -279,9 +294,11 @@ class Documents:
                 ),
             )
             requests.remember(connection, tenant_id, DELETE, request, tombstone_id)
-            return Removal(tombstone_id, chunk_keys)
+            return Removal(tombstone_id, document.collection_key, chunk_keys)
 
-        return await self._database.write(work)
+        return await self._database.write(
+            work, committed=lambda removal: self._tell(removal.collection_key, removal.chunk_keys)
+        )
 
     async def receipt(self, tombstone_id: str, chunk_keys: Sequence[int]) -> Receipt:
         """What is left now of what the tombstone stands for."""

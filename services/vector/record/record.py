@@ -26,9 +26,8 @@ class Record:
         self.passages = Passages(database)
 
     async def ping(self) -> None:
-        """A read, and a turn of the writer that locks the file and writes nothing. Raises ServiceError."""
-        await self._database.read(_version)
-        await self._database.write(_version)
+        """Raises ServiceError when the record cannot be read or its writer is stuck."""
+        await self._database.ping()
 
     async def page_key(self) -> bytes:
         """The secret that page tokens are signed with."""
@@ -38,10 +37,6 @@ class Record:
             return bytes.fromhex(value)
 
         return await self._database.read(work)
-
-
-def _version(connection: Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 @contextmanager

@@ -26,7 +26,7 @@ _EMBED_SHARE = 0.5
 _OVERFETCH = 4
 _MOST_FETCHED = 2_000
 # Above this many rows a product is worth a thread.
-_INLINE_ROWS = 4_096
+_INLINE_ROWS = 2_048
 
 
 class NearestKeys(Protocol):
@@ -79,7 +79,7 @@ class DenseSearch:
             return []
         few = (collection.vectors if allowed is None else len(allowed)) <= self._exact_limit
         if few and self._cache.fits(collection.vectors, collection.dimension):
-            loaded = await self._cache.get(collection.key, collection.dimension)
+            loaded = await self._cache.get(collection.key, collection.dimension, collection.vectors)
             return await self._score(loaded, query, limit, allowed)
         if few and allowed is not None:
             rows = await self._vectors.of_chunks(allowed.tolist(), collection.dimension)
@@ -90,8 +90,15 @@ class DenseSearch:
         self, collection: Collection, query: Matrix, keys: Sequence[int]
     ) -> dict[int, float]:
         """See the port."""
-        rows = await self._vectors.of_chunks(keys, collection.dimension)
-        return dict(zip(rows.keys.tolist(), (rows.vectors @ query).tolist(), strict=True))
+        wanted = np.fromiter(keys, dtype=np.int64)
+        loaded = self._cache.peek(collection.key)
+        if loaded is not None and loaded.whole(collection.vectors):
+            rows = loaded.rows_of(wanted)
+            found, vectors = loaded.keys[rows], loaded.vectors[rows]
+        else:
+            read = await self._vectors.of_chunks(keys, collection.dimension)
+            found, vectors = read.keys, read.vectors
+        return dict(zip(found.tolist(), (vectors @ query).tolist(), strict=True))
 
     async def _score(self, loaded: LoadedVectors, query: Matrix, limit: int, allowed: Keys | None) -> Scored:
         keys, vectors = loaded.keys, loaded.vectors

@@ -69,6 +69,10 @@ class LoadedVectors:
         """Notes rows that have gone from the record; a load under way may still bring them."""
         self._removed.update(chunk_keys)
 
+    def whole(self, count: int) -> bool:
+        """Whether these are the `count` vectors of the collection, none of them gone."""
+        return self._size == count and not self._removed
+
     def settle(self) -> None:
         """Drops the rows noted; to be called when no load is under way."""
         if not self._removed:
@@ -104,12 +108,18 @@ class VectorCache:
         """Whether a collection of this size may be loaded at all."""
         return rows * dimension * 4 <= self._limit
 
-    async def get(self, collection_key: int, dimension: int) -> LoadedVectors:
-        """All vectors that the record has now. Raises what the source raises."""
+    def peek(self, collection_key: int) -> LoadedVectors | None:
+        """What is loaded of a collection, as it is."""
+        return self._loaded.get(collection_key)
+
+    async def get(self, collection_key: int, dimension: int, count: int) -> LoadedVectors:
+        """All vectors that the record has now; it had `count` a moment ago. Raises what the source raises."""
         loaded = self._loaded.get(collection_key)
         if loaded is None:
             loaded = self._loaded.setdefault(collection_key, LoadedVectors(dimension))
         self._loaded.move_to_end(collection_key)
+        if loaded.whole(count):
+            return loaded
         async with loaded.loading:
             while True:
                 rows = await self._source.after(collection_key, loaded.last_seq, dimension, _ROWS_PER_READ)
