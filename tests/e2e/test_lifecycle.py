@@ -83,7 +83,7 @@ def test_a_second_start_on_the_same_data_is_one_line(house: House) -> None:
 
     assert code == 1
     assert lines == [f"make run: {house.directory} is in use by another `make run` (set MELD_DATA_DIR)"]
-    assert house.readiness()[0] == 200
+    house.wait_ready(promised(5))
 
 
 def test_a_missing_python_is_one_line(tmp_path: Path) -> None:
