@@ -125,13 +125,26 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         limits = Limits(file_bytes=settings.meld_max_document_bytes)
         documents = record.documents
         dense = DenseSearch(
-            embedder, executor, record.vectors, cache, keeper, settings.meld_exact_search_limit
+            embedder,
+            executor,
+            record.vectors,
+            cache,
+            index=keeper,
+            exact_limit=settings.meld_exact_search_limit,
         )
         application = Application(
             record=record,
             embedder=embedder,
             ingestion=Ingestion(
-                documents, spool, Extractor(), limits, drafter, executor, claims, board, committed
+                documents=documents,
+                spool=spool,
+                extractor=Extractor(),
+                limits=limits,
+                drafter=drafter,
+                executor=executor,
+                claims=claims,
+                board=board,
+                committed=committed,
             ),
             importing=Importing(documents, drafter, executor, claims, committed),
             searching=Searching(record.passages, dense),

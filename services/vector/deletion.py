@@ -1,4 +1,5 @@
-"""Delete, and prove it: out of the record and the keyword index at once, out of the vector index right after."""
+"""Delete, and prove it: out of the record and the keyword index at once, out of the vector index right"
+" after."""
 
 from __future__ import annotations
 

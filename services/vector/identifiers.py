@@ -1,7 +1,10 @@
-"""What ids and other short fields of a request must look like. Each function returns the value or raises INVALID_FIELD."""
+"""What ids and other short fields of a request must look like. Each function returns the value or raises
+INVALID_FIELD.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -63,11 +66,9 @@ def metadata(field: str, values: Mapping[str, object]) -> dict[str, Scalar]:
     flat: dict[str, Scalar] = {}
     for name, value in values.items():
         line(f"{field}.{name[:20]}", name, _MAX_METADATA_NAME)
-        if isinstance(value, bool):
-            flat[name] = value
-        elif isinstance(value, str) and len(value) <= _MAX_METADATA_TEXT:
-            flat[name] = value
-        elif isinstance(value, float) and abs(value) < float("inf"):
+        text = isinstance(value, str) and len(value) <= _MAX_METADATA_TEXT
+        number = isinstance(value, float) and math.isfinite(value)
+        if isinstance(value, (str, float, bool)) and (text or number or isinstance(value, bool)):
             flat[name] = value
         else:
             raise invalid_field(

@@ -26,8 +26,9 @@ class ConfiguredModel:
 def configured(settings: VectorSettings) -> Iterator[ConfiguredModel]:
     """The model for the block. Nothing is loaded before its first use.
 
-    Passages are measured by the local model's tokenizer also where a remote model embeds them: it counts no fewer
-    tokens than byte-pair vocabularies four times its size, and such models take far longer texts than a passage.
+    Passages are measured by the local model's tokenizer also where a remote model embeds them: it counts no
+    fewer tokens than byte-pair vocabularies four times its size, and such models take far longer texts than a
+    passage.
     """
     with closing(MiniLmEmbedder(settings.meld_data_dir / "models")) as local:
 

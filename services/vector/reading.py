@@ -26,8 +26,8 @@ async def pieces(
 ) -> AsyncIterator[Piece]:
     """The text of a document or the part `span` of it, widened to whole characters, in order.
 
-    Raises InvalidArgumentError (INVALID_FIELD) for a span outside the text, NotFoundError (DOCUMENT_NOT_FOUND)
-    when the document has no text (yet) or goes meanwhile.
+    Raises InvalidArgumentError (INVALID_FIELD) for a span outside the text, NotFoundError
+    (DOCUMENT_NOT_FOUND) when the document has no text (yet) or goes meanwhile.
     """
     start, end = span or (0, document.text_bytes)
     if not 0 <= start <= end <= document.text_bytes:

@@ -57,10 +57,10 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         made = await application.record.collections.create(
             _tenant(),
             identifiers.collection_id(request.collection_id),
-            identifiers.line("description", request.description, 1_000),
-            application.embedder.model,
-            application.embedder.dimension,
-            _request(request),
+            description=identifiers.line("description", request.description, 1_000),
+            embedding_model=application.embedder.model,
+            dimension=application.embedder.dimension,
+            request=_request(request),
         )
         return pb.CreateCollectionResponse(collection=messages.collection(made))
 
@@ -156,7 +156,12 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         if not isinstance(before, int):
             raise invalid_page_token()
         found = await self._application.record.documents.page(
-            _tenant(), request.collection_id, before, size + 1, states, request.external_id
+            _tenant(),
+            request.collection_id,
+            before_key=before,
+            size=size + 1,
+            states=states,
+            external_id=request.external_id,
         )
         return pb.ListDocumentsResponse(
             documents=map(messages.document, found[:size]),

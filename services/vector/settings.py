@@ -25,8 +25,8 @@ class VectorSettings(ServiceSettings):
     similarity_threshold: Annotated[float, Field(ge=-1, le=1)] = 0.0
     max_results: Annotated[int, Field(ge=1, le=1000)] = 10
 
-    # Empty: the local model, or text-embedding-3-small where VECTOR_DIMENSION is another than the local model's
-    # and a key is there.
+    # Empty: the local model, or text-embedding-3-small where VECTOR_DIMENSION is another than the local
+    # model's and a key is there.
     meld_embedding_model: str = ""
     openai_api_key: SecretStr = SecretStr("")
     openai_base_url: str = ""

@@ -124,8 +124,8 @@ class ChromaIndex:
     def _open(self, collection_key: int, dimension: int) -> Any:
         held = self._find(collection_key)
         if held is None:
-            # A flush is the moment in which a kill breaks the files, so flushes are rare; what is not flushed is
-            # in Chroma's log, and reading that again at the next start takes about a second per thousand.
+            # A flush is the moment in which a kill breaks the files, so flushes are rare; what is not flushed
+            # is in Chroma's log, and reading that again at the next start takes about a second per thousand.
             held = self._client.create_collection(
                 self._name(collection_key),
                 configuration={"hnsw": {"space": "cosine", "sync_threshold": self._sync_threshold}},

@@ -1,4 +1,5 @@
-"""Where the embedded index lies: one folder per generation, so that a broken one is left without touching it."""
+"""Where the embedded index lies: one folder per generation, so that a broken one is left without touching"
+" it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Keeps the vector index in step with the record, and makes it again when it breaks.
 
-The record queues every change of the index together with the change itself. One task takes from those queues and
-writes; it alone opens, judges and replaces the index. A write that fails is not tried again on the same index: the
-index is set aside and made new from the record's vectors, while searches do without it.
+The record queues every change of the index together with the change itself. One task takes from those queues
+and writes; it alone opens, judges and replaces the index. A write that fails is not tried again on the same
+index: the index is set aside and made new from the record's vectors, while searches do without it.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class IndexKeeper:
     async def _replace(self) -> None:
         """Sets the index aside and begins an empty one of the next generation."""
         self._set(IndexState.BROKEN)
-        while self._store.free_bytes() < _FREE_BYTES:
+        while self._store.free_bytes() < _FREE_BYTES:  # noqa: ASYNC110 # nobody tells when a disk has space
             await asyncio.sleep(_BACKOFF_SECONDS[1])
         self._fault, self._timeouts = None, 0
         # A call may hang in the old lanes for ever.

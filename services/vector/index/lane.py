@@ -1,7 +1,7 @@
 """Threads for calls that have no deadline of their own.
 
-A thread that hangs in a native call can be neither stopped nor waited for. These threads are daemons: they do not
-hold up the end of the process, and a lane that hangs is left behind for a new one.
+A thread that hangs in a native call can be neither stopped nor waited for. These threads are daemons: they do
+not hold up the end of the process, and a lane that hangs is left behind for a new one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`python -m services.vector.index.probe FOLDER`: opens an index where a hang or a crash harms nobody.
 
-Reads what the record expects as JSON from standard input, counts each collection and asks for all of its vectors,
-and prints {"counts": {"KEY": N}}. A failure prints {"error": "..."} and ends with status 1.
+Reads what the record expects as JSON from standard input, counts each collection and asks for all of its
+vectors, and prints {"counts": {"KEY": N}}. A failure prints {"error": "..."} and ends with status 1.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ _REFUSED_SECONDS = 3600.0
 
 
 class EmbeddingWorker:
-    """`run` is its life. The record's queue is its only memory: a new process goes on where this one ended."""
+    """`run` is its life. The record's queue is its only memory: a new process goes on where this one"
+    " ended."""
 
     def __init__(
         self,

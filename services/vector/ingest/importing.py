@@ -68,7 +68,8 @@ class Importing:
     ) -> AsyncIterator[Imported]:
         """One outcome per item, in order, each after its commit. Raises what ends the whole import:
 
-        NotFoundError when the collection goes, ResourceExhaustedError (STORAGE_FULL), and what `items` raises.
+        NotFoundError when the collection goes, ResourceExhaustedError (STORAGE_FULL), and what `items`
+        raises.
         """
         queue: asyncio.Queue[TextItem | None] = asyncio.Queue(_WAITING_DOCUMENTS)
         reader = asyncio.create_task(_fill(queue, items))

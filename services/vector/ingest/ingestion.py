@@ -89,6 +89,7 @@ class Ingestion:
 
     def __init__(
         self,
+        *,
         documents: Documents,
         spool: Spool,
         extractor: Extracts,
@@ -120,9 +121,9 @@ class Ingestion:
     ) -> AsyncIterator[Step]:
         """Yields the stages as they are reached.
 
-        `deadline` is a monotonic time. What was not committed when this ends leaves no trace, but for a document
-        that was refused: it stays, FAILED, with the reason. Raises what the record and the spool raise, and
-        InvalidArgumentError or ResourceExhaustedError with the reason of the extraction.
+        `deadline` is a monotonic time. What was not committed when this ends leaves no trace, but for a
+        document that was refused: it stays, FAILED, with the reason. Raises what the record and the spool
+        raise, and InvalidArgumentError or ResourceExhaustedError with the reason of the extraction.
         """
         with self._claims.claim(tenant_id, collection.key, header.external_id, header.request_id):
             row = await self._documents.receive(
@@ -133,7 +134,9 @@ class Ingestion:
                 name = row.document_id
                 async with self._spool.received(name, pieces, header.size, header.content_sha256) as spooled:
                     document: Document | None = None
-                    async for step in self._take(tenant_id, collection, header, row, spooled, deadline):
+                    async for step in self._take(
+                        tenant_id, collection, header, row=row, spooled=spooled, deadline=deadline
+                    ):
                         settled = step.stage >= Stage.COMMITTED
                         document = step.document
                         yield step
@@ -152,6 +155,7 @@ class Ingestion:
         tenant_id: str,
         collection: Collection,
         header: Header,
+        *,
         row: Document,
         spooled: Spooled,
         deadline: float,

@@ -45,8 +45,8 @@ class Spool:
     ) -> AsyncIterator[Spooled]:
         """The file, for the block.
 
-        Raises ResourceExhaustedError (DOCUMENT_TOO_LARGE, STORAGE_FULL), InvalidArgumentError (CONTENT_MISMATCH
-        against what was declared, where it was).
+        Raises ResourceExhaustedError (DOCUMENT_TOO_LARGE, STORAGE_FULL), InvalidArgumentError
+        (CONTENT_MISMATCH against what was declared, where it was).
         """
         path = self._folder / name
         if declared_bytes > self._limit:

@@ -1,1 +1,3 @@
-"""The SQLite record: documents, their text, passages, vectors, keyword index, and what the vector index must learn."""
+"""The SQLite record: documents, their text, passages, vectors, keyword index, and what the vector index must
+learn.
+"""

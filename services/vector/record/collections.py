@@ -1,4 +1,8 @@
-"""Collections in the record. Each has a keyword index of its own, so that its BM25 statistics depend on nothing else."""
+"""Collections in the record. Each has a keyword index of its own, so that its BM25 statistics depend on
+nothing else.
+"""
+
+# ruff: noqa: S608 # names in SQL are ours; every value is bound
 
 from __future__ import annotations
 
@@ -13,7 +17,10 @@ from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros, now_micros
 
 _CREATE, _DELETE = "CreateCollection", "DeleteCollection"
-_COLUMNS = "key, tenant_id, collection_id, description, embedding_model, dimension, documents, chunks, vectors, create_time"
+_COLUMNS = (
+    "key, tenant_id, collection_id, description, embedding_model, dimension, documents, chunks,"
+    " vectors, create_time"
+)
 
 
 def collection_of(row: tuple[object, ...]) -> Collection:
@@ -54,6 +61,7 @@ class Collections:
         self,
         tenant_id: str,
         collection_id: str,
+        *,
         description: str,
         embedding_model: str,
         dimension: int,
@@ -66,7 +74,8 @@ class Collections:
                 return find(connection, tenant_id, collection_id)
             try:
                 cursor = connection.execute(
-                    "INSERT INTO collections (tenant_id, collection_id, description, embedding_model, dimension,"
+                    "INSERT INTO collections (tenant_id, collection_id, description, embedding_model,"
+                    " dimension,"
                     " create_time) VALUES (?, ?, ?, ?, ?, ?)",
                     (tenant_id, collection_id, description, embedding_model, dimension, now_micros()),
                 )
@@ -108,7 +117,8 @@ class Collections:
     async def delete(self, tenant_id: str, collection_id: str, request: Request | None) -> str:
         """Removes the collection and all in it from the record; returns the id of its tombstone.
 
-        The vector index learns of it through index_drops. A repeated request gets its first tombstone. Raises NotFoundError (COLLECTION_NOT_FOUND), FailedPreconditionError (REQUEST_ID_REUSED).
+        The vector index learns of it through index_drops. A repeated request gets its first tombstone. Raises
+        NotFoundError (COLLECTION_NOT_FOUND), FailedPreconditionError (REQUEST_ID_REUSED).
         """
 
         def work(connection: Connection) -> str:
@@ -134,10 +144,10 @@ class Collections:
                 "INSERT INTO index_drops VALUES (?, ?, ?)", (key, collection.vectors, tombstone_id)
             )
             for table in ("embedding_queue", "index_additions", "index_removals", "vectors"):
-                connection.execute(f"DELETE FROM {table} WHERE collection_key = ?", (key,))  # noqa: S608 # our names
+                connection.execute(f"DELETE FROM {table} WHERE collection_key = ?", (key,))
             owned = "(SELECT key FROM documents WHERE collection_key = ?)"
-            connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))  # noqa: S608 # our names
-            connection.execute(f"DELETE FROM texts WHERE document_key IN {owned}", (key,))  # noqa: S608 # our names
+            connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))
+            connection.execute(f"DELETE FROM texts WHERE document_key IN {owned}", (key,))
             connection.execute("DELETE FROM documents WHERE collection_key = ?", (key,))
             connection.execute("DELETE FROM collections WHERE key = ?", (key,))
             lexicon.drop(connection, key)

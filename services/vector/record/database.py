@@ -1,8 +1,8 @@
 """One SQLite file: a single writer that commits in groups, and a few readers.
 
-The writer is a thread with a queue. It takes what waits there, runs each job in its own savepoint, and commits
-once for all; a caller hears of its success only after that commit has reached the disk (WAL, synchronous=FULL).
-Readers see a snapshot and never wait for the writer.
+The writer is a thread with a queue. It takes what waits there, runs each job in its own savepoint, and
+commits once for all; a caller hears of its success only after that commit has reached the disk (WAL,
+synchronous=FULL). Readers see a snapshot and never wait for the writer.
 """
 
 from __future__ import annotations
@@ -145,9 +145,10 @@ class Database:
         """Runs `work` in the writer's thread and returns after the commit that holds it.
 
         A caller that is cancelled before its turn withdraws the job; later, the outcome is unknown to it.
-        `committed` is called with the result in the writer's thread after the commit, whether or not the caller
-        still waits. `milestone` names the commit for crash points. Whatever `work` raises undoes that job alone.
-        Raises ResourceExhaustedError (STORAGE_FULL), UnavailableError (RECORD_BUSY), DataLossError.
+        `committed` is called with the result in the writer's thread after the commit, whether or not the
+        caller still waits. `milestone` names the commit for crash points. Whatever `work` raises undoes that
+        job alone. Raises ResourceExhaustedError (STORAGE_FULL), UnavailableError (RECORD_BUSY),
+        DataLossError.
         """
         if self._closed:
             raise UnavailableError("the record is closed", reason="RECORD_BUSY")

@@ -1,5 +1,7 @@
 """Documents in the record: arrival, commit, replacement, deletion, reading."""
 
+# ruff: noqa: S608 # names in SQL are ours; every value is bound
+
 from __future__ import annotations
 
 import json
@@ -30,7 +32,8 @@ _PIECE_BYTES = 64 * 1024
 
 _COLUMNS = (
     "d.key, d.document_id, d.collection_key, c.collection_id, d.external_id, d.title, d.filename, d.state,"
-    " d.error_reason, d.error_message, d.bytes, d.media_type, d.content_sha256, d.extraction_sha256, d.text_bytes,"
+    " d.error_reason, d.error_message, d.bytes, d.media_type, d.content_sha256, d.extraction_sha256,"
+    " d.text_bytes,"
     " d.pages, d.metadata, d.create_time, d.chunks, d.vectors"
 )
 _FROM = "FROM documents d JOIN collections c ON c.key = d.collection_key"
@@ -72,7 +75,9 @@ class Documents:
         self._followers: list[Callable[[int, list[int]], None]] = []
 
     def follow(self, removed: Callable[[int, list[int]], None]) -> None:
-        """`removed` is called, in the writer's thread, with a collection's key and keys of passages that went."""
+        """`removed` is called, in the writer's thread, with a collection's key and keys of passages that
+        went.
+        """
         self._followers.append(removed)
 
     def _tell(self, collection_key: int, chunk_keys: list[int]) -> None:
@@ -88,7 +93,8 @@ class Documents:
             document_id = new_document_id()
             _require_collection(connection, collection_key)
             connection.execute(
-                "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state, metadata,"
+                "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state,"
+                " metadata,"
                 " create_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     document_id,
@@ -138,7 +144,7 @@ class Documents:
 
         def work(connection: Connection) -> None:
             connection.execute(
-                f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",  # noqa: S608 # our states
+                f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",
                 (document_id,),
             )
 
@@ -163,9 +169,9 @@ class Documents:
     ) -> Document | None:
         """The committed document that this request or these bytes already made, if there is one.
 
-        Then the request is noted and the arriving row of the draft is gone. Only the fields of `draft` that are
-        known before parsing count. Raises FailedPreconditionError (REQUEST_ID_REUSED), NotFoundError when the
-        request made a document that was deleted since.
+        Then the request is noted and the arriving row of the draft is gone. Only the fields of `draft` that
+        are known before parsing count. Raises FailedPreconditionError (REQUEST_ID_REUSED), NotFoundError when
+        the request made a document that was deleted since.
         """
         return await self._database.write(
             lambda connection: _recognise(connection, collection_key, tenant_id, draft, request)
@@ -176,8 +182,9 @@ class Documents:
     ) -> Commit:
         """Makes the document durable and found by keyword, whole, in one transaction.
 
-        A committed document of the same external id goes in the same transaction. Raises what `recognise` raises,
-        NotFoundError (COLLECTION_NOT_FOUND), AbortedError (DOCUMENT_BUSY), ResourceExhaustedError (STORAGE_FULL).
+        A committed document of the same external id goes in the same transaction. Raises what `recognise`
+        raises, NotFoundError (COLLECTION_NOT_FOUND), AbortedError (DOCUMENT_BUSY), ResourceExhaustedError
+        (STORAGE_FULL).
         """
         return await self._database.write(
             lambda connection: _commit(connection, collection_key, tenant_id, draft, request),
@@ -232,6 +239,7 @@ class Documents:
         self,
         tenant_id: str,
         collection_id: str,
+        *,
         before_key: int,
         size: int,
         states: Sequence[DocumentState],
@@ -266,7 +274,8 @@ class Documents:
     async def delete(
         self, tenant_id: str, collection_id: str, document_id: str, request: Request | None
     ) -> Removal:
-        """Takes the document out of the record and the keyword index; the vector index learns of it in its queue.
+        """Takes the document out of the record and the keyword index; the vector index learns of it in its
+        queue.
 
         Raises NotFoundError (COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND), FailedPreconditionError
         (REQUEST_ID_REUSED), AbortedError (DOCUMENT_BUSY) for a document that is still arriving.
@@ -305,7 +314,8 @@ class Documents:
 
         def work(connection: Connection) -> Receipt:
             resource, collection_key, deleted_at, documents, chunks = connection.execute(
-                "SELECT resource, collection_key, delete_time, deleted_documents, deleted_chunks FROM tombstones"
+                "SELECT resource, collection_key, delete_time, deleted_documents, deleted_chunks FROM"
+                " tombstones"
                 " WHERE tombstone_id = ?",
                 (tombstone_id,),
             ).fetchone()
@@ -445,7 +455,8 @@ def _find(connection: Connection, tenant_id: str, collection_id: str, document_i
 def _forget_failures(connection: Connection, collection_key: int, content_sha256: str, but_key: int) -> None:
     if content_sha256:
         connection.execute(
-            "DELETE FROM documents WHERE collection_key = ? AND content_sha256 = ? AND state = ? AND key <> ?",
+            "DELETE FROM documents WHERE collection_key = ? AND content_sha256 = ? AND state = ? AND key"
+            " <> ?",
             (collection_key, content_sha256, DocumentState.FAILED, but_key),
         )
 
@@ -460,7 +471,7 @@ def _recognise(
     if held is None or not (made is not None or _same(held, draft)):
         return None
     connection.execute(
-        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",  # noqa: S608 # our states
+        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",
         (draft.document_id,),
     )
     if made is None:
@@ -469,19 +480,22 @@ def _recognise(
 
 
 def _committed_with(connection: Connection, collection_key: int, draft: Draft) -> Document | None:
-    """The committed document that the draft repeats or replaces: the same external id, else the same bytes."""
+    """The committed document that the draft repeats or replaces: the same external id, else the same"
+    " bytes."""
     by, value = (
         ("external_id", draft.external_id) if draft.external_id else ("content_sha256", draft.content_sha256)
     )
     row = connection.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE d.collection_key = ? AND d.{by} = ? AND d.{_COMMITTED} ORDER BY d.key",
+        f"SELECT {_COLUMNS} {_FROM} WHERE d.collection_key = ? AND d.{by} = ? AND d.{_COMMITTED} ORDER BY"
+        " d.key",
         (collection_key, value),
     ).fetchone()
     return None if row is None else _document(row)
 
 
 def _same(held: Document, draft: Draft) -> bool:
-    """Whether the draft would change nothing. Bytes without an external id are the document that holds them."""
+    """Whether the draft would change nothing. Bytes without an external id are the document that holds"
+    " them."""
     if held.content_sha256 != draft.content_sha256:
         return False
     if not draft.external_id:
@@ -498,8 +512,9 @@ def _commit(
         return Commit(known, existing=True)
     held = _committed_with(connection, collection_key, draft)
 
-    # The new passages come first: those that did not change take their vectors from the old ones. Until the old
-    # document has gone the new row is not in a committed state, since external ids are unique among those.
+    # The new passages come first: those that did not change take their vectors from the old ones. Until the
+    # old document has gone the new row is not in a committed state, since external ids are unique among
+    # those.
     key = _insert(connection, collection_key, draft)
     vectors = _insert_passages(connection, collection_key, tenant_id, key, draft)
     removed = _erase(connection, held, "") if held is not None and draft.external_id else []
@@ -510,7 +525,8 @@ def _commit(
         (DocumentState.READY if vectors == chunks else DocumentState.EMBEDDING, chunks, vectors, key),
     )
     connection.execute(
-        "UPDATE collections SET documents = documents + 1, chunks = chunks + ?, vectors = vectors + ? WHERE key = ?",
+        "UPDATE collections SET documents = documents + 1, chunks = chunks + ?, vectors = vectors + ?"
+        " WHERE key = ?",
         (chunks, vectors, collection_key),
     )
     requests.remember(connection, tenant_id, INGEST, request, draft.document_id)
@@ -520,11 +536,12 @@ def _commit(
 def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
     """The document's row, still uncommitted, and its text; returns its key."""
     connection.execute(
-        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",  # noqa: S608 # our states
+        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",
         (draft.document_id,),
     )
     cursor = connection.execute(
-        "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state, bytes, media_type,"
+        "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state, bytes,"
+        " media_type,"
         " content_sha256, extraction_sha256, text_bytes, pages, metadata, create_time)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -575,7 +592,8 @@ def _insert_passages(
     for ordinal, passage in enumerate(draft.passages):
         digest = text_hash(passage.embedded_text(draft.title))
         cursor = connection.execute(
-            "INSERT INTO chunks (document_key, ordinal, byte_start, byte_end, page, headings, embedded_sha256)"
+            "INSERT INTO chunks (document_key, ordinal, byte_start, byte_end, page, headings,"
+            " embedded_sha256)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 document_key,
@@ -594,16 +612,24 @@ def _insert_passages(
             "INSERT INTO vectors (chunk_key, collection_key, vector)"
             " SELECT ?, ?, v.vector FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
             " JOIN collections c ON c.key = v.collection_key"
-            " WHERE h.embedded_sha256 = ? AND c.tenant_id = ? AND c.embedding_model = ? AND c.dimension = ? LIMIT 1",
+            " WHERE h.embedded_sha256 = ? AND c.tenant_id = ? AND c.embedding_model = ? AND c.dimension ="
+            " ? LIMIT 1",
             (chunk_key, collection_key, digest, tenant_id, model, dimension),
         ).rowcount
         table = "index_additions" if copied else "embedding_queue"
         connection.execute(
-            f"INSERT INTO {table} (chunk_key, collection_key) VALUES (?, ?)",  # noqa: S608 # one of two names
+            f"INSERT INTO {table} (chunk_key, collection_key) VALUES (?, ?)",
             (chunk_key, collection_key),
         )
         vectors += copied
-    lexicon.add(connection, collection_key, document_key, draft.title, draft.text.decode(), entries)
+    lexicon.add(
+        connection,
+        collection_key,
+        document_key,
+        title=draft.title,
+        text=draft.text.decode(),
+        entries=entries,
+    )
     return vectors
 
 
@@ -624,9 +650,9 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
             connection,
             document.collection_key,
             document.key,
-            document.title,
-            text.decode(),
-            (
+            title=document.title,
+            text=text.decode(),
+            entries=(
                 lexicon.Entry(key, lexicon.headings_text(json.loads(headings)), text[start:end].decode())
                 for key, headings, start, end in rows
             ),
@@ -634,11 +660,11 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
     owned = "chunk_key IN (SELECT key FROM chunks WHERE document_key = ?)"
     connection.execute(
         "INSERT INTO index_removals (chunk_key, collection_key, tombstone_id)"
-        f" SELECT chunk_key, collection_key, ? FROM vectors WHERE {owned}",  # noqa: S608 # our condition
+        f" SELECT chunk_key, collection_key, ? FROM vectors WHERE {owned}",
         (tombstone_id, document.key),
     )
     for table in ("embedding_queue", "index_additions", "vectors"):
-        connection.execute(f"DELETE FROM {table} WHERE {owned}", (document.key,))  # noqa: S608 # our names
+        connection.execute(f"DELETE FROM {table} WHERE {owned}", (document.key,))
     connection.execute("DELETE FROM chunks WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM texts WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM documents WHERE key = ?", (document.key,))

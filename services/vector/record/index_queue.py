@@ -1,4 +1,6 @@
-"""What the vector index has still to learn. Written with the change itself, so nothing is forgotten by a crash."""
+"""What the vector index has still to learn. Written with the change itself, so nothing is forgotten by a
+crash.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,8 @@ class IndexQueue:
                 return None
             collection_key, dimension = first
             rows = connection.execute(
-                "SELECT v.chunk_key, v.vector FROM index_additions a JOIN vectors v ON v.chunk_key = a.chunk_key"
+                "SELECT v.chunk_key, v.vector FROM index_additions a JOIN vectors v ON v.chunk_key ="
+                " a.chunk_key"
                 " WHERE a.collection_key = ? ORDER BY a.chunk_key LIMIT ?",
                 (collection_key, limit),
             ).fetchall()
@@ -126,7 +129,8 @@ class IndexQueue:
         )
 
     async def entries(self, collection_key: int) -> int:
-        """How many entries the index holds of a collection if it has done all that was taken from the queues."""
+        """How many entries the index holds of a collection if it has done all that was taken from the"
+        " queues."""
 
         def work(connection: Connection) -> int:
             (count,) = connection.execute(
@@ -164,7 +168,9 @@ class IndexQueue:
         return await self._database.write(work)
 
     async def restart(self) -> int:
-        """Begins a new, empty index: everything waits to be added, nothing to be removed. Returns its generation."""
+        """Begins a new, empty index: everything waits to be added, nothing to be removed. Returns its
+        generation.
+        """
 
         def work(connection: Connection) -> int:
             connection.execute("DELETE FROM index_removals")
@@ -174,7 +180,8 @@ class IndexQueue:
                 " SELECT chunk_key, collection_key FROM vectors"
             )
             (generation,) = connection.execute(
-                "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE name = 'index_generation' RETURNING value"
+                "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE name = 'index_generation'"
+                " RETURNING value"
             ).fetchone()
             return int(generation)
 

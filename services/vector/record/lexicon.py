@@ -1,8 +1,8 @@
 """The keyword index: two contentless FTS5 tables per collection, one of passages and one of whole documents.
 
 Their rowids are the keys of chunks and of documents. A passage is judged by its own words and by those of the
-document it stands in. FTS5 keeps no copy of the text: an entry is removed by giving it the very words it was made
-from, which the record has; adding and removing therefore build the columns in one place.
+document it stands in. FTS5 keeps no copy of the text: an entry is removed by giving it the very words it was
+made from, which the record has; adding and removing therefore build the columns in one place.
 """
 
 # ruff: noqa: S608 # table names are made of a number; all else is bound
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from services.vector.record.database import Connection
 
-# Words are split at everything that is no letter, digit or private character, accents fold, English is stemmed.
+# Words are split at everything that is no letter, digit or private character, accents fold, English is
+# stemmed.
 _TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 # A word of the title counts three times (SciFact, training split: nDCG@10 0.708 against 0.701 for once).
@@ -61,6 +62,7 @@ def add(
     connection: Connection,
     collection_key: int,
     document_key: int,
+    *,
     title: str,
     text: str,
     entries: Iterable[Entry],
@@ -80,6 +82,7 @@ def remove(
     connection: Connection,
     collection_key: int,
     document_key: int,
+    *,
     title: str,
     text: str,
     entries: Iterable[Entry],
@@ -105,12 +108,13 @@ def headings_text(headings: Sequence[str]) -> str:
 def best(
     connection: Connection, collection_key: int, expression: str, limit: int, allowed: Sequence[int] | None
 ) -> list[tuple[int, float]]:
-    """The best passages by their own BM25 as (chunk key, score above 0), at most `limit`, out of `allowed`."""
+    """The best passages by their own BM25 as (chunk key, score above 0), at most `limit`, out of"
+    " `allowed`."""
     name = _passages(collection_key)
     only, values = "", []
     if allowed is not None:
-        # With the sign FTS5 reads its postings once and SQLite drops what is not wanted; without it FTS5 would
-        # read them again for each key.
+        # With the sign FTS5 reads its postings once and SQLite drops what is not wanted; without it FTS5
+        # would read them again for each key.
         only, values = " AND +rowid IN (SELECT value FROM json_each(?))", [json.dumps(allowed)]
     return _pairs(
         connection,
@@ -169,8 +173,8 @@ def _scores(
 def _pairs(connection: Connection, query: str, values: Sequence[object]) -> list[tuple[int, float]]:
     """Rows of (key, score) of a query, scores turned so that more is better.
 
-    They come as one value: Python's lock is given up and taken again for every row that is fetched, and beside a
-    busy thread each of those costs up to a switch interval (5 ms).
+    They come as one value: Python's lock is given up and taken again for every row that is fetched, and
+    beside a busy thread each of those costs up to a switch interval (5 ms).
     """
     (found,) = connection.execute(
         f"WITH found AS MATERIALIZED ({query}) SELECT json_group_array(json_array(key, score)) FROM found",

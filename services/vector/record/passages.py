@@ -1,5 +1,7 @@
 """The reads that search makes: filters to keys, keyword scores, and passages by key."""
 
+# ruff: noqa: S608 # names in SQL are ours; every value is bound
+
 from __future__ import annotations
 
 import json
@@ -83,7 +85,7 @@ class Passages:
             where, values = _where(condition)
             rows = connection.execute(
                 "SELECT h.key FROM documents d JOIN chunks h ON h.document_key = d.key"
-                f" WHERE d.collection_key = ? AND d.state IN (3, 4){where} ORDER BY h.key",  # noqa: S608 # values are bound
+                f" WHERE d.collection_key = ? AND d.state IN (3, 4){where} ORDER BY h.key",
                 (collection_key, *values),
             )
             return np.fromiter((key for (key,) in rows), dtype=np.int64)
@@ -118,7 +120,8 @@ class Passages:
 
         def work(connection: Connection) -> dict[int, Place]:
             rows = connection.execute(
-                "SELECT h.key, d.key, d.document_id, h.ordinal FROM chunks h JOIN documents d ON d.key = h.document_key"
+                "SELECT h.key, d.key, d.document_id, h.ordinal FROM chunks h JOIN documents d ON d.key ="
+                " h.document_key"
                 " WHERE h.key IN (SELECT value FROM json_each(?)) AND d.state IN (3, 4)",
                 (json.dumps(list(chunk_keys)),),
             )
@@ -134,7 +137,8 @@ class Passages:
 
         def work(connection: Connection) -> dict[int, FoundPassage]:
             rows = connection.execute(
-                "SELECT h.key, d.key, d.document_id, d.external_id, d.title, h.ordinal, c.key, c.collection_id,"
+                "SELECT h.key, d.key, d.document_id, d.external_id, d.title, h.ordinal, c.key,"
+                " c.collection_id,"
                 " h.byte_start, h.byte_end, d.extraction_sha256, h.page, h.headings"
                 " FROM chunks h JOIN documents d ON d.key = h.document_key"
                 " JOIN collections c ON c.key = d.collection_key"

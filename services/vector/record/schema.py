@@ -147,7 +147,8 @@ def prepare(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StartError(
-            f"the record has schema version {version}, this release knows {VERSION}: use the release that wrote it"
+            f"the record has schema version {version}, this release knows {VERSION}: use the release that"
+            " wrote it"
         )
     if version == VERSION:
         return

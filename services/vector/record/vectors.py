@@ -151,7 +151,8 @@ def rows_after(
 ) -> VectorRows:
     """See Vectors.after."""
     rows = connection.execute(
-        "SELECT seq, chunk_key, vector FROM vectors WHERE collection_key = ? AND seq > ? ORDER BY seq LIMIT ?",
+        "SELECT seq, chunk_key, vector FROM vectors WHERE collection_key = ? AND seq > ? ORDER BY seq"
+        " LIMIT ?",
         (collection_key, seq, limit),
     ).fetchall()
     return VectorRows(
@@ -167,7 +168,8 @@ def stacked(blobs: Sequence[bytes], dimension: int) -> Matrix:
 
 def _advance(connection: Connection, document_key: int, added: int) -> Progress:
     row = connection.execute(
-        "UPDATE documents SET vectors = vectors + ?1, state = CASE WHEN vectors + ?1 >= chunks THEN ?2 ELSE state END"
+        "UPDATE documents SET vectors = vectors + ?1, state = CASE WHEN vectors + ?1 >= chunks THEN ?2"
+        " ELSE state END"
         " WHERE key = ?3 RETURNING document_id, state, chunks, vectors",
         (added, DocumentState.READY, document_key),
     ).fetchone()

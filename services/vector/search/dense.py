@@ -1,4 +1,5 @@
-"""The vector side of search: exact where the candidates are few, proposed by the index where they are many."""
+"""The vector side of search: exact where the candidates are few, proposed by the index where they are"
+" many."""
 
 from __future__ import annotations
 
@@ -46,6 +47,7 @@ class DenseSearch:
         executor: Executor,
         vectors: Vectors,
         cache: VectorCache,
+        *,
         index: NearestKeys,
         exact_limit: int,
     ) -> None:

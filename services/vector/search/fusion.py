@@ -1,8 +1,8 @@
 """One order out of several scores.
 
-Each side is scaled to 0..1 by its own least and greatest, then both are added with their weights. Score fusion keeps
-how far apart candidates are, which ranks throw away. After Bruch, Gai, Ingber, "An Analysis of Fusion Functions for
-Hybrid Retrieval", ACM TOIS 42(1), 2023.
+Each side is scaled to 0..1 by its own least and greatest, then both are added with their weights. Score
+fusion keeps how far apart candidates are, which ranks throw away. After Bruch, Gai, Ingber, "An Analysis of
+Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from services.vector.record.lexicon import Words
 
 VECTOR_WEIGHT = 0.5
-# How much of the keyword side is the whole document's BM25: it tells which document, the passage's own tells where
-# in it. SciFact, training split, nDCG@10 fused: 0.736 with none of it, 0.742 with half, 0.745 with all.
+# How much of the keyword side is the whole document's BM25: it tells which document, the passage's own tells
+# where in it. SciFact, training split, nDCG@10 fused: 0.736 with none of it, 0.742 with half, 0.745 with all.
 _DOCUMENT_SHARE = 0.75
 
 

@@ -151,8 +151,8 @@ class Searching:
 
         model: name and dimension of the configured embedding model. Raises FailedPreconditionError
         (EMBEDDING_MISMATCH) when the vector side is asked and a collection has another one; UnavailableError
-        (EMBEDDER_UNAVAILABLE, INDEX_UNAVAILABLE) when mode DENSE cannot be served. HYBRID then answers as LEXICAL
-        and says why.
+        (EMBEDDER_UNAVAILABLE, INDEX_UNAVAILABLE) when mode DENSE cannot be served. HYBRID then answers as
+        LEXICAL and says why.
         """
         if asked.mode is not Mode.LEXICAL:
             for one in collections:
@@ -169,7 +169,16 @@ class Searching:
         mode = Mode.LEXICAL if near.degraded else asked.mode
         pool = _Pool()
         for one, found, nearest in zip(collections, lexical, near.scores, strict=True):
-            await self._add(pool, one, asked, mode, expression, near.query, found, nearest)
+            await self._add(
+                pool,
+                one,
+                asked,
+                mode=mode,
+                expression=expression,
+                query=near.query,
+                lexical=found,
+                nearest=nearest,
+            )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
             for side in await self._both(collections, asked, expression, anywhere):
@@ -234,13 +243,16 @@ class Searching:
         pool: _Pool,
         collection: Collection,
         asked: Question,
+        *,
         mode: Mode,
         expression: str,
         query: Matrix | None,
         lexical: Mapping[int, float],
         nearest: Mapping[int, float],
     ) -> None:
-        """Puts the candidates of a collection into the pool, with both scores of whatever either side brought."""
+        """Puts the candidates of a collection into the pool, with both scores of whatever either side
+        brought.
+        """
         vector = {
             key: cosine for key, cosine in nearest.items() if cosine >= asked.threshold or key in lexical
         }

@@ -83,7 +83,8 @@ async def process(folder: Path, **environment: str) -> AsyncIterator[Process]:
     port = free_port()
     child = await launched(folder, port, **environment)
     async with grpc.aio.insecure_channel(
-        f"127.0.0.1:{port}", options=[("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
+        f"127.0.0.1:{port}",
+        options=[("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)],
     ) as channel:
         stub = vector_pb2_grpc.VectorServiceStub(channel)
         client = Client(stub, None, channel)  # type: ignore[arg-type] # the application is in the other process

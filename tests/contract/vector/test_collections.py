@@ -17,7 +17,9 @@ async def test_a_collection_remembers_its_model_and_counts_what_is_in_it(client:
     assert got.create_time.seconds > 0
 
 
-async def test_a_second_collection_of_the_same_id_is_refused_and_a_repeated_request_is_not(client: Client) -> None:
+async def test_a_second_collection_of_the_same_id_is_refused_and_a_repeated_request_is_not(
+    client: Client,
+) -> None:
     first = await client.create("maps", description="Old maps", request_id="r1")
     assert await client.create("maps", description="Old maps", request_id="r1") == first
     with pytest.raises(ServiceError) as error:
@@ -28,7 +30,9 @@ async def test_a_second_collection_of_the_same_id_is_refused_and_a_repeated_requ
     assert refused(error.value) == ("FAILED_PRECONDITION", "REQUEST_ID_REUSED")
 
 
-@pytest.mark.parametrize("name", ["", "a", "ab", "..", "../etc", "a" * 64, "-ab", "ab-", "bücher", "a b", "a..b", "a\x00b"])
+@pytest.mark.parametrize(
+    "name", ["", "a", "ab", "..", "../etc", "a" * 64, "-ab", "ab-", "bücher", "a b", "a..b", "a\x00b"]
+)
 async def test_ids_that_are_not_ids_are_refused(client: Client, name: str) -> None:
     with pytest.raises(ServiceError) as error:
         await client.create(name)

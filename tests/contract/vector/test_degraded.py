@@ -20,7 +20,9 @@ async def serving(client: Client, name: str) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-async def test_without_the_model_words_answer_and_health_names_it(client: Client, embedder: WordEmbedder) -> None:
+async def test_without_the_model_words_answer_and_health_names_it(
+    client: Client, embedder: WordEmbedder
+) -> None:
     await client.ready("The heron waits in the reeds.")
     embedder.down = True
     found = await client.search("heron")
@@ -83,7 +85,9 @@ async def test_a_record_held_by_another_process_does_not_hold_a_caller(tmp_path:
         try:
             begun = time.monotonic()
             with pytest.raises(ServiceError) as error:
-                await client.call("CreateCollection", pb.CreateCollectionRequest(collection_id="late"), timeout=0.5)
+                await client.call(
+                    "CreateCollection", pb.CreateCollectionRequest(collection_id="late"), seconds=0.5
+                )
             assert time.monotonic() - begun < 1.5
             assert error.value.code.name == "DEADLINE_EXCEEDED"
             # Readers do not wait for writers.

@@ -119,7 +119,7 @@ async def test_what_the_index_could_not_delete_is_pending_and_converges(tmp_path
         request = pb.DeleteDocumentRequest(
             collection_id="books", document_id=document.document_id, request_id="d"
         )
-        receipt = (await client.call("DeleteDocument", request, timeout=2.0)).receipt
+        receipt = (await client.call("DeleteDocument", request, seconds=2.0)).receipt
         assert receipt.state == pb.DELETION_STATE_PENDING
         assert receipt.vector_entries == 1
         assert not (await client.search("marten", mode=pb.SEARCH_MODE_LEXICAL)).hits

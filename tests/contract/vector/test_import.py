@@ -14,7 +14,9 @@ from tests.contract.vector.world import Client, WordEmbedder, eventually, refuse
 
 
 async def test_outcomes_come_in_order_and_a_refused_one_does_not_end_the_stream(client: Client) -> None:
-    documents = [{"external_id": f"e{n}", "title": f"T{n}", "text": f"Text {n} on topic{n}."} for n in range(150)]
+    documents = [
+        {"external_id": f"e{n}", "title": f"T{n}", "text": f"Text {n} on topic{n}."} for n in range(150)
+    ]
     documents[3]["text"] = "  \n "
     documents[70] = {"external_id": "x" * 513, "text": "too long an id"}
     documents[71] = {"text": "metadata", "metadata": {"a": {"b": 1}}}
@@ -25,7 +27,11 @@ async def test_outcomes_come_in_order_and_a_refused_one_does_not_end_the_stream(
     taken = [one for one in outcomes if not one.error.reason]
     assert all(one.document.state >= pb.DOCUMENT_STATE_EMBEDDING and not one.existing for one in taken)
     document = outcomes[149].document
-    assert (document.external_id, document.title, document.bytes) == ("e149", "T149", len("Text 149 on topic149."))
+    assert (document.external_id, document.title, document.bytes) == (
+        "e149",
+        "T149",
+        len("Text 149 on topic149."),
+    )
     assert document.content_sha256 == hashlib.sha256(b"Text 149 on topic149.").hexdigest()
     found = await client.search("topic149", mode=pb.SEARCH_MODE_LEXICAL)
     assert [hit.external_id for hit in found.hits] == ["e149"]
@@ -39,7 +45,11 @@ async def test_the_same_again_changes_nothing_and_another_text_replaces(
     again = await client.import_all([{"external_id": "a", "title": "A", "text": "One."}, {"text": "No id."}])
     assert [one.existing for one in again] == [True, True]
     assert [one.document.document_id for one in again] == [one.document.document_id for one in first]
-    for change in ({"text": "Two."}, {"text": "Two.", "title": "B"}, {"text": "Two.", "title": "B", "metadata": {"k": 1}}):
+    for change in (
+        {"text": "Two."},
+        {"text": "Two.", "title": "B"},
+        {"text": "Two.", "title": "B", "metadata": {"k": 1}},
+    ):
         (outcome,) = await client.import_all([{"external_id": "a", "title": "A", **change}])
         assert not outcome.existing
     documents = {one.external_id: one for one in await client.list()}
@@ -86,7 +96,9 @@ async def test_a_stream_to_no_collection_ends_at_once(client: Client, documents:
     assert refused(error.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
 
 
-async def test_listing_pages_newest_first_and_filters_by_state(client: Client, embedder: WordEmbedder) -> None:
+async def test_listing_pages_newest_first_and_filters_by_state(
+    client: Client, embedder: WordEmbedder
+) -> None:
     embedder.gate.clear()
     await client.import_all([{"external_id": f"e{n}", "text": f"Text {n}."} for n in range(7)])
     seen: list[str] = []
@@ -97,8 +109,8 @@ async def test_listing_pages_newest_first_and_filters_by_state(client: Client, e
         seen += [one.external_id for one in page.documents]
         if not (token := page.next_page_token):
             break
+        other = pb.ListDocumentsRequest(collection_id="books", page_token=token, external_id="e1")
         with pytest.raises(ServiceError) as error:
-            other = pb.ListDocumentsRequest(collection_id="books", page_token=token, external_id="e1")
             await client.call("ListDocuments", other)
         assert refused(error.value) == ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN")
     assert seen == [f"e{n}" for n in reversed(range(7))]

@@ -94,8 +94,12 @@ async def test_an_external_id_is_replaced_as_a_whole(client: Client, embedder: W
     assert error.value.reason == "DOCUMENT_NOT_FOUND"
 
 
-async def test_passages_that_did_not_change_are_not_embedded_again(client: Client, embedder: WordEmbedder) -> None:
-    paragraphs = [f"Paragraph {number}: " + " ".join(f"word{number}x{i}" for i in range(150)) for number in range(6)]
+async def test_passages_that_did_not_change_are_not_embedded_again(
+    client: Client, embedder: WordEmbedder
+) -> None:
+    paragraphs = [
+        f"Paragraph {number}: " + " ".join(f"word{number}x{i}" for i in range(150)) for number in range(6)
+    ]
     await client.ready("\n\n".join(paragraphs), external_id="e", title="T")
     before = len(embedder.passages)
     paragraphs[-1] = "Paragraph 5: " + " ".join(f"changed{i}" for i in range(150))
@@ -104,7 +108,9 @@ async def test_passages_that_did_not_change_are_not_embedded_again(client: Clien
     assert len(embedder.passages) == before + 1
 
 
-async def test_two_writers_of_one_external_id_do_not_interleave(client: Client, embedder: WordEmbedder) -> None:
+async def test_two_writers_of_one_external_id_do_not_interleave(
+    client: Client, embedder: WordEmbedder
+) -> None:
     arrived = asyncio.Event()
 
     async def slow() -> object:
@@ -114,7 +120,7 @@ async def test_two_writers_of_one_external_id_do_not_interleave(client: Client, 
         yield pb.IngestDocumentRequest(data=b"The slow text.")
 
     first = asyncio.create_task(client.stream("IngestDocument", slow()))
-    await eventually(lambda: client.list())
+    await eventually(client.list)
     (row,) = await client.list()
     assert row.state == pb.DOCUMENT_STATE_RECEIVED
     assert not (await client.search("slow")).hits
@@ -143,7 +149,9 @@ async def test_two_writers_of_one_external_id_do_not_interleave(client: Client, 
         ({"filename": "../.."}, "INVALID_FIELD"),
     ],
 )
-async def test_what_does_not_agree_is_refused_and_leaves_nothing(client: Client, fields: dict, reason: str) -> None:
+async def test_what_does_not_agree_is_refused_and_leaves_nothing(
+    client: Client, fields: dict, reason: str
+) -> None:
     with pytest.raises(ServiceError) as error:
         await client.ingest(TEXT, **fields)
     assert refused(error.value) == ("INVALID_ARGUMENT", reason)
@@ -197,7 +205,7 @@ async def test_a_caller_who_leaves_before_the_commit_leaves_nothing(client: Clie
 
     stream = client.stub.IngestDocument(never_ending(), timeout=30, metadata=client.metadata)
     reading = asyncio.create_task(anext(aiter(stream)))
-    await eventually(lambda: client.list())
+    await eventually(client.list)
     stream.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -224,7 +232,9 @@ async def test_the_first_message_must_be_a_header_and_pieces_have_a_limit(client
 
 async def test_many_at_once_all_arrive(client: Client) -> None:
     texts = [f"Document number {number} speaks of topic{number}." for number in range(24)]
-    answers = await asyncio.gather(*(client.import_all([{"text": text, "external_id": text}]) for text in texts))
+    answers = await asyncio.gather(
+        *(client.import_all([{"text": text, "external_id": text}]) for text in texts)
+    )
     assert len({answer[0].document.document_id for answer in answers}) == 24
     for number in (0, 11, 23):
         found = await client.search(f"topic{number}", mode=pb.SEARCH_MODE_LEXICAL)

@@ -54,7 +54,9 @@ async def test_a_range_is_widened_to_whole_characters(client: Client, long: pb.D
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 4), (5, 4), (0, 10**9)])
-async def test_a_range_outside_the_text_is_refused(client: Client, long: pb.Document, start: int, end: int) -> None:
+async def test_a_range_outside_the_text_is_refused(
+    client: Client, long: pb.Document, start: int, end: int
+) -> None:
     with pytest.raises(ServiceError) as error:
         await read(client, long, byte_start=start, byte_end=end)
     assert refused(error.value) == ("INVALID_ARGUMENT", "INVALID_FIELD")
@@ -100,7 +102,9 @@ async def test_a_citation_holds_only_byte_for_byte(
     assert pb.CitationFault.Name(verdict.fault) == f"CITATION_FAULT_{fault or 'UNSPECIFIED'}"
 
 
-async def test_verdicts_come_in_order_and_across_pieces_of_the_record(client: Client, long: pb.Document) -> None:
+async def test_verdicts_come_in_order_and_across_pieces_of_the_record(
+    client: Client, long: pb.Document
+) -> None:
     data = TEXT[:60_000].encode()
     start = 64 * 1024 - 400
     quote = data[start : start + 800].decode(errors="ignore")

@@ -14,7 +14,9 @@ Ask = Callable[[Client, str], Awaitable[object]]
 
 ASKS: dict[str, Ask] = {
     "GetCollection": lambda c, d: c.call("GetCollection", pb.GetCollectionRequest(collection_id="secret")),
-    "DeleteCollection": lambda c, d: c.call("DeleteCollection", pb.DeleteCollectionRequest(collection_id="secret")),
+    "DeleteCollection": lambda c, d: c.call(
+        "DeleteCollection", pb.DeleteCollectionRequest(collection_id="secret")
+    ),
     "ListDocuments": lambda c, d: c.list("secret"),
     "Search": lambda c, d: c.search("canary", collection_ids=["secret"]),
     "GetDocument": lambda c, d: c.get(d, "secret"),
@@ -40,7 +42,9 @@ async def test_foreign_and_missing_are_answered_alike(client: Client, secret: st
     with pytest.raises(ServiceError) as foreign:
         await ASKS[name](client, secret)
     with pytest.raises(ServiceError) as missing:
-        await ASKS[name](client.of("third") if "own" not in name and name != "ReadDocumentText" else client, "0" * 32)
+        await ASKS[name](
+            client.of("third") if "own" not in name and name != "ReadDocumentText" else client, "0" * 32
+        )
     assert foreign.value.code is missing.value.code
     assert foreign.value.code.name == "NOT_FOUND"
     assert foreign.value.reason == missing.value.reason

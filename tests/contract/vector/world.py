@@ -95,19 +95,19 @@ class Client:
     def of(self, tenant: str) -> Client:
         return Client(self.stub, self.application, self.channel, tenant)
 
-    async def call(self, method: str, request: Any, timeout: float = 20.0) -> Any:
+    async def call(self, method: str, request: Any, seconds: float = 20.0) -> Any:
         with translated():
-            return await getattr(self.stub, method)(request, timeout=timeout, metadata=self.metadata)
+            return await getattr(self.stub, method)(request, timeout=seconds, metadata=self.metadata)
 
-    async def stream(self, method: str, request: Any, timeout: float = 30.0) -> list[Any]:
+    async def stream(self, method: str, request: Any, seconds: float = 30.0) -> list[Any]:
         for _ in range(3):
             try:
                 with translated():
-                    call = getattr(self.stub, method)(request, timeout=timeout, metadata=self.metadata)
+                    call = getattr(self.stub, method)(request, timeout=seconds, metadata=self.metadata)
                     return [one async for one in call]
             except ServiceError as error:
-                # grpc.aio's client, about once in a thousand calls that the server ends while the client still
-                # sends: the status that came is thrown away.
+                # grpc.aio's client, about once in a thousand calls that the server ends while the client
+                # still sends: the status that came is thrown away.
                 if error.message != "Internal error from Core" or not isinstance(request, list):
                     raise
         raise AssertionError("the channel lost three statuses in a row")
