@@ -110,7 +110,8 @@ def test_the_environment_is_read_in_settings_only(module: Module) -> None:
     a child process needs to know where programs and modules are, and some libraries are set by it alone."""
     allowed = module.path == "services/chassis/crash.py" or module.package == "local"
     reads = re.findall(
-        r'os\.environ(?!\.get\("(?:PATH|PYTHONPATH)"|\.setdefault)|os\.getenv', (ROOT / module.path).read_text()
+        r'os\.environ(?!\.get\("(?:PATH|PYTHONPATH)"|\.setdefault)|os\.getenv',
+        (ROOT / module.path).read_text(),
     )
 
     assert allowed or reads == []
