@@ -18,7 +18,7 @@ from services.vector.settings import VectorSettings
 async def serve(settings: VectorSettings) -> None:
     """Serves until a signal ends it. The caller holds the data directory."""
     with telemetry.configure("vector", settings), configured(settings) as model:
-        async with vector_server(settings, model, settings.meld_vector_address) as (server, _):
+        async with vector_server(settings, model, settings.bind) as (server, _):
             await server.run()
 
 

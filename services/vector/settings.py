@@ -69,6 +69,11 @@ class VectorSettings(ServiceSettings):
         return self.vector_dimension or own
 
     @property
+    def bind(self) -> str:
+        """Where this service listens: the port of its address, on the interface to bind."""
+        return f"{self.meld_bind_host}:{self.meld_vector_address.rpartition(':')[2]}"
+
+    @property
     def folder(self) -> Path:
         """Where the service keeps all that it has."""
         return self.meld_data_dir / "vector"

@@ -11,7 +11,7 @@ import chromadb
 from chromadb.config import Settings
 from chromadb.errors import NotFoundError
 
-from services.vector.record.vectors import Keys, Matrix
+from services.vector.record.vectors import Matrix
 
 # Rows in a call; Chroma's own limit (5,461 in the build that was measured) may be lower.
 _BATCH = 1_000
@@ -84,18 +84,6 @@ class ChromaIndex:
         collection = self._find(collection_key)
         return [] if collection is None else [int(key) for key in collection.get(include=[])["ids"]]
 
-    def holds(self, collection_key: int, keys: Sequence[int]) -> int:
-        """How many of these keys are there."""
-        collection = self._find(collection_key)
-        if collection is None or not keys:
-            return 0
-        return sum(
-            len(
-                collection.get(ids=[str(key) for key in keys[start : start + self._batch]], include=[])["ids"]
-            )
-            for start in range(0, len(keys), self._batch)
-        )
-
     def collection_keys(self) -> list[int]:
         """The collections of this prefix that are there."""
         start = f"{self._prefix}-"
@@ -134,8 +122,3 @@ class ChromaIndex:
             )
             self._collections[collection_key] = held
         return held
-
-
-def as_list(keys: Keys) -> list[int]:
-    """Python integers, as the methods above take them."""
-    return [int(key) for key in keys]

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib
 import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from services.vector.index.chroma import ChromaIndex
+from services.vector.index.keeper import VectorIndex
 from services.vector.record.index_queue import IndexedCollection
 
 _PROBE_SECONDS = 20.0
@@ -75,7 +77,7 @@ class EmbeddedStore:
                 await child.wait()
         _judge(child.returncode or 0, answer)
 
-    def open(self, prefix: str, generation: int) -> ChromaIndex:
+    def open(self, prefix: str, generation: int) -> VectorIndex:
         """Opens or makes a generation; blocks. Other generations that lie about are removed, but for the last
         broken one.
         """
@@ -84,7 +86,8 @@ class EmbeddedStore:
         for other in self._root.glob("g[0-9]*"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
-        return ChromaIndex.embedded(folder, prefix, self._sync_threshold)
+        index: VectorIndex = _chroma().ChromaIndex.embedded(folder, prefix, self._sync_threshold)
+        return index
 
     def set_aside(self, generation: int) -> None:
         """Keeps a broken generation for a look at it, in place of the one kept before."""
@@ -116,9 +119,13 @@ class RemoteStore:
         """Nothing is known before it is opened."""
         del prefix, generation, expected
 
-    def open(self, prefix: str, generation: int) -> ChromaIndex:
+    def open(self, prefix: str, generation: int) -> VectorIndex:
         """Connects; blocks. Each generation has collections of its own."""
-        return ChromaIndex.remote(self._host, self._port, f"{prefix}-{generation}", self._sync_threshold)
+        prefix = f"{prefix}-{generation}"
+        index: VectorIndex = _chroma().ChromaIndex.remote(
+            self._host, self._port, prefix, self._sync_threshold
+        )
+        return index
 
     def set_aside(self, generation: int) -> None:
         """A server's index is not set aside."""
@@ -127,6 +134,11 @@ class RemoteStore:
     def free_bytes(self) -> int:
         """The server's disk is its own affair."""
         return sys.maxsize
+
+
+def _chroma() -> Any:
+    """Chroma's adapter, loaded in the background: the library takes seconds, and words answer meanwhile."""
+    return importlib.import_module("services.vector.index.chroma")
 
 
 def _judge(status: int, answer: bytes) -> None:

@@ -16,7 +16,6 @@ from typing import Protocol, TypeVar
 
 from services.chassis.crash import crash_point
 from services.chassis.errors import ServiceError
-from services.vector.index.chroma import ChromaIndex, as_list
 from services.vector.index.lane import Lane, LaneTimeoutError
 from services.vector.record.index_queue import IndexedCollection, IndexQueue
 from services.vector.record.vectors import Matrix
@@ -49,6 +48,42 @@ class IndexState(Enum):
     BROKEN = "it is broken and will be made again"
 
 
+class VectorIndex(Protocol):
+    """An open index of vectors by chunk key, in collections. Its methods block, and may raise anything."""
+
+    def add(self, collection_key: int, keys: Sequence[int], vectors: Matrix) -> None:
+        """Adds or overwrites entries; vectors (n, d)."""
+        ...
+
+    def remove(self, collection_key: int, keys: Sequence[int]) -> None:
+        """Removes entries; those that are not there are no fault."""
+        ...
+
+    def drop(self, collection_key: int) -> None:
+        """Removes a collection; one that is not there is no fault."""
+        ...
+
+    def nearest(self, collection_key: int, query: Matrix, limit: int) -> list[int]:
+        """About the nearest keys to query (d,), best first."""
+        ...
+
+    def count(self, collection_key: int) -> int:
+        """Entries of a collection."""
+        ...
+
+    def keys(self, collection_key: int) -> list[int]:
+        """All keys of a collection."""
+        ...
+
+    def collection_keys(self) -> list[int]:
+        """The collections that are there."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of files and connections."""
+        ...
+
+
 class IndexStore(Protocol):
     """Where the index lies."""
 
@@ -59,7 +94,7 @@ class IndexStore(Protocol):
         """Raises when opening it here would fail, hang or crash."""
         ...
 
-    def open(self, prefix: str, generation: int) -> ChromaIndex:
+    def open(self, prefix: str, generation: int) -> VectorIndex:
         """Opens it; blocks. Raises when it cannot be opened."""
         ...
 
@@ -79,7 +114,7 @@ class IndexKeeper:
         self._queue = queue
         self._store = store
         self._followers: list[Callable[[], None]] = []
-        self._index: ChromaIndex | None = None
+        self._index: VectorIndex | None = None
         self._writes = Lane("index-write", 1)
         self._queries = Lane("index-query", 2)
         self._work = asyncio.Event()
@@ -174,7 +209,7 @@ class IndexKeeper:
             if key not in known:
                 await self._writes.call(partial(index.drop, key), _WRITE_SECONDS)
 
-    async def _compare(self, index: ChromaIndex, collection_key: int) -> None:
+    async def _compare(self, index: VectorIndex, collection_key: int) -> None:
         """Queues differences between the record and what the index holds of a collection."""
         held = await self._writes.call(lambda: index.count(collection_key), _OPEN_SECONDS)
         if held == await self._queue.entries(collection_key):
@@ -193,7 +228,7 @@ class IndexKeeper:
         await self._empty_queues(index)
         self._set(IndexState.READY)
 
-    async def _empty_queues(self, index: ChromaIndex) -> None:
+    async def _empty_queues(self, index: VectorIndex) -> None:
         while self._fault is None:
             if not (await self._drop(index) or await self._remove(index) or await self._add(index)):
                 return
@@ -201,14 +236,14 @@ class IndexKeeper:
             turn.set()
         raise self._fault
 
-    async def _drop(self, index: ChromaIndex) -> bool:
+    async def _drop(self, index: VectorIndex) -> bool:
         keys = await self._queue.drops()
         for key in keys:
             await self._write(partial(index.drop, key))
             await self._queue.dropped(key)
         return bool(keys)
 
-    async def _remove(self, index: ChromaIndex) -> bool:
+    async def _remove(self, index: VectorIndex) -> bool:
         batch = await self._queue.removals(_BATCH)
         if batch is None:
             return False
@@ -217,12 +252,12 @@ class IndexKeeper:
         await self._queue.removed(keys)
         return True
 
-    async def _add(self, index: ChromaIndex) -> bool:
+    async def _add(self, index: VectorIndex) -> bool:
         batch = await self._queue.additions(_BATCH)
         if batch is None:
             return False
         collection_key, rows = batch
-        keys = as_list(rows.keys)
+        keys = rows.keys.tolist()
         crash_point("vector.before_index_add")
         await self._write(lambda: index.add(collection_key, keys, rows.vectors))
         crash_point("vector.after_index_add")

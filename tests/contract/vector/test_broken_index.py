@@ -41,10 +41,8 @@ def _stale(root: Path) -> None:
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "vectors deleted": lambda root: (_segment(root) / "data_level0.bin").unlink(),
     "vectors empty": lambda root: (_segment(root) / "data_level0.bin").write_bytes(b""),
-    "vectors cut": lambda root: _cut(_segment(root) / "data_level0.bin"),
     "header flipped": lambda root: _flip(_segment(root) / "header.bin"),
     "ids deleted": lambda root: (_segment(root) / "index_metadata.pickle").unlink(),
-    "ids cut": lambda root: _cut(_segment(root) / "index_metadata.pickle"),
     "graph gone": lambda root: shutil.rmtree(_segment(root)),
     "database cut": lambda root: _cut(next(iter(root.glob("g*/chroma.sqlite3")))),
     "database gone": lambda root: next(iter(root.glob("g*/chroma.sqlite3"))).unlink(),

@@ -15,7 +15,7 @@ async def main() -> None:
     settings = load(VectorSettings)
     model = ConfiguredModel(WordEmbedder(), count_words)
     with lock_directory(settings.folder):
-        async with vector_server(settings, model, settings.meld_vector_address) as (server, _):
+        async with vector_server(settings, model, settings.bind) as (server, _):
             await server.run()
 
 
