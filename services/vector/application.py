@@ -55,7 +55,7 @@ class Application:
     citations: Citations
     page_tokens: PageTokens
     keeper: IndexKeeper
-    executor: ThreadPoolExecutor
+    questions: ThreadPoolExecutor
     default_hits: int
     default_threshold: float
 
@@ -70,7 +70,7 @@ class Application:
         work = self.embedder.embed_queries if len(texts) <= _FEW_TEXTS else self.embedder.embed_passages
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self.executor, lambda: work(texts, deadline=deadline))
+            return await loop.run_in_executor(self.questions, lambda: work(texts, deadline=deadline))
         except EmbedderUnavailableError as error:
             raise embedder_unavailable(self.embedder.model, str(error)) from error
         except EmbedderRejectedError as error:
@@ -82,7 +82,7 @@ class Application:
         """Raises when the model cannot be expected to answer."""
         deadline = time.monotonic() + _PING_SECONDS
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.executor, lambda: self.embedder.ping(deadline=deadline))
+        await loop.run_in_executor(self.questions, lambda: self.embedder.ping(deadline=deadline))
 
     def dependencies(self) -> tuple[Dependency, ...]:
         """Without the record nothing works; without the others search is by keyword."""
@@ -102,6 +102,9 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         await record.documents.interrupt_all()
         executor = ThreadPoolExecutor(4, "vector-work")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        # Questions never wait behind the splitting of a long document.
+        questions = ThreadPoolExecutor(4, "vector-question")
+        stack.callback(questions.shutdown, wait=False, cancel_futures=True)
         passages = ThreadPoolExecutor(1, "vector-embed")
         stack.callback(passages.shutdown, wait=False, cancel_futures=True)
         spool = Spool(settings.folder / "spool", settings.meld_max_document_bytes, executor)
@@ -126,7 +129,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         documents = record.documents
         dense = DenseSearch(
             embedder,
-            executor,
+            questions,
             record.vectors,
             cache,
             index=keeper,
@@ -152,7 +155,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             citations=Citations(documents),
             page_tokens=PageTokens(await record.page_key()),
             keeper=keeper,
-            executor=executor,
+            questions=questions,
             default_hits=settings.max_results,
             default_threshold=settings.similarity_threshold,
         )
