@@ -13,8 +13,9 @@ from services.agents.servicer import SERVICE
 from services.agents.settings import AgentsSettings
 from services.chassis import telemetry
 from services.chassis.channel import open_aio_channel
-from services.chassis.server import Hosted, Server, run_service
+from services.chassis.server import Hosted, Server
 from services.chassis.settings import load
+from services.chassis.start import run_service
 
 
 async def main() -> None:

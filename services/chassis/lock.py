@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.chassis.server import StartError
+from services.chassis.start import StartError
 
 
 @contextmanager

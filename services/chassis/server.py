@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
@@ -18,7 +16,8 @@ from grpc_reflection.v1alpha import reflection
 from services.chassis.access import Authenticator, local_owner, rules
 from services.chassis.health import Dependency, Health
 from services.chassis.interceptor import CallInterceptor
-from services.chassis.settings import ServiceSettings, SettingsError
+from services.chassis.settings import ServiceSettings
+from services.chassis.start import StartError
 
 _log = logging.getLogger(__name__)
 
@@ -36,10 +35,6 @@ _OPTIONS = (
     # Two servers on one port would share its calls at random.
     ("grpc.so_reuseport", 0),
 )
-
-
-class StartError(Exception):
-    """The process cannot start; the message is one line for the person who started it."""
 
 
 @dataclass(frozen=True)
@@ -123,23 +118,3 @@ class Server:
         if not stopping.done():
             await self._server.stop(0)
         await stopping
-
-
-def run_service(main: Callable[[], Awaitable[None]], name: str) -> NoReturn:
-    """Runs an entrypoint and exits: 0 after a clean end, 2 for a bad setting, 1 when it cannot start."""
-
-    async def entry() -> None:
-        await main()
-
-    try:
-        asyncio.run(entry())
-    except SettingsError as error:
-        sys.exit(_fail(name, error, 2))
-    except StartError as error:
-        sys.exit(_fail(name, error, 1))
-    sys.exit(0)
-
-
-def _fail(name: str, error: Exception, code: int) -> int:
-    print(f"{name}: {error}", file=sys.stderr)
-    return code

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from services.chassis.server import StartError
 from services.chassis.settings import SettingsError, load
+from services.chassis.start import StartError
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
 

@@ -16,7 +16,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from services.chassis import telemetry
-from services.chassis.server import StartError
+from services.chassis.start import StartError
 from services.gateway.app import create_app
 from services.gateway.calls import Drain
 from services.gateway.clients import Addresses, Clients

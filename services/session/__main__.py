@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.chassis import telemetry
-from services.chassis.server import run_service
 from services.chassis.settings import load
+from services.chassis.start import run_service
 from services.session.hosting import session_server
 from services.session.settings import SessionSettings
 

@@ -40,7 +40,7 @@ from redis.backoff import NoBackoff
 
 from services.chassis import context, telemetry
 from services.chassis.errors import UnavailableError
-from services.chassis.server import StartError
+from services.chassis.start import StartError
 from services.session import failures, records
 from services.session.model import (
     Appended,

@@ -6,8 +6,8 @@ import importlib
 import os
 
 from services.chassis.lock import lock_directory
-from services.chassis.server import run_service
 from services.chassis.settings import load
+from services.chassis.start import run_service
 from services.vector.settings import VectorSettings
 
 

@@ -28,7 +28,7 @@ from services.chassis.errors import (
     ServiceError,
     UnavailableError,
 )
-from services.chassis.server import StartError
+from services.chassis.start import StartError
 from services.vector.record import schema
 
 T = TypeVar("T")

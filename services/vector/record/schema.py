@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 
-from services.chassis.server import StartError
+from services.chassis.start import StartError
 
 VERSION = 1
 

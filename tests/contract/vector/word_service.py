@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.chassis.lock import lock_directory
-from services.chassis.server import run_service
 from services.chassis.settings import load
+from services.chassis.start import run_service
 from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings

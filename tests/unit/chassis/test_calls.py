@@ -27,8 +27,9 @@ from services.chassis.errors import (
     UnavailableError,
     from_rpc_error,
 )
-from services.chassis.server import Hosted, Server, StartError
+from services.chassis.server import Hosted, Server
 from services.chassis.settings import ServiceSettings
+from services.chassis.start import StartError
 from tests.unit.chassis.conftest import DESCRIPTOR, ScriptedSessions, World
 
 

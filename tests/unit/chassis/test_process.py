@@ -12,7 +12,7 @@ import pytest
 from services.chassis.deadline import within
 from services.chassis.errors import DeadlineExceededError
 from services.chassis.lock import lock_directory
-from services.chassis.server import StartError
+from services.chassis.start import StartError
 
 
 def test_a_directory_has_one_holder(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.chassis.errors import InternalError, NotFoundError, UnavailableError
-from services.chassis.server import StartError
+from services.chassis.start import StartError
 from services.vector.faults import document_not_found
 from services.vector.record.database import Connection, Database
 from services.vector.record.schema import VERSION

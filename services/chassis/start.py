@@ -1,0 +1,34 @@
+"""How a process begins and what it says when it cannot. Light: it loads before everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from services.chassis.settings import SettingsError
+
+
+class StartError(Exception):
+    """The process cannot start; the message is one line for the person who started it."""
+
+
+def run_service(main: Callable[[], Awaitable[None]], name: str) -> NoReturn:
+    """Runs an entrypoint and exits: 0 after a clean end, 2 for a bad setting, 1 when it cannot start."""
+
+    async def entry() -> None:
+        await main()
+
+    try:
+        asyncio.run(entry())
+    except SettingsError as error:
+        sys.exit(_fail(name, error, 2))
+    except StartError as error:
+        sys.exit(_fail(name, error, 1))
+    sys.exit(0)
+
+
+def _fail(name: str, error: Exception, code: int) -> int:
+    print(f"{name}: {error}", file=sys.stderr)
+    return code
