@@ -72,7 +72,10 @@ def retire(folder: Path, pid: int) -> None:
     path = folder / f"{pid}{_SUFFIX}"
     with contextlib.suppress(FileNotFoundError):
         left = merge([path.read_text()], keep=lambda metric: metric.type in ("counter", "histogram"))
-        path.write_bytes(left)
+        # In one step: whoever adds the files up meanwhile must not find it half written.
+        beside = path.with_suffix(".retired")
+        beside.write_bytes(left)
+        beside.replace(path)
 
 
 def merge(texts: Iterable[str], keep: Callable[[Metric], bool] = lambda _: True) -> bytes:
