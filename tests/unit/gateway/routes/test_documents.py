@@ -134,7 +134,7 @@ def test_a_refused_document_is_a_problem_in_both_forms(
 ) -> None:
     services.script["IngestDocument"] = error
     answer = upload(http, headers={"Accept": accept})
-    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), answer.text
 
 
 def test_a_document_that_failed_is_never_202(http: FlaskClient, services: ScriptedServices) -> None:
