@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, stream_encode_multipart
 
 from meldrag.vector.v1 import vector_pb2
@@ -52,7 +53,8 @@ def events(answer: TestResponse) -> list[dict[str, Any]]:
 def upload(
     http: FlaskClient, content: bytes = b"hello", headers: dict[str, str] | None = None, **fields: Any
 ) -> TestResponse:
-    form = {"file": (io.BytesIO(content), "a b.txt", "text/plain"), **fields}
+    file = FileStorage(io.BytesIO(content), filename="a b.txt", content_type="text/plain")
+    form = {"file": file, **fields}
     # Werkzeug's own random boundary is sometimes longer than the 70 characters of RFC 2046.
     body, _, boundary = stream_encode_multipart(form, boundary="boundary-of-the-test")
     content_type = f"multipart/form-data; boundary={boundary}"
