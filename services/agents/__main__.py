@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from meldrag.agents.v1 import agents_pb2_grpc
 from services.agents.adapters import session_client, vector_client
-from services.agents.adapters.openai_model import open_chain
+from services.agents.adapters.models import open_models
 from services.agents.assembly import assemble
 from services.agents.chat.providers import configured
 from services.agents.servicer import SERVICE
@@ -29,7 +29,7 @@ async def main() -> None:
         session = await stack.enter_async_context(
             open_aio_channel(settings.meld_session_address, session_client.SERVICE)
         )
-        model = await stack.enter_async_context(open_chain(configured(settings), settings.openai_max_tokens))
+        model = await stack.enter_async_context(open_models(configured(settings), settings.openai_max_tokens))
         house = await stack.enter_async_context(assemble(settings, vector, session, model))
         await Server(
             name="agents",

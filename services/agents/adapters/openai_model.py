@@ -30,16 +30,14 @@ _ILL_STATUSES = frozenset({408, 429})
 
 
 @asynccontextmanager
-async def open_chain(
-    providers: Sequence[Provider], max_output_tokens: int
-) -> AsyncIterator[ModelChain | None]:
-    """A chat model made of these providers; None when there are none."""
+async def open_chain(providers: Sequence[Provider], max_output_tokens: int) -> AsyncIterator[ModelChain]:
+    """A chat model made of these providers, at least one."""
     async with AsyncExitStack() as stack:
         endpoints = [
             OpenAIEndpoint(provider, await stack.enter_async_context(_client(provider)), max_output_tokens)
             for provider in providers
         ]
-        yield ModelChain(endpoints) if endpoints else None
+        yield ModelChain(endpoints)
 
 
 def _client(provider: Provider) -> openai.AsyncOpenAI:

@@ -12,7 +12,7 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
 from services.agents.adapters import session_client, vector_client
-from services.agents.adapters.openai_model import open_chain
+from services.agents.adapters.models import open_models
 from services.agents.assembly import House, assemble
 from services.agents.chat.providers import configured
 from services.agents.servicer import SERVICE
@@ -88,7 +88,7 @@ async def agents_house(
                 read,
                 await enter(open_aio_channel(vector, vector_client.SERVICE)),
                 await enter(open_aio_channel(session, session_client.SERVICE)),
-                await enter(open_chain(configured(read), read.openai_max_tokens)),
+                await enter(open_models(configured(read), read.openai_max_tokens)),
             )
         )
         server = Server(

@@ -346,7 +346,6 @@ async def test_the_next_provider_answers_when_the_first_does_not(open_house: Ope
             Provider("cohere", good.base_url, "second", _secret("key-two")),
         ]
         async with open_chain(providers, 100) as chain:
-            assert chain is not None
             prompt = Prompt((ChatMessage("user", "Hi"),))
             pieces = [piece async for piece in chain.stream(prompt, 10, Ledger(5))]
         assert isinstance(pieces[-1], ModelDone)

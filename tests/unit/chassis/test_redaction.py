@@ -13,8 +13,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pydantic import SecretStr
 
 from services.chassis import redaction
+from services.chassis.export import RedactingSpanExporter
 from services.chassis.settings import ServiceSettings, SettingsError, load
-from services.chassis.telemetry import JsonFormatter, RedactingSpanExporter, TextFormatter
+from services.chassis.telemetry import JsonFormatter, TextFormatter
 
 CANARY = 'can"ary-ü-31337'
 

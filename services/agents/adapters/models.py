@@ -1,0 +1,24 @@
+"""The models that are configured, opened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from services.agents.chat.providers import Provider
+from services.agents.ports import ChatModel
+
+
+@asynccontextmanager
+async def open_models(
+    providers: Sequence[Provider], max_output_tokens: int
+) -> AsyncIterator[ChatModel | None]:
+    """A chat model made of these providers; None when there are none."""
+    if not providers:
+        yield None
+        return
+    # The client library takes two seconds to load, which a start without a model is spared.
+    from services.agents.adapters.openai_model import open_chain  # noqa: PLC0415
+
+    async with open_chain(providers, max_output_tokens) as chain:
+        yield chain
