@@ -151,7 +151,7 @@ class System:
             for line in answer.text.splitlines():
                 entry = json.loads(line)
                 if entry.get("document_id"):
-                    ids[entry["external_id"]] = entry["document_id"]
+                    ids[entry["id"]] = entry["document_id"]
             end = time.monotonic() + seconds
             waiting = set(ids.values())
             while waiting:
