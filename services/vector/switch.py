@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # A call that comes during an exchange waits so long before it is sent away.
 _WAIT_SECONDS = 2.0
 # A read that runs when an exchange begins gets so long to end; whatever is told to end, so long to do it.
-_READ_SECONDS = 2.0
+_READ_SECONDS = 1.0
 _END_SECONDS = 10.0
 _BACKOFF_SECONDS = (0.5, 2.0, 10.0, 30.0)
 
@@ -158,6 +158,8 @@ class Switch:
             _, late = await asyncio.wait(ends, timeout=_END_SECONDS)
             if late:
                 _log.warning("%d calls do not end", len(late))
+            # One whose caller is slow to read has still to hear of it, but does nothing any more.
+            self._running.difference_update(calls)
 
     async def _start_again(self) -> None:
         """Tries for ever, ever less often: a full disk may get space. Until then health says what is."""
@@ -225,10 +227,11 @@ class _Running:
         if self._fault is not None:
             work.close()
             raise self._fault
-        self._task = asyncio.create_task(work, context=self._context)
+        task = self._task = asyncio.create_task(work, context=self._context)
         try:
             # Whoever cancels the caller cancels the task, and waits for its end.
-            return await self._task
+            outcome: T = await task
+            return outcome
         except (asyncio.CancelledError, Exception):
             caller = asyncio.current_task()
             if self._fault is not None and not (caller and caller.cancelling()):
@@ -259,8 +262,7 @@ _NOTHING: Any = object()
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T:
-    item: T = await anext(items, cast("T", _NOTHING))
-    return item
+    return cast("T", await anext(items, _NOTHING))
 
 
 async def _close(items: AsyncGenerator[Any, None]) -> None:
