@@ -13,6 +13,7 @@ from typing import Any
 from services.chassis import context
 from services.chassis.errors import InvalidArgumentError
 from services.chassis.health import Dependency
+from services.chassis.start import StartError
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
 from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
@@ -99,7 +100,10 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
     """The application in its data directory, which the caller holds for it. Raises StartError."""
     embedder = model.embedder
     async with AsyncExitStack() as stack:
-        settle(settings.folder)
+        try:
+            settle(settings.folder)
+        except OSError as error:
+            raise StartError(f"a restored record cannot be put in place: {error}") from error
         record = stack.enter_context(opened(settings.folder / FILE))
         await record.documents.interrupt_all()
         executor = ThreadPoolExecutor(4, "vector-work")
