@@ -183,7 +183,7 @@ async def test_an_import_replaces_all_that_was_there(tmp_path: Path) -> None:
 async def test_an_older_state_of_the_same_service_does_not_meet_the_index_of_the_newer(
     tmp_path: Path,
 ) -> None:
-    """Keys of passages are used again after it. The old index goes as a whole, with what was deleted in it."""
+    """Keys of passages are used again after it. The old index goes as a whole."""
     settings = {"meld_exact_search_limit": 4}
     chroma = tmp_path / "vector" / "chroma"
     async with running(tmp_path, **settings) as client:
