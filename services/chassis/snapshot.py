@@ -207,7 +207,7 @@ def _from_json(line: bytes, seal: bytes, key: bytes) -> Manifest:
             {str(name): int(count) for name, count in fields["counts"].items()},
             parts,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise _invalid("its header cannot be read") from None
     names = [part.name for part in parts]
     if (
