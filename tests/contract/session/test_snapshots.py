@@ -238,12 +238,12 @@ async def test_a_living_store_is_replaced_for_every_service_on_it(
 async def test_what_has_expired_meanwhile_stays_away(
     redis_server: RedisServer, other_redis: RedisServer, tmp_path: Path
 ) -> None:
-    async with house_at(redis_server, tmp_path, permanent_session_lifetime=2) as house:
+    async with house_at(redis_server, tmp_path, permanent_session_lifetime=6) as house:
         await filled(house)
         snapshot = await exported(house.stub)
     async with house_at(redis_server, tmp_path) as house:
         kept = (await house.session()).session_id
-        await asyncio.sleep(2.2)
+        await asyncio.sleep(6.2)
         assert await imported(house.stub, snapshot) == 0
         assert all(part == [] for part in await seen(house))
         assert (await refusal(house.texts(kept))).reason == "SESSION_NOT_FOUND"
