@@ -272,8 +272,8 @@ class RedisImporting:
     async def replace(self, found: Iterator[Entry], once: Once | None) -> int:
         """See Importing."""
         self.began = True
-        seconds = int((await self._store.timed(self._redis.time))[0])
-        loading = _Loading(key_prefix(self._generation), seconds * 1000)
+        seconds, microseconds = await self._store.timed(self._redis.time)
+        loading = _Loading(key_prefix(self._generation), seconds * 1000 + microseconds // 1000)
         # Before anything of it is loaded. The lock after it: who has lost it by then is not overlooked.
         licence: dict[str, str] = {"name": self._generation, **await self._remembered_requests(seconds)}
         await self._store.timed(lambda: self._redis.hset(STORE_KEY, "leftover", self._generation))
