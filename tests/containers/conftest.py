@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.containers import ROOT, System, engine_answers
+from tests.support.containers import System, engine_answers
 
 PROJECT = "meld-rag-test"
 
@@ -29,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no container engine with Compose v2 answers"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A production system, built and started from a copy of the repository as its README says."""
     system = System(tmp_path_factory.mktemp("clone"), PROJECT)
@@ -56,11 +55,3 @@ def running(system: System) -> System:
         system.manage("start", "production")
         system.wait_ready(60)
     return system
-
-
-@pytest.fixture(scope="session")
-def head() -> str:
-    """The commit that is tested."""
-    return subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
