@@ -9,6 +9,7 @@ from typing import Any, cast
 from flask import Response, current_app
 
 from services.chassis import telemetry
+from services.chassis.profiler import Profiler
 from services.gateway.calls import Drain, StreamSlots
 from services.gateway.clients import Clients
 from services.gateway.settings import GatewaySettings
@@ -27,6 +28,7 @@ class Door:
     slots: StreamSlots
     drain: Drain = field(default_factory=Drain)
     metrics: Callable[[], bytes] = telemetry.prometheus_text
+    profiler: Profiler = field(default_factory=Profiler)
 
 
 def slots_for(threads: int) -> StreamSlots:

@@ -39,7 +39,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.chassis import context, telemetry
-from services.chassis.errors import UnavailableError
+from services.chassis.errors import ResourceExhaustedError, UnavailableError
 from services.chassis.start import StartError
 from services.session import failures, records
 from services.session.model import (
@@ -77,6 +77,8 @@ _MAX_CALLS = 16
 # What a call may take of the caller's time, so that the answer still reaches it.
 _SHARE = 0.8
 _PAUSE_SECONDS = 0.5
+# Upper bounds in seconds of what is measured of a call.
+_CALL_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 # A page stays below gRPC's 4 MiB.
 _PAGE_BYTES = 3_000_000
@@ -175,6 +177,12 @@ class RedisStore:
             name: commands.register_script(prelude + (folder / f"{name}.lua").read_text())
             for name in _SCRIPTS
         }
+        self._duration = telemetry.meter().create_histogram(
+            "meldrag.store.call.duration",
+            "s",
+            "Time of a call to the store, by operation and outcome",
+            explicit_bucket_boundaries_advisory=_CALL_BUCKETS,
+        )
         self._page_token_key: bytes | None = None
         self._paused_until = 0.0
         # Stands before the pool because redis-py's own blocking pool serves newcomers
@@ -404,13 +412,22 @@ class RedisStore:
 
     async def _call(self, name: str, begin: Callable[[], Awaitable[Any]]) -> Any:
         """The reply to a call under a span, if Redis was not silent a moment ago."""
-        self._refuse_in_pause()
-        with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
-            try:
-                await self._prepare()
-            except StartError as error:
-                raise failures.store_unavailable(str(error)) from None
-            return await self._timed(begin)
+        began, outcome = time.monotonic(), "abandoned"
+        try:
+            self._refuse_in_pause()
+            with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
+                try:
+                    await self._prepare()
+                except StartError as error:
+                    raise failures.store_unavailable(str(error)) from None
+                reply = await self._timed(begin)
+            outcome = "ok"
+            return reply
+        except Exception as error:
+            outcome = _OUTCOMES.get(type(error), "failed")
+            raise
+        finally:
+            self._duration.record(time.monotonic() - began, {"operation": name, "outcome": outcome})
 
     def _refuse_in_pause(self) -> None:
         if time.monotonic() < self._paused_until:
@@ -432,6 +449,10 @@ class RedisStore:
             if isinstance(error, TimeoutError | exceptions.TimeoutError):
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
             raise _failure(error) from None
+
+
+# What a call that failed is counted as.
+_OUTCOMES: Mapping[type[Exception], str] = {UnavailableError: "unavailable", ResourceExhaustedError: "full"}
 
 
 def _failure(error: Exception) -> Exception:
