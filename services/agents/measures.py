@@ -15,6 +15,7 @@ class RunMeasures:
 
     def __init__(self, meter: metrics.Meter | None = None) -> None:
         self._meter = meter or telemetry.meter()
+        self._seen: set[str] = set()
         self._finished = self._meter.create_counter(
             "meldrag.runs.finished", "", "Runs that ended, by agent, outcome and mode of the answer"
         )
@@ -31,11 +32,17 @@ class RunMeasures:
             "meldrag.runs.active",
             "",
             "Runs at work, by agent",
-            lambda: [(float(count), {"agent": agent}) for agent, count in Counter(at_work()).items()],
+            lambda: self._counted(at_work()),
             self._meter,
         )
 
+    def _counted(self, agents: Iterable[str]) -> list[telemetry.Reading]:
+        # An agent that has had a run is told with 0: a series that is gone would look like a failed scrape.
+        counts = {**dict.fromkeys(list(self._seen), 0), **Counter(agents)}
+        return [(float(count), {"agent": agent}) for agent, count in counts.items()]
+
     def finished(self, agent: str, outcome: str, mode: str, seconds: float) -> None:
         """A run ended. mode: how it was answered; "none" without an answer."""
+        self._seen.add(agent)
         self._finished.add(1, {"agent": agent, "outcome": outcome, "mode": mode})
         self._duration.record(seconds, {"agent": agent, "outcome": outcome})

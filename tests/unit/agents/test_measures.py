@@ -20,4 +20,6 @@ def test_runs_at_work_by_agent_and_those_that_ended() -> None:
         "research extractive succeeded": 1,
         "research none failed": 1,
     }
+    # It stays known, so that its line does not end.
+    assert measured.values("meldrag.runs.active") == {"research": 0}
     assert measured.values("meldrag.run.duration") == {"research succeeded": 1, "research failed": 1}
