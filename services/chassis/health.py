@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry import metrics
 
 from services.chassis import telemetry
 
@@ -57,7 +58,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
         self._refresh = asyncio.Event()
         self._draining = False
 
-    def measure(self, service: str) -> None:
+    def measure(self, service: str, meter: metrics.Meter | None = None) -> None:
         """Begins to export meldrag.dependency.up: 1 for a dependency that answers, else 0."""
         needs = {dependency.name: "yes" if dependency.required else "no" for dependency in self._dependencies}
 
@@ -67,7 +68,9 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
                 for name, up in self._up.items()
             ]
 
-        telemetry.observe("meldrag.dependency.up", "", "Whether a dependency answered its last ping", read)
+        telemetry.observe(
+            "meldrag.dependency.up", "", "Whether a dependency answered its last ping", read, meter
+        )
 
     async def follow(self) -> None:
         """Pings until cancelled."""

@@ -33,7 +33,7 @@ from importlib import resources
 from typing import Any, Literal, TypeVar
 
 import redis.asyncio as redis
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -77,6 +77,7 @@ _MAX_CALLS = 16
 # What a call may take of the caller's time, so that the answer still reaches it.
 _SHARE = 0.8
 _PAUSE_SECONDS = 0.5
+_MEMORY_SECONDS = 10.0
 # Upper bounds in seconds of what is measured of a call.
 _CALL_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -119,7 +120,7 @@ _SCRIPTS = (
 
 @asynccontextmanager
 async def open_redis_store(
-    host: str, port: int, password: str, lifetime_seconds: int
+    host: str, port: int, password: str, lifetime_seconds: int, meter: metrics.Meter | None = None
 ) -> AsyncIterator[RedisStore]:
     """A store for the duration of the block.
 
@@ -149,7 +150,7 @@ async def open_redis_store(
         stack.push_async_callback(commands.aclose)
         signals = redis.Redis.from_pool(redis.ConnectionPool(max_connections=2, **options))
         stack.push_async_callback(signals.aclose)
-        store = RedisStore(commands, signals, lifetime_seconds)
+        store = RedisStore(commands, signals, lifetime_seconds, meter=meter)
         await store.open()
         yield store
 
@@ -165,6 +166,7 @@ class RedisStore:
         *,
         kept_events: int = KEPT_EVENTS,
         kept_event_bytes: int = KEPT_EVENT_BYTES,
+        meter: metrics.Meter | None = None,
     ) -> None:
         """signals: a client of its own, for the connections that hear of changes and ping."""
         self._redis = commands
@@ -177,7 +179,17 @@ class RedisStore:
             name: commands.register_script(prelude + (folder / f"{name}.lua").read_text())
             for name in _SCRIPTS
         }
-        self._duration = telemetry.meter().create_histogram(
+        # Bytes that Redis uses and may use, as it told last.
+        self._memory: dict[str, int] = {}
+        self._memory_due = 0.0
+        telemetry.observe(
+            "meldrag.store.memory",
+            "By",
+            "Memory that the store uses, and its limit where it has one",
+            lambda: [(float(size), {"kind": kind}) for kind, size in self._memory.items()],
+            meter,
+        )
+        self._duration = (meter or telemetry.meter()).create_histogram(
             "meldrag.store.call.duration",
             "s",
             "Time of a call to the store, by operation and outcome",
@@ -201,10 +213,24 @@ class RedisStore:
         try:
             async with asyncio.timeout(_CALL_SECONDS):
                 await self._signals.ping()
+                await self._look_at_memory()
         except (exceptions.RedisError, OSError) as error:
             raise _failure(error) from None
         self._paused_until = 0.0
         await self._prepare()
+
+    async def _look_at_memory(self) -> None:
+        """Asks now and then how full Redis is; one that does not tell its guests is well all the same."""
+        if time.monotonic() < self._memory_due:
+            return
+        self._memory_due = time.monotonic() + _MEMORY_SECONDS
+        try:
+            told = await self._signals.info("memory")
+        except exceptions.ResponseError:
+            self._memory = {}
+            return
+        sizes = {"used": int(told.get("used_memory", 0)), "limit": int(told.get("maxmemory", 0))}
+        self._memory = {kind: size for kind, size in sizes.items() if size}
 
     async def page_token_key(self) -> bytes:
         """See ConversationStore."""

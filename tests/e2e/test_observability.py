@@ -191,6 +191,16 @@ def test_every_metric_of_ours_is_looked_at(scene: Scene) -> None:
     assert {series.sub("", name) for name in ours} - bases == set()
 
 
+def test_every_metric_of_ours_is_explained(scene: Scene) -> None:
+    rows = (ROOT / "docs" / "observability.md").read_text().splitlines()
+    cells = [row.split("|")[1] for row in rows if row.startswith(("| meldrag_", "| rpc_", "| http_"))]
+    explained = [name.strip() for cell in cells for name in cell.split(",")]
+    series = re.compile(r"_(bucket|count|sum)$")
+    exported = {name for name in scene.samples() if name.startswith(("meldrag_", "rpc_", "http_"))}
+    exported = {series.sub("", name) for name in exported if not name.endswith("_created")}
+    assert sorted(exported) == sorted(explained)
+
+
 def test_the_numbers_are_those_of_what_happened(scene: Scene) -> None:
     value = scene.value
     assert value("agents", "meldrag_model_calls_total", model="gpt-4", outcome="answered") == 1

@@ -11,7 +11,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.session.v1 import session_pb2
-from services.chassis import telemetry
 from services.chassis.health import Dependency, Health
 from tests.support.measured import Measured
 from tests.unit.chassis.conftest import World
@@ -100,7 +99,7 @@ async def test_a_stop_says_not_serving_and_lets_calls_end(world: World) -> None:
     await asyncio.wait_for(stopping, 2)
 
 
-async def test_what_is_down_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_down_is_measured() -> None:
     """Nothing before the first ping; afterwards what it found, also while the service drains."""
     measured = Measured()
 
@@ -110,9 +109,8 @@ async def test_what_is_down_is_measured(monkeypatch: pytest.MonkeyPatch) -> None
     async def ill() -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(telemetry.metrics, "get_meter", lambda _: measured.meter)
     health = Health(["a.B"], [Dependency("store", well), Dependency("cache", ill, required=False)], 1.0)
-    health.measure("session")
+    health.measure("session", measured.meter)
     assert measured.values("meldrag.dependency.up") == {}
     await health.ping()
     expected = {"cache no session": 0.0, "store yes session": 1.0}
