@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = ("gateway", "agents", "vector", "session")
-LOCAL = (*SERVICES, "local")
+LOCAL = (*SERVICES, "stubs", "local")
 
 
 def extras(names: tuple[str, ...]) -> list[str]:
@@ -28,7 +28,7 @@ def parts() -> dict[str, list[str]]:
     return {
         "dev": [*extras(LOCAL), "--group", "dev"],
         "local": [*extras(LOCAL), *bounded],
-        **{name: [*extras((name,)), *bounded] for name in SERVICES},
+        **{name: [*extras((name,)), *bounded] for name in (*SERVICES, "stubs")},
     }
 
 

@@ -46,7 +46,7 @@ async def main() -> None:
             ],
             dependencies=house.dependencies,
             settings=settings,
-            bind=settings.meld_agents_address,
+            bind=settings.bind,
             max_concurrent=settings.meld_max_runs + 100,
         ).run()
 

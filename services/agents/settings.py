@@ -44,3 +44,8 @@ class AgentsSettings(ServiceSettings):
     meld_passage_tokens: Annotated[int, Field(ge=100, le=1_000_000)] = 6000
     # Calls of the model that one run may make, retries included.
     meld_max_model_calls: Annotated[int, Field(ge=1, le=1000)] = 16
+
+    @property
+    def bind(self) -> str:
+        """Where this service listens: the port of its address, on the interface to bind."""
+        return f"{self.meld_bind_host}:{self.meld_agents_address.rpartition(':')[2]}"

@@ -48,6 +48,8 @@ def _options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, Any]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        # A lost connection looks the name up again; gRPC would wait half a minute before it does so twice.
+        ("grpc.dns_min_time_between_resolutions_ms", 500),
         # Channels of one process to one address would otherwise share a connection
         # and its backoff.
         ("grpc.use_local_subchannel_pool", 1),

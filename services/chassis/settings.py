@@ -1,18 +1,24 @@
 """Settings: read once from the environment, typed, frozen.
 
 A field's variable is its name in upper case. A bad value is reported with the
-variable's name and without the value, which may be a secret.
+variable's name and without the value, which may be a secret. Secrets may lie in
+files instead (MELD_SECRETS_DIR), and have to be good ones where others can reach
+the process.
 """
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import ByteSize, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.chassis import redaction
+from services.chassis.secret import NeededSecret, SecretFileError, from_file, is_placeholder, weakness
 
 S = TypeVar("S", bound="ServiceSettings")
 
@@ -29,6 +35,9 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, case_sensitive=False
     )
+
+    # Secrets that a process which others can reach does not start without.
+    needed_secrets: ClassVar[tuple[NeededSecret, ...]] = ()
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "text"] = "json"
@@ -53,6 +62,39 @@ class ServiceSettings(BaseSettings):
     meld_vector_address: str = "127.0.0.1:50052"
     meld_session_address: str = "127.0.0.1:50053"
 
+    # A folder with a file for each secret, named as its field: redis_password.
+    meld_secrets_dir: Path | None = None
+    # Others can reach the process, whatever address it listens on.
+    meld_require_secrets: bool = False
+
+    @property
+    def listens_on(self) -> str:
+        """The host to listen on."""
+        return self.meld_bind_host
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach the process, so that its secrets matter."""
+        return self.meld_require_secrets or not is_loopback(self.listens_on)
+
+    @classmethod
+    def secret_fields(cls) -> tuple[str, ...]:
+        """The fields that hold secrets."""
+        return tuple(name for name, field in cls.model_fields.items() if _is_secret(field))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, the files of secrets: the first that says something counts."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
 
 def load(kind: type[S]) -> S:
     """Reads the settings of a service. Raises SettingsError; secrets become known to the redaction."""
@@ -63,8 +105,78 @@ def load(kind: type[S]) -> S:
             f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise SettingsError(faults) from None
-    for name in kind.model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            redaction.register(value.get_secret_value())
+    for name in kind.secret_fields():
+        if value := _secret(settings, name):
+            redaction.register(value)
+    if bad := "; ".join(_bad_secrets(settings)):
+        raise SettingsError(bad)
     return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The files of MELD_SECRETS_DIR, for secrets that the environment does not name.
+
+    pydantic-settings' own source would take any field from a file, and ends on a file
+    that is not UTF-8 with an error that shows the bytes.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The secret of one field."""
+        folder = self.current_state.get("meld_secrets_dir")
+        if not folder or not _is_secret(field) or self.current_state.get(field_name):
+            return None, field_name, False
+        try:
+            return from_file(Path(folder), field_name), field_name, False
+        except SecretFileError as error:
+            raise SettingsError(f"{field_name.upper()}: {error}") from None
+
+    def __call__(self) -> dict[str, Any]:
+        folder = self.current_state.get("meld_secrets_dir")
+        if folder and not Path(folder).is_dir():
+            raise SettingsError("MELD_SECRETS_DIR: there is no such folder, or it cannot be entered")
+        values = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        # An empty file says as little as an empty variable.
+        return {name: value for name, value in values.items() if value}
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _secret(settings: ServiceSettings, name: str) -> str:
+    value = getattr(settings, name)
+    return value.get_secret_value() if isinstance(value, SecretStr) else ""
+
+
+def _bad_secrets(settings: ServiceSettings) -> Iterator[str]:
+    """What is wrong with the secrets, each with its variable's name."""
+    guarded = {name: needed for needed in settings.needed_secrets for name in needed.fields}
+    for name in settings.secret_fields():
+        if name not in guarded and is_placeholder(_secret(settings, name)):
+            yield f"{name.upper()}: is a placeholder; leave it empty or set the real one"
+    if not settings.exposed:
+        return
+    for needed in settings.needed_secrets:
+        if not any(_secret(settings, name).strip() for name in needed.fields):
+            names = " or ".join(name.upper() for name in needed.fields)
+            yield (
+                f"{names}: is needed where other machines can reach this process, {needed.min_length} "
+                "characters or more (or a file in MELD_SECRETS_DIR)"
+            )
+    for name, needed in guarded.items():
+        value = _secret(settings, name)
+        if value and (reason := weakness(value, needed.min_length)):
+            yield f"{name.upper()}: {reason}; other machines can reach this process"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import logging.handlers
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -151,14 +150,23 @@ class TextFormatter(JsonFormatter):
 
 
 def _configure_logging(service: str, settings: ServiceSettings) -> None:
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if settings.log_file:
-        handler = logging.handlers.RotatingFileHandler(
-            settings.log_file, maxBytes=settings.log_max_size, backupCount=settings.log_backup_count
+        from concurrent_log_handler import ConcurrentRotatingFileHandler  # noqa: PLC0415
+
+        # Several processes may write to one file, as the gateway's workers do.
+        handlers.append(
+            ConcurrentRotatingFileHandler(
+                settings.log_file,
+                maxBytes=int(settings.log_max_size),
+                backupCount=settings.log_backup_count,
+                encoding="utf-8",
+            )
         )
     formatter = TextFormatter if settings.log_format == "text" else JsonFormatter
-    handler.setFormatter(formatter(service))
-    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    for handler in handlers:
+        handler.setFormatter(formatter(service))
+    logging.basicConfig(level=settings.log_level, handlers=handlers, force=True)
     # These log request lines or URLs at INFO, and a URL may carry a key.
     for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.secret import NeededSecret
+from services.chassis.settings import ServiceSettings, is_loopback
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class GatewaySettings(ServiceSettings):
     """What the gateway reads from the environment. Sizes are bytes, times are seconds."""
+
+    needed_secrets: ClassVar = (
+        NeededSecret(("flask_secret_key",), 32),
+        NeededSecret(("jwt_secret_key",), 32),
+    )
 
     # There is no login yet: whoever reaches the port is the owner.
     meld_allow_anonymous: bool = False
@@ -23,6 +29,8 @@ class GatewaySettings(ServiceSettings):
     flask_env: Literal["production", "development", "testing"] = "production"
     flask_debug: bool = False
     flask_secret_key: SecretStr | None = Field(default=None, min_length=1)
+    # Signs nothing yet: for the login that is to come.
+    jwt_secret_key: SecretStr | None = Field(default=None, min_length=1)
     # Origins of other sites whose pages may call, separated by commas.
     cors_origins: str = ""
     gunicorn_workers: int = Field(default=2, ge=1, le=64)
@@ -36,6 +44,8 @@ class GatewaySettings(ServiceSettings):
     meld_max_import_bytes: int = Field(default=1 << 30, ge=1024)
     # Longest silence on an event stream.
     meld_heartbeat_seconds: float = Field(default=10.0, gt=0, le=10)
+    # Requests that may be repeated wait this long for a service that has just gone.
+    meld_patience_seconds: float = Field(default=0.0, ge=0, le=60)
     # A client that sends nothing for this long, or its header slower than this, is cut off.
     meld_client_idle_seconds: float = Field(default=10.0, gt=0)
 
@@ -48,6 +58,11 @@ class GatewaySettings(ServiceSettings):
                 "or set MELD_ALLOW_ANONYMOUS=yes to let everybody in as the owner"
             )
         return host
+
+    @property
+    def listens_on(self) -> str:
+        """The host of the web server."""
+        return self.flask_host
 
     @property
     def port(self) -> int:
@@ -73,16 +88,6 @@ class GatewaySettings(ServiceSettings):
         if not _is_any_address(self.flask_host):
             names.add(self.flask_host)
         return frozenset(name.lower() for name in names)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_any_address(host: str) -> bool:

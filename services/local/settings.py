@@ -14,6 +14,8 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from services.chassis.secret import SecretFileError, from_file
+
 _SIZE = re.compile(r"(\d+)\s*(?:([kmg]?)(i?)b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -86,7 +88,7 @@ def read(environment: Mapping[str, str], dotenv: Path, directory: Path) -> Local
         redis=Address(redis_host, _port(given, redis_port, 6379), redis_port)
         if redis_host in _LOOPBACK
         else None,
-        redis_password=(given.get("SESSION_REDIS_PASSWORD") or given.get("REDIS_PASSWORD", "")).strip(),
+        redis_password=_redis_password(given, directory),
         log_max_size=_size(given, "LOG_MAX_SIZE", "100MB"),
         log_backup_count=_whole(given, "LOG_BACKUP_COUNT", 5, range(1001)),
         restart_limit=_whole(given, "MELD_RESTART_LIMIT", 5, range(1_000_001)),
@@ -111,6 +113,21 @@ def read_dotenv(path: Path) -> dict[str, str]:
         if binding.key is not None:
             values[binding.key] = binding.value or ""
     return values
+
+
+def _redis_password(given: Mapping[str, str], directory: Path) -> str:
+    """As the session service finds it: its own variable or file first, then the general one."""
+    folder = given.get("MELD_SECRETS_DIR")
+    for name in ("SESSION_REDIS_PASSWORD", "REDIS_PASSWORD"):
+        found = given.get(name)
+        if not found and folder:
+            try:
+                found = from_file(directory / folder, name.lower())
+            except SecretFileError as error:
+                raise SettingError(f"{name}: {error}") from None
+        if found:
+            return found.strip()
+    return ""
 
 
 def _whole(given: Mapping[str, str], name: str, default: int, allowed: range) -> int:

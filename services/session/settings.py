@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from services.chassis.secret import NeededSecret
 from services.chassis.settings import Port, ServiceSettings
 
 
 class SessionSettings(ServiceSettings):
     """What the session service reads. What begins with `session_redis_` stands before `redis_`."""
+
+    needed_secrets: ClassVar = (NeededSecret(("redis_password", "session_redis_password"), 16),)
 
     # The store; Redis is the only one.
     session_type: Literal["redis"] = "redis"

@@ -48,6 +48,8 @@ def test_loopback_needs_no_permission(monkeypatch: pytest.MonkeyPatch, host: str
 def test_everybody_may_be_let_in_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_HOST", "0.0.0.0")
     monkeypatch.setenv("MELD_ALLOW_ANONYMOUS", "yes")
+    for key in ("FLASK_SECRET_KEY", "JWT_SECRET_KEY"):
+        monkeypatch.setenv(key, "k3Tq-81xVb-Zp07-mNc-4Rd9-Ws62-Yh5")
     monkeypatch.setenv("MELD_TRUSTED_HOSTS", "docs.example.org, Other.example")
     settings = load(GatewaySettings)
     assert settings.hosts == {"localhost", "127.0.0.1", "[::1]", "docs.example.org", "other.example"}

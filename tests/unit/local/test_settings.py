@@ -94,3 +94,23 @@ def test_secrets_do_not_show_in_the_settings_text(tmp_path: Path) -> None:
     settings = read({"REDIS_PASSWORD": "hunter2-hunter2"}, tmp_path / ".env", tmp_path)
 
     assert "hunter2" not in repr(settings)
+
+
+def test_redis_gets_the_password_that_the_session_service_will_use(tmp_path: Path) -> None:
+    files = tmp_path / "secrets"
+    files.mkdir()
+    (files / "redis_password").write_text("of-the-file\n")
+    variables = {"MELD_SECRETS_DIR": "secrets"}
+
+    assert read(variables, tmp_path / ".env", tmp_path).redis_password == "of-the-file"
+    both = variables | {"REDIS_PASSWORD": "of-the-variable"}
+    assert read(both, tmp_path / ".env", tmp_path).redis_password == "of-the-variable"
+    (files / "session_redis_password").write_text("its-own")
+    assert read(both, tmp_path / ".env", tmp_path).redis_password == "its-own"
+
+
+def test_a_password_file_that_is_not_text_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "redis_password").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(SettingError, match=r"^REDIS_PASSWORD: its file is not UTF-8"):
+        read({"MELD_SECRETS_DIR": str(tmp_path)}, tmp_path / ".env", tmp_path)

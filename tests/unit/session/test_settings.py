@@ -63,4 +63,5 @@ def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: s
 def test_the_service_listens_where_its_address_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MELD_BIND_HOST", "0.0.0.0")
     monkeypatch.setenv("MELD_SESSION_ADDRESS", "session:7000")
+    monkeypatch.setenv("REDIS_PASSWORD", "k3Tq-81xVb-Zp07-mNc")
     assert load(SessionSettings).bind == "0.0.0.0:7000"

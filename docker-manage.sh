@@ -1,0 +1,563 @@
+#!/usr/bin/env bash
+# Meld & RAG in containers: one script for all that an operator does.
+#
+# It touches only what carries this project's label, asks before it destroys
+# anything, and never writes to .env. `./docker-manage.sh help` lists the commands.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+# Another name gives a second system beside the first: its own containers, volumes and networks.
+export MELD_PROJECT=${MELD_PROJECT:-meld-rag}
+export MELD_STATE_DIR=${MELD_STATE_DIR:-$ROOT/.meld}
+readonly ROOT PROJECT=$MELD_PROJECT LABEL=com.meld-rag.project=$MELD_PROJECT IMAGES=com.meld-rag.image=meld-rag
+readonly SECRETS=$MELD_STATE_DIR/secrets
+# What this script makes up where .env says nothing, and what is used only where .env names it.
+readonly GENERATED=(flask_secret_key jwt_secret_key redis_password)
+readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key)
+readonly SERVICES=(proxy app agents vector session redis)
+# Only these may run more than once: the others own a volume.
+readonly SCALABLE=(app agents session)
+readonly READY_SECONDS=${MELD_READY_SECONDS:-300}
+
+YES=no
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s\n' "$*" >&2; }
+die() {
+    warn "docker-manage: $*"
+    exit 1
+}
+usage() {
+    warn "docker-manage: $*"
+    warn "see: ./docker-manage.sh help"
+    exit 2
+}
+
+confirm() {
+    [ "$YES" = yes ] && return
+    [ -t 0 ] || die "$1 needs an answer; add --yes where nobody can give one"
+    read -r -p "$1 Continue? [y/N] " answer
+    [[ $answer == [yY]* ]] || die "nothing was changed"
+}
+
+is_one_of() {
+    local wanted=$1 one
+    shift
+    for one in "$@"; do [ "$one" = "$wanted" ] && return; done
+    return 1
+}
+
+need_engine() {
+    command -v docker >/dev/null || die "docker is not installed"
+    docker info >/dev/null 2>&1 || die "the Docker Engine does not answer"
+    docker compose version >/dev/null 2>&1 || die "Compose v2 (docker compose) is not installed"
+}
+
+# --- State: mode, secrets, the files that containers mount ----------------------
+
+mode() { cat "$MELD_STATE_DIR/mode" 2>/dev/null || echo production; }
+
+set_mode() {
+    local wanted=${1:-$(mode)}
+    is_one_of "$wanted" production development || usage "no mode '$wanted': production or development"
+    mkdir -p "$MELD_STATE_DIR"
+    echo "$wanted" >"$MELD_STATE_DIR/mode"
+}
+
+layers() {
+    local files=(-f "$ROOT/compose/compose.yaml")
+    case $(mode) in
+        production) files+=(-f "$ROOT/compose/compose.prod.yaml") ;;
+        development) files+=(-f "$ROOT/compose/compose.dev.yaml") ;;
+    esac
+    local extra
+    for extra in ${MELD_LAYERS:-$(cat "$MELD_STATE_DIR/layers" 2>/dev/null)}; do
+        [ -f "$ROOT/compose/compose.$extra.yaml" ] || die "no layer compose/compose.$extra.yaml"
+        files+=(-f "$ROOT/compose/compose.$extra.yaml")
+    done
+    printf '%s\n' "${files[@]}"
+}
+
+# A sum of what the proxy and Redis have mounted: with another one they are made anew.
+files_sum() { (cd "$ROOT/compose" && cat nginx/* tls/* redis/*) | sha256sum | cut -c1-12; }
+
+compose() {
+    local files
+    mapfile -t files < <(layers)
+    [ -f "$ROOT/.env" ] && files+=(--env-file "$ROOT/.env")
+    MELD_FILES=$(files_sum) docker compose -p "$PROJECT" "${files[@]}" "$@"
+}
+
+# A variable as compose sees it: the environment first, then the last line of .env that sets it.
+setting() {
+    local value=${!1:-}
+    if [ -z "$value" ] && [ -f "$ROOT/.env" ]; then
+        value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1[[:space:]]*=[[:space:]]*//p" "$ROOT/.env" | tail -n 1)
+        case $value in
+            \"*\"*) value=${value#\"} value=${value%%\"*} ;;
+            \'*\'*) value=${value#\'} value=${value%%\'*} ;;
+            *) value=$(sed -E 's/(^|[[:space:]]+)#.*$//; s/[[:space:]]+$//' <<<"$value") ;;
+        esac
+    fi
+    printf '%s' "$value"
+}
+
+random_secret() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
+
+# Writes a secret when it differs, and remembers that containers must be made anew.
+SECRETS_CHANGED=no
+put_secret() {
+    local file=$SECRETS/$1
+    if [ ! -f "$file" ] || [ "$(cat "$file")" != "$2" ]; then
+        [ -f "$file" ] && SECRETS_CHANGED=yes
+        # In place: a container that runs has this very file mounted.
+        (umask 022 && printf '%s' "$2" >"$file")
+    fi
+}
+
+# The folder keeps others out; the files are readable by uid 1000, which the services run as.
+prepare_state() {
+    local name variable value
+    mkdir -p "$SECRETS"
+    chmod 700 "$MELD_STATE_DIR"
+    chmod 711 "$SECRETS"
+    for name in "${GENERATED[@]}" "${GIVEN[@]}"; do
+        variable=${name^^}
+        value=$(setting "$variable")
+        [ "$name" = redis_password ] && [ -z "$value" ] && value=$(setting SESSION_REDIS_PASSWORD)
+        if [ -z "$value" ] && is_one_of "$name" "${GENERATED[@]}"; then
+            value=$(cat "$SECRETS/$name" 2>/dev/null || true)
+            [ -n "$value" ] || value=$(random_secret)
+        fi
+        put_secret "$name" "$value"
+    done
+    (umask 022 && masked_env >"$MELD_STATE_DIR/app.env")
+}
+
+# .env as people may read it inside the app container: every secret taken out.
+masked_env() {
+    [ -f "$ROOT/.env" ] || return 0
+    sed -E 's/^([[:space:]]*(export[[:space:]]+)?[A-Z_]*(KEY|PASSWORD|SECRET|TOKEN)[A-Z_]*[[:space:]]*=[[:space:]]*).+$/\1(hidden)/' "$ROOT/.env"
+}
+
+# --- Waiting ---------------------------------------------------------------------
+
+containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" "$@"; }
+
+health_of() {
+    docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' "$1" 2>/dev/null \
+        || echo missing
+}
+
+wait_healthy() {
+    local name=$1 end=$((SECONDS + READY_SECONDS)) state
+    while state=$(health_of "$name"); [ "$state" != healthy ]; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        # A container that ended, or was refused, will not become healthy by waiting.
+        case $(docker inspect -f '{{.State.Status}} {{.RestartCount}}' "$name" 2>/dev/null) in
+            exited* | dead* | "") return 1 ;;
+            *" 0" | *" 1" | *" 2") ;;
+            *) return 1 ;;
+        esac
+        sleep 0.5
+    done
+}
+
+# What an operator needs to see of each service that is not well.
+tell_why() {
+    local id name state
+    for id in $(containers); do
+        state=$(health_of "$id")
+        [ "$state" = healthy ] && continue
+        name=$(docker inspect -f '{{slice .Name 1}}' "$id")
+        warn "--- $name is $state; its last lines:"
+        docker logs --tail 8 "$id" 2>&1 | cut -c1-400 >&2
+    done
+}
+
+up() {
+    local arguments=(up -d --remove-orphans --wait --wait-timeout "$READY_SECONDS")
+    [ "$SECRETS_CHANGED" = yes ] && arguments+=(--force-recreate)
+    if ! compose "${arguments[@]}" "$@"; then
+        tell_why
+        die "not everything came up"
+    fi
+}
+
+address() {
+    local host port
+    host=$(setting MELD_PUBLISH_HOST)
+    port=$(setting FLASK_PORT)
+    if [ "$(mode)" = development ]; then
+        say "http://127.0.0.1:${port:-5001}"
+    else
+        say "http://${host:-127.0.0.1}:${port:-5000}"
+    fi
+}
+
+# --- Commands --------------------------------------------------------------------
+
+cmd_build() {
+    set_mode "${1:-}"
+    prepare_state
+    MELD_REVISION=$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null || echo unknown)
+    export MELD_REVISION
+    compose build
+}
+
+cmd_start() {
+    set_mode "${1:-}"
+    prepare_state
+    up
+    say "ready: $(address)"
+}
+
+cmd_restart() {
+    set_mode "${1:-}"
+    prepare_state
+    compose stop
+    up
+    say "ready: $(address)"
+}
+
+cmd_stop() {
+    compose stop
+}
+
+cmd_status() {
+    local id bad=0
+    compose ps -a
+    if [ -n "$(containers)" ]; then
+        say ""
+        # shellcheck disable=SC2046 # one word for each container
+        docker stats --no-stream $(containers)
+    fi
+    say ""
+    docker volume ls --filter "label=$LABEL"
+    for name in "${SERVICES[@]}"; do
+        [ "$(mode)" = development ] && [ "$name" = proxy ] && continue
+        id=$(containers --filter "label=com.docker.compose.service=$name" | head -n 1)
+        [ -n "$id" ] && [ "$(health_of "$id")" = healthy ] || bad=1
+    done
+    return $bad
+}
+
+cmd_logs() {
+    local arguments=() follow=() argument
+    for argument in "$@"; do
+        case $argument in
+            -f | --follow) follow=(--follow) ;;
+            *) arguments+=("$argument") ;;
+        esac
+    done
+    compose logs --tail "${MELD_LOG_LINES:-200}" "${follow[@]}" "${arguments[@]}"
+}
+
+cmd_health() {
+    local id name state bad=0
+    for id in $(containers --filter label=com.docker.compose.oneoff=False); do
+        name=$(docker inspect -f '{{slice .Name 1}}' "$id")
+        state=$(health_of "$id")
+        printf '%-24s %s\n' "$name" "$state"
+        [ "$state" = healthy ] || bad=1
+    done
+    [ -n "${name:-}" ] || die "nothing runs; ./docker-manage.sh start"
+    compose exec -T app curl -sS --max-time 5 http://127.0.0.1:5000/health || bad=1
+    say ""
+    return $bad
+}
+
+cmd_shell() {
+    local terminal=()
+    [ -t 0 ] || terminal=(-T)
+    compose exec "${terminal[@]}" "${1:-app}" sh
+}
+
+# A one-off container of the backup program; $1 is the folder on this machine that it works in.
+backup_program() {
+    local folder=$1
+    shift
+    MELD_BACKUP_DIR=$folder MELD_BACKUP_USER="$(id -u):$(id -g)" \
+        compose --profile operations run --rm --no-deps -T backup "$@"
+}
+
+absolute() { readlink -f -- "$1" || die "there is no $1"; }
+
+cmd_backup() {
+    local folder=${1:-$ROOT/backups} keep
+    keep=$(setting MELD_BACKUP_KEEP)
+    mkdir -p "$folder"
+    chmod 700 "$folder"
+    backup_program "$(absolute "$folder")" create /backups --keep "${keep:-14}"
+}
+
+backup_folder() {
+    [ $# -eq 1 ] || usage "the folder of one backup is needed"
+    [ -f "$1/manifest.json" ] || die "$1 is no backup: it has no manifest.json"
+    absolute "$1"
+}
+
+cmd_verify() {
+    local folder
+    folder=$(backup_folder "$@")
+    prepare_state
+    backup_program "$(dirname "$folder")" verify "/backups/$(basename "$folder")"
+}
+
+cmd_restore() {
+    local folder
+    folder=$(backup_folder "$@")
+    prepare_state
+    backup_program "$(dirname "$folder")" verify "/backups/$(basename "$folder")"
+    confirm "All documents and conversations are replaced by those of $folder."
+    backup_program "$(dirname "$folder")" restore "/backups/$(basename "$folder")" --yes
+}
+
+# A second container of the new image serves while the first is replaced; what owns a volume is just replaced.
+update_service() {
+    local service=$1 main=$PROJECT-$1 next=$PROJECT-$1-next image previous
+    image=$(compose config --images "$service" | head -n 1)
+    previous=$(docker inspect -f '{{.Image}}' "$main" 2>/dev/null) || die "$main does not run; start it first"
+    if [ "$previous" = "$(docker image inspect -f '{{.Id}}' "$image")" ] && [ "$FORCE" = no ]; then
+        say "$service: is up to date"
+        return
+    fi
+    if is_one_of "$service" "${SCALABLE[@]}"; then
+        docker rm -f "$next" >/dev/null 2>&1 || true
+        compose run -d --no-deps --use-aliases --name "$next" "$service" >/dev/null
+        if ! wait_healthy "$next"; then
+            docker logs --tail 8 "$next" 2>&1 | cut -c1-400 >&2
+            docker rm -f "$next" >/dev/null
+            docker tag "$previous" "$image"
+            die "$service: the new image does not become healthy; the old one was not touched"
+        fi
+    fi
+    if ! { compose up -d --no-deps --force-recreate "$service" && wait_healthy "$main"; }; then
+        docker logs --tail 8 "$main" 2>&1 | cut -c1-400 >&2
+        docker tag "$previous" "$image"
+        if compose up -d --no-deps --force-recreate "$service"; then wait_healthy "$main" || true; fi
+        docker rm -f "$next" >/dev/null 2>&1 || true
+        die "$service: the new image was not healthy; back to the old one, which is $(health_of "$main")"
+    fi
+    if is_one_of "$service" "${SCALABLE[@]}"; then
+        # Callers find the first one again before the second leaves.
+        sleep 2
+        docker stop "$next" >/dev/null
+        docker rm "$next" >/dev/null 2>&1 || true
+    fi
+    say "$service: updated"
+}
+
+cmd_update() {
+    local build=yes argument service
+    FORCE=no
+    for argument in "$@"; do
+        case $argument in
+            --no-build) build=no ;;
+            --force) FORCE=yes ;;
+            *) usage "update takes --no-build and --force" ;;
+        esac
+    done
+    prepare_state
+    [ "$build" = no ] || cmd_build "$(mode)"
+    for service in vector session agents app; do
+        update_service "$service"
+    done
+    say "ready: $(address)"
+}
+
+cmd_scale() {
+    local pair service number arguments=()
+    [ $# -gt 0 ] || usage "scale takes SERVICE=NUMBER"
+    for pair in "$@"; do
+        service=${pair%%=*} number=${pair#*=}
+        is_one_of "$service" "${SCALABLE[@]}" || usage "one of ${SCALABLE[*]} can be scaled, not '$service'"
+        [[ $number =~ ^[1-9][0-9]?$ ]] || usage "$service=$number: a number from 1 to 99 is needed"
+        arguments+=(--scale "$pair")
+    done
+    prepare_state
+    # Containers that may be many have no fixed names.
+    mkdir -p "$MELD_STATE_DIR"
+    grep -qsx scale "$MELD_STATE_DIR/layers" || echo scale >>"$MELD_STATE_DIR/layers"
+    up "${arguments[@]}"
+}
+
+cmd_cleanup() {
+    case ${1:-basic} in
+        basic)
+            docker container prune -f --filter "label=$LABEL"
+            docker image prune -f --filter "label=$IMAGES"
+            ;;
+        images)
+            confirm "Images of this project that no container uses are removed."
+            docker image prune -a -f --filter "label=$IMAGES"
+            ;;
+        full)
+            confirm "All containers, images and DATA of this project are removed (not .env, not backups)."
+            compose --profile operations down --volumes --remove-orphans --timeout 15
+            docker volume prune -a -f --filter "label=$LABEL" >/dev/null
+            docker image prune -a -f --filter "label=$IMAGES"
+            rm -f "$MELD_STATE_DIR/layers"
+            ;;
+        *) usage "cleanup takes basic, full or images" ;;
+    esac
+}
+
+volume_name() {
+    local name=${1#"${PROJECT}"_}
+    docker volume inspect "${PROJECT}_$name" >/dev/null 2>&1 || die "there is no volume ${PROJECT}_$name"
+    echo "${PROJECT}_$name"
+}
+
+# tar as root inside a container: the files belong to the services' users.
+in_volume() {
+    local volume=$1 access=$2
+    shift 2
+    docker run --rm -i --network none --label "$LABEL" --user 0 -v "$volume:/data:$access" --entrypoint "" \
+        redis:7-alpine "$@"
+}
+
+cmd_export() {
+    local volume file
+    [ $# -ge 1 ] || usage "export takes a volume, and a file where it is not to be VOLUME.tar.gz"
+    volume=$(volume_name "$1")
+    file=${2:-$volume.tar.gz}
+    [ ! -e "$file" ] || die "$file exists"
+    [ -z "$(docker ps -q --filter "volume=$volume")" ] \
+        || warn "$volume is in use: this copy may be torn; ./docker-manage.sh backup makes a consistent one"
+    (umask 077 && in_volume "$volume" ro tar czf - -C /data . >"$file.partial")
+    mv "$file.partial" "$file"
+    say "$file"
+}
+
+cmd_import() {
+    local volume=${PROJECT}_${1#"${PROJECT}"_} file=${2:-}
+    [ -f "$file" ] || usage "import takes a volume and a file that export made"
+    gzip -t "$file" || die "$file is damaged; nothing was changed"
+    [ -z "$(docker ps -q --filter "volume=$volume")" ] || die "$volume is in use; ./docker-manage.sh stop first"
+    confirm "All that is in $volume is replaced."
+    docker volume create --label "$LABEL" --label "com.docker.compose.project=$PROJECT" \
+        --label "com.docker.compose.volume=${volume#"${PROJECT}"_}" "$volume" >/dev/null
+    in_volume "$volume" rw sh -c 'find /data -mindepth 1 -delete && tar xzf - -C /data' <"$file"
+    say "$volume holds what was in $file"
+}
+
+cmd_rotate_secrets() {
+    local name
+    confirm "New keys and a new Redis password are made; app, session and Redis restart."
+    mkdir -p "$SECRETS"
+    for name in "${GENERATED[@]}"; do
+        if [ -n "$(setting "${name^^}")" ]; then
+            say "$name: comes from .env; change it there"
+        else
+            put_secret "$name" "$(random_secret)"
+            say "$name: new"
+        fi
+    done
+    prepare_state
+    [ -z "$(containers)" ] || up
+}
+
+cmd_doctor() {
+    local bad=0 free memory version port name value
+    good() { printf 'ok    %s\n' "$*"; }
+    note() { printf 'note  %s\n' "$*"; }
+    fault() {
+        printf 'FAULT %s\n' "$*"
+        bad=1
+    }
+    version=$(docker version -f '{{.Server.Version}}')
+    if [ "$(printf '20.10\n%s\n' "$version" | sort -V | head -n 1)" = 20.10 ]; then
+        good "Docker Engine $version"
+    else
+        fault "Docker Engine $version is older than 20.10"
+    fi
+    good "Compose $(docker compose version --short)"
+    memory=$(($(docker info -f '{{.MemTotal}}') / 1024 / 1024))
+    if [ "$memory" -ge 3900 ]; then good "memory $memory MB"; else fault "memory $memory MB; 4 GB are needed"; fi
+    free=$(df -Pm "$ROOT" | awk 'NR==2 {print $4}')
+    if [ "$free" -ge 10240 ]; then good "free space $free MB"; else note "free space $free MB; 10 GB are recommended"; fi
+    if [ -f "$ROOT/.env" ]; then
+        case $(stat -c %a "$ROOT/.env") in
+            600 | 400) good ".env is private" ;;
+            *) note ".env can be read by others: chmod 600 .env" ;;
+        esac
+    else
+        note "there is no .env; defaults are used"
+    fi
+    if compose config -q; then good "the compose files and .env can be read"; else fault "compose does not accept them"; fi
+    value=$(setting CHROMADB_HOST)
+    case $value in
+        localhost | 127.*) fault "CHROMADB_HOST=$value is the vector container itself; leave it empty for the built-in index" ;;
+    esac
+    for name in openai anthropic google cohere; do
+        value=$(setting "${name^^}_API_KEY")
+        case $value in
+            your_* | your-*) fault "${name^^}_API_KEY is a placeholder; leave it empty or set the real one" ;;
+        esac
+    done
+    port=$(setting FLASK_PORT)
+    port=${port:-5000}
+    if [ -z "$(containers --filter status=running)" ] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        fault "port $port is in use by another program; set FLASK_PORT"
+    else
+        good "port $port"
+    fi
+    for name in gateway agents vector session; do
+        docker image inspect "meld-rag/$name:${MELD_VERSION:-latest}" >/dev/null 2>&1 \
+            || note "image meld-rag/$name is not built: ./docker-manage.sh build"
+    done
+    return $bad
+}
+
+HELP="usage: ./docker-manage.sh [--yes] COMMAND [--help]
+
+  build   [production|development]   build the images
+  start   [production|development]   start everything, wait until it is ready
+  restart [production|development]   stop and start
+  stop                               stop; data and containers stay
+  status                             containers, use of resources, volumes; 1 when something is not well
+  logs    [SERVICE] [-f]             the last lines; MELD_LOG_LINES=200
+  health                             what each service says of itself; 1 when something is not well
+  shell   [SERVICE]                  a shell in a container, app when none is named
+  backup  [DIR]                      a consistent copy while everything runs: DIR/YYYYMMDD_HHMMSS
+  verify  PATH                       check a backup: sizes, sums, seal
+  restore PATH                       verify a backup, then replace all data by it
+  update  [--no-build] [--force]     new images, one service at a time; back to the old one when red
+  scale   SERVICE=N ...              run app, agents or session N times
+  cleanup [basic|images|full]        remove what is unused; full removes the data as well
+  export  VOLUME [FILE]              a volume as a tar file
+  import  VOLUME FILE                replace a volume by such a file
+  rotate-secrets                     new keys and a new Redis password
+  doctor                             check this machine and .env
+
+services: ${SERVICES[*]}
+--yes answers every question. Exit codes: 0 done, 1 failed, 2 not understood."
+
+main() {
+    local words=() word command
+    for word in "$@"; do
+        case $word in
+            --yes | -y) YES=yes ;;
+            *) words+=("$word") ;;
+        esac
+    done
+    command=${words[0]:-help}
+    case $command in
+        help | --help | -h)
+            say "$HELP"
+            return
+            ;;
+        build | start | restart | stop | status | logs | health | shell | backup | verify | restore | update | \
+            scale | cleanup | export | import | rotate-secrets | doctor) ;;
+        *) usage "no command '$command'" ;;
+    esac
+    if is_one_of --help "${words[@]:1}" || is_one_of -h "${words[@]:1}"; then
+        say "$HELP" | awk -v c="$command" '$1 == c {print "usage: ./docker-manage.sh " $0}'
+        return
+    fi
+    need_engine
+    "cmd_${command//-/_}" "${words[@]:1}"
+}
+
+main "$@"
