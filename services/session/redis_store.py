@@ -14,6 +14,12 @@ tag, so in a cluster everything of a tenant lies in one slot and a script may
 touch its session, its runs and its lists together. Ids in keys are validated
 before. `meld:{store}` has the schema and the key of the page tokens.
 
+A generation is a whole set of data. It stands in front of the braces,
+`meld:<generation>:{<tenant>}:…`, and is absent until a first snapshot is taken.
+Every script compares the generation of its keys with the one that counts, which
+`meld:generation` names, so all replicas go over at the same command (see
+redis_snapshots).
+
 redis-py's own retries are off: they outlast deadlines and apply a write twice. A
 call gets at most a second, and after a silence the next calls fail at once for
 half a second instead of waiting one by one.
@@ -30,7 +36,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib import resources
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import redis.asyncio as redis
 from opentelemetry import metrics, trace
@@ -42,6 +48,7 @@ from services.chassis import context, telemetry
 from services.chassis.errors import ResourceExhaustedError, UnavailableError
 from services.chassis.start import StartError
 from services.session import failures, records
+from services.session.entries import SESSION_FIELDS
 from services.session.model import (
     Appended,
     Deleted,
@@ -66,7 +73,11 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
+
+# What belongs to no generation.
+STORE_KEY = "meld:{store}"
+GENERATION_KEY = "meld:generation"
 
 _CALL_SECONDS = 1.0
 _SOCKET_SECONDS = 0.8
@@ -80,6 +91,8 @@ _PAUSE_SECONDS = 0.5
 _MEMORY_SECONDS = 10.0
 # Upper bounds in seconds of what is measured of a call.
 _CALL_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+# A snapshot takes far longer to load than a call takes, so one repeat is enough.
+_GENERATIONS_TRIED = 3
 
 # A page stays below gRPC's 4 MiB.
 _PAGE_BYTES = 3_000_000
@@ -95,17 +108,13 @@ _SIGNAL_PING_AFTER = 2
 _SIGNAL_LOST_AFTER = 4
 _RECONNECT_SECONDS = 0.5
 
-_SESSION_FIELDS = (
-    *("session_id", "title", "collection_ids", "metadata"),
-    *("messages", "created", "updated", "expires"),
-)
 _RUN_FIELDS = (
     *("run_id", "session_id", "agent_id", "request_type", "request"),
     *("state", "created", "ended", "last"),
 )
 
 _SCRIPTS = (
-    "open",
+    "entry_read",
     "session_create",
     "session_update",
     "session_delete",
@@ -155,6 +164,21 @@ async def open_redis_store(
         yield store
 
 
+class Place(str):
+    """A key but for the generation that it lies in, as in "{local}:sessions"."""
+
+    __slots__ = ()
+
+    def under(self, generation: str) -> str:
+        """The key in a generation; "" is the first one."""
+        return f"{key_prefix(generation)}{self}"
+
+
+def key_prefix(generation: str) -> str:
+    """What the keys of a generation begin with, up to the brace before the tenant."""
+    return f"meld:{generation}:" if generation else "meld:"
+
+
 class RedisStore:
     """Is a ConversationStore, a RunStore and an EventStore."""
 
@@ -174,7 +198,7 @@ class RedisStore:
         self._lifetime = lifetime_seconds * 1000
         self._kept = (kept_events, kept_event_bytes)
         folder = resources.files("services.session") / "scripts"
-        prelude = (folder / "prelude.lua").read_text()
+        prelude = (folder / "prelude.lua").read_text() + (folder / "fence.lua").read_text()
         self._scripts = {
             name: commands.register_script(prelude + (folder / f"{name}.lua").read_text())
             for name in _SCRIPTS
@@ -195,7 +219,10 @@ class RedisStore:
             "Time of a call to the store, by operation and outcome",
             explicit_bucket_boundaries_advisory=_CALL_BUCKETS,
         )
+        self._open_script = commands.register_script((folder / "open.lua").read_text())
         self._page_token_key: bytes | None = None
+        # As last heard of; the fence tells when it is another.
+        self._generation = ""
         self._paused_until = 0.0
         # Stands before the pool because redis-py's own blocking pool serves newcomers
         # before those who wait.
@@ -232,6 +259,34 @@ class RedisStore:
         sizes = {"used": int(told.get("used_memory", 0)), "limit": int(told.get("maxmemory", 0))}
         self._memory = {kind: size for kind, size in sizes.items() if size}
 
+    @property
+    def client(self) -> redis.Redis:
+        """For what takes the whole store; each call of it belongs into `timed`."""
+        return self._redis
+
+    async def generation(self) -> str:
+        """The generation that counts now, as Redis knows it."""
+        await self._prepared()
+        value = await self.timed(
+            lambda: cast(Awaitable[bytes | None], self._redis.hget(GENERATION_KEY, "name"))
+        )
+        self._generation = (value or b"").decode()
+        return self._generation
+
+    async def rename(self, key: str, other: str) -> bool:
+        """Gives a key the place of another; False when it is not there."""
+        try:
+            await self.timed(lambda: self._redis.rename(key, other))
+        except exceptions.ResponseError as error:
+            if "no such key" in str(error):
+                return False
+            raise
+        return True
+
+    def read_entry(self, pipeline: Any, key: str, limit: int) -> Awaitable[Any]:
+        """Queues a read of a whole entry, or of its head when it has more bytes than `limit`."""
+        return self._scripts["entry_read"]([key], [limit, *SESSION_FIELDS], client=pipeline)
+
     async def page_token_key(self) -> bytes:
         """See ConversationStore."""
         return self._page_token_key or await self._prepare()
@@ -247,7 +302,7 @@ class RedisStore:
 
     async def get_session(self, tenant: str, session_id: str) -> Session:
         """See ConversationStore."""
-        fields = await self._picked(_session(tenant, session_id), _SESSION_FIELDS)
+        fields = await self._picked(_session(tenant, session_id), SESSION_FIELDS)
         if not fields:
             raise failures.session_not_found(session_id)
         return _session_of(fields)
@@ -257,7 +312,7 @@ class RedisStore:
         next_place, entries = await self._run(
             "index_list",
             [_sessions(tenant)],
-            [place, count, _PAGE_BYTES, _session(tenant, ""), *_SESSION_FIELDS],
+            [place, count, _PAGE_BYTES, _session(tenant, ""), *SESSION_FIELDS],
         )
         return Page(tuple(_session_of(_fields(entry)) for entry in entries), next_place.decode())
 
@@ -402,9 +457,9 @@ class RedisStore:
     async def _prepare(self) -> bytes:
         """Checks the schema, once. Raises StartError when the data are newer than this release."""
         if self._page_token_key is None:
-            script = self._scripts["open"]
-            schema, key = await self._timed(
-                lambda: script(["meld:{store}"], [SCHEMA, secrets.token_bytes(32)])
+            script = self._open_script
+            schema, key, generation = await self.timed(
+                lambda: script([STORE_KEY, GENERATION_KEY], [SCHEMA, secrets.token_bytes(32)])
             )
             if int(schema) > SCHEMA:
                 raise StartError(
@@ -412,12 +467,13 @@ class RedisStore:
                     "start the release that wrote them, or a newer one"
                 )
             self._page_token_key = key
+            self._generation = (generation or b"").decode()
             await self._warn_of_eviction()
         return self._page_token_key
 
     async def _warn_of_eviction(self) -> None:
         try:
-            memory = await self._timed(lambda: self._redis.info("memory"))
+            memory = await self.timed(lambda: self._redis.info("memory"))
         except exceptions.ResponseError as error:
             _log.info("Redis does not tell its eviction policy", extra={"fields": {"error": str(error)}})
             return
@@ -428,13 +484,50 @@ class RedisStore:
                 extra={"fields": {"maxmemory_policy": policy}},
             )
 
-    async def _picked(self, key: str, names: Sequence[str]) -> Fields:
-        """The fields of a hash that it has; empty when it is not there."""
-        values = await self._call("hmget", lambda: self._redis.hmget(key, names))
-        return {name.encode(): value for name, value in zip(names, values, strict=True) if value is not None}
+    async def _picked(self, key: Place, names: Sequence[str]) -> Fields:
+        """The fields of a hash that it has; empty when it is not there.
 
-    async def _run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
-        return await self._call(name, lambda: self._scripts[name](keys, arguments))
+        No script, which costs Redis many times as much. The generation is read after
+        the fields: if it is the same then, it was when they were read.
+        """
+
+        async def begin() -> tuple[str, list[bytes | None], str]:
+            used = self._generation
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hmget(key.under(used), names)
+                pipeline.hget(GENERATION_KEY, "name")
+                values, counts = await pipeline.execute()
+                return used, values, (counts or b"").decode()
+
+        for _ in range(_GENERATIONS_TRIED):
+            used, values, counts = await self._call("hmget", begin)
+            self._generation = counts
+            if counts == used:
+                return {
+                    name.encode(): value
+                    for name, value in zip(names, values, strict=True)
+                    if value is not None
+                }
+        raise failures.store_unavailable("its data are being replaced")
+
+    async def _run(
+        self, name: str, keys: Sequence[Place], arguments: Sequence[Place | str | bytes | int]
+    ) -> Any:
+        """The reply of a script, with every place under the generation that counts."""
+
+        def begin() -> Awaitable[Any]:
+            generation = self._generation
+            return self._scripts[name](
+                [place.under(generation) for place in keys],
+                [item.under(generation) if isinstance(item, Place) else item for item in arguments],
+            )
+
+        for _ in range(_GENERATIONS_TRIED):
+            reply = await self._call(name, begin)
+            if reply[0] != b"moved":
+                return reply
+            self._generation = reply[1].decode()
+        raise failures.store_unavailable("its data are being replaced")
 
     async def _call(self, name: str, begin: Callable[[], Awaitable[Any]]) -> Any:
         """The reply to a call under a span, if Redis was not silent a moment ago."""
@@ -442,11 +535,8 @@ class RedisStore:
         try:
             self._refuse_in_pause()
             with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
-                try:
-                    await self._prepare()
-                except StartError as error:
-                    raise failures.store_unavailable(str(error)) from None
-                reply = await self._timed(begin)
+                await self._prepared()
+                reply = await self.timed(begin)
             outcome = "ok"
             return reply
         except Exception as error:
@@ -455,11 +545,18 @@ class RedisStore:
         finally:
             self._duration.record(time.monotonic() - began, {"operation": name, "outcome": outcome})
 
+    async def _prepared(self) -> None:
+        """Checks the schema, once. Data of a newer release are no store to this one."""
+        try:
+            await self._prepare()
+        except StartError as error:
+            raise failures.store_unavailable(str(error)) from None
+
     def _refuse_in_pause(self) -> None:
         if time.monotonic() < self._paused_until:
             raise failures.store_unavailable("it did not answer a moment ago")
 
-    async def _timed(self, begin: Callable[[], Awaitable[T]]) -> T:
+    async def timed(self, begin: Callable[[], Awaitable[T]]) -> T:
         """The outcome of a call, with its errors in our words."""
         limit = min(_CALL_SECONDS, context.remaining() * _SHARE)
         begun = False
@@ -542,35 +639,35 @@ def _accepted(
     return reply
 
 
-def _sessions(tenant: str) -> str:
-    return f"meld:{{{tenant}}}:sessions"
+def _sessions(tenant: str) -> Place:
+    return Place(f"{{{tenant}}}:sessions")
 
 
-def _runs(tenant: str) -> str:
-    return f"meld:{{{tenant}}}:runs"
+def _runs(tenant: str) -> Place:
+    return Place(f"{{{tenant}}}:runs")
 
 
-def _session(tenant: str, session_id: str) -> str:
-    return f"meld:{{{tenant}}}:session:{session_id}"
+def _session(tenant: str, session_id: str) -> Place:
+    return Place(f"{{{tenant}}}:session:{session_id}")
 
 
-def _runs_of(tenant: str, session_id: str) -> str:
-    return _session(tenant, session_id) + ":runs"
+def _runs_of(tenant: str, session_id: str) -> Place:
+    return Place(_session(tenant, session_id) + ":runs")
 
 
-def _session_keys(tenant: str, session_id: str) -> tuple[str, ...]:
+def _session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
     """session, index, runs of the session: the order that the scripts know."""
     return _session(tenant, session_id), _sessions(tenant), _runs_of(tenant, session_id)
 
 
-def _run(tenant: str, run_id: str) -> str:
-    return f"meld:{{{tenant}}}:run:{run_id}"
+def _run(tenant: str, run_id: str) -> Place:
+    return Place(f"{{{tenant}}}:run:{run_id}")
 
 
-def _once(tenant: str, method: str, once: Once | None) -> str:
+def _once(tenant: str, method: str, once: Once | None) -> Place:
     """Where the first answer to a request is kept; a request id may hold any character, so it is hashed."""
     name = hashlib.sha256(once.request_id.encode()).hexdigest() if once else "none"
-    return f"meld:{{{tenant}}}:once:{method}:{name}"
+    return Place(f"{{{tenant}}}:once:{method}:{name}")
 
 
 def _signal(tenant: str, run_id: str) -> str:

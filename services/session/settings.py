@@ -26,6 +26,14 @@ class SessionSettings(ServiceSettings):
     # Seconds from the last write to a session or run until it expires; at most ten years.
     permanent_session_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] = 86_400
 
+    # Signs snapshots; one that was made with another key is refused.
+    meld_snapshot_key: SecretStr = SecretStr("")
+
+    @property
+    def snapshot_key(self) -> bytes:
+        """What snapshots are signed with; empty when they only carry a checksum."""
+        return self.meld_snapshot_key.get_secret_value().encode()
+
     @property
     def store_host(self) -> str:
         """Where Redis is."""

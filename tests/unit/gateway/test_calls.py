@@ -158,15 +158,3 @@ def test_a_service_that_stays_away_is_waited_for_once(
         services.start_one("agents")
     assert waited > 1.5
     assert time.monotonic() - began - waited < waited
-
-
-def test_what_must_not_be_repeated_does_not_wait(patient: FlaskClient, services: ScriptedServices) -> None:
-    services.stop_one("session")
-    try:
-        began = time.monotonic()
-        answer = patient.post("/api/v1/sessions", json={"title": "t"})
-        waited = time.monotonic() - began
-    finally:
-        services.start_one("session")
-    assert (answer.status_code, answer.json and answer.json["reason"]) == (503, "UPSTREAM_UNAVAILABLE")
-    assert waited < 1.5
