@@ -8,6 +8,8 @@ from meldrag.agents.v1 import agents_pb2_grpc
 from services.agents.adapters import session_client, vector_client
 from services.agents.adapters.models import open_models
 from services.agents.assembly import assemble
+from services.agents.chat.measures import ModelMeasures
+from services.agents.chat.prices import parse_prices
 from services.agents.chat.providers import configured
 from services.agents.servicer import SERVICE
 from services.agents.settings import AgentsSettings
@@ -29,7 +31,10 @@ async def main() -> None:
         session = await stack.enter_async_context(
             open_aio_channel(settings.meld_session_address, session_client.SERVICE)
         )
-        model = await stack.enter_async_context(open_models(configured(settings), settings.openai_max_tokens))
+        measures = ModelMeasures(parse_prices(settings.meld_model_prices))
+        model = await stack.enter_async_context(
+            open_models(configured(settings), settings.openai_max_tokens, measures)
+        )
         house = await stack.enter_async_context(assemble(settings, vector, session, model))
         await Server(
             name="agents",

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from meldrag.agents.v1 import agents_pb2
 from services.agents import wire
 from services.agents.ledger import Ledger
+from services.agents.measures import RunMeasures
 from services.agents.model import Degradation
 from services.agents.ports import Answered, Conversations, RecordedRun, RunEvent, RunRecords, RunState
 from services.agents.recorder import Recorder
@@ -49,6 +50,12 @@ _OUTCOMES = {
     RunState.SUCCEEDED: agents_pb2.RUN_OUTCOME_SUCCEEDED,
     RunState.FAILED: agents_pb2.RUN_OUTCOME_FAILED,
     RunState.CANCELLED: agents_pb2.RUN_OUTCOME_CANCELLED,
+}
+
+_MODES = {
+    agents_pb2.ANSWER_MODE_GENERATIVE: "generative",
+    agents_pb2.ANSWER_MODE_EXTRACTIVE: "extractive",
+    agents_pb2.ANSWER_MODE_NO_ANSWER: "no_answer",
 }
 
 
@@ -99,7 +106,13 @@ class Runs:
     """
 
     def __init__(
-        self, *, worker: Worker, records: RunRecords, conversations: Conversations, limits: RunLimits
+        self,
+        *,
+        worker: Worker,
+        records: RunRecords,
+        conversations: Conversations,
+        limits: RunLimits,
+        measures: RunMeasures | None = None,
     ) -> None:
         self._worker = worker
         self._records = records
@@ -109,6 +122,8 @@ class Runs:
         self._requests: dict[tuple[str, str], str] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._started = time.time()
+        self._measures = measures or RunMeasures()
+        self._measures.watch(lambda: [_agent_of(live) for live in list(self._live.values())])
 
     async def follow(
         self, request: agents_pb2.RunAgentRequest
@@ -250,7 +265,10 @@ class Runs:
         """Waits for the work and ends the run. Only the work is ever cancelled, so every run has an end."""
         try:
             await asyncio.wait({live.work})
-            await self._end(live, *_outcome(live))
+            state, result, error = _outcome(live)
+            mode = "none" if result is None else _MODES.get(result.answer_mode, "none")
+            self._measures.finished(_agent_of(live), state.value, mode, live.run.ledger.elapsed())
+            await self._end(live, state, result, error)
         finally:
             key = live.run.key
             self._live.pop(key.run_id, None)
@@ -337,6 +355,11 @@ class Runs:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
+
+
+def _agent_of(live: _Live) -> str:
+    """The agent at work; the one asked for while none is chosen."""
+    return live.run.agent_id or live.request.agent_id
 
 
 def _outcome(live: _Live) -> tuple[RunState, agents_pb2.RunResult | None, ServiceError | None]:

@@ -31,6 +31,10 @@ class AgentsSettings(ServiceSettings):
     meld_google_model: str = "gemini-2.5-flash"
     meld_cohere_model: str = "command-a-03-2025"
 
+    # US dollars for a million tokens: "model=input/output", separated by commas. Of other models no cost is
+    # told.
+    meld_model_prices: str = ""
+
     # Runs at once; one more is refused.
     meld_max_runs: Annotated[int, Field(ge=1, le=10_000)] = 400
     # Seconds that a run waits for the session service where it can do without it.

@@ -10,6 +10,9 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry import metrics
+
+from services.chassis import telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +58,25 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
         self._dependencies = dependencies
         self._interval = interval_seconds
         self._statuses = dict.fromkeys((*self._own, *(d.name for d in dependencies)), _NOT_SERVING)
+        # As the last round of pings found them; a drain does not change what is known of others.
+        self._up: dict[str, bool] = {}
         self._changed = asyncio.Event()
         self._refresh = asyncio.Event()
         self._draining = False
+
+    def measure(self, service: str, meter: metrics.Meter | None = None) -> None:
+        """Begins to export meldrag.dependency.up: 1 for a dependency that answers, else 0."""
+        needs = {dependency.name: "yes" if dependency.required else "no" for dependency in self._dependencies}
+
+        def read() -> list[telemetry.Reading]:
+            return [
+                (float(up), {"service": service, "dependency": name, "required": needs[name]})
+                for name, up in self._up.items()
+            ]
+
+        telemetry.observe(
+            "meldrag.dependency.up", "", "Whether a dependency answered its last ping", read, meter
+        )
 
     async def follow(self) -> None:
         """Pings until cancelled."""
@@ -79,6 +98,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
     async def ping(self) -> None:
         """One round of pings, all at once."""
         answers = await asyncio.gather(*map(self._answers, self._dependencies))
+        self._up = {d.name: up for up, d in zip(answers, self._dependencies, strict=True)}
         if self._draining:
             return
         required = all(up for up, d in zip(answers, self._dependencies, strict=True) if d.required)

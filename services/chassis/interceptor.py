@@ -49,7 +49,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._max_concurrent = max_concurrent
         self._running = 0
         meter = telemetry.meter()
-        self._duration = meter.create_histogram("rpc.server.duration", "s", "Time to serve a call")
+        self._duration = meter.create_histogram(
+            "rpc.server.duration",
+            "s",
+            "Time to serve a call",
+            explicit_bucket_boundaries_advisory=telemetry.SECONDS,
+        )
         self._active = meter.create_up_down_counter("rpc.server.active", "1", "Calls being served")
 
     async def intercept_service(

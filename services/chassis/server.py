@@ -13,9 +13,12 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.chassis import telemetry
 from services.chassis.access import Authenticator, local_owner, rules
 from services.chassis.health import Dependency, Health
 from services.chassis.interceptor import CallInterceptor
+from services.chassis.profiler import Profiler
+from services.chassis.scraping import ScrapeDoor
 from services.chassis.settings import ServiceSettings
 from services.chassis.start import StartError
 
@@ -46,7 +49,7 @@ class Hosted:
 
 
 class Server:
-    """A gRPC server with health, reflection, access rules and a clean end."""
+    """A gRPC server with health, reflection, access rules, measurements and a clean end."""
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Server:
         self._grace = settings.meld_drain_seconds
         names = [hosted.descriptor.full_name for hosted in services]
         self.health = Health(names, dependencies, settings.health_check_interval)
+        self.health.measure(name)
         interceptor = CallInterceptor(
             rules(hosted.descriptor for hosted in services), authenticator, f"{name}.meldrag", max_concurrent
         )
@@ -75,13 +79,23 @@ class Server:
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection((*names, health_name, reflection.SERVICE_NAME), self._server)
         self._pings: asyncio.Task[None] | None = None
+        self._door: ScrapeDoor | None = None
+        if settings.metrics_enabled and settings.meld_metrics_port:
+            self._door = ScrapeDoor(
+                settings.meld_bind_host,
+                settings.meld_metrics_port,
+                telemetry.prometheus_text,
+                Profiler() if settings.profiling_enabled else None,
+            )
 
     async def start(self) -> int:
-        """Listens and returns the port. Raises StartError when the port cannot be had."""
+        """Listens and returns the port. Raises StartError when a port cannot be had."""
         try:
             port = self._server.add_insecure_port(self._bind)
         except RuntimeError as error:
             raise StartError(f"{self._bind} is in use or cannot be bound") from error
+        if self._door is not None:
+            self._door.open()
         await self.health.ping()
         await self._server.start()
         self._pings = asyncio.create_task(self.health.follow(), name="health")
@@ -97,6 +111,9 @@ class Server:
         if self._pings is not None:
             self._pings.cancel()
         await self._server.stop(grace)
+        if self._door is not None:
+            # Last: what happens while calls end is measured as well.
+            await asyncio.to_thread(self._door.close)
         _log.info("stopped")
 
     async def run(self) -> None:

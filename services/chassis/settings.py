@@ -48,6 +48,10 @@ class ServiceSettings(BaseSettings):
     # pinged every second.
     health_check_interval: Annotated[float, Field(gt=0, le=3600)] = 1.0
     metrics_enabled: bool = True
+    # Where a process without a web server of its own answers a scrape; 0: nowhere.
+    meld_metrics_port: Port = 0
+    # Whether a process may be asked for a profile of itself.
+    profiling_enabled: bool = False
     otel_exporter_otlp_endpoint: str = ""
 
     meld_data_dir: Path = Path("data")

@@ -6,8 +6,9 @@ import datetime
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from opentelemetry import metrics, trace
@@ -24,6 +25,14 @@ from services.chassis.settings import ServiceSettings
 
 _SCOPE = "meldrag"
 
+# Upper bounds in seconds for what takes from milliseconds to minutes.
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+Reading = tuple[float, Mapping[str, str]]
+
+# The exporter collects into one place: two scrapes at once would share each other's samples.
+_scraping = threading.Lock()
+
 
 def tracer() -> trace.Tracer:
     """The tracer of this process; spans go nowhere until `configure` was entered."""
@@ -35,9 +44,29 @@ def meter() -> metrics.Meter:
     return metrics.get_meter(_SCOPE)
 
 
+def observe(
+    name: str,
+    unit: str,
+    description: str,
+    read: Callable[[], Iterable[Reading]],
+    meter: metrics.Meter | None = None,
+) -> None:
+    """A gauge whose values, each with its attributes, are read at each scrape.
+
+    `read` is called in the thread of whoever scrapes: it looks at what is there and waits for nothing.
+    """
+
+    def observations(options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+        del options
+        return [metrics.Observation(value, dict(attributes)) for value, attributes in read()]
+
+    (meter or metrics.get_meter(_SCOPE)).create_observable_gauge(name, [observations], unit, description)
+
+
 def prometheus_text() -> bytes:
     """This process's metrics in the Prometheus text format."""
-    return generate_latest(REGISTRY)
+    with _scraping:
+        return generate_latest(REGISTRY)
 
 
 @contextmanager
@@ -47,22 +76,26 @@ def configure(service: str, settings: ServiceSettings) -> Iterator[None]:
     Enter it after a fork: exporters hold threads and channels.
     """
     _configure_logging(service, settings)
+    ending = ExitStack()
     resource = Resource.create({SERVICE_NAME: f"meldrag-{service}"})
     tracers = TracerProvider(resource=resource)
     readers: list[MetricReader] = []
     if settings.metrics_enabled:
-        readers.append(PrometheusMetricReader())
+        # There is one scope: to name it on each line tells nothing.
+        readers.append(PrometheusMetricReader(scope_info_enabled=False))
     if endpoint := settings.otel_exporter_otlp_endpoint:
         # The exporters take a third of a second to load, which a start that exports nothing is spared.
         from services.chassis import export  # noqa: PLC0415
 
         tracers.add_span_processor(export.spans(endpoint))
         readers.append(export.metrics(endpoint))
+        ending.enter_context(export.logs(endpoint, resource, JsonFormatter(service).record_fields))
     meters = MeterProvider(resource=resource, metric_readers=readers)
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(meters)
     try:
-        yield
+        with ending:
+            yield
     finally:
         tracers.shutdown()
         meters.shutdown()

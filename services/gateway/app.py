@@ -13,7 +13,17 @@ from services.gateway.calls import asked_timeout
 from services.gateway.door import EXTENSION, Door
 from services.gateway.observation import ROUTE_KEY, Observed
 from services.gateway.problem import ProblemError, from_http_exception, from_service_error, internal
-from services.gateway.routes import agents, collections, documents, health, page, runs, search, sessions
+from services.gateway.routes import (
+    agents,
+    collections,
+    documents,
+    health,
+    page,
+    profile,
+    runs,
+    search,
+    sessions,
+)
 from services.gateway.security import Guard
 
 _log = logging.getLogger(__name__)
@@ -32,7 +42,7 @@ def create_app(door: Door) -> Flask:
     app.before_request(_name_route)
     Guard(door.settings.hosts, door.settings.origins).install(app)
     app.before_request(_check_timeout)
-    for noun in (agents, collections, documents, search, runs, sessions):
+    for noun in (agents, collections, documents, search, runs, sessions, profile):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)

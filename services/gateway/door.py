@@ -10,6 +10,7 @@ from typing import Any, cast
 from flask import Response, current_app
 
 from services.chassis import telemetry
+from services.chassis.profiler import Profiler
 from services.gateway.clients import Clients
 from services.gateway.limits import Drain, Patience, StreamSlots
 from services.gateway.settings import GatewaySettings
@@ -28,6 +29,7 @@ class Door:
     drain: Drain = field(default_factory=Drain)
     patience: Patience = field(default_factory=lambda: Patience(0))
     metrics: Callable[[], bytes] = telemetry.prometheus_text
+    profiler: Profiler = field(default_factory=Profiler)
 
 
 def slots_for(threads: int) -> StreamSlots:

@@ -19,8 +19,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 _SUFFIX = ".prom"
 _FLUSH_SECONDS = 0.5
-# What a process says of itself for as long as it lives.
-_OWN_PREFIXES = ("process_", "python_")
+# These describe: to add them up tells nothing. Of the second kind the highest of all workers counts, so that
+# whichever worker answers, a scrape sees the same, and a new worker as a new start.
+_DESCRIPTIONS = frozenset(("target", "python_info"))
+_HIGHEST = frozenset(("process_start_time_seconds", "process_max_fds"))
 
 
 class WorkerMetrics:
@@ -79,7 +81,7 @@ def retire(folder: Path, pid: int) -> None:
 
 
 def merge(texts: Iterable[str], keep: Callable[[Metric], bool] = lambda _: True) -> bytes:
-    """Adds expositions up, sample by sample. Process figures keep the first worker's value."""
+    """Adds expositions up, sample by sample; what only describes a process is kept."""
     families: dict[str, Metric] = {}
     sums: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
     for text in texts:
@@ -92,15 +94,13 @@ def merge(texts: Iterable[str], keep: Callable[[Metric], bool] = lambda _: True)
                 key = (sample.name, tuple(sorted(sample.labels.items())))
                 if key not in known:
                     known[key] = sample.value
-                elif not _describes(metric.name):
+                elif metric.name in _HIGHEST:
+                    known[key] = max(known[key], sample.value)
+                elif metric.name not in _DESCRIPTIONS:
                     known[key] += sample.value
     registry = CollectorRegistry()
     registry.register(_Fixed(families, sums))
     return generate_latest(registry)
-
-
-def _describes(name: str) -> bool:
-    return name.startswith(_OWN_PREFIXES) or name == "target"
 
 
 class _Fixed(Collector):

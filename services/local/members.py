@@ -12,6 +12,8 @@ from services.local.settings import LocalSettings
 
 # Seconds that calls in flight get, so that all is over within five.
 _DRAIN_SECONDS = "1.5"
+# What is added to MELD_METRICS_PORT.
+_METRICS_PORTS = {"agents": 0, "vector": 1, "session": 2}
 
 
 def members(settings: LocalSettings, guard: Guard) -> list[Member]:
@@ -62,6 +64,9 @@ def environment(settings: LocalSettings, name: str) -> dict[str, str]:
         "MELD_BIND_HOST": "127.0.0.1",
         "PYTHONUNBUFFERED": "1",
     }
+    if settings.metrics_port:
+        # Three processes on one machine cannot have one port. The gateway has a door of its own.
+        variables["MELD_METRICS_PORT"] = str(settings.metrics_port + _METRICS_PORTS.get(name, 0))
     if log_file := variables.get("LOG_FILE"):
         # Four processes that rotate one file would lose lines of each other.
         path = Path(log_file)

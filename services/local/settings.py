@@ -54,6 +54,8 @@ class LocalSettings:
     log_backup_count: int
     # A process that ends more often than this within a minute is not started again.
     restart_limit: int
+    # The first of three ports for scrapes; 0 for none.
+    metrics_port: int
     environment: Mapping[str, str] = field(repr=False)
 
     @property
@@ -90,6 +92,7 @@ def read(environment: Mapping[str, str], dotenv: Path, directory: Path) -> Local
         log_max_size=_size(given, "LOG_MAX_SIZE", "100MB"),
         log_backup_count=_whole(given, "LOG_BACKUP_COUNT", 5, range(1001)),
         restart_limit=_whole(given, "MELD_RESTART_LIMIT", 5, range(1_000_001)),
+        metrics_port=_whole(given, "MELD_METRICS_PORT", 0, range(65534)),
         environment=merged,
     )
 

@@ -39,13 +39,13 @@ from importlib import resources
 from typing import Any, Literal, TypeVar, cast
 
 import redis.asyncio as redis
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.chassis import context, telemetry
-from services.chassis.errors import UnavailableError
+from services.chassis.errors import ResourceExhaustedError, UnavailableError
 from services.chassis.start import StartError
 from services.session import failures, records
 from services.session.entries import SESSION_FIELDS
@@ -88,6 +88,9 @@ _MAX_CALLS = 16
 # What a call may take of the caller's time, so that the answer still reaches it.
 _SHARE = 0.8
 _PAUSE_SECONDS = 0.5
+_MEMORY_SECONDS = 10.0
+# Upper bounds in seconds of what is measured of a call.
+_CALL_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 # A snapshot takes far longer to load than a call takes, so one repeat is enough.
 _GENERATIONS_TRIED = 3
 
@@ -126,7 +129,7 @@ _SCRIPTS = (
 
 @asynccontextmanager
 async def open_redis_store(
-    host: str, port: int, password: str, lifetime_seconds: int
+    host: str, port: int, password: str, lifetime_seconds: int, meter: metrics.Meter | None = None
 ) -> AsyncIterator[RedisStore]:
     """A store for the duration of the block.
 
@@ -156,7 +159,7 @@ async def open_redis_store(
         stack.push_async_callback(commands.aclose)
         signals = redis.Redis.from_pool(redis.ConnectionPool(max_connections=2, **options))
         stack.push_async_callback(signals.aclose)
-        store = RedisStore(commands, signals, lifetime_seconds)
+        store = RedisStore(commands, signals, lifetime_seconds, meter=meter)
         await store.open()
         yield store
 
@@ -187,6 +190,7 @@ class RedisStore:
         *,
         kept_events: int = KEPT_EVENTS,
         kept_event_bytes: int = KEPT_EVENT_BYTES,
+        meter: metrics.Meter | None = None,
     ) -> None:
         """signals: a client of its own, for the connections that hear of changes and ping."""
         self._redis = commands
@@ -199,6 +203,22 @@ class RedisStore:
             name: commands.register_script(prelude + (folder / f"{name}.lua").read_text())
             for name in _SCRIPTS
         }
+        # Bytes that Redis uses and may use, as it told last.
+        self._memory: dict[str, int] = {}
+        self._memory_due = 0.0
+        telemetry.observe(
+            "meldrag.store.memory",
+            "By",
+            "Memory that the store uses, and its limit where it has one",
+            lambda: [(float(size), {"kind": kind}) for kind, size in self._memory.items()],
+            meter,
+        )
+        self._duration = (meter or telemetry.meter()).create_histogram(
+            "meldrag.store.call.duration",
+            "s",
+            "Time of a call to the store, by operation and outcome",
+            explicit_bucket_boundaries_advisory=_CALL_BUCKETS,
+        )
         self._open_script = commands.register_script((folder / "open.lua").read_text())
         self._page_token_key: bytes | None = None
         # As last heard of; the fence tells when it is another.
@@ -220,10 +240,24 @@ class RedisStore:
         try:
             async with asyncio.timeout(_CALL_SECONDS):
                 await self._signals.ping()
+                await self._look_at_memory()
         except (exceptions.RedisError, OSError) as error:
             raise _failure(error) from None
         self._paused_until = 0.0
         await self._prepare()
+
+    async def _look_at_memory(self) -> None:
+        """Asks now and then how full Redis is; one that does not tell its guests is well all the same."""
+        if time.monotonic() < self._memory_due:
+            return
+        self._memory_due = time.monotonic() + _MEMORY_SECONDS
+        try:
+            told = await self._signals.info("memory")
+        except exceptions.ResponseError:
+            self._memory = {}
+            return
+        sizes = {"used": int(told.get("used_memory", 0)), "limit": int(told.get("maxmemory", 0))}
+        self._memory = {kind: size for kind, size in sizes.items() if size}
 
     @property
     def client(self) -> redis.Redis:
@@ -497,10 +531,19 @@ class RedisStore:
 
     async def _call(self, name: str, begin: Callable[[], Awaitable[Any]]) -> Any:
         """The reply to a call under a span, if Redis was not silent a moment ago."""
-        self._refuse_in_pause()
-        with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
-            await self._prepared()
-            return await self.timed(begin)
+        began, outcome = time.monotonic(), "abandoned"
+        try:
+            self._refuse_in_pause()
+            with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
+                await self._prepared()
+                reply = await self.timed(begin)
+            outcome = "ok"
+            return reply
+        except Exception as error:
+            outcome = _OUTCOMES.get(type(error), "failed")
+            raise
+        finally:
+            self._duration.record(time.monotonic() - began, {"operation": name, "outcome": outcome})
 
     async def _prepared(self) -> None:
         """Checks the schema, once. Data of a newer release are no store to this one."""
@@ -529,6 +572,10 @@ class RedisStore:
             if isinstance(error, TimeoutError | exceptions.TimeoutError):
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
             raise _failure(error) from None
+
+
+# What a call that failed is counted as.
+_OUTCOMES: Mapping[type[Exception], str] = {UnavailableError: "unavailable", ResourceExhaustedError: "full"}
 
 
 def _failure(error: Exception) -> Exception:

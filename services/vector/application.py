@@ -29,6 +29,7 @@ from services.vector.ingest.importing import Importing
 from services.vector.ingest.ingestion import Ingestion
 from services.vector.ingest.progress import ProgressBoard
 from services.vector.ingest.spool import Spool
+from services.vector.measures import Places, StorageSampler, watch_cache
 from services.vector.models import ConfiguredModel
 from services.vector.paging import PageTokens
 from services.vector.record.record import FILE, Record, opened
@@ -165,7 +166,10 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             default_hits=settings.max_results,
             default_threshold=settings.similarity_threshold,
         )
-        for life in (keeper.run(), worker.run()):
+        watch_cache(cache, settings.meld_vector_cache_bytes)
+        sampler = StorageSampler(record.figures, _places(settings))
+        sampler.watch()
+        for life in (keeper.run(), worker.run(), *([sampler.run()] if settings.metrics_enabled else [])):
             stack.push_async_callback(_ended, asyncio.create_task(life))
         yield application
 
@@ -180,6 +184,14 @@ def _in_loop(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *argume
     """Calls from another thread; at the very end of the process there may be nobody left to call."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(work, *arguments)
+
+
+def _places(settings: VectorSettings) -> Places:
+    record = settings.folder / "record.sqlite3"
+    parts = {"record": [record, record.with_name(f"{record.name}-wal")]}
+    if not settings.chromadb_host:
+        parts["index"] = [settings.index_folder]
+    return Places(parts, settings.folder)
 
 
 def _store(settings: VectorSettings) -> IndexStore:

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
@@ -22,11 +23,16 @@ from tests.support.model_server import Answer, ModelServer
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc.MetricsServiceServicer):
-    """Takes OTLP over gRPC and keeps the spans: {trace id: {(service, span name)}}."""
+class Collector(
+    trace_service_pb2_grpc.TraceServiceServicer,
+    metrics_service_pb2_grpc.MetricsServiceServicer,
+    logs_service_pb2_grpc.LogsServiceServicer,
+):
+    """Takes OTLP over gRPC and keeps spans and log lines: {trace id: {(service, span name or message)}}."""
 
     def __init__(self) -> None:
         self.spans: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        self.logs: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
         self.raw: list[bytes] = []
         self._lock = threading.Lock()
 
@@ -35,14 +41,24 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2
             self.raw.append(request.SerializeToString())
             if isinstance(request, metrics_service_pb2.ExportMetricsServiceRequest):
                 return metrics_service_pb2.ExportMetricsServiceResponse()
+            if isinstance(request, logs_service_pb2.ExportLogsServiceRequest):
+                for resource in request.resource_logs:
+                    for scope in resource.scope_logs:
+                        for record in scope.log_records:
+                            line = (_service(resource), record.body.string_value)
+                            self.logs[record.trace_id.hex()].add(line)
+                return logs_service_pb2.ExportLogsServiceResponse()
             for resource in request.resource_spans:
-                (service,) = [
-                    a.value.string_value for a in resource.resource.attributes if a.key == "service.name"
-                ]
+                service = _service(resource)
                 for scope in resource.scope_spans:
                     for span in scope.spans:
                         self.spans[span.trace_id.hex()].add((service, span.name))
         return trace_service_pb2.ExportTraceServiceResponse()
+
+
+def _service(resource: Any) -> str:
+    (name,) = [a.value.string_value for a in resource.resource.attributes if a.key == "service.name"]
+    return str(name)
 
 
 @pytest.fixture
@@ -51,6 +67,7 @@ def collector() -> Iterator[tuple[Collector, str]]:
     kept = Collector()
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(kept, server)
     metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(kept, server)
+    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(kept, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield kept, f"http://127.0.0.1:{port}"
@@ -104,6 +121,12 @@ def test_one_trace_id_joins_gateway_agents_vector_session_and_model(
         ):
             assert time.monotonic() < end, f"missing from the trace: {wanted - kept.spans[trace_id]}"
             time.sleep(0.1)
+        # The log line of the request belongs to its trace; what the services say at their start to none.
+        while ("meldrag-gateway", "request") not in kept.logs[trace_id]:
+            assert time.monotonic() < end, "no log line of the request came"
+            time.sleep(0.1)
+        serving = {(f"meldrag-{name}", "serving") for name in ("agents", "vector", "session")}
+        assert serving <= set().union(*kept.logs.values())
         (chat,) = model.chats
         assert chat.headers["traceparent"].split("-")[1] == trace_id
         logs = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())

@@ -24,11 +24,16 @@ class Fleet:
     """Starts, kills, freezes and restarts redis, session, vector, agents and gateway.
 
     Ports stay the same over restarts, the data too. `environment` goes to every service.
+    scraped: whether agents, vector and session answer scrapes, on the ports of `metrics_ports`.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, environment: Mapping[str, str] | None = None, *, scraped: bool = False
+    ) -> None:
         self.directory = directory
         self.ports = {name: free_port() for name in SERVICES}
+        own_door = ("agents", "vector", "session") if scraped else ()
+        self.metrics_ports = {name: free_port() for name in own_door}
         self.base_url = f"http://127.0.0.1:{self.ports['gateway']}"
         (directory / "redis").mkdir(parents=True, exist_ok=True)
         (directory / "logs").mkdir(exist_ok=True)
@@ -52,6 +57,8 @@ class Fleet:
         if name == "redis":
             self.redis.start()
             return
+        if name in self.metrics_ports:
+            environment = {"MELD_METRICS_PORT": str(self.metrics_ports[name]), **environment}
         with (self.directory / "logs" / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", f"services.{name}"],
@@ -141,9 +148,11 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[Fleet]:
+def running_fleet(
+    directory: Path, environment: Mapping[str, str] | None = None, *, scraped: bool = False
+) -> Iterator[Fleet]:
     """A ready house for the duration of the block."""
-    fleet = Fleet(directory, environment)
+    fleet = Fleet(directory, environment, scraped=scraped)
     try:
         fleet.start_all()
         yield fleet

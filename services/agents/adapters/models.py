@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.providers import Provider
 from services.agents.ports import ChatModel
 
 
 @asynccontextmanager
 async def open_models(
-    providers: Sequence[Provider], max_output_tokens: int
+    providers: Sequence[Provider], max_output_tokens: int, measures: ModelMeasures | None = None
 ) -> AsyncIterator[ChatModel | None]:
     """A chat model made of these providers; None when there are none."""
     if not providers:
@@ -20,5 +21,5 @@ async def open_models(
     # The client library takes two seconds to load, which a start without a model is spared.
     from services.agents.adapters.openai_model import open_chain  # noqa: PLC0415
 
-    async with open_chain(providers, max_output_tokens) as chain:
+    async with open_chain(providers, max_output_tokens, measures) as chain:
         yield chain

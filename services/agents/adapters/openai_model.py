@@ -16,6 +16,7 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from opentelemetry import propagate, trace
 
 from services.agents.chat.chain import ModelChain
+from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.providers import OPENAI_BASE_URL, Provider
 from services.agents.ports import ChatMessage, ModelDone, ModelError, Prompt, TextPiece
 from services.chassis import telemetry
@@ -30,14 +31,16 @@ _ILL_STATUSES = frozenset({408, 429})
 
 
 @asynccontextmanager
-async def open_chain(providers: Sequence[Provider], max_output_tokens: int) -> AsyncIterator[ModelChain]:
+async def open_chain(
+    providers: Sequence[Provider], max_output_tokens: int, measures: ModelMeasures | None = None
+) -> AsyncIterator[ModelChain]:
     """A chat model made of these providers, at least one."""
     async with AsyncExitStack() as stack:
         endpoints = [
             OpenAIEndpoint(provider, await stack.enter_async_context(_client(provider)), max_output_tokens)
             for provider in providers
         ]
-        yield ModelChain(endpoints)
+        yield ModelChain(endpoints, measures=measures)
 
 
 def _client(provider: Provider) -> openai.AsyncOpenAI:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from enum import IntEnum
 
 _WINDOW_SECONDS = 30.0
 _MIN_FAILURES = 5
 _FAILURE_SHARE = 0.5
 _OPEN_SECONDS = 4.0
+
+
+class BreakerState(IntEnum):
+    """How a breaker stands; the numbers are those of the metric."""
+
+    CLOSED = 0
+    """Calls go out."""
+    TRYING = 1
+    """One call may go out, whose outcome decides."""
+    OPEN = 2
+    """No call goes out."""
 
 
 class Breaker:
@@ -29,6 +41,13 @@ class Breaker:
     def open(self) -> bool:
         """Whether calls are held back now."""
         return self._opened is not None and self._clock() - self._opened < _OPEN_SECONDS
+
+    @property
+    def state(self) -> BreakerState:
+        """How it stands now."""
+        if self._opened is None:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if self.open else BreakerState.TRYING
 
     def admit(self) -> bool:
         """Whether a call may go out. One that may must be followed by `succeeded`, `failed` or

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from services.agents.chat.breaker import Breaker
+from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.retry import MAX_RETRIES, RetryBudget, backoff
 from services.agents.ports import Meter, ModelDone, ModelError, Prompt, TextPiece
 
@@ -46,11 +47,14 @@ class ModelChain:
         self,
         endpoints: Sequence[Endpoint],
         *,
+        measures: ModelMeasures | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._links = [(endpoint, Breaker(clock)) for endpoint in endpoints]
+        self._measures = measures or ModelMeasures({})
+        self._measures.watch([(endpoint.model, breaker) for endpoint, breaker in self._links])
         self._budget = RetryBudget()
         self._clock = clock
         self._sleep = sleep
@@ -82,7 +86,10 @@ class ModelChain:
         while True:
             repeatable: ModelError | None = None
             for position, (endpoint, breaker) in enumerate(self._links):
-                if position in refused or not breaker.admit():
+                if position in refused:
+                    continue
+                if not breaker.admit():
+                    self._measures.held_back(endpoint.model)
                     continue
                 attempt = self._attempt(endpoint, breaker, prompt, deadline - self._clock(), meter)
                 try:
@@ -108,21 +115,30 @@ class ModelChain:
             retries += 1
             await self._sleep(wait)
 
-    @staticmethod
     async def _attempt(
-        endpoint: Endpoint, breaker: Breaker, prompt: Prompt, seconds: float, meter: Meter
+        self, endpoint: Endpoint, breaker: Breaker, prompt: Prompt, seconds: float, meter: Meter
     ) -> AsyncGenerator[TextPiece | ModelDone]:
         """One attempt, whose outcome the breaker learns."""
+        began, outcome = self._clock(), ""
         try:
             meter.charge_model_call()
+            outcome = "abandoned"
             async with aclosing(endpoint.attempt(prompt, seconds)) as pieces:
                 async for piece in pieces:
+                    if isinstance(piece, ModelDone):
+                        self._measures.used(piece)
                     yield piece
         except ModelError as error:
+            outcome = "failed" if error.ill else "refused"
             (breaker.failed if error.ill else breaker.forgotten)()
             raise
         except BaseException:
             breaker.forgotten()
             raise
         else:
+            outcome = "answered"
             breaker.succeeded()
+        finally:
+            # Without an outcome there was no call: the run had none left.
+            if outcome:
+                self._measures.called(endpoint.model, outcome, self._clock() - began)

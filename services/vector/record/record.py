@@ -11,6 +11,7 @@ from services.vector.record import copies, requests
 from services.vector.record.collections import Collections
 from services.vector.record.database import Connection, Database
 from services.vector.record.documents import Documents
+from services.vector.record.figures import Figures, figures
 from services.vector.record.index_queue import IndexQueue
 from services.vector.record.passages import Passages
 from services.vector.record.vectors import Vectors
@@ -32,6 +33,10 @@ class Record:
     async def ping(self) -> None:
         """Raises ServiceError when the record cannot be read or its writer is stuck."""
         await self._database.ping()
+
+    async def figures(self) -> Figures:
+        """How much there is, and how much waits; cheap. Raises what a read raises."""
+        return await figures(self._database)
 
     async def page_key(self) -> bytes:
         """The secret that page tokens are signed with."""

@@ -103,6 +103,14 @@ class VectorCache:
         self._source = source
         self._limit = limit_bytes
         self._loaded: OrderedDict[int, LoadedVectors] = OrderedDict()
+        # Questions that found all vectors here, and those for which some had to be read.
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def bytes(self) -> int:
+        """Memory held. May be read from any thread."""
+        return sum(loaded.bytes for loaded in list(self._loaded.values()))
 
     def fits(self, rows: int, dimension: int) -> bool:
         """Whether a collection of this size may be loaded at all."""
@@ -119,7 +127,9 @@ class VectorCache:
             loaded = self._loaded.setdefault(collection_key, LoadedVectors(dimension))
         self._loaded.move_to_end(collection_key)
         if loaded.whole(count):
+            self.hits += 1
             return loaded
+        self.misses += 1
         async with loaded.loading:
             while True:
                 rows = await self._source.after(collection_key, loaded.last_seq, dimension, _ROWS_PER_READ)
@@ -142,7 +152,7 @@ class VectorCache:
         self._loaded.pop(collection_key, None)
 
     def _shrink(self, used: int) -> None:
-        while sum(loaded.bytes for loaded in self._loaded.values()) > self._limit:
+        while self.bytes > self._limit:
             oldest = next(iter(self._loaded))
             if oldest == used:
                 return

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from opentelemetry import metrics
+
+from services.chassis import telemetry
 from services.chassis.errors import FailedPreconditionError, UnavailableError
 from services.vector.documents import Collection
 from services.vector.record.lexicon import Words
@@ -140,9 +143,12 @@ class _Pool:
 class Searching:
     """Answers questions from the record, with the vector side where it can help."""
 
-    def __init__(self, passages: Passages, dense: Dense) -> None:
+    def __init__(self, passages: Passages, dense: Dense, meter: metrics.Meter | None = None) -> None:
         self._passages = passages
         self._dense = dense
+        self._searches = (meter or telemetry.meter()).create_counter(
+            "meldrag.searches", "", "Searches answered, by how; degraded: what they did without, or no"
+        )
 
     async def search(
         self, collections: Sequence[Collection], asked: Question, model: tuple[str, int]
@@ -186,7 +192,9 @@ class Searching:
                     side.scores if isinstance(side, _Near) else side, allowed, strict=True
                 ):
                     pool.filtered |= scores.keys() - set(() if keys is None else keys.tolist())
-        return await self._answer(collections, asked, mode, near.degraded, pool)
+        answer = await self._answer(collections, asked, mode, near.degraded, pool)
+        self._searches.add(1, {"mode": mode.name.lower(), "degraded": near.degraded.lower() or "no"})
+        return answer
 
     async def _both(
         self,

@@ -11,7 +11,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.session.v1 import session_pb2
-from services.chassis.health import LIVENESS
+from services.chassis.health import LIVENESS, Dependency, Health
+from tests.support.measured import Measured
 from tests.unit.chassis.conftest import World
 
 UP = health_pb2.HealthCheckResponse.SERVING
@@ -114,3 +115,24 @@ async def test_a_stop_says_not_serving_and_lets_calls_end(world: World) -> None:
     assert (await watch.read()).status == DOWN
     await in_flight
     await asyncio.wait_for(stopping, 2)
+
+
+async def test_what_is_down_is_measured() -> None:
+    """Nothing before the first ping; afterwards what it found, also while the service drains."""
+    measured = Measured()
+
+    async def well() -> None:
+        return
+
+    async def ill() -> None:
+        raise ConnectionError
+
+    health = Health(["a.B"], [Dependency("store", well), Dependency("cache", ill, required=False)], 1.0)
+    health.measure("session", measured.meter)
+    assert measured.values("meldrag.dependency.up") == {}
+    await health.ping()
+    expected = {"cache no session": 0.0, "store yes session": 1.0}
+    assert measured.values("meldrag.dependency.up") == expected
+    health.drain()
+    await health.ping()
+    assert measured.values("meldrag.dependency.up") == expected

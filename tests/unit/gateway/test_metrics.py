@@ -21,6 +21,9 @@ seconds_sum 3.5
 # HELP active Now.
 # TYPE active gauge
 active 2.0
+# HELP process_resident_memory_bytes Memory.
+# TYPE process_resident_memory_bytes gauge
+process_resident_memory_bytes 50.0
 # HELP process_start_time_seconds Start.
 # TYPE process_start_time_seconds gauge
 process_start_time_seconds 1000.0
@@ -44,7 +47,13 @@ def test_counters_histograms_and_gauges_add_up() -> None:
     assert got["seconds_bucket[('le', '1.0')]"] == 2
     assert got["seconds_bucket[('le', '+Inf')]"] == 4
     assert (got["seconds_count"], got["seconds_sum"], got["active"]) == (4, 7, 4)
-    assert got["process_start_time_seconds"] == 1000
+    assert got["process_resident_memory_bytes"] == 100
+
+
+def test_the_youngest_worker_tells_the_start_whoever_is_asked() -> None:
+    """So a rule about restarts sees a change when there was one, and none when another worker answers."""
+    for texts in ([ONE, TWO], [TWO, ONE]):
+        assert values(merge(texts).decode())["process_start_time_seconds"] == 2000
 
 
 def test_one_exposition_stays_what_it_is() -> None:

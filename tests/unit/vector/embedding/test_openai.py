@@ -328,9 +328,10 @@ def test_nobody_listening_is_unavailable() -> None:
 def test_ping_is_content_with_an_endpoint_that_answers(
     endpoint: Endpoint, embedder: OpenAiEmbedder, step: Step
 ) -> None:
+    """And asks for nothing that is paid for: no health check may call a model."""
     endpoint.steps = [step]
     embedder.ping(deadline=within(2))
-    assert endpoint.requests[0][1] == "/v1/models"
+    assert [request[1] for request in endpoint.requests] == ["/v1/models"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""A profile of the worker that answers, for whoever runs the house."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from meldrag.options.v1 import options_pb2
+from services.chassis import context
+from services.chassis.profiler import MAX_SECONDS, ProfilerBusyError
+from services.chassis.scraping import is_local, profile_seconds
+from services.gateway.door import door
+from services.gateway.problem import ProblemError, invalid
+
+blueprint = Blueprint("profile", __name__)
+
+_DEFAULT_SECONDS = "5"
+# A proxy on this machine would make everybody local.
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+
+
+@blueprint.post("/profile")
+def profile() -> Response:
+    """Folded stacks of all threads, one a line with its count, after `seconds` (5 unless the query says)."""
+    if not door().settings.profiling_enabled:
+        raise ProblemError(404, "NOT_FOUND", "PROFILING_ENABLED is off")
+    local = is_local(request.remote_addr or "") and not any(name in request.headers for name in _FORWARDED)
+    if not local or options_pb2.SCOPE_ADMINISTRATION not in context.principal().scopes:
+        raise ProblemError(403, "PROFILE_NOT_ALLOWED", "profiles are for administrators on the same machine")
+    seconds = profile_seconds(request.args.get("seconds", _DEFAULT_SECONDS))
+    if seconds is None:
+        raise invalid("seconds", f"must be above 0 and at most {MAX_SECONDS:.0f}")
+    try:
+        stacks = door().profiler.profile(seconds)
+    except ProfilerBusyError as error:
+        raise ProblemError(409, "PROFILER_BUSY", str(error), retry_after=seconds) from error
+    return Response(stacks, content_type="text/plain; charset=utf-8")
