@@ -160,12 +160,18 @@ def logs_details(seen: Seen) -> bool:
     return seen.until(lambda: any("refused a request from" in line for line in lines(seen)))
 
 
-def where_the_log_is(seen: Seen) -> str:
-    """Whether requests are told of on the standard error output or in the file."""
+def is_logged_in_a_file(seen: Seen) -> bool:
+    """Whether requests are told of in a file besides the standard error output."""
     mark = f"where-{time.monotonic_ns()}"
     seen.get("/health", **{"X-Request-ID": mark})
-    assert seen.until(lambda: any(mark in line for line in lines(seen)))
-    return "stderr" if mark in seen.gateway.log.read_text() else "file"
+    assert seen.until(lambda: mark in seen.gateway.log.read_text())
+    return any(mark in path.read_text() for path in seen.folder.glob("app.log*"))
+
+
+def profile_status(seen: Seen) -> int:
+    """What the door of the profiler answers."""
+    url = f"{seen.gateway.url}/api/v1/profile?seconds=0.1"
+    return httpx.post(url, timeout=20).status_code
 
 
 def logs_put_aside(seen: Seen) -> int:

@@ -33,9 +33,9 @@ from services.chassis.health import Dependency
 from services.chassis.server import Server
 from services.chassis.settings import ServiceSettings, load
 from services.gateway.app import create_app
-from services.gateway.calls import Drain
 from services.gateway.clients import Addresses, Clients
 from services.gateway.door import Door, slots_for
+from services.gateway.limits import Drain
 from services.gateway.settings import GatewaySettings
 from services.session.settings import SessionSettings
 from services.vector.hosting import vector_server

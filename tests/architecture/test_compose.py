@@ -1,0 +1,63 @@
+"""The containers get what the services read, and the script that runs them is sound."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.architecture.sources import ROOT
+from tests.architecture.test_settings import kinds
+
+CONTAINERS = {"gateway": "app", "agents": "agents", "vector": "vector", "session": "session"}
+# Set by the image or by a layer, or not needed where the compose network names Redis.
+NOT_IN_THE_CORE = {
+    *("MELD_DATA_DIR", "MELD_REQUIRE_SECRETS"),
+    *("SESSION_REDIS_HOST", "SESSION_REDIS_PORT", "SESSION_REDIS_PASSWORD"),
+}
+SCRIPTS = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "docker-manage.sh", *(ROOT / "compose").rglob("*.sh"))
+)
+
+
+def container_of(service: str) -> dict[str, Any]:
+    services = yaml.safe_load((ROOT / "compose" / "compose.yaml").read_text())["services"]
+    found: dict[str, Any] = services[CONTAINERS[service]]
+    return found
+
+
+@pytest.mark.parametrize("service", CONTAINERS)
+def test_every_setting_of_a_service_reaches_its_container(service: str) -> None:
+    container = yaml.safe_load((ROOT / "compose" / "compose.yaml").read_text())["services"][
+        CONTAINERS[service]
+    ]
+    given = {*container["environment"], *(name.upper() for name in container.get("secrets", ()))}
+    read = {field.upper() for field in kinds()[service].model_fields}
+
+    assert read - given <= NOT_IN_THE_CORE
+    # And none that would be said without effect.
+    assert given - read <= {"REDIS_PASSWORD"}
+
+
+@pytest.mark.parametrize("service", CONTAINERS)
+def test_a_secret_never_comes_as_a_variable(service: str) -> None:
+    container = yaml.safe_load((ROOT / "compose" / "compose.yaml").read_text())["services"][
+        CONTAINERS[service]
+    ]
+    secret = {field.upper() for field in kinds()[service].secret_fields()}
+
+    assert secret & set(container["environment"]) == set()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_shellcheck_finds_nothing(script: str) -> None:
+    if shutil.which("shellcheck") is None:
+        assert not os.environ.get("CI"), "shellcheck is needed in CI"
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", script], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.stdout == ""
