@@ -10,7 +10,8 @@ ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 export MELD_PROJECT=${MELD_PROJECT:-meld-rag}
 export MELD_STATE_DIR=${MELD_STATE_DIR:-$ROOT/.meld}
 readonly ROOT PROJECT=$MELD_PROJECT LABEL=com.meld-rag.project=$MELD_PROJECT IMAGES=com.meld-rag.image=meld-rag
-readonly SECRETS=$MELD_STATE_DIR/secrets
+# What the containers have mounted, and what was made up for it.
+readonly SECRETS=$MELD_STATE_DIR/secrets MADE_UP=$MELD_STATE_DIR/made-up
 # What this script makes up where .env says nothing, and what is used only where .env names it.
 readonly GENERATED=(flask_secret_key jwt_secret_key redis_password)
 readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key)
@@ -104,12 +105,14 @@ setting() {
 
 random_secret() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
+make_up() { (umask 077 && random_secret >"$MADE_UP/$1"); }
+
 # Writes a secret when it differs, and remembers that containers must be made anew.
 SECRETS_CHANGED=no
 put_secret() {
     local file=$SECRETS/$1
     if [ ! -f "$file" ] || [ "$(cat "$file")" != "$2" ]; then
-        [ -f "$file" ] && SECRETS_CHANGED=yes
+        SECRETS_CHANGED=yes
         # In place: a container that runs has this very file mounted.
         (umask 022 && printf '%s' "$2" >"$file")
     fi
@@ -118,16 +121,16 @@ put_secret() {
 # The folder keeps others out; the files are readable by uid 1000, which the services run as.
 prepare_state() {
     local name variable value
-    mkdir -p "$SECRETS"
-    chmod 700 "$MELD_STATE_DIR"
+    mkdir -p "$SECRETS" "$MADE_UP"
+    chmod 700 "$MELD_STATE_DIR" "$MADE_UP"
     chmod 711 "$SECRETS"
     for name in "${GENERATED[@]}" "${GIVEN[@]}"; do
         variable=${name^^}
         value=$(setting "$variable")
         [ "$name" = redis_password ] && [ -z "$value" ] && value=$(setting SESSION_REDIS_PASSWORD)
         if [ -z "$value" ] && is_one_of "$name" "${GENERATED[@]}"; then
-            value=$(cat "$SECRETS/$name" 2>/dev/null || true)
-            [ -n "$value" ] || value=$(random_secret)
+            [ -s "$MADE_UP/$name" ] || make_up "$name"
+            value=$(cat "$MADE_UP/$name")
         fi
         put_secret "$name" "$value"
     done
@@ -313,10 +316,16 @@ cmd_restore() {
     backup_program "$(dirname "$folder")" restore "/backups/$(basename "$folder")" --yes
 }
 
+image_of() {
+    local version
+    version=$(setting MELD_VERSION)
+    echo "meld-rag/${1/#app/gateway}:${version:-latest}"
+}
+
 # A second container of the new image serves while the first is replaced; what owns a volume is just replaced.
 update_service() {
     local service=$1 main=$PROJECT-$1 next=$PROJECT-$1-next image previous
-    image=$(compose config --images "$service" | head -n 1)
+    image=$(image_of "$service")
     previous=$(docker inspect -f '{{.Image}}' "$main" 2>/dev/null) || die "$main does not run; start it first"
     if [ "$previous" = "$(docker image inspect -f '{{.Id}}' "$image")" ] && [ "$FORCE" = no ]; then
         say "$service: is up to date"
@@ -395,7 +404,7 @@ cmd_cleanup() {
         full)
             confirm "All containers, images and DATA of this project are removed (not .env, not backups)."
             compose --profile operations down --volumes --remove-orphans --timeout 15
-            docker volume prune -a -f --filter "label=$LABEL" >/dev/null
+            docker volume ls -q --filter "label=$LABEL" | xargs -r docker volume rm >/dev/null
             docker image prune -a -f --filter "label=$IMAGES"
             rm -f "$MELD_STATE_DIR/layers"
             ;;
@@ -445,12 +454,12 @@ cmd_import() {
 cmd_rotate_secrets() {
     local name
     confirm "New keys and a new Redis password are made; app, session and Redis restart."
-    mkdir -p "$SECRETS"
+    mkdir -p "$MADE_UP"
     for name in "${GENERATED[@]}"; do
         if [ -n "$(setting "${name^^}")" ]; then
             say "$name: comes from .env; change it there"
         else
-            put_secret "$name" "$(random_secret)"
+            make_up "$name"
             say "$name: new"
         fi
     done
@@ -503,9 +512,9 @@ cmd_doctor() {
     else
         good "port $port"
     fi
-    for name in gateway agents vector session; do
-        docker image inspect "meld-rag/$name:${MELD_VERSION:-latest}" >/dev/null 2>&1 \
-            || note "image meld-rag/$name is not built: ./docker-manage.sh build"
+    for name in app agents vector session; do
+        docker image inspect "$(image_of "$name")" >/dev/null 2>&1 \
+            || note "image $(image_of "$name") is not built: ./docker-manage.sh build"
     done
     return $bad
 }

@@ -237,7 +237,6 @@ def test_a_weak_secret_is_refused_by_name(running: System) -> None:
     finally:
         env.write_text(before)
         del running.environment["MELD_READY_SECONDS"]
-        (running.folder / ".meld" / "secrets" / "flask_secret_key").unlink()
         running.manage("start", "production")
 
     assert refused.returncode == 1
