@@ -10,7 +10,7 @@ from services.chassis.access import Authenticator, local_owner
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted, Server
 from services.session.conversations import Conversations
-from services.session.redis_store import open_redis_store
+from services.session.redis_store import Sentinels, open_redis_store
 from services.session.runs import Runs
 from services.session.servicer import SessionServicer
 from services.session.settings import SessionSettings
@@ -33,6 +33,7 @@ async def session_server(
         settings.store_port,
         settings.store_password,
         settings.permanent_session_lifetime,
+        Sentinels(settings.sentinels, settings.session_redis_master) if settings.sentinels else None,
     ) as store:
         watching = RunWatching(store)
         sessions = SessionServicer(Conversations(store), Runs(store), watching)
