@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in $(BIN)/python python3.11 python3.12 python3.13 python
 INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Python 3.11 or newer with its venv module is needed and was not found (python3.11, python3.12, python3.13, python3)" >&2; exit 1; :)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format stubs lock probe bench bench-retrieval chaos clean install install-dev
+.PHONY: help run backup verify-backup restore test lint format stubs lock probe bench bench-retrieval chaos clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,15 @@ bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the 
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
+
+backup: install ## Copy all that the running house keeps into backups/ (or TO=folder; KEEP=n keeps the newest n)
+	@$(BIN)/python -m services.backup create $(or $(TO),backups) $(if $(KEEP),--keep $(KEEP))
+
+verify-backup: install ## Check FROM=backups/... without a running house
+	@$(BIN)/python -m services.backup verify $(or $(FROM),$(error FROM=backups/... says which backup))
+
+restore: install ## Replace all that the running house keeps by FROM=backups/... (YES=1 does not ask)
+	@$(BIN)/python -m services.backup restore $(or $(FROM),$(error FROM=backups/... says which backup)) $(if $(YES),--yes)
 
 clean: ## Remove what can be built again: environment, stubs, caches (never data/)
 	rm -rf $(VENV) protos/gen protos/gen-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,9 +2,9 @@
 # Starts Redis with the password from its secret: in a file, since arguments can be read by every process.
 set -eu
 umask 077
-: > /run/redis/auth.conf
+: > /tmp/auth.conf
 if [ -s /run/secrets/redis_password ]; then
-    printf 'requirepass "%s"\n' "$(cat /run/secrets/redis_password)" > /run/redis/auth.conf
+    printf 'requirepass "%s"\n' "$(cat /run/secrets/redis_password)" > /tmp/auth.conf
 fi
-printf 'maxmemory %s\n' "${REDIS_MAXMEMORY:-512mb}" >> /run/redis/auth.conf
-exec redis-server /etc/meld-rag/redis.conf --include /run/redis/auth.conf
+printf 'maxmemory %s\n' "${REDIS_MAXMEMORY:-512mb}" >> /tmp/auth.conf
+exec redis-server /etc/meld-rag/redis.conf --include /tmp/auth.conf

@@ -13,6 +13,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 _log = logging.getLogger(__name__)
 
+# The name whose status says that the process answers and nothing else. It stays SERVING while a dependency
+# is down and while calls drain: no reason to kill a process.
+LIVENESS = "liveness"
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
@@ -39,7 +43,9 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
     """Check, Watch and List over the service's own names and one name per dependency.
 
     "" and each service's full name are SERVING while every required dependency
-    answers. Before the first round of pings all is NOT_SERVING.
+    answers. Before the first round of pings all is NOT_SERVING. LIVENESS is
+    SERVING as long as somebody is there to say so; List, which is about work,
+    leaves it out.
     """
 
     def __init__(
@@ -98,6 +104,10 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
             _log.info("%s is up", dependency.name)
         return True
 
+    def _status(self, name: str) -> Any:
+        """None for a name that is not known."""
+        return _SERVING if name == LIVENESS else self._statuses.get(name)
+
     def _set(self, statuses: dict[str, Any]) -> None:
         if statuses != self._statuses:
             self._statuses = statuses
@@ -107,7 +117,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
 
     async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:
         """The status of a name; NOT_FOUND for one that is not known."""
-        status = self._statuses.get(request.service)
+        status = self._status(request.service)
         if status is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service!r} here")
         return health_pb2.HealthCheckResponse(status=status)
@@ -125,7 +135,9 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the packag
         last = None
         while True:
             changed = self._changed
-            status = self._statuses.get(request.service, _SERVICE_UNKNOWN)
+            status = self._status(request.service)
+            if status is None:
+                status = _SERVICE_UNKNOWN
             if status != last:
                 last = status
                 yield health_pb2.HealthCheckResponse(status=status)

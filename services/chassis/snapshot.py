@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,14 +77,14 @@ def pack(manifest: Manifest, files: Sequence[Path], key: bytes) -> Iterator[byte
 
 
 class Unpacking:
-    """Takes a snapshot piece by piece and writes its parts into a folder.
+    """Takes a snapshot piece by piece and writes its parts into a folder; without one it only verifies.
 
     service: whose snapshot it must be. key: which it must be made with. max_bytes: of all parts together.
     Raises InvalidArgumentError (SNAPSHOT_INVALID) for a damaged one, FailedPreconditionError
     (SNAPSHOT_FOREIGN) for one of another service or key.
     """
 
-    def __init__(self, folder: Path, service: str, key: bytes, max_bytes: int) -> None:
+    def __init__(self, folder: Path | None, service: str, key: bytes, max_bytes: int) -> None:
         self._folder = folder
         self._service = service
         self._key = key
@@ -149,7 +150,8 @@ class Unpacking:
     def _open_next(self) -> None:
         self._file = None
         if self._waiting:
-            self._file = (self._folder / self._waiting[0].name).open("xb")
+            place = Path(os.devnull) if self._folder is None else self._folder / self._waiting[0].name
+            self._file = place.open("wb" if self._folder is None else "xb")
             self._left, self._digest = self._waiting[0].size, hashlib.sha256()
 
     def _close_full_parts(self) -> None:
@@ -207,7 +209,7 @@ def _from_json(line: bytes, seal: bytes, key: bytes) -> Manifest:
             {str(name): int(count) for name, count in fields["counts"].items()},
             parts,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise _invalid("its header cannot be read") from None
     names = [part.name for part in parts]
     if (

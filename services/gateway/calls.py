@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,9 +16,11 @@ import grpc
 from flask import Request, request
 from google.protobuf.message import Message
 
+from services.chassis import context
 from services.chassis.access import rules
-from services.chassis.errors import CancelledError, ServiceError, from_rpc_error
+from services.chassis.errors import CancelledError, ServiceError, UnavailableError, from_rpc_error
 from services.gateway.clients import AGENTS, SESSION, VECTOR
+from services.gateway.door import door
 from services.gateway.observation import asked_seconds
 from services.gateway.problem import ProblemError
 
@@ -27,6 +29,8 @@ Res = TypeVar("Res", bound=Message)
 
 # How often a waiting request looks whether its client is still there.
 _LOOK_SECONDS = 0.2
+# A service that is being replaced is asked again this soon.
+_AGAIN_SECONDS = 0.2
 # Messages that wait for a client slower than the service; then the service waits.
 _WAITING_MESSAGES = 64
 
@@ -97,8 +101,27 @@ def asked_timeout(http: Request) -> float | None:
 
 
 def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req) -> Res:
-    """The answer to one message. Raises ServiceError; CancelledError when the client has gone."""
-    client = Client.of(request)
+    """The answer to one message. Raises ServiceError; CancelledError when the client has gone.
+
+    A call that may be repeated waits for a service that has just gone, as it does while it is replaced.
+    """
+    rule = _RULES[message.DESCRIPTOR.full_name]
+    client, patience, service = Client.of(request), door().patience, rule.path.split(".")[1]
+    while True:
+        try:
+            answer = _unary_once(method, message, client)
+        except UnavailableError as error:
+            if error.reason != "UPSTREAM_UNAVAILABLE" or not patience.lost(service) or not rule.idempotent:
+                raise
+            time.sleep(min(_AGAIN_SECONDS, max(0.0, context.remaining())))
+            if client.gone():
+                raise client_gone() from None
+        else:
+            patience.found(service)
+            return answer
+
+
+def _unary_once(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req, client: Client) -> Res:
     call: Any = method.future(message, timeout=timeout_of(type(message)))
     done = threading.Event()
     call.add_done_callback(lambda _: done.set())
@@ -235,44 +258,3 @@ def duplex(
 ) -> Upstream[Res]:
     """Begins a call with a stream each way; `messages` is drawn from by gRPC's own thread."""
     return Upstream(method(messages, timeout=timeout_of(kind)), kind, waiting)
-
-
-class StreamSlots:
-    """Bounds the streams of a process, so that other requests always find a thread."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._free = threading.BoundedSemaphore(limit)
-
-    def take(self) -> Callable[[], None]:
-        """Takes a slot and returns what gives it back, once. Raises ProblemError 503 when none is free."""
-        if not self._free.acquire(blocking=False):
-            raise ProblemError(
-                503,
-                "TOO_MANY_STREAMS",
-                f"{self._limit} streams are open already",
-                metadata={"limit": str(self._limit)},
-                retry_after=2.0,
-            )
-        given = threading.Lock()
-
-        def give_back() -> None:
-            if given.acquire(blocking=False):
-                self._free.release()
-
-        return give_back
-
-
-class Drain:
-    """Says when streams have to end because the process stops."""
-
-    def __init__(self) -> None:
-        self._at = float("inf")
-
-    def begin(self, grace: float) -> None:
-        """Streams may go on for `grace` seconds. Safe in a signal handler: it takes no lock."""
-        self._at = min(self._at, time.monotonic() + grace)
-
-    def due(self) -> bool:
-        """Whether a stream must end now."""
-        return time.monotonic() >= self._at

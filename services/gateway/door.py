@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -9,10 +10,9 @@ from typing import Any, cast
 from flask import Response, current_app
 
 from services.chassis import telemetry
-from services.gateway.calls import Drain, StreamSlots
 from services.gateway.clients import Clients
+from services.gateway.limits import Drain, Patience, StreamSlots
 from services.gateway.settings import GatewaySettings
-from services.gateway.streaming import dumps
 
 EXTENSION = "meldrag"
 _RESERVED_THREADS = 8
@@ -26,6 +26,7 @@ class Door:
     clients: Clients
     slots: StreamSlots
     drain: Drain = field(default_factory=Drain)
+    patience: Patience = field(default_factory=lambda: Patience(0))
     metrics: Callable[[], bytes] = telemetry.prometheus_text
 
 
@@ -37,6 +38,11 @@ def slots_for(threads: int) -> StreamSlots:
 def door() -> Door:
     """The door of the application that serves this request."""
     return cast(Door, current_app.extensions[EXTENSION])
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON in one line. Raises ValueError for NaN and infinities, which are not JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

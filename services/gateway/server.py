@@ -18,9 +18,9 @@ from gunicorn.glogging import Logger
 from services.chassis import telemetry
 from services.chassis.start import StartError
 from services.gateway.app import create_app
-from services.gateway.calls import Drain
 from services.gateway.clients import Addresses, Clients
 from services.gateway.door import Door, slots_for
+from services.gateway.limits import Drain, Patience
 from services.gateway.metrics import WorkerMetrics, retire
 from services.gateway.settings import GatewaySettings
 from services.gateway.worker import BoundedWorker
@@ -88,7 +88,16 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             metrics.start()
             self._held.callback(metrics.stop)
         slots = slots_for(self.settings.gunicorn_threads)
-        return create_app(Door(self.settings, clients, slots, self._drain, metrics.merged))
+        return create_app(
+            Door(
+                self.settings,
+                clients,
+                slots,
+                self._drain,
+                Patience(self.settings.meld_patience_seconds),
+                metrics.merged,
+            )
+        )
 
     def begin_drain(self) -> None:
         """Called in a worker's signal handler."""

@@ -44,6 +44,8 @@ class GatewaySettings(ServiceSettings):
     meld_max_import_bytes: int = Field(default=1 << 30, ge=1024)
     # Longest silence on an event stream.
     meld_heartbeat_seconds: float = Field(default=10.0, gt=0, le=10)
+    # Requests that may be repeated wait this long for a service that has just gone.
+    meld_patience_seconds: float = Field(default=0.0, ge=0, le=60)
     # A client that sends nothing for this long, or its header slower than this, is cut off.
     meld_client_idle_seconds: float = Field(default=10.0, gt=0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,9 @@ from flask import Request, Response, request
 from google.protobuf.message import Message
 
 from services.chassis.errors import ServiceError
-from services.gateway.calls import Client, Drain, EndOfStreamError, Upstream
+from services.gateway.calls import Client, EndOfStreamError, Upstream
+from services.gateway.door import dumps
+from services.gateway.limits import Drain
 from services.gateway.problem import ProblemError, from_service_error
 
 Res = TypeVar("Res", bound=Message)
@@ -28,11 +29,6 @@ _EVENT_ID = re.compile(r"[0-9]{1,19}")
 
 def _nothing() -> None:
     return None
-
-
-def dumps(value: Any) -> str:
-    """Compact JSON in one line. Raises ValueError for NaN and infinities, which are not JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def sse(event: str, data: Any, event_id: int | None = None) -> bytes:

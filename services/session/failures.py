@@ -91,3 +91,31 @@ def too_many_watchers(limit: int) -> ResourceExhaustedError:
         metadata={"limit": str(limit)},
         retry_after=1.0,
     )
+
+
+def import_running() -> AbortedError:
+    """Another import holds the store, or came in between."""
+    return AbortedError(
+        "a snapshot is being imported; try again after it", reason="IMPORT_RUNNING", retry_after=5.0
+    )
+
+
+def snapshot_invalid(problem: str) -> InvalidArgumentError:
+    """The snapshot is damaged, or holds what this service would not have written."""
+    return InvalidArgumentError(
+        f"the snapshot cannot be used: {problem}", reason="SNAPSHOT_INVALID", metadata={"problem": problem}
+    )
+
+
+def snapshot_newer(version: int, known: int) -> FailedPreconditionError:
+    """The snapshot was made by a later release."""
+    return FailedPreconditionError(
+        f"the snapshot has schema {version}, and this release reads up to {known}",
+        reason="SNAPSHOT_NEWER",
+        metadata={"schema_version": str(version), "known": str(known)},
+    )
+
+
+def no_room_for_snapshot() -> ResourceExhaustedError:
+    """The disk has no room for the file of a snapshot; nothing was changed."""
+    return ResourceExhaustedError("no room on the disk for the snapshot", reason="STORAGE_FULL")

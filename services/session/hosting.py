@@ -10,10 +10,12 @@ from services.chassis.access import Authenticator, local_owner
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted, Server
 from services.session.conversations import Conversations
+from services.session.redis_snapshots import RedisSnapshots
 from services.session.redis_store import Sentinels, open_redis_store
 from services.session.runs import Runs
 from services.session.servicer import SessionServicer
 from services.session.settings import SessionSettings
+from services.session.snapshots import Snapshots
 from services.session.watching import RunWatching
 
 # Watchers are bounded apart, below this, so that other calls always find room.
@@ -36,10 +38,12 @@ async def session_server(
         Sentinels(settings.sentinels, settings.session_redis_master) if settings.sentinels else None,
     ) as store:
         watching = RunWatching(store)
-        sessions = SessionServicer(Conversations(store), Runs(store), watching)
+        kept = RedisSnapshots(store)
+        snapshots = Snapshots(kept, settings.meld_data_dir / "session", settings.snapshot_key)
+        sessions = SessionServicer(Conversations(store), Runs(store), watching, snapshots)
         # Declared; the chassis says of each method that it comes in a later release.
         identities = identity_pb2_grpc.IdentityServiceServicer()
-        async with watching.following():
+        async with watching.following(), kept.tidying():
             yield Server(
                 name="session",
                 services=[

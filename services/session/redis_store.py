@@ -14,6 +14,12 @@ tag, so in a cluster everything of a tenant lies in one slot and a script may
 touch its session, its runs and its lists together. Ids in keys are validated
 before. `meld:{store}` has the schema and the key of the page tokens.
 
+A generation is a whole set of data. It stands in front of the braces,
+`meld:<generation>:{<tenant>}:…`, and is absent until a first snapshot is taken.
+Every script compares the generation of its keys with the one that counts, which
+`meld:generation` names, so all replicas go over at the same command (see
+redis_snapshots).
+
 redis-py's own retries are off: they outlast deadlines and apply a write twice. A
 call gets at most a second, and after a silence the next calls fail at once for
 half a second instead of waiting one by one.
@@ -32,7 +38,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import redis.asyncio as redis
 from opentelemetry import trace
@@ -45,6 +51,7 @@ from services.chassis import context, telemetry
 from services.chassis.errors import UnavailableError
 from services.chassis.start import StartError
 from services.session import failures, records
+from services.session.entries import SESSION_FIELDS
 from services.session.model import (
     Appended,
     Deleted,
@@ -69,7 +76,11 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
+
+# What belongs to no generation.
+STORE_KEY = "meld:{store}"
+GENERATION_KEY = "meld:generation"
 
 _CALL_SECONDS = 1.0
 _SOCKET_SECONDS = 0.8
@@ -82,6 +93,8 @@ _MAX_CALLS = 16
 # What a call may take of the caller's time, so that the answer still reaches it.
 _SHARE = 0.8
 _PAUSE_SECONDS = 0.5
+# A snapshot takes far longer to load than a call takes, so one repeat is enough.
+_GENERATIONS_TRIED = 3
 
 # A page stays below gRPC's 4 MiB.
 _PAGE_BYTES = 3_000_000
@@ -97,17 +110,13 @@ _SIGNAL_PING_AFTER = 2
 _SIGNAL_LOST_AFTER = 4
 _RECONNECT_SECONDS = 0.5
 
-_SESSION_FIELDS = (
-    *("session_id", "title", "collection_ids", "metadata"),
-    *("messages", "created", "updated", "expires"),
-)
 _RUN_FIELDS = (
     *("run_id", "session_id", "agent_id", "request_type", "request", "owner"),
     *("state", "created", "ended", "last"),
 )
 
 _SCRIPTS = (
-    "open",
+    "entry_read",
     "session_create",
     "session_update",
     "session_delete",
@@ -190,6 +199,21 @@ async def _pools(
         await asked.aclose()
 
 
+class Place(str):
+    """A key but for the generation that it lies in, as in "{local}:sessions"."""
+
+    __slots__ = ()
+
+    def under(self, generation: str) -> str:
+        """The key in a generation; "" is the first one."""
+        return f"{key_prefix(generation)}{self}"
+
+
+def key_prefix(generation: str) -> str:
+    """What the keys of a generation begin with, up to the brace before the tenant."""
+    return f"meld:{generation}:" if generation else "meld:"
+
+
 class RedisStore:
     """Is a ConversationStore, a RunStore and an EventStore."""
 
@@ -208,12 +232,15 @@ class RedisStore:
         self._lifetime = lifetime_seconds * 1000
         self._kept = (kept_events, kept_event_bytes)
         folder = resources.files("services.session") / "scripts"
-        prelude = (folder / "prelude.lua").read_text()
+        prelude = (folder / "prelude.lua").read_text() + (folder / "fence.lua").read_text()
         self._scripts = {
             name: commands.register_script(prelude + (folder / f"{name}.lua").read_text())
             for name in _SCRIPTS
         }
+        self._open_script = commands.register_script((folder / "open.lua").read_text())
         self._page_token_key: bytes | None = None
+        # As last heard of; the fence tells when it is another.
+        self._generation = ""
         self._paused_until = 0.0
         # Stands before the pool because redis-py's own blocking pool serves newcomers
         # before those who wait.
@@ -236,6 +263,34 @@ class RedisStore:
         self._paused_until = 0.0
         await self._prepare()
 
+    @property
+    def client(self) -> redis.Redis:
+        """For what takes the whole store; each call of it belongs into `timed`."""
+        return self._redis
+
+    async def generation(self) -> str:
+        """The generation that counts now, as Redis knows it."""
+        await self._prepared()
+        value = await self.timed(
+            lambda: cast(Awaitable[bytes | None], self._redis.hget(GENERATION_KEY, "name"))
+        )
+        self._generation = (value or b"").decode()
+        return self._generation
+
+    async def rename(self, key: str, other: str) -> bool:
+        """Gives a key the place of another; False when it is not there."""
+        try:
+            await self.timed(lambda: self._redis.rename(key, other))
+        except exceptions.ResponseError as error:
+            if "no such key" in str(error):
+                return False
+            raise
+        return True
+
+    def read_entry(self, pipeline: Any, key: str, limit: int) -> Awaitable[Any]:
+        """Queues a read of a whole entry, or of its head when it has more bytes than `limit`."""
+        return self._scripts["entry_read"]([key], [limit, *SESSION_FIELDS], client=pipeline)
+
     async def page_token_key(self) -> bytes:
         """See ConversationStore."""
         return self._page_token_key or await self._prepare()
@@ -251,7 +306,7 @@ class RedisStore:
 
     async def get_session(self, tenant: str, session_id: str) -> Session:
         """See ConversationStore."""
-        fields = await self._picked(_session(tenant, session_id), _SESSION_FIELDS)
+        fields = await self._picked(_session(tenant, session_id), SESSION_FIELDS)
         if not fields:
             raise failures.session_not_found(session_id)
         return _session_of(fields)
@@ -261,7 +316,7 @@ class RedisStore:
         next_place, entries = await self._run(
             "index_list",
             [_sessions(tenant)],
-            [place, count, _PAGE_BYTES, _session(tenant, ""), *_SESSION_FIELDS],
+            [place, count, _PAGE_BYTES, _session(tenant, ""), *SESSION_FIELDS],
         )
         return Page(tuple(_session_of(_fields(entry)) for entry in entries), next_place.decode())
 
@@ -407,9 +462,9 @@ class RedisStore:
     async def _prepare(self) -> bytes:
         """Checks the schema, once. Raises StartError when the data are newer than this release."""
         if self._page_token_key is None:
-            script = self._scripts["open"]
-            schema, key = await self._timed(
-                lambda: script(["meld:{store}"], [SCHEMA, secrets.token_bytes(32)])
+            script = self._open_script
+            schema, key, generation = await self.timed(
+                lambda: script([STORE_KEY, GENERATION_KEY], [SCHEMA, secrets.token_bytes(32)])
             )
             if int(schema) > SCHEMA:
                 raise StartError(
@@ -417,12 +472,13 @@ class RedisStore:
                     "start the release that wrote them, or a newer one"
                 )
             self._page_token_key = key
+            self._generation = (generation or b"").decode()
             await self._warn_of_eviction()
         return self._page_token_key
 
     async def _warn_of_eviction(self) -> None:
         try:
-            memory = await self._timed(lambda: self._redis.info("memory"))
+            memory = await self.timed(lambda: self._redis.info("memory"))
         except exceptions.ResponseError as error:
             _log.info("Redis does not tell its eviction policy", extra={"fields": {"error": str(error)}})
             return
@@ -433,29 +489,70 @@ class RedisStore:
                 extra={"fields": {"maxmemory_policy": policy}},
             )
 
-    async def _picked(self, key: str, names: Sequence[str]) -> Fields:
-        """The fields of a hash that it has; empty when it is not there."""
-        values = await self._call("hmget", lambda: self._redis.hmget(key, names))
-        return {name.encode(): value for name, value in zip(names, values, strict=True) if value is not None}
+    async def _picked(self, key: Place, names: Sequence[str]) -> Fields:
+        """The fields of a hash that it has; empty when it is not there.
 
-    async def _run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
-        return await self._call(name, lambda: self._scripts[name](keys, arguments))
+        No script, which costs Redis many times as much. The generation is read after
+        the fields: if it is the same then, it was when they were read.
+        """
+
+        async def begin() -> tuple[str, list[bytes | None], str]:
+            used = self._generation
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hmget(key.under(used), names)
+                pipeline.hget(GENERATION_KEY, "name")
+                values, counts = await pipeline.execute()
+                return used, values, (counts or b"").decode()
+
+        for _ in range(_GENERATIONS_TRIED):
+            used, values, counts = await self._call("hmget", begin)
+            self._generation = counts
+            if counts == used:
+                return {
+                    name.encode(): value
+                    for name, value in zip(names, values, strict=True)
+                    if value is not None
+                }
+        raise failures.store_unavailable("its data are being replaced")
+
+    async def _run(
+        self, name: str, keys: Sequence[Place], arguments: Sequence[Place | str | bytes | int]
+    ) -> Any:
+        """The reply of a script, with every place under the generation that counts."""
+
+        def begin() -> Awaitable[Any]:
+            generation = self._generation
+            return self._scripts[name](
+                [place.under(generation) for place in keys],
+                [item.under(generation) if isinstance(item, Place) else item for item in arguments],
+            )
+
+        for _ in range(_GENERATIONS_TRIED):
+            reply = await self._call(name, begin)
+            if reply[0] != b"moved":
+                return reply
+            self._generation = reply[1].decode()
+        raise failures.store_unavailable("its data are being replaced")
 
     async def _call(self, name: str, begin: Callable[[], Awaitable[Any]]) -> Any:
         """The reply to a call under a span, if Redis was not silent a moment ago."""
         self._refuse_in_pause()
         with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
-            try:
-                await self._prepare()
-            except StartError as error:
-                raise failures.store_unavailable(str(error)) from None
-            return await self._timed(begin)
+            await self._prepared()
+            return await self.timed(begin)
+
+    async def _prepared(self) -> None:
+        """Checks the schema, once. Data of a newer release are no store to this one."""
+        try:
+            await self._prepare()
+        except StartError as error:
+            raise failures.store_unavailable(str(error)) from None
 
     def _refuse_in_pause(self) -> None:
         if time.monotonic() < self._paused_until:
             raise failures.store_unavailable("it did not answer a moment ago")
 
-    async def _timed(self, begin: Callable[[], Awaitable[T]]) -> T:
+    async def timed(self, begin: Callable[[], Awaitable[T]]) -> T:
         """The outcome of a call, with its errors in our words."""
         limit = min(_CALL_SECONDS, context.remaining() * _SHARE)
         begun = False
@@ -534,35 +631,35 @@ def _accepted(
     return reply
 
 
-def _sessions(tenant: str) -> str:
-    return f"meld:{{{tenant}}}:sessions"
+def _sessions(tenant: str) -> Place:
+    return Place(f"{{{tenant}}}:sessions")
 
 
-def _runs(tenant: str) -> str:
-    return f"meld:{{{tenant}}}:runs"
+def _runs(tenant: str) -> Place:
+    return Place(f"{{{tenant}}}:runs")
 
 
-def _session(tenant: str, session_id: str) -> str:
-    return f"meld:{{{tenant}}}:session:{session_id}"
+def _session(tenant: str, session_id: str) -> Place:
+    return Place(f"{{{tenant}}}:session:{session_id}")
 
 
-def _runs_of(tenant: str, session_id: str) -> str:
-    return _session(tenant, session_id) + ":runs"
+def _runs_of(tenant: str, session_id: str) -> Place:
+    return Place(_session(tenant, session_id) + ":runs")
 
 
-def _session_keys(tenant: str, session_id: str) -> tuple[str, ...]:
+def _session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
     """session, index, runs of the session: the order that the scripts know."""
     return _session(tenant, session_id), _sessions(tenant), _runs_of(tenant, session_id)
 
 
-def _run(tenant: str, run_id: str) -> str:
-    return f"meld:{{{tenant}}}:run:{run_id}"
+def _run(tenant: str, run_id: str) -> Place:
+    return Place(f"{{{tenant}}}:run:{run_id}")
 
 
-def _once(tenant: str, method: str, once: Once | None) -> str:
+def _once(tenant: str, method: str, once: Once | None) -> Place:
     """Where the first answer to a request is kept; a request id may hold any character, so it is hashed."""
     name = hashlib.sha256(once.request_id.encode()).hexdigest() if once else "none"
-    return f"meld:{{{tenant}}}:once:{method}:{name}"
+    return Place(f"{{{tenant}}}:once:{method}:{name}")
 
 
 def _signal(tenant: str, run_id: str) -> str:

@@ -31,6 +31,7 @@ from services.session.model import (
     TopicChange,
 )
 from services.session.runs import Runs
+from services.session.snapshots import Snapshots
 from services.session.watching import RunWatching
 
 _ROLES = {Role.USER: session_pb2.ROLE_USER, Role.ASSISTANT: session_pb2.ROLE_ASSISTANT}
@@ -49,10 +50,13 @@ _STATES_BACK[session_pb2.RUN_STATE_UNSPECIFIED] = None
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     """SessionService."""
 
-    def __init__(self, conversations: Conversations, runs: Runs, watching: RunWatching) -> None:
+    def __init__(
+        self, conversations: Conversations, runs: Runs, watching: RunWatching, snapshots: Snapshots
+    ) -> None:
         self._conversations = conversations
         self._runs = runs
         self._watching = watching
+        self._snapshots = snapshots
 
     async def CreateSession(self, request: Any, _rpc: Any) -> session_pb2.CreateSessionResponse:
         """See the proto."""
@@ -150,6 +154,28 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
                 yield session_pb2.WatchRunResponse(
                     events=map(_event, batch.events), state=_STATES[batch.state]
                 )
+
+    async def ExportSnapshot(
+        self, request: Any, _rpc: Any
+    ) -> AsyncIterator[session_pb2.ExportSnapshotResponse]:
+        """See the proto."""
+        del request
+        pieces = self._snapshots.export()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield session_pb2.ExportSnapshotResponse(data=piece)
+
+    async def ImportSnapshot(self, request_iterator: Any, _rpc: Any) -> session_pb2.ImportSnapshotResponse:
+        """See the proto."""
+        first = await anext(aiter(request_iterator), session_pb2.ImportSnapshotRequest())
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield first.data
+            async for message in request_iterator:
+                yield message.data
+
+        sessions = await self._snapshots.take(pieces(), first.request_id)
+        return session_pb2.ImportSnapshotResponse(sessions=sessions)
 
 
 def _tenant() -> str:

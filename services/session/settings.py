@@ -30,6 +30,9 @@ class SessionSettings(ServiceSettings):
     # Seconds from the last write to a session or run until it expires; at most ten years.
     permanent_session_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] = 86_400
 
+    # Signs snapshots; one that was made with another key is refused.
+    meld_snapshot_key: SecretStr = SecretStr("")
+
     @field_validator("session_redis_sentinels")
     @classmethod
     def _addresses(cls, value: str) -> str:
@@ -40,6 +43,11 @@ class SessionSettings(ServiceSettings):
     def sentinels(self) -> tuple[tuple[str, int], ...]:
         """Host and port of each sentinel; empty where Redis is one server."""
         return addresses(self.session_redis_sentinels)
+
+    @property
+    def snapshot_key(self) -> bytes:
+        """What snapshots are signed with; empty when they only carry a checksum."""
+        return self.meld_snapshot_key.get_secret_value().encode()
 
     @property
     def store_host(self) -> str:

@@ -9,9 +9,11 @@ another tenant does not exist.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple, Protocol
 
+from services.session.entries import Entry
 from services.session.model import (
     Appended,
     Deleted,
@@ -128,4 +130,37 @@ class EventStore(Protocol):
         """Runs as they change, without an end; None when a change may have been missed.
 
         Never raises; while the store does not answer there is nothing but a None.
+        """
+
+
+class SnapshotStore(Protocol):
+    """All that is kept, of every tenant, taken and replaced as one."""
+
+    @property
+    def schema(self) -> int:
+        """Of the form in which entries are kept."""
+
+    def entries(self) -> AsyncIterator[Entry]:
+        """What was there when the call began and still is, each one consistent in itself.
+
+        Raises AbortedError (IMPORT_RUNNING) when it is replaced meanwhile.
+        """
+
+    def importing(self) -> AbstractAsyncContextManager[Importing]:
+        """The right to replace, for the duration of the block. Raises AbortedError (IMPORT_RUNNING)."""
+
+
+class Importing(Protocol):
+    """The right to replace all that is kept."""
+
+    async def earlier(self, once: Once) -> int | None:
+        """The sessions that an earlier import with this request brought; None when there was none.
+
+        Raises FailedPreconditionError (REQUEST_ID_REUSED) when its content was another.
+        """
+
+    async def replace(self, entries: Iterator[Entry], once: Once | None) -> int:
+        """Replaces everything by what has not expired of `entries`; the sessions kept now.
+
+        Wholly or not at all, whatever ends meanwhile. Iterates in a thread.
         """

@@ -117,10 +117,16 @@ def messages(values: Sequence[NewMessage]) -> Sequence[NewMessage]:
     return values
 
 
+def run_id(field: str, value: str) -> str:
+    """The id of a run: "run_" and 26 letters or digits."""
+    if not _RUN_ID.fullmatch(value):
+        raise invalid_field(field, value, 'must be "run_" and 26 letters or digits')
+    return value
+
+
 def new_run(run: NewRun) -> NewRun:
     """The opening of a run."""
-    if not _RUN_ID.fullmatch(run.run_id):
-        raise invalid_field("run.run_id", run.run_id, 'must be "run_" and 26 letters or digits')
+    run_id("run.run_id", run.run_id)
     optional_identifier("run.session_id", run.session_id)
     identifier("run.agent_id", run.agent_id)
     if len(run.owner) > MAX_OWNER_CHARACTERS or not run.owner.isprintable():

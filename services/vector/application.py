@@ -13,6 +13,7 @@ from typing import Any
 from services.chassis import context
 from services.chassis.errors import InvalidArgumentError
 from services.chassis.health import Dependency
+from services.chassis.start import StartError
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
 from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
@@ -30,11 +31,12 @@ from services.vector.ingest.progress import ProgressBoard
 from services.vector.ingest.spool import Spool
 from services.vector.models import ConfiguredModel
 from services.vector.paging import PageTokens
-from services.vector.record.record import Record, opened
+from services.vector.record.record import FILE, Record, opened
 from services.vector.search.dense import DenseSearch
 from services.vector.search.matrix import VectorCache
 from services.vector.search.searching import Searching
 from services.vector.settings import VectorSettings
+from services.vector.snapshots.exchange import settle
 
 _PING_SECONDS = 0.9
 # A few texts are somebody's question; many are work that questions may pass.
@@ -98,7 +100,11 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
     """The application in its data directory, which the caller holds for it. Raises StartError."""
     embedder = model.embedder
     async with AsyncExitStack() as stack:
-        record = stack.enter_context(opened(settings.folder / "record.sqlite3"))
+        try:
+            settle(settings.folder)
+        except OSError as error:
+            raise StartError(f"a restored record cannot be put in place: {error}") from error
+        record = stack.enter_context(opened(settings.folder / FILE))
         await record.documents.interrupt_all()
         executor = ThreadPoolExecutor(4, "vector-work")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)

@@ -7,6 +7,7 @@ from services.chassis.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    ResourceExhaustedError,
     UnavailableError,
 )
 
@@ -72,3 +73,44 @@ def embedder_unavailable(model: str, cause: str) -> UnavailableError:
         metadata={"model": model},
         retry_after=2.0,
     )
+
+
+def snapshot_invalid(problem: str) -> InvalidArgumentError:
+    """The snapshot is damaged or not one, as services.chassis.snapshot says it too."""
+    return InvalidArgumentError(
+        f"the snapshot cannot be used: {problem}", reason="SNAPSHOT_INVALID", metadata={"problem": problem}
+    )
+
+
+def snapshot_newer(snapshot_version: int, known_version: int) -> FailedPreconditionError:
+    """A newer release made the snapshot."""
+    return FailedPreconditionError(
+        f"the snapshot has schema version {snapshot_version}, this release knows {known_version}: use the"
+        " release that made it",
+        reason="SNAPSHOT_NEWER",
+        metadata={"snapshot_version": str(snapshot_version), "known_version": str(known_version)},
+    )
+
+
+def import_running() -> AbortedError:
+    """One snapshot at a time."""
+    return AbortedError("another snapshot is being imported", reason="IMPORT_RUNNING", retry_after=5.0)
+
+
+def record_restoring() -> UnavailableError:
+    """The record is out of reach while it is exchanged."""
+    return UnavailableError(
+        "the record is being replaced by a snapshot", reason="RECORD_RESTORING", retry_after=1.0
+    )
+
+
+def record_replaced() -> AbortedError:
+    """A write into a record that went."""
+    return AbortedError(
+        "the record was replaced by a snapshot while this call wrote", reason="RECORD_REPLACED"
+    )
+
+
+def storage_full(what: str) -> ResourceExhaustedError:
+    """No space left for `what`."""
+    return ResourceExhaustedError(f"the disk has no space for {what}", reason="STORAGE_FULL")

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
+from meldrag.vector.v1 import vector_pb2_grpc
 from services.chassis import telemetry
 from services.chassis.access import Authenticator, local_owner
 from services.chassis.server import Hosted, Server
-from services.vector.application import Application, started
+from services.vector.application import started
 from services.vector.models import ConfiguredModel, configured
-from services.vector.servicer import VectorServicer
 from services.vector.settings import VectorSettings
+from services.vector.snapshots.exchange import clear
+from services.vector.snapshots.exporting import Exporting
+from services.vector.snapshots.restoring import Restoring
+from services.vector.switch import Switch, switched
+from services.vector.switched_servicer import SERVICE, SwitchedServicer
 
 
 async def serve(settings: VectorSettings) -> None:
@@ -25,21 +29,24 @@ async def serve(settings: VectorSettings) -> None:
 @asynccontextmanager
 async def vector_server(
     settings: VectorSettings, model: ConfiguredModel, bind: str, authenticator: Authenticator = local_owner
-) -> AsyncIterator[tuple[Server, Application]]:
-    """The server, not started yet, over an application that is."""
-    async with started(settings, model) as application:
-        servicer = VectorServicer(application)
+) -> AsyncIterator[tuple[Server, Switch]]:
+    """The server, not started yet, over an application that is. Raises StartError."""
+    clear(settings.folder)
+    async with switched(lambda: started(settings, model)) as switch:
+        key = settings.meld_snapshot_key.get_secret_value().encode()
+        servicer = SwitchedServicer(
+            switch, Exporting(switch, settings.folder, key), Restoring(switch, settings.folder, key)
+        )
         hosted = Hosted(
-            vector_pb2.DESCRIPTOR.services_by_name["VectorService"],
-            lambda server: vector_pb2_grpc.add_VectorServiceServicer_to_server(servicer, server),
+            SERVICE, lambda server: vector_pb2_grpc.add_VectorServiceServicer_to_server(servicer, server)
         )
         server = Server(
             name="vector",
             services=[hosted],
-            dependencies=application.dependencies(),
+            dependencies=switch.dependencies(),
             settings=settings,
             authenticator=authenticator,
             bind=bind,
         )
-        application.keeper.follow(server.health.refresh)
-        yield server, application
+        switch.follow(server.health.refresh)
+        yield server, switch

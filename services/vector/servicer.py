@@ -40,9 +40,9 @@ _MARGIN_SECONDS = 0.2
 
 
 class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
-    """meldrag.vector.v1.VectorService over an Application.
+    """meldrag.vector.v1.VectorService over an Application, but for what replaces that: see SwitchedServicer.
 
-    The methods of the contract that are not here come later; the chassis says so of them.
+    The methods of the contract that are in neither come later; the chassis says so of them.
     """
 
     def __init__(self, application: Application) -> None:

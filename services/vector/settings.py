@@ -41,6 +41,9 @@ class VectorSettings(ServiceSettings):
     meld_vector_cache_bytes: ByteSize = ByteSize(192 * 1024 * 1024)
     meld_index_sync_threshold: Annotated[int, Field(ge=2)] = 10_000
 
+    # Signs snapshots. Without one they are protected against damage, not against forgery.
+    meld_snapshot_key: SecretStr = SecretStr("")
+
     # None: what the model has by itself. Judged last, when model and key are known.
     vector_dimension: Annotated[int, Field(ge=1, le=8192)] | None = None
 

@@ -35,6 +35,7 @@ def test_contracts_are_the_only_shared_meaning(module: Module) -> None:
     """The launcher and the chassis know no contract but the options; a service knows those that it calls."""
     calls = {
         "agents": {"agents", "session", "vector"},
+        "backup": {"session", "vector"},
         "gateway": {"agents", "session", "vector"},
         "session": {"session"},
         "vector": {"vector"},
@@ -53,6 +54,7 @@ DOORS = {
     "flask": ("services/gateway/",),
     "grpc_calls": (
         "services/agents/adapters/",
+        "services/backup/clients.py",
         "services/gateway/clients.py",
         "services/chassis/",
         "services/local/readiness.py",

@@ -11,7 +11,7 @@ from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
 from services.gateway.body import BodyReader, Query, idempotency_key
 from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, stream, unary
-from services.gateway.door import answer, door
+from services.gateway.door import answer, door, dumps
 from services.gateway.lines import Import, Spill
 from services.gateway.multipart import Upload, read_upload
 from services.gateway.problem import ProblemError, from_document_error, invalid
@@ -20,7 +20,6 @@ from services.gateway.streaming import (
     NDJSON,
     Stream,
     break_off,
-    dumps,
     event_response,
     sse,
     streamed,

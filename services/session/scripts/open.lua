@@ -1,6 +1,11 @@
--- KEYS: store. ARGV: schema version, random bytes.
--- Returns the version and the page token key that are stored.
-if redis.call('HEXISTS', KEYS[1], 'schema') == 0 then
+-- KEYS: store, generation. ARGV: schema version, random bytes.
+-- Returns the version, the page token key and the generation that are stored. Schema 2 knows generations;
+-- what schema 1 wrote is its first one.
+local schema = redis.call('HGET', KEYS[1], 'schema')
+if not schema then
   redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'page_token_key', ARGV[2])
+elseif tonumber(schema) < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'schema', ARGV[1])
 end
-return redis.call('HMGET', KEYS[1], 'schema', 'page_token_key')
+local store = redis.call('HMGET', KEYS[1], 'schema', 'page_token_key')
+return {store[1], store[2], redis.call('HGET', KEYS[2], 'name')}

@@ -90,6 +90,13 @@ class ChromaIndex:
         names = [collection.name for collection in self._client.list_collections()]
         return [int(name[len(start) :]) for name in names if name.startswith(start)]
 
+    def drop_others(self, family: str) -> None:
+        """Removes the collections whose names begin with `family` and that are not of this prefix."""
+        for collection in self._client.list_collections():
+            name = collection.name
+            if name.startswith(f"{family}-") and not name.startswith(f"{self._prefix}-"):
+                self._client.delete_collection(name)
+
     def close(self) -> None:
         """Lets go of files and connections."""
         with warnings.catch_warnings():

@@ -120,12 +120,13 @@ class RemoteStore:
         del prefix, generation, expected
 
     def open(self, prefix: str, generation: int) -> VectorIndex:
-        """Connects; blocks. Each generation has collections of its own."""
-        prefix = f"{prefix}-{generation}"
-        index: VectorIndex = _chroma().ChromaIndex.remote(
-            self._host, self._port, prefix, self._sync_threshold
+        """Connects; blocks. Each generation has collections of its own; those of others are removed."""
+        index = _chroma().ChromaIndex.remote(
+            self._host, self._port, f"{prefix}-{generation}", self._sync_threshold
         )
-        return index
+        index.drop_others(prefix)
+        opened: VectorIndex = index
+        return opened
 
     def set_aside(self, generation: int) -> None:
         """A server's index is not set aside."""

@@ -75,7 +75,7 @@ class Spool:
                     await loop.run_in_executor(self._executor, take, piece)
                 await loop.run_in_executor(self._executor, file.flush)
             except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                if is_full(error):
                     raise ResourceExhaustedError("the disk is full", reason="STORAGE_FULL") from error
                 raise
         return Spooled(path, size, digest.hexdigest())
@@ -86,6 +86,11 @@ class Spool:
             reason="DOCUMENT_TOO_LARGE",
             metadata={"limit": str(self._limit), "unit": "bytes"},
         )
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there is no space left, for anybody or for us."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _compare(declared_bytes: int, declared_sha256: str, spooled: Spooled) -> None:

@@ -45,7 +45,8 @@ _STUCK_SECONDS = 60.0
 _NO_SPACE_BYTES = 1 << 20
 
 
-def _connect(path: Path, *, readonly: bool) -> Connection:
+def connect(path: Path, *, readonly: bool) -> Connection:
+    """A connection to a record that lives: WAL, and a commit that is on disk."""
     connection = sqlite3.connect(
         path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
     )
@@ -116,7 +117,7 @@ class Database:
         """Opens the file and makes it when missing. Raises StartError when it cannot be used."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            writer = _connect(path, readonly=False)
+            writer = connect(path, readonly=False)
             schema.prepare(writer)
         except (OSError, sqlite3.Error) as error:
             raise StartError(f"the record {path} cannot be opened: {error}") from error
@@ -183,7 +184,7 @@ class Database:
         self._connection.close()
 
     def _open_reader(self) -> None:
-        connection = _connect(self.path, readonly=True)
+        connection = connect(self.path, readonly=True)
         self._opened.append(connection)
         self._local.connection = connection
 
@@ -191,7 +192,7 @@ class Database:
         try:
             return job.run(self._local.connection)
         except sqlite3.Error as error:
-            raise self._translated(error) from error
+            raise translated(error, self.path) from error
 
     def _run(self) -> None:
         while True:
@@ -248,7 +249,7 @@ class Database:
                     self._commit([job])
                 return
             _log.error("a commit failed: %s", error)
-            jobs[0].future.set_exception(self._translated(error))
+            jobs[0].future.set_exception(translated(error, self.path))
             return
         for name in milestones:
             crash_point(f"vector.after_{name}")
@@ -267,7 +268,7 @@ class Database:
         except sqlite3.Error as error:
             if not self._connection.in_transaction or self._whole(error):
                 raise
-            fault: Exception = self._translated(error)
+            fault: Exception = translated(error, self.path)
         except Exception as error:  # handed to the caller of write
             fault = error
         else:
@@ -288,16 +289,18 @@ class Database:
             sqlite3.SQLITE_NOMEM,
         )
 
-    def _translated(self, error: sqlite3.Error) -> ServiceError:
-        code = _code(error)
-        no_space = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(self.path.parent).free < _NO_SPACE_BYTES
-        if code == sqlite3.SQLITE_FULL or no_space:
-            return ResourceExhaustedError("the disk of the record is full", reason="STORAGE_FULL")
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT):
-            return UnavailableError("the record is busy", reason="RECORD_BUSY", retry_after=1.0)
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR):
-            return DataLossError(f"the record cannot be read: {error}", reason="RECORD_DAMAGED")
-        return InternalError(f"the record refused a statement: {error}", reason="INTERNAL")
+
+def translated(error: sqlite3.Error, path: Path) -> ServiceError:
+    """What callers hear of an error of the file in `path`."""
+    code = _code(error)
+    no_space = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _NO_SPACE_BYTES
+    if code == sqlite3.SQLITE_FULL or no_space:
+        return ResourceExhaustedError("the disk of the record is full", reason="STORAGE_FULL")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT):
+        return UnavailableError("the record is busy", reason="RECORD_BUSY", retry_after=1.0)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR):
+        return DataLossError(f"the record cannot be read: {error}", reason="RECORD_DAMAGED")
+    return InternalError(f"the record refused a statement: {error}", reason="INTERNAL")
 
 
 def _code(error: sqlite3.Error) -> int:

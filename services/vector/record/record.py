@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.vector.documents import Request
+from services.vector.record import copies, requests
 from services.vector.record.collections import Collections
 from services.vector.record.database import Connection, Database
 from services.vector.record.documents import Documents
 from services.vector.record.index_queue import IndexQueue
 from services.vector.record.passages import Passages
 from services.vector.record.vectors import Vectors
+
+FILE = "record.sqlite3"
 
 
 class Record:
@@ -37,6 +41,20 @@ class Record:
             return bytes.fromhex(value)
 
         return await self._database.read(work)
+
+    def copy(self, target: Path, stop: copies.Stop) -> copies.Contents:
+        """A checked copy of all that is committed, as the new file `target`; blocks. See copies.make."""
+        return copies.make(self._database.path, target, stop)
+
+    async def restored(self, tenant_id: str, request: Request | None) -> copies.Contents | None:
+        """What an earlier import of a snapshot with this request id brought; None when there was none.
+
+        Raises FailedPreconditionError (REQUEST_ID_REUSED) when that was another snapshot.
+        """
+        made = await self._database.read(
+            lambda connection: requests.outcome(connection, tenant_id, copies.IMPORT_SNAPSHOT, request)
+        )
+        return None if made is None else copies.Contents.from_json(made)
 
 
 @contextmanager

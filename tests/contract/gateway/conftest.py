@@ -28,13 +28,14 @@ class Gateway:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection((self.host, self.port), timeout=10)
 
     def say(self, data: bytes) -> bytes:
         """What the gateway answers to these bytes, until it closes the connection or is silent for long."""
@@ -87,7 +88,7 @@ def running_gateway(services: ScriptedServices, folder: Path, **environment: str
             stderr=out,
             start_new_session=True,
         )
-    gateway = Gateway(process, port, log)
+    gateway = Gateway(process, port, log, environment.get("FLASK_HOST") or "127.0.0.1")
     try:
         _wait(gateway)
         yield gateway

@@ -307,17 +307,3 @@ async def test_the_password_is_used_and_a_wrong_one_is_told(tmp_path: Any, caplo
                 assert "password" in error.message
                 await becomes(house, False, 1)
     assert "wrong-password" not in caplog.text
-
-
-@pytest.mark.parametrize("method", ["ExportSnapshot", "ImportSnapshot"])
-async def test_snapshots_say_that_they_come_later(house: House, method: str) -> None:
-    async def ask() -> None:
-        if method == "ExportSnapshot":
-            async for _ in house.stub.ExportSnapshot(session_pb2.ExportSnapshotRequest()):
-                pass
-        else:
-            await house.stub.ImportSnapshot(iter([session_pb2.ImportSnapshotRequest(data=b"x")]))
-
-    error = await refusal(ask())
-    assert (error.code, error.reason) == (grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_AVAILABLE")
-    assert error.metadata == {"method": method}

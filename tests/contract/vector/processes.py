@@ -87,7 +87,7 @@ async def process(folder: Path, **environment: str) -> AsyncIterator[Process]:
         options=[("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)],
     ) as channel:
         stub = vector_pb2_grpc.VectorServiceStub(channel)
-        client = Client(stub, None, channel)  # type: ignore[arg-type] # the application is in the other process
+        client = Client(stub, None, channel)  # type: ignore[arg-type] # the switch is in the other process
         running = Process(child, client, health_pb2_grpc.HealthStub(channel))
         try:
             await eventually(running.serving, 60)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
+from services.vector.index.chroma import ChromaIndex
 from tests.contract.vector.processes import free_port
+from tests.contract.vector.snapshots import all_embedded, exported, imported
 from tests.contract.vector.world import Client, eventually, running
 
 
@@ -68,3 +70,28 @@ async def test_it_is_fed_asked_and_missed_no_more_than_its_share(
         assert (found.mode, found.degraded_reason) == (pb.SEARCH_MODE_LEXICAL, "INDEX_UNAVAILABLE")
         late = (await client.import_all([{"text": "A late sheet."}]))[0]
         assert late.document.state >= pb.DOCUMENT_STATE_EMBEDDING
+
+
+async def test_after_a_restore_it_holds_the_restored_and_nothing_else(
+    tmp_path: Path, chroma: tuple[int, asyncio.subprocess.Process]
+) -> None:
+    port, _ = chroma
+    settings = {"chromadb_host": "127.0.0.1", "chromadb_port": port, "meld_exact_search_limit": 4}
+    before, after = ([f"{word} number {n} about thing{n}." for n in range(8)] for word in ("Old", "New"))
+    async with running(tmp_path / "data", **settings) as client:
+        await client.create()
+        data = await exported(client)
+        await client.import_all([{"text": text} for text in before])
+        await all_embedded(client)
+        await eventually(lambda: _in_step(client))
+        old = client.application.keeper._index
+        await imported(client, data)
+        await client.import_all([{"text": text} for text in after])
+        await all_embedded(client)
+        await eventually(lambda: _in_step(client))
+        near = await client.search(after[5], mode=pb.SEARCH_MODE_DENSE, top_k=1)
+        assert [hit.text for hit in near.hits] == [after[5]]
+        index = client.application.keeper._index
+        assert index is not old
+        assert isinstance(index, ChromaIndex)
+        assert [one.count() for one in index._client.list_collections()] == [len(after)]

@@ -74,6 +74,3 @@ async def test_methods_of_a_later_release_say_so(client: Client) -> None:
             await client.call(method, request)
         assert refused(error.value) == ("UNIMPLEMENTED", "METHOD_NOT_AVAILABLE")
         assert error.value.metadata == {"method": method}
-    with pytest.raises(ServiceError) as error:
-        await client.stream("ExportSnapshot", pb.ExportSnapshotRequest())
-    assert error.value.metadata == {"method": "ExportSnapshot"}

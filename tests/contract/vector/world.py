@@ -25,6 +25,7 @@ from services.vector.embedding.ports import EmbedderUnavailableError, Vectors
 from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings
+from services.vector.switch import Switch
 
 PIECE = 256 * 1024
 
@@ -88,12 +89,16 @@ class Client:
     """The stub with the long-winded calls made short. Errors are raised as the service raised them."""
 
     stub: vector_pb2_grpc.VectorServiceStub
-    application: Application
+    switch: Switch
     channel: grpc.aio.Channel
     tenant: str = LOCAL_OWNER.tenant_id
 
+    @property
+    def application(self) -> Application:
+        return self.switch.application
+
     def of(self, tenant: str) -> Client:
-        return Client(self.stub, self.application, self.channel, tenant)
+        return Client(self.stub, self.switch, self.channel, tenant)
 
     async def call(self, method: str, request: Any, seconds: float = 20.0) -> Any:
         with translated():
@@ -182,11 +187,11 @@ async def running(
     """A service on a free port over `folder`, until the block ends."""
     settings = settings_for(folder, **values)
     model = ConfiguredModel(embedder or WordEmbedder(), count_tokens)
-    async with vector_server(settings, model, "127.0.0.1:0", tenant_of_header) as (server, application):
+    async with vector_server(settings, model, "127.0.0.1:0", tenant_of_header) as (server, switch):
         port = await server.start()
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield Client(vector_pb2_grpc.VectorServiceStub(channel), application, channel)
+                yield Client(vector_pb2_grpc.VectorServiceStub(channel), switch, channel)
         finally:
             await server.stop(0)
 

@@ -11,6 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.session.v1 import session_pb2
+from services.chassis.health import LIVENESS
 from tests.unit.chassis.conftest import World
 
 UP = health_pb2.HealthCheckResponse.SERVING
@@ -48,6 +49,24 @@ async def test_a_required_dependency_decides(world: World) -> None:
         return set((await statuses(world)).values()) == {UP}
 
     await until(is_up)
+
+
+async def test_liveness_says_only_that_the_process_answers(world: World) -> None:
+    health = health_pb2_grpc.HealthStub(world.channel)
+    world.down.add("store")
+
+    async def is_down() -> bool:
+        return (await health.Check(check(""))).status == DOWN
+
+    await until(is_down)
+    assert (await health.Check(check(LIVENESS))).status == UP
+    watched = health.Watch(check(LIVENESS), timeout=10)
+    assert (await anext(aiter(watched))).status == UP
+    watched.cancel()
+    # Calls that drain are no reason to kill the process either.
+    world.server.health.drain()
+    assert (await health.Check(check(LIVENESS))).status == UP
+    assert LIVENESS not in await statuses(world)
 
 
 async def test_an_optional_dependency_is_named_and_no_more(world: World) -> None:

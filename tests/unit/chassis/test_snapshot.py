@@ -75,6 +75,31 @@ def test_every_cut_and_every_flipped_byte_is_refused(tmp_path: Path) -> None:
             unpacked(tmp_path / f"flip{place}", bytes(changed))
 
 
+def test_without_a_folder_it_verifies_and_writes_nothing(tmp_path: Path) -> None:
+    data = packed(tmp_path, CONTENTS)
+    there = sorted(tmp_path.iterdir())
+
+    assert verified(data).counts == {"documents": 7}
+    for damaged in (data[:-1], data[:-1] + b"!", data + b"!"):
+        with pytest.raises(InvalidArgumentError):
+            verified(damaged)
+    assert sorted(tmp_path.iterdir()) == there
+
+
+def verified(data: bytes) -> Manifest:
+    unpacking = Unpacking(None, "vector", KEY, 1 << 30)
+    try:
+        unpacking.feed(data)
+        return unpacking.finish()
+    finally:
+        unpacking.close()
+
+
+def test_a_header_with_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError):
+        unpacked(tmp_path / "out", packed(tmp_path, {}, schema_version=float("inf")))
+
+
 def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError):
         unpacked(tmp_path / "out", packed(tmp_path, CONTENTS) + b"!")

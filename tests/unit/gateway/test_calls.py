@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
 
 from meldrag.agents.v1 import agents_pb2
-from services.gateway.calls import Client, Drain, StreamSlots
+from services.gateway.calls import Client
 from services.gateway.clients import Clients
 from services.gateway.door import Door, slots_for
+from services.gateway.limits import Drain, Patience, StreamSlots
 from services.gateway.problem import ProblemError
 from services.gateway.settings import GatewaySettings
 from tests.unit.gateway.conftest import client_of
@@ -119,3 +121,40 @@ def test_head_of_a_stream_opens_none_for_long(http: FlaskClient, services: Scrip
     answer = http.head("/api/v1/runs/run_1/events")
     assert (answer.status_code, answer.content_type, answer.data) == (200, "text/event-stream", b"")
     assert services.cancelled["WatchRun"].wait(2)
+
+
+@pytest.fixture
+def patient(services: ScriptedServices) -> Iterator[FlaskClient]:
+    """A gateway that waits two seconds for a service, with channels of its own."""
+    clients = Clients(services.addresses)
+    yield client_of(Door(GatewaySettings(), clients, StreamSlots(4), patience=Patience(2)))
+    clients.close()
+
+
+def test_what_may_be_repeated_waits_for_a_service_that_is_replaced(
+    patient: FlaskClient, services: ScriptedServices
+) -> None:
+    services.script["ListAgents"] = agents_pb2.ListAgentsResponse()
+    assert patient.get("/api/v1/agents").status_code == 200
+    services.stop_one("agents")
+    try:
+        back = threading.Timer(0.7, services.start_one, ["agents"])
+        back.start()
+        assert patient.get("/api/v1/agents").status_code == 200
+    finally:
+        back.join()
+
+
+def test_a_service_that_stays_away_is_waited_for_once(
+    patient: FlaskClient, services: ScriptedServices
+) -> None:
+    services.stop_one("agents")
+    try:
+        began = time.monotonic()
+        assert patient.get("/api/v1/agents").status_code == 503
+        waited = time.monotonic() - began
+        assert [patient.get("/api/v1/agents").status_code for _ in range(5)] == [503] * 5
+    finally:
+        services.start_one("agents")
+    assert waited > 1.5
+    assert time.monotonic() - began - waited < waited

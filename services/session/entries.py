@@ -1,0 +1,276 @@
+"""What a snapshot of this service holds: sessions and runs as they are kept, a JSON object a line.
+
+    {"kind": "session", "tenant": "local", "id": "ses_…", "expires": 1764108000000, "fields": {…}}
+    {"kind": "messages", "tenant": "local", "id": "ses_…", "fields": {…}}
+
+A session or run comes first, then what belongs to it, in as many lines as a bounded
+line needs: messages and the requests that brought them, or events. Values are
+base64. `expires` is in milliseconds since 1970; 0 stands for never.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.chassis.errors import ServiceError
+from services.session import records, validation
+from services.session.failures import snapshot_invalid
+from services.session.model import RunState
+
+# A line ends after this many bytes of values; one value has at most two messages' worth of bytes.
+LINE_BYTES = 1_000_000
+_MAX_LINE = 16_000_000
+
+SESSION_FIELDS = (
+    *("session_id", "title", "collection_ids", "metadata"),
+    *("messages", "created", "updated", "expires"),
+)
+_SESSION_NAMES = frozenset(SESSION_FIELDS)
+_RUN_NEEDED = frozenset(
+    ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
+)
+_RUN_NAMES = _RUN_NEEDED | {"request_type", "request", "owner", "ended"}
+_NUMBER = re.compile(rb"0|[1-9][0-9]{0,15}")
+_MESSAGE = re.compile(r"m([1-9][0-9]{0,15})")
+_EVENT = re.compile(r"e([1-9][0-9]{0,15})")
+_RANGE = re.compile(rb"([1-9][0-9]{0,15}):([1-9][0-9]{0,15})")
+_FINGERPRINT_BYTES = 32
+
+# What reading bytes that somebody else wrote can end with.
+_MALFORMED = (
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError),
+    struct.error,
+)
+
+HEADS = {"session": "messages", "run": "events"}
+_PARTS = {part: head for head, part in HEADS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A session or run, or some of what belongs to the one before.
+
+    kind: session, messages, run or events. fields: as the store keeps them. expires: milliseconds since
+    1970, 0 for never; 0 also in what belongs to another.
+    """
+
+    kind: str
+    tenant: str
+    entry_id: str
+    expires: int
+    fields: Mapping[str, bytes]
+
+    @property
+    def head(self) -> bool:
+        """It begins a session or run."""
+        return self.kind in HEADS
+
+    @property
+    def size(self) -> int:
+        """Bytes of its names and values."""
+        return sum(len(name) + len(value) for name, value in self.fields.items())
+
+
+def parted(whole: Entry) -> Iterator[Entry]:
+    """A session or run with all its fields, as a head and parts of about LINE_BYTES."""
+    heads = _SESSION_NAMES if whole.kind == "session" else _RUN_NAMES
+    head = {name: value for name, value in whole.fields.items() if name in heads}
+    yield Entry(whole.kind, whole.tenant, whole.entry_id, whole.expires, head)
+    rest = {name: value for name, value in whole.fields.items() if name not in heads}
+    yield from parts(whole.kind, whole.tenant, whole.entry_id, rest)
+
+
+def parts(kind: str, tenant: str, entry_id: str, fields: Mapping[str, bytes]) -> Iterator[Entry]:
+    """What belongs to a session or run (`kind`), in parts of about LINE_BYTES."""
+    part: dict[str, bytes] = {}
+    size = 0
+    for name, value in fields.items():
+        part[name] = value
+        size += len(name) + len(value)
+        if size >= LINE_BYTES:
+            yield Entry(HEADS[kind], tenant, entry_id, 0, part)
+            part, size = {}, 0
+    if part:
+        yield Entry(HEADS[kind], tenant, entry_id, 0, part)
+
+
+def belongs_to(fields: Mapping[str, bytes], messages: int) -> dict[str, bytes]:
+    """Those of the fields of a session that its first `messages` messages brought."""
+    kept = {}
+    for name, value in fields.items():
+        if number := _MESSAGE.fullmatch(name):
+            if int(number[1]) <= messages:
+                kept[name] = value
+        elif name not in _SESSION_NAMES:
+            place = _RANGE.fullmatch(value, _FINGERPRINT_BYTES)
+            if place and int(place[2]) <= messages:
+                kept[name] = value
+    return kept
+
+
+def line(entry: Entry) -> bytes:
+    """An entry as a line."""
+    said: dict[str, Any] = {"kind": entry.kind, "tenant": entry.tenant, "id": entry.entry_id}
+    if entry.head:
+        said["expires"] = entry.expires
+    said["fields"] = {name: base64.b64encode(value).decode() for name, value in entry.fields.items()}
+    return json.dumps(said).encode() + b"\n"
+
+
+def entries_of(path: Path) -> Iterator[Entry]:
+    """The entries of a file. Raises InvalidArgumentError (SNAPSHOT_INVALID) at a line that is none."""
+    with path.open("rb") as stream:
+        number = 0
+        while text := stream.readline(_MAX_LINE):
+            number += 1
+            try:
+                yield _entry(text)
+            except _MALFORMED:
+                raise _wrong(f"line {number} cannot be read") from None
+
+
+def _entry(text: bytes) -> Entry:
+    if not text.endswith(b"\n"):
+        raise ValueError("no end")
+    said: Any = json.loads(text)
+    kind, tenant, entry_id = said["kind"], said["tenant"], said["id"]
+    if kind not in HEADS and kind not in _PARTS:
+        raise ValueError("an unknown kind")
+    expected = {"kind", "tenant", "id", "fields", *(("expires",) if kind in HEADS else ())}
+    if set(said) != expected:
+        raise ValueError("other members")
+    expires = said.get("expires", 0)
+    if type(expires) is not int or not 0 <= expires < 1 << 53:
+        raise ValueError("no time")
+    if not isinstance(tenant, str) or not isinstance(entry_id, str):
+        raise TypeError("ids are text")
+    fields = {name: base64.b64decode(value, validate=True) for name, value in said["fields"].items()}
+    return Entry(kind, tenant, entry_id, expires, fields)
+
+
+@dataclass
+class Verification:
+    """Takes entries one by one and refuses what this service would not have written.
+
+    counts: of what has been seen, by kind. Raises InvalidArgumentError (SNAPSHOT_INVALID).
+    """
+
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("sessions", "messages", "runs", "events"), 0)
+    )
+    _seen: set[tuple[str, str, str]] = field(default_factory=set)
+    _open: Entry | None = None
+    _wanted: range = range(0)
+    _numbers: set[int] = field(default_factory=set)
+    _names: set[str] = field(default_factory=set)
+
+    def take(self, entry: Entry) -> None:
+        """The next entry."""
+        try:
+            if entry.head:
+                self.finish()
+                self._begin(entry)
+            else:
+                self._continue(entry)
+        except (ServiceError, *_MALFORMED) as error:
+            if isinstance(error, ServiceError) and error.reason == "SNAPSHOT_INVALID":
+                raise
+            raise _wrong(f"a {entry.kind} entry is not as this service writes it") from None
+
+    def finish(self) -> None:
+        """Nothing follows, or nothing that belongs to the last session or run."""
+        if self._open is None:
+            return
+        if len(self._numbers) != len(self._wanted):
+            raise _wrong(f"{HEADS[self._open.kind]} of a {self._open.kind} are missing")
+        self.counts[HEADS[self._open.kind]] += len(self._numbers)
+        self._open = None
+
+    def _begin(self, entry: Entry) -> None:
+        validation.identifier("tenant", entry.tenant)
+        key = (entry.kind, entry.tenant, entry.entry_id)
+        if key in self._seen:
+            raise _wrong(f"a {entry.kind} comes twice")
+        self._seen.add(key)
+        names = set(entry.fields)
+        fields = entry.fields
+        if entry.kind == "session":
+            validation.identifier("id", entry.entry_id)
+            if names != _SESSION_NAMES or fields["session_id"].decode() != entry.entry_id:
+                raise ValueError("other fields")
+            fields["title"].decode()
+            if not isinstance(json.loads(fields["collection_ids"]), list):
+                raise ValueError("no list")
+            if not isinstance(json.loads(fields["metadata"]), dict):
+                raise ValueError("no object")
+            for name in ("created", "updated", "expires"):
+                _number(fields[name])
+            self._wanted = range(1, _number(fields["messages"]) + 1)
+        else:
+            validation.run_id("id", entry.entry_id)
+            if not _RUN_NEEDED <= names <= _RUN_NAMES or fields["run_id"].decode() != entry.entry_id:
+                raise ValueError("other fields")
+            if ("request" in names) != ("request_type" in names):
+                raise ValueError("half a request")
+            validation.optional_identifier("session_id", fields["session_id"].decode())
+            validation.identifier("agent_id", fields["agent_id"].decode())
+            fields.get("request_type", b"").decode()
+            RunState(fields["state"].decode())
+            for name in ("created", "bytes", *(("ended",) if "ended" in names else ())):
+                _number(fields[name])
+            self._wanted = range(_number(fields["first"]), _number(fields["last"]) + 1)
+        self.counts[entry.kind + "s"] += 1
+        self._open, self._numbers, self._names = entry, set(), set()
+
+    def _continue(self, entry: Entry) -> None:
+        opened = self._open
+        if opened is None or (_PARTS[entry.kind], entry.tenant, entry.entry_id) != (
+            opened.kind,
+            opened.tenant,
+            opened.entry_id,
+        ):
+            raise _wrong(f"{entry.kind} stand without what they belong to")
+        for name, value in entry.fields.items():
+            if name in self._names:
+                raise _wrong(f"{entry.kind} come twice")
+            self._names.add(name)
+            if number := (_MESSAGE if entry.kind == "messages" else _EVENT).fullmatch(name):
+                place = int(number[1])
+                if place not in self._wanted:
+                    raise ValueError("beyond the last")
+                (records.message if entry.kind == "messages" else records.event)(value, place)
+                self._numbers.add(place)
+            elif entry.kind == "messages" and name[:1] == "r":
+                validation.request_id(name[1:])
+                place_of = _RANGE.fullmatch(value, _FINGERPRINT_BYTES)
+                if not place_of or not int(place_of[1]) <= int(place_of[2]) <= len(self._wanted):
+                    raise ValueError("no range")
+            else:
+                raise ValueError("an unknown field")
+
+
+def verify(path: Path, counts: Mapping[str, int]) -> None:
+    """Reads a whole file. Raises InvalidArgumentError (SNAPSHOT_INVALID) unless all of it may be kept."""
+    verification = Verification()
+    for entry in entries_of(path):
+        verification.take(entry)
+    verification.finish()
+    if dict(counts) != verification.counts:
+        raise _wrong("it does not hold what its header counts")
+
+
+def _number(value: bytes) -> int:
+    if not _NUMBER.fullmatch(value):
+        raise ValueError("no number")
+    return int(value)
+
+
+def _wrong(problem: str) -> ServiceError:
+    return snapshot_invalid(problem)

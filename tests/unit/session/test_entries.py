@@ -1,0 +1,184 @@
+"""The lines of a snapshot: they come back as they were, and nothing else is taken."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from services.chassis.errors import InvalidArgumentError
+from services.session import entries, records
+from services.session.entries import Entry
+from services.session.model import NewMessage, Payload, Role, RunEvent
+
+RUN = "run_" + "0" * 26
+MESSAGE = struct.pack(">d", 5) + records.message_fields(NewMessage("msg_1", Role.USER, "hi", "", "", b""))
+EVENT = records.event_record(RunEvent(1, Payload("type", b"value"), 7))
+
+SESSION = Entry(
+    "session",
+    "local",
+    "ses_1",
+    2_000,
+    {
+        "session_id": b"ses_1",
+        "title": "ü".encode(),
+        "collection_ids": b"[]",
+        "metadata": b"{}",
+        "messages": b"2",
+        "created": b"1",
+        "updated": b"2",
+        "expires": b"3",
+    },
+)
+MESSAGES = Entry(
+    "messages", "local", "ses_1", 0, {"m1": MESSAGE, "m2": MESSAGE, "rany name ü": b"f" * 32 + b"1:2"}
+)
+OPENED = Entry(
+    "run",
+    "local",
+    RUN,
+    0,
+    {
+        "fingerprint": b"f" * 32,
+        "run_id": RUN.encode(),
+        "session_id": b"",
+        "agent_id": b"research",
+        "state": b"running",
+        "created": b"1",
+        "first": b"3",
+        "last": b"4",
+        "bytes": b"60",
+    },
+)
+EVENTS = Entry("events", "local", RUN, 0, {"e3": EVENT, "e4": EVENT})
+ALL = (SESSION, MESSAGES, OPENED, EVENTS)
+COUNTS = {"sessions": 1, "messages": 2, "runs": 1, "events": 2}
+
+
+def written(folder: Path, lines: Sequence[bytes]) -> Path:
+    path = folder / "records.ndjson"
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_they_come_back_as_they_were(tmp_path: Path) -> None:
+    path = written(tmp_path, [entries.line(entry) for entry in ALL])
+
+    entries.verify(path, COUNTS)
+    assert tuple(entries.entries_of(path)) == ALL
+
+
+def test_a_large_entry_is_parted_and_nothing_is_lost() -> None:
+    fields = {f"m{n}": b"x" * 300_000 for n in range(1, 11)}
+    whole = replace(SESSION, fields={**SESSION.fields, **fields})
+
+    head, *rest = entries.parted(whole)
+
+    assert head == SESSION
+    assert len(rest) > 1
+    assert max(part.size for part in rest) < entries.LINE_BYTES + 300_010
+    assert {name: value for part in rest for name, value in part.fields.items()} == fields
+
+
+def test_what_came_after_the_head_was_read_does_not_belong_to_it() -> None:
+    fields = {**MESSAGES.fields, "m3": MESSAGE, "rlater": b"f" * 32 + b"3:3", "title": b"other"}
+
+    assert entries.belongs_to(fields, 2) == MESSAGES.fields
+
+
+def changed(entry: Entry, **fields: bytes | None) -> Entry:
+    """An entry with other fields; None takes one away."""
+    merged = {**entry.fields, **fields}
+    return replace(entry, fields={name: value for name, value in merged.items() if value is not None})
+
+
+WRONG: dict[str, Sequence[Entry]] = {
+    "twice": (SESSION, MESSAGES, SESSION, MESSAGES),
+    "a message is missing": (SESSION, changed(MESSAGES, m2=None)),
+    "a message too many": (SESSION, changed(MESSAGES, m3=MESSAGE)),
+    "a damaged message": (SESSION, changed(MESSAGES, m2=MESSAGE[:-1])),
+    "a message that is empty": (SESSION, changed(MESSAGES, m2=b"")),
+    "a time that is none": (SESSION, changed(MESSAGES, m2=struct.pack(">d", float("inf")) + MESSAGE[8:])),
+    "a request for messages that are not there": (SESSION, changed(MESSAGES, r1=b"f" * 32 + b"2:3")),
+    "a request without its fingerprint": (SESSION, changed(MESSAGES, r1=b"1:2")),
+    "another field": (SESSION, changed(MESSAGES, x1=b"")),
+    "messages of another session": (SESSION, replace(MESSAGES, entry_id="ses_2")),
+    "messages of nobody": (MESSAGES,),
+    "messages in a run": (OPENED, replace(MESSAGES, entry_id=RUN)),
+    "messages in two lines twice": (SESSION, MESSAGES, changed(MESSAGES, m2=None)),
+    "a session with a missing field": (changed(SESSION, title=None), MESSAGES),
+    "a session with another field": (changed(SESSION, more=b""), MESSAGES),
+    "a session under another id": (replace(SESSION, entry_id="ses_2"),),
+    "an id that leaves its key": (
+        replace(changed(SESSION, session_id=b"a:b", messages=b"0"), entry_id="a:b"),
+    ),
+    "a tenant that leaves its key": (replace(changed(SESSION, messages=b"0"), tenant="a}:{b"),),
+    "a title that is no text": (changed(SESSION, title=b"\xff", messages=b"0"),),
+    "collections that are no list": (changed(SESSION, collection_ids=b"{}", messages=b"0"),),
+    "a number that is none": (changed(SESSION, created=b"soon", messages=b"0"),),
+    "a count beyond all messages": (changed(SESSION, messages=b"900000000000000"), MESSAGES),
+    "an event is missing": (OPENED, changed(EVENTS, e3=None)),
+    "an event too many": (OPENED, changed(EVENTS, e2=EVENT)),
+    "a state that is none": (changed(OPENED, state=b"asleep"), EVENTS),
+    "a run id that is none": (replace(changed(OPENED, run_id=b"r"), entry_id="r"), EVENTS),
+    "half a request": (changed(OPENED, request=b"x"), EVENTS),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_this_service_would_not_write_is_refused(tmp_path: Path, case: str) -> None:
+    path = written(tmp_path, [entries.line(entry) for entry in WRONG[case]])
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        entries.verify(path, COUNTS)
+
+    assert refused.value.reason == "SNAPSHOT_INVALID"
+    assert "what its header counts" not in refused.value.message
+
+
+def test_other_counts_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, [entries.line(entry) for entry in ALL])
+
+    for counts in ({**COUNTS, "events": 3}, {}, {**COUNTS, "users": 0}):
+        with pytest.raises(InvalidArgumentError, match="counts"):
+            entries.verify(path, counts)
+
+
+CHANGES: Sequence[Callable[[dict[str, object]], object]] = (
+    lambda said: said.update(kind="user"),
+    lambda said: said.update(kind=["session"]),
+    lambda said: said.update(more=1),
+    lambda said: said.pop("expires"),
+    lambda said: said.update(expires="soon"),
+    lambda said: said.update(expires=-1),
+    lambda said: said.update(expires=True),
+    lambda said: said.update(id=5),
+    lambda said: said.update(tenant=None),
+    lambda said: said.update(fields=[]),
+    lambda said: said.update(fields={"title": "no base64"}),
+    lambda said: said.update(fields={"title": 5}),
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_line_that_is_none_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, object]], object]
+) -> None:
+    said = json.loads(entries.line(SESSION))
+    change(said)
+
+    with pytest.raises(InvalidArgumentError, match="line 1"):
+        list(entries.entries_of(written(tmp_path, [json.dumps(said).encode() + b"\n"])))
+
+
+@pytest.mark.parametrize(
+    "text", [b"\n", b"[]\n", b"null\n", b"{\n", b"[" * 100_000 + b"\n", b"\xff\n", b"{}"]
+)
+def test_a_line_that_is_no_object_is_refused(tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(InvalidArgumentError, match="line 1"):
+        list(entries.entries_of(written(tmp_path, [text])))
