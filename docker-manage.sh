@@ -13,6 +13,8 @@ readonly ROOT PROJECT=$MELD_PROJECT LABEL=com.meld-rag.project=$MELD_PROJECT IMA
 readonly SECRETS=$MELD_STATE_DIR/secrets
 # What this script makes up where .env says nothing, and what is used only where .env names it.
 readonly GENERATED=(flask_secret_key jwt_secret_key redis_password)
+# Made up in development alone.
+readonly DEVELOPMENT=(jupyter_token)
 readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key)
 readonly SERVICES=(proxy app agents vector session redis)
 # Only these may run more than once: the others own a volume.
@@ -57,6 +59,11 @@ need_engine() {
 
 mode() { cat "$MELD_STATE_DIR/mode" 2>/dev/null || echo production; }
 
+is_yes() { [[ ${1,,} =~ ^(yes|true|on|1)$ ]]; }
+
+# SERVICE=NUMBER, one a line, of what `scale` was told last.
+replicas() { cat "$MELD_STATE_DIR/replicas" 2>/dev/null || true; }
+
 set_mode() {
     local wanted=${1:-$(mode)}
     is_one_of "$wanted" production development || usage "no mode '$wanted': production or development"
@@ -68,10 +75,14 @@ layers() {
     local files=(-f "$ROOT/compose/compose.yaml")
     case $(mode) in
         production) files+=(-f "$ROOT/compose/compose.prod.yaml") ;;
-        development) files+=(-f "$ROOT/compose/compose.dev.yaml") ;;
+        development)
+            files+=(-f "$ROOT/compose/compose.dev.yaml")
+            is_yes "$(setting MELD_DEBUG)" && files+=(-f "$ROOT/compose/compose.debug.yaml")
+            ;;
     esac
     local extra
-    for extra in ${MELD_LAYERS:-$(cat "$MELD_STATE_DIR/layers" 2>/dev/null)}; do
+    # shellcheck disable=SC2013,SC2046 # words
+    for extra in $(printf '%s\n' ${MELD_LAYERS:-} $(replicas | sed -n '1s/.*/scale/p') | awk '!seen[$0]++'); do
         [ -f "$ROOT/compose/compose.$extra.yaml" ] || die "no layer compose/compose.$extra.yaml"
         files+=(-f "$ROOT/compose/compose.$extra.yaml")
     done
@@ -85,6 +96,10 @@ compose() {
     local files
     mapfile -t files < <(layers)
     [ -f "$ROOT/.env" ] && files+=(--env-file "$ROOT/.env")
+    local pair
+    for pair in $(replicas); do
+        export "MELD_$(tr '[:lower:]' '[:upper:]' <<<"${pair%%=*}")_REPLICAS=${pair#*=}"
+    done
     MELD_FILES=$(files_sum) docker compose -p "$PROJECT" "${files[@]}" "$@"
 }
 
@@ -117,15 +132,19 @@ put_secret() {
 
 # The folder keeps others out; the files are readable by uid 1000, which the services run as.
 prepare_state() {
-    local name variable value
+    local name variable value generated=("${GENERATED[@]}")
+    if [ "$(mode)" = development ]; then
+        # `redis-cli ping` just works there: Redis has a password when .env sets one.
+        generated=(flask_secret_key jwt_secret_key "${DEVELOPMENT[@]}")
+    fi
     mkdir -p "$SECRETS"
     chmod 700 "$MELD_STATE_DIR"
     chmod 711 "$SECRETS"
-    for name in "${GENERATED[@]}" "${GIVEN[@]}"; do
+    for name in "${GENERATED[@]}" "${DEVELOPMENT[@]}" "${GIVEN[@]}"; do
         variable=${name^^}
         value=$(setting "$variable")
         [ "$name" = redis_password ] && [ -z "$value" ] && value=$(setting SESSION_REDIS_PASSWORD)
-        if [ -z "$value" ] && is_one_of "$name" "${GENERATED[@]}"; then
+        if [ -z "$value" ] && is_one_of "$name" "${generated[@]}"; then
             value=$(cat "$SECRETS/$name" 2>/dev/null || true)
             [ -n "$value" ] || value=$(random_secret)
         fi
@@ -189,9 +208,19 @@ address() {
     host=$(setting MELD_PUBLISH_HOST)
     port=$(setting FLASK_PORT)
     if [ "$(mode)" = development ]; then
+        port=$(setting MELD_DEVELOPMENT_PORT)
         say "http://127.0.0.1:${port:-5001}"
     else
         say "http://${host:-127.0.0.1}:${port:-5000}"
+    fi
+}
+
+ready() {
+    local port
+    say "ready: $(address)"
+    if [ "$(mode)" = development ]; then
+        port=$(setting MELD_NOTEBOOK_PORT)
+        say "notebook: http://127.0.0.1:${port:-8888}/lab?token=$(cat "$SECRETS/jupyter_token")"
     fi
 }
 
@@ -209,7 +238,7 @@ cmd_start() {
     set_mode "${1:-}"
     prepare_state
     up
-    say "ready: $(address)"
+    ready
 }
 
 cmd_restart() {
@@ -217,7 +246,7 @@ cmd_restart() {
     prepare_state
     compose stop
     up
-    say "ready: $(address)"
+    ready
 }
 
 cmd_stop() {
@@ -363,23 +392,26 @@ cmd_update() {
     for service in vector session agents app; do
         update_service "$service"
     done
-    say "ready: $(address)"
+    ready
 }
 
 cmd_scale() {
-    local pair service number arguments=()
+    local pair service number
     [ $# -gt 0 ] || usage "scale takes SERVICE=NUMBER"
     for pair in "$@"; do
         service=${pair%%=*} number=${pair#*=}
         is_one_of "$service" "${SCALABLE[@]}" || usage "one of ${SCALABLE[*]} can be scaled, not '$service'"
         [[ $number =~ ^[1-9][0-9]?$ ]] || usage "$service=$number: a number from 1 to 99 is needed"
-        arguments+=(--scale "$pair")
     done
-    prepare_state
-    # Containers that may be many have no fixed names.
+    # Kept, so that a later start runs as many.
     mkdir -p "$MELD_STATE_DIR"
-    grep -qsx scale "$MELD_STATE_DIR/layers" || echo scale >>"$MELD_STATE_DIR/layers"
-    up "${arguments[@]}"
+    {
+        replicas
+        printf '%s\n' "$@"
+    } | awk -F= '{n[$1] = $2} END {for (s in n) print s "=" n[s]}' | sort >"$MELD_STATE_DIR/replicas.new"
+    mv "$MELD_STATE_DIR/replicas.new" "$MELD_STATE_DIR/replicas"
+    prepare_state
+    up
 }
 
 cmd_cleanup() {
@@ -397,7 +429,7 @@ cmd_cleanup() {
             compose --profile operations down --volumes --remove-orphans --timeout 15
             docker volume prune -a -f --filter "label=$LABEL" >/dev/null
             docker image prune -a -f --filter "label=$IMAGES"
-            rm -f "$MELD_STATE_DIR/layers"
+            rm -f "$MELD_STATE_DIR/replicas"
             ;;
         *) usage "cleanup takes basic, full or images" ;;
     esac
