@@ -13,8 +13,8 @@ readonly ROOT PROJECT=$MELD_PROJECT LABEL=com.meld-rag.project=$MELD_PROJECT IMA
 readonly SECRETS=$MELD_STATE_DIR/secrets
 # What this script makes up where .env says nothing, and what is used only where .env names it.
 readonly GENERATED=(flask_secret_key jwt_secret_key redis_password)
-# Made up in development alone.
-readonly DEVELOPMENT=(jupyter_token)
+# Made up for a layer that is not always there; the files are.
+readonly LAYERED=(jupyter_token grafana_password)
 readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key)
 readonly SERVICES=(proxy app agents vector session redis)
 # Only these may run more than once: the others own a volume.
@@ -71,6 +71,21 @@ set_mode() {
     echo "$wanted" >"$MELD_STATE_DIR/mode"
 }
 
+# The layers that MELD_LAYERS names, and `scale` where something needs it. Each once, one a line.
+extra_layers() {
+    {
+        setting MELD_LAYERS | tr -s ' ,' '\n'
+        echo
+        if [ -n "$(replicas)$(profiles)" ]; then echo scale; fi
+    } | awk 'NF && !seen[$0]++'
+}
+
+# Servers that .env names are started.
+profiles() {
+    if [ "$(setting CHROMADB_HOST)" = chroma ]; then echo --profile=chroma; fi
+    if [[ $(setting SESSION_REDIS_SENTINELS) == sentinel-* ]]; then echo --profile=sentinel; fi
+}
+
 layers() {
     local files=(-f "$ROOT/compose/compose.yaml")
     case $(mode) in
@@ -81,8 +96,7 @@ layers() {
             ;;
     esac
     local extra
-    # shellcheck disable=SC2013,SC2046 # words
-    for extra in $(printf '%s\n' ${MELD_LAYERS:-} $(replicas | sed -n '1s/.*/scale/p') | awk '!seen[$0]++'); do
+    for extra in $(extra_layers); do
         [ -f "$ROOT/compose/compose.$extra.yaml" ] || die "no layer compose/compose.$extra.yaml"
         files+=(-f "$ROOT/compose/compose.$extra.yaml")
     done
@@ -90,11 +104,11 @@ layers() {
 }
 
 # A sum of what the proxy and Redis have mounted: with another one they are made anew.
-files_sum() { (cd "$ROOT/compose" && cat nginx/* tls/* redis/*) | sha256sum | cut -c1-12; }
+files_sum() { (cd "$ROOT/compose" && cat nginx/* tls/* redis/* observability/*.y* 2>/dev/null) | sha256sum | cut -c1-12; }
 
 compose() {
     local files
-    mapfile -t files < <(layers)
+    mapfile -t files < <(layers && profiles)
     [ -f "$ROOT/.env" ] && files+=(--env-file "$ROOT/.env")
     local pair
     for pair in $(replicas); do
@@ -135,16 +149,16 @@ prepare_state() {
     local name variable value generated=("${GENERATED[@]}")
     if [ "$(mode)" = development ]; then
         # `redis-cli ping` just works there: Redis has a password when .env sets one.
-        generated=(flask_secret_key jwt_secret_key "${DEVELOPMENT[@]}")
+        generated=(flask_secret_key jwt_secret_key)
     fi
     mkdir -p "$SECRETS"
     chmod 700 "$MELD_STATE_DIR"
     chmod 711 "$SECRETS"
-    for name in "${GENERATED[@]}" "${DEVELOPMENT[@]}" "${GIVEN[@]}"; do
+    for name in "${GENERATED[@]}" "${LAYERED[@]}" "${GIVEN[@]}"; do
         variable=${name^^}
         value=$(setting "$variable")
         [ "$name" = redis_password ] && [ -z "$value" ] && value=$(setting SESSION_REDIS_PASSWORD)
-        if [ -z "$value" ] && is_one_of "$name" "${generated[@]}"; then
+        if [ -z "$value" ] && is_one_of "$name" "${generated[@]}" "${LAYERED[@]}"; then
             value=$(cat "$SECRETS/$name" 2>/dev/null || true)
             [ -n "$value" ] || value=$(random_secret)
         fi
@@ -162,6 +176,11 @@ masked_env() {
 # --- Waiting ---------------------------------------------------------------------
 
 containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" "$@"; }
+
+# The containers of a service, without one-off ones.
+containers_of() {
+    containers --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
+}
 
 health_of() {
     docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' "$1" 2>/dev/null \
@@ -197,7 +216,7 @@ tell_why() {
 up() {
     local arguments=(up -d --remove-orphans --wait --wait-timeout "$READY_SECONDS")
     [ "$SECRETS_CHANGED" = yes ] && arguments+=(--force-recreate)
-    if ! compose "${arguments[@]}" "$@"; then
+    if ! compose "${arguments[@]}"; then
         tell_why
         die "not everything came up"
     fi
@@ -265,8 +284,10 @@ cmd_status() {
     docker volume ls --filter "label=$LABEL"
     for name in "${SERVICES[@]}"; do
         [ "$(mode)" = development ] && [ "$name" = proxy ] && continue
-        id=$(containers --filter "label=com.docker.compose.service=$name" | head -n 1)
-        [ -n "$id" ] && [ "$(health_of "$id")" = healthy ] || bad=1
+        [ -n "$(containers_of "$name")" ] || bad=1
+        for id in $(containers_of "$name"); do
+            [ "$(health_of "$id")" = healthy ] || bad=1
+        done
     done
     return $bad
 }
@@ -344,11 +365,18 @@ cmd_restore() {
 
 # A second container of the new image serves while the first is replaced; what owns a volume is just replaced.
 update_service() {
-    local service=$1 main=$PROJECT-$1 next=$PROJECT-$1-next image previous
+    local service=$1 main next=$PROJECT-$1-next image previous old
     image=$(compose config --images "$service" | head -n 1)
-    previous=$(docker inspect -f '{{.Image}}' "$main" 2>/dev/null) || die "$main does not run; start it first"
+    mapfile -t old < <(containers_of "$service")
+    [ ${#old[@]} -gt 0 ] || die "$service does not run; start it first"
+    main=${old[0]}
+    previous=$(docker inspect -f '{{.Image}}' "$main")
     if [ "$previous" = "$(docker image inspect -f '{{.Id}}' "$image")" ] && [ "$FORCE" = no ]; then
         say "$service: is up to date"
+        return
+    fi
+    if is_one_of "$service" "${SCALABLE[@]}" && extra_layers | grep -qx scale; then
+        update_scaled "$service" "$image" "$previous" "${old[@]}"
         return
     fi
     if is_one_of "$service" "${SCALABLE[@]}"; then
@@ -361,6 +389,7 @@ update_service() {
             die "$service: the new image does not become healthy; the old one was not touched"
         fi
     fi
+    main=$PROJECT-$service
     if ! { compose up -d --no-deps --force-recreate "$service" && wait_healthy "$main"; }; then
         docker logs --tail 8 "$main" 2>&1 | cut -c1-400 >&2
         docker tag "$previous" "$image"
@@ -374,6 +403,29 @@ update_service() {
         docker stop "$next" >/dev/null
         docker rm "$next" >/dev/null 2>&1 || true
     fi
+    say "$service: updated"
+}
+
+# As many new containers come first, then the old ones go.
+update_scaled() {
+    local service=$1 image=$2 previous=$3 old=("${@:4}") id new=() bad=""
+    compose up -d --no-deps --no-recreate --scale "$service=$((2 * ${#old[@]}))" "$service"
+    for id in $(containers_of "$service"); do
+        is_one_of "$id" "${old[@]}" || new+=("$id")
+    done
+    for id in "${new[@]}"; do
+        wait_healthy "$id" || bad=$id
+    done
+    if [ -n "$bad" ]; then
+        docker logs --tail 8 "$bad" 2>&1 | cut -c1-400 >&2
+        docker rm -f "${new[@]}" >/dev/null
+        docker tag "$previous" "$image"
+        die "$service: the new image does not become healthy; the old ones were not touched"
+    fi
+    # Callers find the new ones before the old ones leave.
+    sleep 2
+    docker stop "${old[@]}" >/dev/null
+    docker rm "${old[@]}" >/dev/null 2>&1 || true
     say "$service: updated"
 }
 
@@ -400,6 +452,7 @@ cmd_scale() {
     [ $# -gt 0 ] || usage "scale takes SERVICE=NUMBER"
     for pair in "$@"; do
         service=${pair%%=*} number=${pair#*=}
+        [ "$service $(mode)" != "app development" ] || usage "in development app has a port of its own; there is one"
         is_one_of "$service" "${SCALABLE[@]}" || usage "one of ${SCALABLE[*]} can be scaled, not '$service'"
         [[ $number =~ ^[1-9][0-9]?$ ]] || usage "$service=$number: a number from 1 to 99 is needed"
     done
@@ -478,7 +531,7 @@ cmd_rotate_secrets() {
     local name
     confirm "New keys and a new Redis password are made; app, session and Redis restart."
     mkdir -p "$SECRETS"
-    for name in "${GENERATED[@]}"; do
+    for name in "${GENERATED[@]}" "${LAYERED[@]}"; do
         if [ -n "$(setting "${name^^}")" ]; then
             say "$name: comes from .env; change it there"
         else
@@ -491,7 +544,7 @@ cmd_rotate_secrets() {
 }
 
 cmd_doctor() {
-    local bad=0 free memory version port name value
+    local bad=0 free memory version port name value tag
     good() { printf 'ok    %s\n' "$*"; }
     note() { printf 'note  %s\n' "$*"; }
     fault() {
@@ -535,8 +588,11 @@ cmd_doctor() {
     else
         good "port $port"
     fi
+    tag=$(setting MELD_VERSION)
+    [ "$(mode)" = development ] && tag=development
+    tag=${tag:-latest}
     for name in gateway agents vector session; do
-        docker image inspect "meld-rag/$name:${MELD_VERSION:-latest}" >/dev/null 2>&1 \
+        docker image inspect "meld-rag/$name:$tag" >/dev/null 2>&1 \
             || note "image meld-rag/$name is not built: ./docker-manage.sh build"
     done
     return $bad
