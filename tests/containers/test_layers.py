@@ -157,7 +157,7 @@ def test_the_notebook_asks_for_its_token_and_its_example_runs(development: Syste
     assert [entry["name"] for entry in listed.json()["content"]] == ["first-steps.ipynb"]
     development.execute(
         "notebook",
-        *("jupyter", "execute", "--output=/tmp/done", "/work/examples/first-steps.ipynb"),
+        *("jupyter", "execute", "--output=/tmp/done", "examples/first-steps.ipynb"),
     )
     done = json.loads(development.execute("notebook", "cat", "/tmp/done.ipynb"))
     assert any("1958" in json.dumps(cell.get("outputs", [])) for cell in done["cells"])
@@ -364,3 +364,55 @@ def test_one_replica_of_each_may_go(two_of_each: System) -> None:
     assert answer.status_code in (200, 201)
     two_of_each.manage("start")
     assert all(len(addresses(two_of_each, service)) == 2 for service in ("app", "agents", "session"))
+
+
+def role(system: System, service: str) -> str:
+    """What a Redis says that it is."""
+    command = "REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli info replication"
+    said = system.execute(service, "sh", "-c", command, check=False)
+    found = re.search(r"role:(\w+)", said)
+    return found[1] if found else said
+
+
+def eventually(condition: Any, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.5)
+
+
+def test_sessions_go_on_when_the_primary_of_redis_is_gone(two_of_each: System) -> None:
+    api = f"{two_of_each.base_url}/api/v1/sessions"
+    two_of_each.set_variables(SESSION_REDIS_SENTINELS="sentinel-1:26379,sentinel-2:26379,sentinel-3:26379")
+    two_of_each.manage("start")
+    others = ("redis-replica-1", "redis-replica-2")
+    eventually(
+        lambda: [role(two_of_each, name) for name in ("redis", *others)] == ["master", "slave", "slave"],
+        60,
+        "the replicas do not follow",
+    )
+
+    def created(title: str) -> str:
+        answer = httpx.post(api, json={"title": title}, timeout=20)
+        return str(answer.json()["session_id"]) if answer.status_code in (200, 201) else ""
+
+    first: list[str] = []
+
+    def has_begun() -> bool:
+        first[:] = [created("before")]
+        return bool(first[0])
+
+    eventually(has_begun, 60, "no session is taken")
+    two_of_each.run("docker", "kill", two_of_each.container("redis"))
+    eventually(lambda: created("after"), 90, "no session is taken after the primary is gone")
+    assert [role(two_of_each, name) for name in others].count("master") == 1
+    assert httpx.get(f"{api}/{first[0]}", timeout=20).json()["title"] == "before"
+
+    # Everything stops and starts: the primary is still the one that the sentinels chose.
+    primary = next(name for name in others if role(two_of_each, name) == "master")
+    two_of_each.manage("stop")
+    two_of_each.manage("start")
+    eventually(lambda: created("at last"), 90, "no session is taken after a restart")
+    assert role(two_of_each, primary) == "master"
+    assert role(two_of_each, "redis") == "slave"
+    assert httpx.get(f"{api}/{first[0]}", timeout=20).json()["title"] == "before"
