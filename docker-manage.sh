@@ -14,6 +14,8 @@ readonly ROOT PROJECT=$MELD_PROJECT LABEL=com.meld-rag.project=$MELD_PROJECT IMA
 readonly SECRETS=$MELD_STATE_DIR/secrets MADE_UP=$MELD_STATE_DIR/made-up
 # What this script makes up where .env says nothing, and what is used only where .env names it.
 readonly GENERATED=(flask_secret_key jwt_secret_key redis_password)
+# Made up for a layer that is not always there; the files are.
+readonly LAYERED=(jupyter_token grafana_password)
 readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key)
 readonly SERVICES=(proxy app agents vector session redis)
 # Only these may run more than once: the others own a volume.
@@ -58,6 +60,11 @@ need_engine() {
 
 mode() { cat "$MELD_STATE_DIR/mode" 2>/dev/null || echo production; }
 
+is_yes() { [[ ${1,,} =~ ^(yes|true|on|1)$ ]]; }
+
+# SERVICE=NUMBER, one a line, of what `scale` was told last.
+replicas() { cat "$MELD_STATE_DIR/replicas" 2>/dev/null || true; }
+
 set_mode() {
     local wanted=${1:-$(mode)}
     is_one_of "$wanted" production development || usage "no mode '$wanted': production or development"
@@ -65,14 +72,32 @@ set_mode() {
     echo "$wanted" >"$MELD_STATE_DIR/mode"
 }
 
+# The layers that MELD_LAYERS names, and `scale` where something needs it. Each once, one a line.
+extra_layers() {
+    {
+        setting MELD_LAYERS | tr -s ' ,' '\n'
+        echo
+        if [ -n "$(replicas)$(profiles)" ]; then echo scale; fi
+    } | awk 'NF && !seen[$0]++'
+}
+
+# Servers that .env names are started.
+profiles() {
+    if [ "$(setting CHROMADB_HOST)" = chroma ]; then echo --profile=chroma; fi
+    if [[ $(setting SESSION_REDIS_SENTINELS) == sentinel-* ]]; then echo --profile=sentinel; fi
+}
+
 layers() {
     local files=(-f "$ROOT/compose/compose.yaml")
     case $(mode) in
         production) files+=(-f "$ROOT/compose/compose.prod.yaml") ;;
-        development) files+=(-f "$ROOT/compose/compose.dev.yaml") ;;
+        development)
+            files+=(-f "$ROOT/compose/compose.dev.yaml")
+            is_yes "$(setting MELD_DEBUG)" && files+=(-f "$ROOT/compose/compose.debug.yaml")
+            ;;
     esac
     local extra
-    for extra in ${MELD_LAYERS:-$(cat "$MELD_STATE_DIR/layers" 2>/dev/null)}; do
+    for extra in $(extra_layers); do
         [ -f "$ROOT/compose/compose.$extra.yaml" ] || die "no layer compose/compose.$extra.yaml"
         files+=(-f "$ROOT/compose/compose.$extra.yaml")
     done
@@ -80,12 +105,16 @@ layers() {
 }
 
 # A sum of what the proxy and Redis have mounted: with another one they are made anew.
-files_sum() { (cd "$ROOT/compose" && cat nginx/* tls/* redis/*) | sha256sum | cut -c1-12; }
+files_sum() { (cd "$ROOT/compose" && cat nginx/* tls/* redis/* observability/*.y* 2>/dev/null) | sha256sum | cut -c1-12; }
 
 compose() {
     local files
-    mapfile -t files < <(layers)
+    mapfile -t files < <(layers && profiles)
     [ -f "$ROOT/.env" ] && files+=(--env-file "$ROOT/.env")
+    local pair
+    for pair in $(replicas); do
+        export "MELD_$(tr '[:lower:]' '[:upper:]' <<<"${pair%%=*}")_REPLICAS=${pair#*=}"
+    done
     MELD_FILES=$(files_sum) docker compose -p "$PROJECT" "${files[@]}" "$@"
 }
 
@@ -120,15 +149,19 @@ put_secret() {
 
 # The folder keeps others out; the files are readable by uid 1000, which the services run as.
 prepare_state() {
-    local name variable value
+    local name variable value generated=("${GENERATED[@]}")
+    if [ "$(mode)" = development ]; then
+        # `redis-cli ping` just works there: Redis has a password when .env sets one.
+        generated=(flask_secret_key jwt_secret_key)
+    fi
     mkdir -p "$SECRETS" "$MADE_UP"
     chmod 700 "$MELD_STATE_DIR" "$MADE_UP"
     chmod 711 "$SECRETS"
-    for name in "${GENERATED[@]}" "${GIVEN[@]}"; do
+    for name in "${GENERATED[@]}" "${LAYERED[@]}" "${GIVEN[@]}"; do
         variable=${name^^}
         value=$(setting "$variable")
         [ "$name" = redis_password ] && [ -z "$value" ] && value=$(setting SESSION_REDIS_PASSWORD)
-        if [ -z "$value" ] && is_one_of "$name" "${GENERATED[@]}"; then
+        if [ -z "$value" ] && is_one_of "$name" "${generated[@]}" "${LAYERED[@]}"; then
             [ -s "$MADE_UP/$name" ] || make_up "$name"
             value=$(cat "$MADE_UP/$name")
         fi
@@ -146,6 +179,11 @@ masked_env() {
 # --- Waiting ---------------------------------------------------------------------
 
 containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" "$@"; }
+
+# The containers of a service, without one-off ones.
+containers_of() {
+    containers --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
+}
 
 health_of() {
     docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' "$1" 2>/dev/null \
@@ -181,7 +219,7 @@ tell_why() {
 up() {
     local arguments=(up -d --remove-orphans --wait --wait-timeout "$READY_SECONDS")
     [ "$SECRETS_CHANGED" = yes ] && arguments+=(--force-recreate)
-    if ! compose "${arguments[@]}" "$@"; then
+    if ! compose "${arguments[@]}"; then
         tell_why
         die "not everything came up"
     fi
@@ -192,9 +230,19 @@ address() {
     host=$(setting MELD_PUBLISH_HOST)
     port=$(setting FLASK_PORT)
     if [ "$(mode)" = development ]; then
+        port=$(setting MELD_DEVELOPMENT_PORT)
         say "http://127.0.0.1:${port:-5001}"
     else
         say "http://${host:-127.0.0.1}:${port:-5000}"
+    fi
+}
+
+ready() {
+    local port
+    say "ready: $(address)"
+    if [ "$(mode)" = development ]; then
+        port=$(setting MELD_NOTEBOOK_PORT)
+        say "notebook: http://127.0.0.1:${port:-8888}/lab?token=$(cat "$SECRETS/jupyter_token")"
     fi
 }
 
@@ -212,7 +260,7 @@ cmd_start() {
     set_mode "${1:-}"
     prepare_state
     up
-    say "ready: $(address)"
+    ready
 }
 
 cmd_restart() {
@@ -220,7 +268,7 @@ cmd_restart() {
     prepare_state
     compose stop
     up
-    say "ready: $(address)"
+    ready
 }
 
 cmd_stop() {
@@ -239,8 +287,10 @@ cmd_status() {
     docker volume ls --filter "label=$LABEL"
     for name in "${SERVICES[@]}"; do
         [ "$(mode)" = development ] && [ "$name" = proxy ] && continue
-        id=$(containers --filter "label=com.docker.compose.service=$name" | head -n 1)
-        [ -n "$id" ] && [ "$(health_of "$id")" = healthy ] || bad=1
+        [ -n "$(containers_of "$name")" ] || bad=1
+        for id in $(containers_of "$name"); do
+            [ "$(health_of "$id")" = healthy ] || bad=1
+        done
     done
     return $bad
 }
@@ -319,16 +369,24 @@ cmd_restore() {
 image_of() {
     local version
     version=$(setting MELD_VERSION)
+    [ "$(mode)" = development ] && version=development
     echo "meld-rag/${1/#app/gateway}:${version:-latest}"
 }
 
 # A second container of the new image serves while the first is replaced; what owns a volume is just replaced.
 update_service() {
-    local service=$1 main=$PROJECT-$1 next=$PROJECT-$1-next image previous
+    local service=$1 main next=$PROJECT-$1-next image previous old
     image=$(image_of "$service")
-    previous=$(docker inspect -f '{{.Image}}' "$main" 2>/dev/null) || die "$main does not run; start it first"
+    mapfile -t old < <(containers_of "$service")
+    [ ${#old[@]} -gt 0 ] || die "$service does not run; start it first"
+    main=${old[0]}
+    previous=$(docker inspect -f '{{.Image}}' "$main")
     if [ "$previous" = "$(docker image inspect -f '{{.Id}}' "$image")" ] && [ "$FORCE" = no ]; then
         say "$service: is up to date"
+        return
+    fi
+    if is_one_of "$service" "${SCALABLE[@]}" && extra_layers | grep -qx scale; then
+        update_scaled "$service" "$image" "$previous" "${old[@]}"
         return
     fi
     if is_one_of "$service" "${SCALABLE[@]}"; then
@@ -341,6 +399,7 @@ update_service() {
             die "$service: the new image does not become healthy; the old one was not touched"
         fi
     fi
+    main=$PROJECT-$service
     if ! { compose up -d --no-deps --force-recreate "$service" && wait_healthy "$main"; }; then
         docker logs --tail 8 "$main" 2>&1 | cut -c1-400 >&2
         docker tag "$previous" "$image"
@@ -354,6 +413,29 @@ update_service() {
         docker stop "$next" >/dev/null
         docker rm "$next" >/dev/null 2>&1 || true
     fi
+    say "$service: updated"
+}
+
+# As many new containers come first, then the old ones go.
+update_scaled() {
+    local service=$1 image=$2 previous=$3 old=("${@:4}") id new=() bad=""
+    compose up -d --no-deps --no-recreate --scale "$service=$((2 * ${#old[@]}))" "$service"
+    for id in $(containers_of "$service"); do
+        is_one_of "$id" "${old[@]}" || new+=("$id")
+    done
+    for id in "${new[@]}"; do
+        wait_healthy "$id" || bad=$id
+    done
+    if [ -n "$bad" ]; then
+        docker logs --tail 8 "$bad" 2>&1 | cut -c1-400 >&2
+        docker rm -f "${new[@]}" >/dev/null
+        docker tag "$previous" "$image"
+        die "$service: the new image does not become healthy; the old ones were not touched"
+    fi
+    # Callers find the new ones before the old ones leave.
+    sleep 2
+    docker stop "${old[@]}" >/dev/null
+    docker rm "${old[@]}" >/dev/null 2>&1 || true
     say "$service: updated"
 }
 
@@ -372,23 +454,27 @@ cmd_update() {
     for service in vector session agents app; do
         update_service "$service"
     done
-    say "ready: $(address)"
+    ready
 }
 
 cmd_scale() {
-    local pair service number arguments=()
+    local pair service number
     [ $# -gt 0 ] || usage "scale takes SERVICE=NUMBER"
     for pair in "$@"; do
         service=${pair%%=*} number=${pair#*=}
+        [ "$service $(mode)" != "app development" ] || usage "in development app has a port of its own; there is one"
         is_one_of "$service" "${SCALABLE[@]}" || usage "one of ${SCALABLE[*]} can be scaled, not '$service'"
         [[ $number =~ ^[1-9][0-9]?$ ]] || usage "$service=$number: a number from 1 to 99 is needed"
-        arguments+=(--scale "$pair")
     done
-    prepare_state
-    # Containers that may be many have no fixed names.
+    # Kept, so that a later start runs as many.
     mkdir -p "$MELD_STATE_DIR"
-    grep -qsx scale "$MELD_STATE_DIR/layers" || echo scale >>"$MELD_STATE_DIR/layers"
-    up "${arguments[@]}"
+    {
+        replicas
+        printf '%s\n' "$@"
+    } | awk -F= '{n[$1] = $2} END {for (s in n) print s "=" n[s]}' | sort >"$MELD_STATE_DIR/replicas.new"
+    mv "$MELD_STATE_DIR/replicas.new" "$MELD_STATE_DIR/replicas"
+    prepare_state
+    up
 }
 
 cmd_cleanup() {
@@ -406,7 +492,7 @@ cmd_cleanup() {
             compose --profile operations down --volumes --remove-orphans --timeout 15
             docker volume ls -q --filter "label=$LABEL" | xargs -r docker volume rm >/dev/null
             docker image prune -a -f --filter "label=$IMAGES"
-            rm -f "$MELD_STATE_DIR/layers"
+            rm -f "$MELD_STATE_DIR/replicas"
             ;;
         *) usage "cleanup takes basic, full or images" ;;
     esac
@@ -455,7 +541,7 @@ cmd_rotate_secrets() {
     local name
     confirm "New keys and a new Redis password are made; app, session and Redis restart."
     mkdir -p "$MADE_UP"
-    for name in "${GENERATED[@]}"; do
+    for name in "${GENERATED[@]}" "${LAYERED[@]}"; do
         if [ -n "$(setting "${name^^}")" ]; then
             say "$name: comes from .env; change it there"
         else

@@ -1,6 +1,8 @@
 """Compiles pyproject.toml into the hash-pinned requirement files.
 
-dev.txt holds everything; the others are parts of it with the same versions.
+dev.txt holds everything that runs on the machine itself; the others are parts of
+it with the same versions. development.txt and notebook.txt are for containers
+and have more, beside the same versions.
 `python requirements/lock.py` keeps the versions that still fit, `--upgrade`
 takes the newest. model.txt is written by hand. No file names an index: the
 installing machine's own is used.
@@ -15,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = ("gateway", "agents", "vector", "session")
 LOCAL = (*SERVICES, "stubs", "local")
+CONTAINERS = ("development", "notebook")
 
 
 def extras(names: tuple[str, ...]) -> list[str]:
@@ -28,7 +31,7 @@ def parts() -> dict[str, list[str]]:
     return {
         "dev": [*extras(LOCAL), "--group", "dev"],
         "local": [*extras(LOCAL), *bounded],
-        **{name: [*extras((name,)), *bounded] for name in (*SERVICES, "stubs")},
+        **{name: [*extras((name,)), *bounded] for name in (*SERVICES, "stubs", *CONTAINERS)},
     }
 
 

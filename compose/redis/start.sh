@@ -7,4 +7,26 @@ if [ -s /run/secrets/redis_password ]; then
     printf 'requirepass "%s"\n' "$(cat /run/secrets/redis_password)" > /tmp/auth.conf
 fi
 printf 'maxmemory %s\n' "${REDIS_MAXMEMORY:-512mb}" >> /tmp/auth.conf
+# One of several, which sentinels watch: it follows whichever they call the primary, at first "redis".
+if [ -n "${MELD_REDIS_SENTINELS:-}" ]; then
+    primary=
+    for _ in 1 2 3 4 5; do
+        for sentinel in $(echo "$MELD_REDIS_SENTINELS" | tr ',' ' '); do
+            primary=$(timeout 2 redis-cli -h "${sentinel%:*}" -p "${sentinel#*:}" \
+                sentinel get-master-addr-by-name meld-rag 2> /dev/null | head -n 1) || primary=
+            case $primary in redis*) break 2 ;; esac
+        done
+        sleep 1
+    done
+    case $primary in redis*) ;; *) primary=redis ;; esac
+    if [ -s /run/secrets/redis_password ]; then
+        printf 'masterauth "%s"\n' "$(cat /run/secrets/redis_password)" >> /tmp/auth.conf
+    fi
+    # A write counts when a second server hears of it: a primary that was cut off takes none.
+    printf '%s\n' "replica-announce-ip $MELD_REDIS_NAME" 'min-replicas-to-write 1' 'min-replicas-max-lag 10' \
+        >> /tmp/auth.conf
+    if [ "$primary" != "$MELD_REDIS_NAME" ]; then
+        printf 'replicaof %s 6379\n' "$primary" >> /tmp/auth.conf
+    fi
+fi
 exec redis-server /etc/meld-rag/redis.conf --include /tmp/auth.conf

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from meldrag.agents.v1 import agents_pb2_grpc
 from services.agents.adapters import session_client, vector_client
 from services.agents.adapters.models import open_models
 from services.agents.assembly import assemble
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.prices import parse_prices
 from services.agents.chat.providers import configured
-from services.agents.servicer import SERVICE
 from services.agents.settings import AgentsSettings
 from services.chassis import telemetry
 from services.chassis.channel import open_aio_channel
-from services.chassis.server import Hosted, Server
+from services.chassis.server import Server
 from services.chassis.settings import load
 from services.chassis.start import run_service
 
@@ -38,12 +36,7 @@ async def main() -> None:
         house = await stack.enter_async_context(assemble(settings, vector, session, model))
         await Server(
             name="agents",
-            services=[
-                Hosted(
-                    SERVICE,
-                    lambda server: agents_pb2_grpc.add_AgentServiceServicer_to_server(house.servicer, server),
-                )
-            ],
+            services=house.services,
             dependencies=house.dependencies,
             settings=settings,
             bind=settings.bind,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import grpc.aio
 
+from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
 from services.agents.pipeline import Limits, Pipeline
@@ -16,10 +17,11 @@ from services.agents.ports import ChatModel
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
 from services.agents.runs import RunLimits, Runs
-from services.agents.servicer import SERVICE, AgentServicer
+from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
 from services.chassis.access import rules
 from services.chassis.health import Dependency
+from services.chassis.server import Hosted
 
 # Detached runs get this long when the process ends, behind the calls' own time.
 _DETACHED_GRACE_SECONDS = 1.0
@@ -29,7 +31,7 @@ _DETACHED_GRACE_SECONDS = 1.0
 class House:
     """What the server hosts, and what it depends on."""
 
-    servicer: AgentServicer
+    services: Sequence[Hosted]
     dependencies: Sequence[Dependency]
 
 
@@ -41,7 +43,8 @@ async def assemble(
     model: ChatModel | None,
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit."""
-    vector, session = VectorClient(vector_channel), SessionClient(session_channel)
+    replica = replica_name(settings.bind)
+    vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
     registry = Registry()
     routes = triage.Triage(triage.load_examples(), triage.load_cues(), vector.embed)
     pipeline = Pipeline(
@@ -62,6 +65,7 @@ async def assemble(
         worker=pipeline,
         records=session,
         conversations=session,
+        replicas=ReplicaClient(replica),
         limits=RunLimits(
             settings.meld_max_runs, settings.meld_max_model_calls, longest, settings.meld_session_wait_seconds
         ),
@@ -73,7 +77,10 @@ async def assemble(
     ]
     learning = asyncio.create_task(routes.keep_learning(), name="learn routes")
     try:
-        yield House(AgentServicer(registry=registry, triage=routes, runs=runs, records=session), dependencies)
+        yield House(
+            hosted(AgentServicer(registry=registry, triage=routes, runs=runs), ReplicaServicer(runs)),
+            dependencies,
+        )
     finally:
         learning.cancel()
         await runs.close(_DETACHED_GRACE_SECONDS)

@@ -83,12 +83,16 @@ class RunState(enum.Enum):
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """A run as recorded. `created` is in seconds since 1970."""
+    """A run as recorded. `created` is in seconds since 1970.
+
+    owner: the replica that opened it; empty when an earlier release did.
+    """
 
     run_id: str
     state: RunState
     last_sequence: int
     created: float
+    owner: str = ""
 
 
 class RunRecords(Protocol):
@@ -112,12 +116,30 @@ class RunRecords(Protocol):
         """
         ...
 
-    async def known(self, run_id: str) -> bool:
-        """Whether the tenant has a recorded run of that id, at work or ended."""
+    async def get(self, run_id: str) -> RecordedRun:
+        """The tenant's run of that id, at work or ended. Raises NotFoundError (RUN_NOT_FOUND)."""
         ...
 
     def replay(self, run_id: str, kind: type[M]) -> AsyncGenerator[M]:
         """The recorded events of an ended run, in order, unpacked as `kind`."""
+        ...
+
+
+class Replicas(Protocol):
+    """The other processes of this service.
+
+    name: how records name this one.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def reach(self, owner: str, run_id: str, *, stop: bool) -> bool:
+        """Whether the run is at work in that replica, which stops it when told to.
+
+        False where nobody listens any more. Raises UnavailableError (REPLICA_UNAVAILABLE) when it does not
+        answer.
+        """
         ...
 
 

@@ -18,7 +18,15 @@ from services.agents import wire
 from services.agents.ledger import Ledger
 from services.agents.measures import RunMeasures
 from services.agents.model import Degradation
-from services.agents.ports import Answered, Conversations, RecordedRun, RunEvent, RunRecords, RunState
+from services.agents.ports import (
+    Answered,
+    Conversations,
+    RecordedRun,
+    Replicas,
+    RunEvent,
+    RunRecords,
+    RunState,
+)
 from services.agents.recorder import Recorder
 from services.agents.run import Run, RunKey
 from services.chassis import context
@@ -101,8 +109,9 @@ class Runs:
     A request id leads to one answer: its run's id is made from the tenant and that id, so the session
     service's record decides. A run that succeeded is streamed again; one that failed, was cancelled, or was
     cut off by the end of its process is followed by a new try under a further id. A run that is recorded as
-    running but not known here is taken for cut off when it began before this process did, or longer ago than
-    any run may last.
+    running but not known here is asked for at the replica that opened it, and taken for cut off when that
+    does not know it either. Where the record names no other replica, it is when the run began before this
+    process did, or longer ago than any run may last.
     """
 
     def __init__(
@@ -111,12 +120,14 @@ class Runs:
         worker: Worker,
         records: RunRecords,
         conversations: Conversations,
+        replicas: Replicas,
         limits: RunLimits,
         measures: RunMeasures | None = None,
     ) -> None:
         self._worker = worker
         self._records = records
         self._conversations = conversations
+        self._replicas = replicas
         self._limits = limits
         self._live: dict[str, _Live] = {}
         self._requests: dict[tuple[str, str], str] = {}
@@ -150,8 +161,28 @@ class Runs:
                 found.late = context.remaining() <= _LATE_SECONDS
                 found.work.cancel()
 
-    def cancel(self, tenant_id: str, run_id: str) -> bool:
-        """Stops a run of this process; False when there is no such run at work."""
+    async def cancel(self, tenant_id: str, run_id: str) -> bool:
+        """Stops a run, here or in the replica that has it; False when it has ended.
+
+        Raises NotFoundError (RUN_NOT_FOUND) and UnavailableError (SESSION_UNAVAILABLE, REPLICA_UNAVAILABLE).
+        """
+        if self._stop(tenant_id, run_id):
+            return True
+        record = await self._records.get(run_id)
+        if record.state is not RunState.RUNNING or record.owner in ("", self._replicas.name):
+            return False
+        return await self._replicas.reach(record.owner, run_id, stop=True)
+
+    def reach(self, tenant_id: str, run_id: str, *, stop: bool) -> bool:
+        """Whether a run is at work in this process, or about to be; stopped when told to."""
+        if stop:
+            return self._stop(tenant_id, run_id)
+        live = self._live.get(run_id)
+        if live is not None:
+            return live.run.key.tenant_id == tenant_id
+        return any(claim[0] == tenant_id and claimed == run_id for claim, claimed in self._requests.items())
+
+    def _stop(self, tenant_id: str, run_id: str) -> bool:
         live = self._live.get(run_id)
         if live is None or live.run.key.tenant_id != tenant_id:
             return False
@@ -198,6 +229,8 @@ class Runs:
     async def _claim(self, tenant: str, request: agents_pb2.RunAgentRequest) -> _Live | str:
         for attempt in range(_MAX_ATTEMPTS):
             key = RunKey(derived_run_id(tenant, request.request_id, attempt), tenant, request.request_id)
+            # Known from here on to another replica that finds the record and asks.
+            self._requests[tenant, request.request_id] = key.run_id
             recorder = self._recorder(key, request)
             try:
                 record = await recorder.opened()
@@ -214,7 +247,8 @@ class Runs:
             if record.state is RunState.SUCCEEDED:
                 self._requests.pop((tenant, request.request_id), None)
                 return record.run_id
-            if record.state is RunState.RUNNING and record.last_sequence == 0:
+            ours = record.owner in ("", self._replicas.name)
+            if record.state is RunState.RUNNING and record.last_sequence == 0 and ours:
                 return self._launch(key, request, recorder)
             if record.state is RunState.RUNNING:
                 await self._bury(record, request.request_id)
@@ -228,8 +262,7 @@ class Runs:
         """Closes the record of a run whose process ended under it. Raises AbortedError when it may be
         alive.
         """
-        oldest = time.time() - self._limits.detached_seconds - _SLACK_SECONDS
-        if record.created >= max(self._started, oldest):
+        if await self._may_live(record):
             raise _in_progress(request_id, record.run_id)
         cut_off = InternalError("the service ended in the middle of the run", reason="RUN_INTERRUPTED")
         ended = agents_pb2.RunAgentResponse(
@@ -240,6 +273,18 @@ class Runs:
         ended.event_time.GetCurrentTime()
         event = RunEvent(ended.sequence, ended.event_time, ended)
         await self._records.append(record.run_id, [event], RunState.FAILED, "")
+
+    async def _may_live(self, record: RecordedRun) -> bool:
+        """Whether a run that is recorded as running, and not known here, may be at work."""
+        oldest = time.time() - self._limits.detached_seconds - _SLACK_SECONDS
+        if record.owner in ("", self._replicas.name):
+            return record.created >= max(self._started, oldest)
+        try:
+            return record.created >= oldest and await self._replicas.reach(
+                record.owner, record.run_id, stop=False
+            )
+        except UnavailableError:
+            return True
 
     def _launch(
         self, key: RunKey, request: agents_pb2.RunAgentRequest, recorder: Recorder | None = None

@@ -8,27 +8,26 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
+from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc, replicas_pb2, replicas_pb2_grpc
 from services.agents import validation, wire
 from services.agents.pipeline import AUTO
-from services.agents.ports import RunRecords
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.triage import Triage
 from services.agents.runs import Runs
 from services.chassis import context
-from services.chassis.errors import NotFoundError
+from services.chassis import server as chassis
 
 SERVICE = agents_pb2.DESCRIPTOR.services_by_name["AgentService"]
+REPLICAS = replicas_pb2.DESCRIPTOR.services_by_name["ReplicaService"]
 
 
 class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
     """The contract's methods; the chassis refuses those that come in a later release."""
 
-    def __init__(self, *, registry: Registry, triage: Triage, runs: Runs, records: RunRecords) -> None:
+    def __init__(self, *, registry: Registry, triage: Triage, runs: Runs) -> None:
         self._registry = registry
         self._triage = triage
         self._runs = runs
-        self._records = records
 
     async def ListAgents(
         self, request: agents_pb2.ListAgentsRequest, rpc: Any
@@ -64,16 +63,37 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
                 yield event
 
     async def CancelRun(self, request: agents_pb2.CancelRunRequest, rpc: Any) -> agents_pb2.CancelRunResponse:
-        """Stops a run that is at work here."""
+        """Stops a run."""
         del rpc
-        cancelled = self._runs.cancel(context.principal().tenant_id, request.run_id)
-        if not cancelled and not await self._records.known(request.run_id):
-            raise NotFoundError(
-                "there is no run of that id",
-                reason="RUN_NOT_FOUND",
-                metadata={"run_id": request.run_id[:100]},
-            )
+        cancelled = await self._runs.cancel(context.principal().tenant_id, request.run_id)
         return agents_pb2.CancelRunResponse(cancelled=cancelled)
+
+
+class ReplicaServicer(replicas_pb2_grpc.ReplicaServiceServicer):
+    """What other replicas ask this one."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def ReachRun(
+        self, request: replicas_pb2.ReachRunRequest, rpc: Any
+    ) -> replicas_pb2.ReachRunResponse:
+        """Whether a run is at work here."""
+        del rpc
+        working = self._runs.reach(context.principal().tenant_id, request.run_id, stop=request.stop)
+        return replicas_pb2.ReachRunResponse(working=working)
+
+
+def hosted(agents: AgentServicer, replica: ReplicaServicer) -> list[chassis.Hosted]:
+    """What a server hosts."""
+    return [
+        chassis.Hosted(
+            SERVICE, lambda server: agents_pb2_grpc.add_AgentServiceServicer_to_server(agents, server)
+        ),
+        chassis.Hosted(
+            REPLICAS, lambda server: replicas_pb2_grpc.add_ReplicaServiceServicer_to_server(replica, server)
+        ),
+    ]
 
 
 def _agent(hosted: Hosted) -> agents_pb2.Agent:

@@ -64,8 +64,8 @@ class ServiceSettings(BaseSettings):
 
     # A folder with a file for each secret, named as its field: redis_password.
     meld_secrets_dir: Path | None = None
-    # Others can reach the process, whatever address it listens on.
-    meld_require_secrets: bool = False
+    # Whether others can reach the process; by the address it listens on where this says nothing.
+    meld_require_secrets: bool | None = None
 
     @property
     def listens_on(self) -> str:
@@ -75,7 +75,9 @@ class ServiceSettings(BaseSettings):
     @property
     def exposed(self) -> bool:
         """Whether other machines can reach the process, so that its secrets matter."""
-        return self.meld_require_secrets or not is_loopback(self.listens_on)
+        if self.meld_require_secrets is None:
+            return not is_loopback(self.listens_on)
+        return self.meld_require_secrets
 
     @classmethod
     def secret_fields(cls) -> tuple[str, ...]:

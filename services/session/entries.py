@@ -36,7 +36,7 @@ _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
 )
-_RUN_NAMES = _RUN_NEEDED | {"request_type", "request", "ended"}
+_RUN_NAMES = _RUN_NEEDED | {"request_type", "request", "owner", "ended"}
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,15}")
 _MESSAGE = re.compile(r"m([1-9][0-9]{0,15})")
 _EVENT = re.compile(r"e([1-9][0-9]{0,15})")

@@ -11,7 +11,7 @@ from services.chassis.health import Dependency
 from services.chassis.server import Hosted, Server
 from services.session.conversations import Conversations
 from services.session.redis_snapshots import RedisSnapshots
-from services.session.redis_store import open_redis_store
+from services.session.redis_store import Sentinels, open_redis_store
 from services.session.runs import Runs
 from services.session.servicer import SessionServicer
 from services.session.settings import SessionSettings
@@ -35,6 +35,9 @@ async def session_server(
         settings.store_port,
         settings.store_password,
         settings.permanent_session_lifetime,
+        sentinels=Sentinels(settings.sentinels, settings.session_redis_master)
+        if settings.sentinels
+        else None,
     ) as store:
         watching = RunWatching(store)
         kept = RedisSnapshots(store)

@@ -117,12 +117,13 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """The opening of a run. session_id: empty where there is none."""
+    """The opening of a run. session_id: empty where there is none. owner: who works on it; may be empty."""
 
     run_id: str
     session_id: str
     agent_id: str
     request: Payload | None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import Any, Literal, TypeVar, cast
 
@@ -42,6 +44,7 @@ import redis.asyncio as redis
 from opentelemetry import metrics, trace
 from redis import exceptions
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from services.chassis import context, telemetry
@@ -82,6 +85,8 @@ GENERATION_KEY = "meld:generation"
 _CALL_SECONDS = 1.0
 _SOCKET_SECONDS = 0.8
 _CONNECT_SECONDS = 0.5
+# Two that are silent leave a call the time to ask the third.
+_SENTINEL_SECONDS = 0.25
 _HEALTH_CHECK_SECONDS = 15
 # Calls at once. Redis and this process each use one core; more would only wait there.
 _MAX_CALLS = 16
@@ -109,7 +114,7 @@ _SIGNAL_LOST_AFTER = 4
 _RECONNECT_SECONDS = 0.5
 
 _RUN_FIELDS = (
-    *("run_id", "session_id", "agent_id", "request_type", "request"),
+    *("run_id", "session_id", "agent_id", "request_type", "request", "owner"),
     *("state", "created", "ended", "last"),
 )
 
@@ -129,9 +134,15 @@ _SCRIPTS = (
 
 @asynccontextmanager
 async def open_redis_store(
-    host: str, port: int, password: str, lifetime_seconds: int, meter: metrics.Meter | None = None
+    host: str,
+    port: int,
+    password: str,
+    lifetime_seconds: int,
+    *,
+    meter: metrics.Meter | None = None,
+    sentinels: Sentinels | None = None,
 ) -> AsyncIterator[RedisStore]:
-    """A store for the duration of the block.
+    """A store for the duration of the block; where there are sentinels they say where it is.
 
     A Redis that does not answer yet is no error: its health tells. Raises
     StartError when the data were written by a newer release.
@@ -148,20 +159,53 @@ async def open_redis_store(
         "driver_info": None,
     }
     async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(_pools(options, sentinels))
         commands = redis.Redis.from_pool(
-            redis.ConnectionPool(
+            pool(
                 # Twice the calls at once: a connection whose call was cancelled is away a little longer.
                 max_connections=2 * _MAX_CALLS,
                 health_check_interval=_HEALTH_CHECK_SECONDS,
-                **options,
             )
         )
         stack.push_async_callback(commands.aclose)
-        signals = redis.Redis.from_pool(redis.ConnectionPool(max_connections=2, **options))
+        signals = redis.Redis.from_pool(pool(max_connections=2))
         stack.push_async_callback(signals.aclose)
         store = RedisStore(commands, signals, lifetime_seconds, meter=meter)
         await store.open()
         yield store
+
+
+@dataclass(frozen=True)
+class Sentinels:
+    """Who knows which Redis is the primary, and under which name they know it."""
+
+    addresses: tuple[tuple[str, int], ...]
+    primary: str
+
+
+@asynccontextmanager
+async def _pools(
+    options: Mapping[str, Any], sentinels: Sentinels | None
+) -> AsyncIterator[Callable[..., redis.ConnectionPool]]:
+    """What makes pools of connections: to that server, or to the one that is the primary at the time."""
+    if sentinels is None:
+        yield partial(redis.ConnectionPool, **options)
+        return
+    asked = Sentinel(  # type: ignore[no-untyped-call]
+        sentinels.addresses,
+        sentinel_kwargs={
+            "socket_timeout": _SENTINEL_SECONDS,
+            "socket_connect_timeout": _SENTINEL_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "driver_info": None,
+        },
+    )
+    own = {name: value for name, value in options.items() if name not in ("host", "port")}
+    try:
+        yield partial(SentinelConnectionPool, sentinels.primary, asked, **own)
+    finally:
+        await asked.aclose()
 
 
 class Place(str):
@@ -382,6 +426,7 @@ class RedisStore:
                 *(len(_RUN_FIELDS), *_RUN_FIELDS),
                 *("agent_id", run.agent_id),
                 *(("request_type", request.type_url, "request", request.value) if request else ()),
+                *(("owner", run.owner) if run.owner else ()),
             ],
         )
         once = Once(run.run_id, fingerprint)
@@ -713,7 +758,11 @@ def _run_of(fields: Fields) -> Run:
     request = Payload(fields[b"request_type"].decode(), fields[b"request"]) if b"request" in fields else None
     return Run(
         opening=NewRun(
-            fields[b"run_id"].decode(), fields[b"session_id"].decode(), fields[b"agent_id"].decode(), request
+            fields[b"run_id"].decode(),
+            fields[b"session_id"].decode(),
+            fields[b"agent_id"].decode(),
+            request,
+            fields.get(b"owner", b"").decode(),
         ),
         state=RunState(fields[b"state"].decode()),
         create_time=int(fields[b"created"]),

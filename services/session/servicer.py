@@ -117,7 +117,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         given = request.run
         asked = _payload(given.request) if given.HasField("request") else None
         run = await self._runs.create(
-            _tenant(), NewRun(given.run_id, given.session_id, given.agent_id, asked)
+            _tenant(), NewRun(given.run_id, given.session_id, given.agent_id, asked, given.owner)
         )
         return session_pb2.CreateRunResponse(run=_run(run))
 
@@ -271,6 +271,7 @@ def _run(run: Run) -> session_pb2.Run:
         end_time=_time(run.end_time),
         last_sequence=run.last_sequence,
         request=_any(opening.request) if opening.request else None,
+        owner=opening.owner,
     )
 
 

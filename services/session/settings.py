@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from services.chassis.secret import NeededSecret
 from services.chassis.settings import Port, ServiceSettings
@@ -23,11 +23,26 @@ class SessionSettings(ServiceSettings):
     session_redis_host: str = ""
     session_redis_port: Port | None = None
     session_redis_password: SecretStr = SecretStr("")
+    # host:port of each sentinel, separated by commas; they stand before the host above.
+    session_redis_sentinels: str = ""
+    # The name under which they watch the primary.
+    session_redis_master: str = "meld-rag"
     # Seconds from the last write to a session or run until it expires; at most ten years.
     permanent_session_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] = 86_400
 
     # Signs snapshots; one that was made with another key is refused.
     meld_snapshot_key: SecretStr = SecretStr("")
+
+    @field_validator("session_redis_sentinels")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        addresses(value)
+        return value
+
+    @property
+    def sentinels(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each sentinel; empty where Redis is one server."""
+        return addresses(self.session_redis_sentinels)
 
     @property
     def snapshot_key(self) -> bytes:
@@ -55,3 +70,14 @@ class SessionSettings(ServiceSettings):
     def bind(self) -> str:
         """Where this service listens: the port of its address, on the interface to bind."""
         return f"{self.meld_bind_host}:{self.meld_session_address.rpartition(':')[2]}"
+
+
+def addresses(text: str) -> tuple[tuple[str, int], ...]:
+    """The pairs of host and port in "host:port,host:port". Raises ValueError."""
+    found = []
+    for word in filter(None, map(str.strip, text.split(","))):
+        host, _, port = word.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise ValueError(f"{word[:100]!r} is not host:port")
+        found.append((host, int(port)))
+    return tuple(found)

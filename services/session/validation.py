@@ -24,6 +24,7 @@ MAX_TEXT_BYTES = 1_000_000
 MAX_ATTRIBUTES_BYTES = 1_000_000
 # A gRPC message has 4 MiB; the answer to an append carries all of it back.
 MAX_APPEND_BYTES = 3_000_000
+MAX_OWNER_CHARACTERS = 200
 MAX_EVENTS = 1_000
 MAX_PAYLOAD_BYTES = 1_000_000
 MAX_PAGE = 1_000
@@ -128,6 +129,10 @@ def new_run(run: NewRun) -> NewRun:
     run_id("run.run_id", run.run_id)
     optional_identifier("run.session_id", run.session_id)
     identifier("run.agent_id", run.agent_id)
+    if len(run.owner) > MAX_OWNER_CHARACTERS or not run.owner.isprintable():
+        raise invalid_field(
+            "run.owner", run.owner, f"must be at most {MAX_OWNER_CHARACTERS} printable characters"
+        )
     if run.request is not None and len(run.request.value) > MAX_PAYLOAD_BYTES:
         raise invalid_field(
             "run.request", len(run.request.value), f"must have at most {MAX_PAYLOAD_BYTES} bytes"

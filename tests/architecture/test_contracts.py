@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from meldrag.agents.v1 import agents_pb2
+from meldrag.agents.v1 import agents_pb2, replicas_pb2
 from meldrag.options.v1 import options_pb2
 from meldrag.session.v1 import identity_pb2, session_pb2
 from meldrag.vector.v1 import vector_pb2
@@ -25,10 +25,11 @@ DECLARED = {
     "IdentityService": "CreateUser ListUsers UpdateUser Authenticate RefreshToken RevokeToken CreateApiKey "
     "RevokeApiKey ConsumeQuota",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow CancelRun ReplayRun",
+    "ReplicaService": "ReachRun",
 }
 SERVICES: dict[str, ServiceDescriptor] = {
     service.name: service
-    for file in (vector_pb2, session_pb2, identity_pb2, agents_pb2)
+    for file in (vector_pb2, session_pb2, identity_pb2, agents_pb2, replicas_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 }
 METHODS: list[MethodDescriptor] = [method for service in SERVICES.values() for method in service.methods]

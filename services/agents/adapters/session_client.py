@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from services.agents.model import Conversation, Turn
 from services.agents.ports import Answered, RecordedRun, RunEvent, RunState
-from services.chassis.errors import NotFoundError, ServiceError, UnavailableError, from_rpc_error
+from services.chassis.errors import ServiceError, UnavailableError, from_rpc_error
 
 M = TypeVar("M", bound=Message)
 
@@ -40,9 +40,13 @@ _WIRE_STATES = {state: wire for wire, state in _STATES.items()}
 
 
 class SessionClient:
-    """Conversations and RunRecords over a channel to the session service."""
+    """Conversations and RunRecords over a channel to the session service.
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    owner: how the runs that are opened here name this replica.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, owner: str) -> None:
+        self._owner = owner
         self._stub = session_pb2_grpc.SessionServiceStub(channel)
         self._health = health_pb2_grpc.HealthStub(channel)
 
@@ -97,17 +101,14 @@ class SessionClient:
         """See RunRecords."""
         packed = any_pb2.Any()
         packed.Pack(request, deterministic=True)
-        run = session_pb2.Run(run_id=run_id, session_id=session_id, agent_id=agent_id, request=packed)
+        run = session_pb2.Run(
+            run_id=run_id, session_id=session_id, agent_id=agent_id, request=packed, owner=self._owner
+        )
         try:
             opened = await self._stub.CreateRun(session_pb2.CreateRunRequest(run=run), timeout=_WRITE_SECONDS)
         except grpc.RpcError as error:
             raise _translated(error) from error
-        return RecordedRun(
-            run_id,
-            _STATES.get(opened.run.state, RunState.RUNNING),
-            opened.run.last_sequence,
-            opened.run.create_time.ToMilliseconds() / 1000,
-        )
+        return _recorded(opened.run)
 
     async def append(
         self, run_id: str, events: Sequence[RunEvent], state: RunState | None, agent_id: str
@@ -125,16 +126,13 @@ class SessionClient:
         except grpc.RpcError as error:
             raise _translated(error) from error
 
-    async def known(self, run_id: str) -> bool:
+    async def get(self, run_id: str) -> RecordedRun:
         """See RunRecords."""
         try:
-            await self._stub.GetRun(session_pb2.GetRunRequest(run_id=run_id), timeout=_READ_SECONDS)
+            found = await self._stub.GetRun(session_pb2.GetRunRequest(run_id=run_id), timeout=_READ_SECONDS)
         except grpc.RpcError as error:
-            failure = _translated(error)
-            if isinstance(failure, NotFoundError):
-                return False
-            raise failure from error
-        return True
+            raise _translated(error) from error
+        return _recorded(found.run)
 
     async def replay(self, run_id: str, kind: type[M]) -> AsyncGenerator[M]:
         """See RunRecords."""
@@ -146,6 +144,16 @@ class SessionClient:
                     yield payload
         except grpc.RpcError as error:
             raise _translated(error) from error
+
+
+def _recorded(run: session_pb2.Run) -> RecordedRun:
+    return RecordedRun(
+        run.run_id,
+        _STATES.get(run.state, RunState.RUNNING),
+        run.last_sequence,
+        run.create_time.ToMilliseconds() / 1000,
+        run.owner,
+    )
 
 
 def _translated(error: grpc.RpcError) -> ServiceError:

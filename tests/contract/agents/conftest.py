@@ -19,7 +19,7 @@ from services.agents.servicer import SERVICE
 from services.agents.settings import AgentsSettings
 from services.chassis.channel import open_aio_channel
 from services.chassis.errors import ServiceError, from_rpc_error
-from services.chassis.server import Hosted, Server
+from services.chassis.server import Server
 from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted
 
 Event = agents_pb2.RunAgentResponse
@@ -77,7 +77,8 @@ def streamed(events: list[Event]) -> str:
 async def agents_house(
     vector: str, session: str, model_url: str = "", **settings: Any
 ) -> AsyncIterator[Client]:
-    """The agents service on a port of its own."""
+    """The agents service on a port of its own: that of meld_agents_address where it is given."""
+    bind = settings.get("meld_agents_address", "127.0.0.1:0")
     # A machine that runs other tests is slow; where a test is about the wait it says so.
     settings.setdefault("meld_session_wait_seconds", 5.0)
     read = AgentsSettings(openai_base_url=model_url, meld_drain_seconds=0.2, **settings)
@@ -93,14 +94,10 @@ async def agents_house(
         )
         server = Server(
             name="agents",
-            services=[
-                Hosted(
-                    SERVICE,
-                    lambda inner: agents_pb2_grpc.add_AgentServiceServicer_to_server(house.servicer, inner),
-                )
-            ],
+            services=house.services,
             dependencies=house.dependencies,
             settings=read,
+            bind=bind,
             max_concurrent=1000,
         )
         address = f"127.0.0.1:{await server.start()}"

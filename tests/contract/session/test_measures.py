@@ -21,7 +21,7 @@ CALLS = "meldrag.store.call.duration"
 async def world(tmp_path: Path) -> AsyncIterator[tuple[RedisServer, RedisStore, Measured]]:
     measured = Measured()
     with running_redis(tmp_path) as server:
-        async with open_redis_store(server.host, server.port, "", 60, measured.meter) as store:
+        async with open_redis_store(server.host, server.port, "", 60, meter=measured.meter) as store:
             yield server, store, measured
 
 

@@ -43,6 +43,16 @@ async def test_a_run_from_its_opening_to_its_end(house: House) -> None:
     assert ended.session_id == session_id
 
 
+async def test_the_first_opener_of_a_run_stays_its_owner(house: House) -> None:
+    run_id = new_run_id()
+    assert (await house.run(run_id, owner="10.0.0.2:50051#a")).owner == "10.0.0.2:50051#a"
+    assert (await house.run(run_id, owner="10.0.0.3:50051#b")).owner == "10.0.0.2:50051#a"
+    await house.record(run_id, 1, 1)
+    assert (await get_run(house, run_id)).owner == "10.0.0.2:50051#a"
+    refused = await refusal(house.run(new_run_id(), owner="x" * 201))
+    assert refused.metadata["field"] == "run.owner"
+
+
 async def test_opening_a_run_twice(house: House) -> None:
     run_id = new_run_id()
     first = await house.run(run_id)

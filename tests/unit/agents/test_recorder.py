@@ -37,8 +37,8 @@ class Records:
         self.batches.append([event.sequence for event in events])
         self.state = state or self.state
 
-    async def known(self, run_id: str) -> bool:
-        return True
+    async def get(self, run_id: str) -> RecordedRun:
+        return RecordedRun(run_id, self.state or RunState.RUNNING, 0, 0.0)
 
     async def replay(self, run_id: str, kind: type[M]) -> AsyncGenerator[M]:
         yield kind()

@@ -1,0 +1,85 @@
+"""The other replicas of this service, under the addresses that records name."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+
+import grpc.aio
+
+from meldrag.agents.v1 import replicas_pb2, replicas_pb2_grpc
+from services.chassis.channel import open_aio_channel
+from services.chassis.errors import UnavailableError, from_rpc_error
+
+SERVICE = replicas_pb2.DESCRIPTOR.services_by_name["ReplicaService"]
+
+# The host of a container that is gone is given up by the network after about three seconds.
+_SECONDS = 4.0
+_ANYWHERE = ("0.0.0.0", "[::]", "::", "")  # noqa: S104 - compared, not bound
+
+
+def replica_name(bind: str) -> str:
+    """How records name this process: where others reach it, and a token, since addresses are used again.
+
+    bind: host and port to listen on. Where that is every interface, the address of this machine's name
+    counts, as containers know each other.
+    """
+    host, _, port = bind.rpartition(":")
+    if host in _ANYWHERE:
+        try:
+            host = socket.gethostbyname(socket.gethostname())
+        except OSError:
+            host = "127.0.0.1"
+    return f"{host}:{port}#{secrets.token_hex(4)}"
+
+
+class ReplicaClient:
+    """Is Replicas. It is asked rarely, so there is a connection for each question."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def reach(self, owner: str, run_id: str, *, stop: bool) -> bool:
+        """See Replicas."""
+        address = owner.partition("#")[0]
+        if address == self.name.partition("#")[0]:
+            # An earlier process at this one's address.
+            return False
+        try:
+            if not await _listened_at(address):
+                return False
+        except TimeoutError:
+            raise _silent(run_id) from None
+        async with open_aio_channel(address, SERVICE) as channel:
+            stub = replicas_pb2_grpc.ReplicaServiceStub(channel)
+            try:
+                answer = await stub.ReachRun(
+                    replicas_pb2.ReachRunRequest(run_id=run_id, stop=stop), timeout=_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                raise _silent(run_id) from from_rpc_error(error)
+        return bool(answer.working)
+
+
+async def _listened_at(address: str) -> bool:
+    """Whether anybody listens there; gRPC does not tell a refusal from silence. Raises TimeoutError."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_SECONDS):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except TimeoutError:
+        raise
+    except (OSError, ValueError):
+        return False
+    writer.close()
+    return True
+
+
+def _silent(run_id: str) -> UnavailableError:
+    return UnavailableError(
+        "the replica that works on the run does not answer",
+        reason="REPLICA_UNAVAILABLE",
+        metadata={"run_id": run_id[:100]},
+        retry_after=1.0,
+    )
