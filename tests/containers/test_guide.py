@@ -172,17 +172,12 @@ def test_each_command_has_help_and_does_nothing_then(running: System, command: s
 def test_what_cannot_be_done_is_refused_and_nothing_changes(
     running: System, words: list[str], code: int
 ) -> None:
-    before = running.run(
-        "docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={running.project}"
-    )
+    before = running.own_containers()
 
     refused = running.manage(*words, check=False)
 
     assert refused.returncode == code, refused.stdout
-    after = running.run(
-        "docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={running.project}"
-    )
-    assert after.stdout == before.stdout
+    assert running.own_containers() == before
 
 
 def test_it_works_from_any_folder(running: System) -> None:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,11 @@ class System:
         hits: list[dict[str, Any]] = answer.json()["hits"]
         return hits
 
+    def own_containers(self) -> list[str]:
+        """Ids of the project's containers, also of those that have ended."""
+        label = f"label=com.docker.compose.project={self.project}"
+        return self.run("docker", "ps", "-aq", "--filter", label).stdout.split()
+
     def remove(self) -> None:
         """Takes away everything that the project has on the engine, images apart."""
         label = ("--filter", f"label=com.docker.compose.project={self.project}")
@@ -189,8 +194,3 @@ def _is_setting(name: str) -> bool:
     return re.search(rf"^(# )?{re.escape(name)}=", documented, re.MULTILINE) is not None or name.startswith(
         ("MELD_", "COMPOSE_")
     )
-
-
-def lines(text: str, words: Sequence[str]) -> list[str]:
-    """The lines that hold all of `words`."""
-    return [line for line in text.splitlines() if all(word in line for word in words)]
