@@ -363,10 +363,17 @@ cmd_restore() {
     backup_program "$(dirname "$folder")" restore "/backups/$(basename "$folder")" --yes
 }
 
+# The image of a service. Compose lists those of the services that it needs besides, in any order.
+image_of() {
+    local name=$1
+    [ "$name" != app ] || name=gateway
+    compose config --images "$1" | awk -v start="meld-rag/$name:" 'index($0, start) == 1' | sort -u
+}
+
 # A second container of the new image serves while the first is replaced; what owns a volume is just replaced.
 update_service() {
     local service=$1 main next=$PROJECT-$1-next image previous old
-    image=$(compose config --images "$service" | head -n 1)
+    image=$(image_of "$service")
     mapfile -t old < <(containers_of "$service")
     [ ${#old[@]} -gt 0 ] || die "$service does not run; start it first"
     main=${old[0]}
