@@ -554,7 +554,7 @@ cmd_rotate_secrets() {
 }
 
 cmd_doctor() {
-    local bad=0 free memory version port name value
+    local bad=0 free memory version port name value variable
     good() { printf 'ok    %s\n' "$*"; }
     note() { printf 'note  %s\n' "$*"; }
     fault() {
@@ -591,10 +591,13 @@ cmd_doctor() {
             your_* | your-*) fault "${name^^}_API_KEY is a placeholder; leave it empty or set the real one" ;;
         esac
     done
-    port=$(setting FLASK_PORT)
+    variable=FLASK_PORT
+    [ "$(mode)" = development ] && variable=MELD_DEVELOPMENT_PORT
+    port=$(setting "$variable")
+    [ "$(mode)" = development ] && port=${port:-5001}
     port=${port:-5000}
     if [ -z "$(containers --filter status=running)" ] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-        fault "port $port is in use by another program; set FLASK_PORT"
+        fault "port $port is in use by another program; set $variable"
     else
         good "port $port"
     fi

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import socket
 import subprocess
@@ -53,7 +54,7 @@ def configured(folder: Path, layers: tuple[str, ...]) -> dict[str, Any]:
             *("--profile", "*", "config", "--format", "json"),
         ],
         env={
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "MELD_STATE_DIR": str(folder),
             "MELD_TLS_CERTIFICATE": "/c.pem",
@@ -280,13 +281,18 @@ def two_of_each(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         system.remove()
 
 
-def addresses(system: System, service: str) -> list[str]:
-    """The containers of a service, by their addresses on the internal network."""
+def addresses_by_id(system: System, service: str) -> dict[str, str]:
+    """The addresses on the internal network of a service's containers, by their ids."""
     label = f"label=com.docker.compose.service={service}"
     project = f"label=com.docker.compose.project={system.project}"
     ids = system.run("docker", "ps", "-q", "--filter", label, "--filter", project).stdout.split()
-    networks = [system.inspect(one)["NetworkSettings"]["Networks"] for one in ids]
-    return [network[f"{system.project}-network"]["IPAddress"] for network in networks]
+    networks = {one: system.inspect(one)["NetworkSettings"]["Networks"] for one in ids}
+    return {one: known[f"{system.project}-network"]["IPAddress"] for one, known in networks.items()}
+
+
+def addresses(system: System, service: str) -> list[str]:
+    """These addresses alone."""
+    return list(addresses_by_id(system, service).values())
 
 
 def test_a_later_start_runs_as_many(two_of_each: System) -> None:
@@ -354,16 +360,25 @@ def test_streams_resume_at_the_other_gateway_and_any_replica_cancels(two_of_each
 
 def test_one_replica_of_each_may_go(two_of_each: System) -> None:
     for service in ("app", "agents", "session"):
-        label = f"label=com.docker.compose.service={service}"
-        project = f"label=com.docker.compose.project={two_of_each.project}"
-        one = two_of_each.run("docker", "ps", "-q", "--filter", label, "--filter", project).stdout.split()[0]
-        two_of_each.run("docker", "stop", "--time", "20", one)
+        two_of_each.run("docker", "stop", "--time", "20", next(iter(addresses_by_id(two_of_each, service))))
     two_of_each.wait_ready(30)
     assert two_of_each.search("harbours", "harbour")
     answer = httpx.post(f"{two_of_each.base_url}/api/v1/sessions", json={"title": "one is left"}, timeout=20)
     assert answer.status_code in (200, 201)
     two_of_each.manage("start")
     assert all(len(addresses(two_of_each, service)) == 2 for service in ("app", "agents", "session"))
+
+
+def test_an_update_replaces_all_replicas(two_of_each: System) -> None:
+    before = {service: set(addresses_by_id(two_of_each, service)) for service in ("app", "agents", "session")}
+    said = two_of_each.manage("update", "--no-build", "--force").stdout
+    for service, old in before.items():
+        assert f"{service}: updated" in said
+        now = set(addresses_by_id(two_of_each, service))
+        assert len(now) == 2
+        assert not now & old
+    two_of_each.wait_ready(30)
+    assert two_of_each.search("harbours", "harbour")
 
 
 def role(system: System, service: str) -> str:
@@ -394,7 +409,7 @@ def test_sessions_go_on_when_the_primary_of_redis_is_gone(two_of_each: System) -
 
     def created(title: str) -> str:
         answer = httpx.post(api, json={"title": title}, timeout=20)
-        return str(answer.json()["session_id"]) if answer.status_code in (200, 201) else ""
+        return str(answer.json()["id"]) if answer.status_code in (200, 201) else ""
 
     first: list[str] = []
 
