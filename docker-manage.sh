@@ -315,7 +315,8 @@ cmd_health() {
         [ "$state" = healthy ] || bad=1
     done
     [ -n "${name:-}" ] || die "nothing runs; ./docker-manage.sh start"
-    compose exec -T app curl -sS --max-time 5 http://127.0.0.1:5000/health || bad=1
+    # shellcheck disable=SC2016 # the port is the container's
+    compose exec -T app sh -c 'curl -sS --max-time 5 "http://127.0.0.1:$FLASK_PORT/health"' || bad=1
     say ""
     return $bad
 }
