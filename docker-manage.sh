@@ -78,13 +78,13 @@ extra_layers() {
         setting MELD_LAYERS | tr -s ' ,' '\n'
         echo
         if [ -n "$(replicas)$(profiles)" ]; then echo scale; fi
+        if [[ $(setting SESSION_REDIS_SENTINELS) == sentinel-* ]]; then echo sentinel; fi
     } | awk 'NF && !seen[$0]++'
 }
 
 # Servers that .env names are started.
 profiles() {
     if [ "$(setting CHROMADB_HOST)" = chroma ]; then echo --profile=chroma; fi
-    if [[ $(setting SESSION_REDIS_SENTINELS) == sentinel-* ]]; then echo --profile=sentinel; fi
 }
 
 layers() {

@@ -8,10 +8,8 @@ if [ ! -s "$file" ]; then
 port 26379
 dir /data
 protected-mode no
-sentinel resolve-hostnames yes
-sentinel announce-hostnames yes
 sentinel announce-ip $MELD_REDIS_NAME
-sentinel monitor meld-rag redis 6379 2
+sentinel monitor meld-rag $MELD_REDIS_FIRST 6379 2
 sentinel down-after-milliseconds meld-rag 5000
 sentinel failover-timeout meld-rag 30000
 END

@@ -22,7 +22,7 @@ from tests.support.containers import ROOT, System
 from tests.support.redis_server import free_port
 
 MODES = (("prod",), ("dev",), ("dev", "debug"))
-EXTRAS = ("scale", "observability", "tls")
+EXTRAS = ("scale", "sentinel", "observability", "tls")
 COMBINATIONS = [
     (*mode, *extras)
     for mode in MODES
@@ -37,6 +37,7 @@ PUBLISHED = {
     "dev": {("app", 5001), ("redis", 6379), ("notebook", 8888)},
     "debug": {(name, 5678) for name in ("app", "agents", "vector", "session")},
     "scale": set(),
+    "sentinel": set(),
     "observability": {("prometheus", 9090), ("grafana", 3000), ("jaeger", 16686)},
 }
 TEXTS = {
@@ -96,9 +97,12 @@ def test_every_combination_is_hardened_and_publishes_what_it_says(
     assert published == set().union(*(PUBLISHED[layer] for layer in layers))
     assert made["networks"]["internal"]["internal"] is True
     if "scale" in layers:
-        for name in ("chroma", "redis-replica-1", "sentinel-1"):
-            assert set(made["services"][name]["networks"]) == {"internal"}
+        assert set(made["services"]["chroma"]["networks"]) == {"internal"}
         assert not any("container_name" in made["services"][name] for name in ("app", "agents", "session"))
+    if "sentinel" in layers:
+        assert made["networks"]["replication"]["internal"] is True
+        for name in ("redis-replica-1", "redis-replica-2", "sentinel-1", "sentinel-2", "sentinel-3"):
+            assert set(made["services"][name]["networks"]) == {"internal", "replication"}
     if "observability" in layers:
         for name in ("app", "agents", "vector", "session"):
             assert made["services"][name]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]

@@ -7,18 +7,18 @@ if [ -s /run/secrets/redis_password ]; then
     printf 'requirepass "%s"\n' "$(cat /run/secrets/redis_password)" > /tmp/auth.conf
 fi
 printf 'maxmemory %s\n' "${REDIS_MAXMEMORY:-512mb}" >> /tmp/auth.conf
-# One of several, which sentinels watch: it follows whichever they call the primary, at first "redis".
+# One of several, which sentinels watch: it follows whichever they call the primary, at first the first.
 if [ -n "${MELD_REDIS_SENTINELS:-}" ]; then
     primary=
     for _ in 1 2 3 4 5; do
         for sentinel in $(echo "$MELD_REDIS_SENTINELS" | tr ',' ' '); do
             primary=$(timeout 2 redis-cli -h "${sentinel%:*}" -p "${sentinel#*:}" \
                 sentinel get-master-addr-by-name meld-rag 2> /dev/null | head -n 1) || primary=
-            case $primary in redis*) break 2 ;; esac
+            case $primary in [0-9]*) break 2 ;; esac
         done
         sleep 1
     done
-    case $primary in redis*) ;; *) primary=redis ;; esac
+    case $primary in [0-9]*) ;; *) primary=$MELD_REDIS_FIRST ;; esac
     if [ -s /run/secrets/redis_password ]; then
         printf 'masterauth "%s"\n' "$(cat /run/secrets/redis_password)" >> /tmp/auth.conf
     fi
