@@ -6,9 +6,10 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
-# Another name gives a second system beside the first: its own containers, volumes and networks.
+# Another name gives a second system beside the first: its own containers, volumes, networks and secrets.
+# Images are shared.
 export MELD_PROJECT=${MELD_PROJECT:-meld-rag}
-export MELD_STATE_DIR=${MELD_STATE_DIR:-$ROOT/.meld}
+export MELD_STATE_DIR=${MELD_STATE_DIR:-$ROOT/.meld/$MELD_PROJECT}
 readonly ROOT PROJECT=$MELD_PROJECT LABEL=com.meld-rag.project=$MELD_PROJECT IMAGES=com.meld-rag.image=meld-rag
 # What the containers have mounted, and what was made up for it.
 readonly SECRETS=$MELD_STATE_DIR/secrets MADE_UP=$MELD_STATE_DIR/made-up
@@ -58,18 +59,18 @@ need_engine() {
 
 # --- State: mode, secrets, the files that containers mount ----------------------
 
-mode() { cat "$MELD_STATE_DIR/mode" 2>/dev/null || echo production; }
+# What the command names, else what was started last.
+MODE=
+mode() { echo "${MODE:-$(cat "$MELD_STATE_DIR/mode" 2>/dev/null || echo production)}"; }
 
 is_yes() { [[ ${1,,} =~ ^(yes|true|on|1)$ ]]; }
 
 # SERVICE=NUMBER, one a line, of what `scale` was told last.
 replicas() { cat "$MELD_STATE_DIR/replicas" 2>/dev/null || true; }
 
-set_mode() {
-    local wanted=${1:-$(mode)}
-    is_one_of "$wanted" production development || usage "no mode '$wanted': production or development"
-    mkdir -p "$MELD_STATE_DIR"
-    echo "$wanted" >"$MELD_STATE_DIR/mode"
+choose_mode() {
+    MODE=${1:-$(mode)}
+    is_one_of "$MODE" production development || usage "no mode '$MODE': production or development"
 }
 
 # The layers that MELD_LAYERS names, and `scale` where something needs it. Each once, one a line.
@@ -108,14 +109,46 @@ layers() {
 files_sum() { (cd "$ROOT/compose" && cat nginx/* tls/* redis/* observability/*.y* 2>/dev/null) | sha256sum | cut -c1-12; }
 
 compose() {
-    local files
-    mapfile -t files < <(layers && profiles)
+    local files list
+    list=$(layers && profiles) || exit 1
+    mapfile -t files <<<"$list"
     [ -f "$ROOT/.env" ] && files+=(--env-file "$ROOT/.env")
     local pair
     for pair in $(replicas); do
         export "MELD_$(tr '[:lower:]' '[:upper:]' <<<"${pair%%=*}")_REPLICAS=${pair#*=}"
     done
-    MELD_FILES=$(files_sum) docker compose -p "$PROJECT" "${files[@]}" "$@"
+    MELD_FILES=$(files_sum)
+    MELD_SECRETS_APP=$(secrets_of app) MELD_SECRETS_AGENTS=$(secrets_of agents)
+    MELD_SECRETS_VECTOR=$(secrets_of vector) MELD_SECRETS_SESSION=$(secrets_of session)
+    MELD_SECRETS_REDIS=$(secrets_of redis)
+    export MELD_FILES MELD_SECRETS_APP MELD_SECRETS_AGENTS MELD_SECRETS_VECTOR MELD_SECRETS_SESSION \
+        MELD_SECRETS_REDIS
+    docker compose -p "$PROJECT" "${files[@]}" "$@"
+}
+
+# When the newest secret of a service was written. A container that was made with another time is made anew:
+# a secret is a mounted file, of whose change the engine knows nothing.
+secrets_of() {
+    local names
+    case $1 in
+        app) names=(flask_secret_key jwt_secret_key redis_password) ;;
+        agents) names=(openai_api_key anthropic_api_key google_api_key cohere_api_key) ;;
+        vector) names=(openai_api_key meld_snapshot_key) ;;
+        session) names=(redis_password meld_snapshot_key) ;;
+        redis) names=(redis_password) ;;
+    esac
+    (cd "$SECRETS" 2>/dev/null && stat -c %.9Y -- "${names[@]}" 2>/dev/null | sort | tail -n 1) || true
+}
+
+# Services whose containers were made with other secrets than there are now.
+behind_secrets() {
+    local service id
+    for service in app agents vector session redis; do
+        for id in $(containers_of "$service"); do
+            docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$id" \
+                | grep -qxF "MELD_SECRETS=$(secrets_of "$service")" || echo "$service"
+        done
+    done | sort -u
 }
 
 # A variable as compose sees it: the environment first, then the last line of .env that sets it.
@@ -136,20 +169,26 @@ random_secret() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
 make_up() { (umask 077 && random_secret >"$MADE_UP/$1"); }
 
-# Writes a secret when it differs, and remembers that containers must be made anew.
-SECRETS_CHANGED=no
+# Writes a secret when it differs, in place: a container that runs has this very file mounted.
 put_secret() {
     local file=$SECRETS/$1
     if [ ! -f "$file" ] || [ "$(cat "$file")" != "$2" ]; then
-        SECRETS_CHANGED=yes
-        # In place: a container that runs has this very file mounted.
         (umask 022 && printf '%s' "$2" >"$file")
     fi
 }
 
+# What .env says of a secret; empty where it leaves it to this script.
+given_secret() {
+    local value
+    value=$(setting "${1^^}")
+    # This one stands before the other, as in the session service.
+    [ "$1" != redis_password ] || [ -z "$(setting SESSION_REDIS_PASSWORD)" ] || value=$(setting SESSION_REDIS_PASSWORD)
+    printf '%s' "$value"
+}
+
 # The folder keeps others out; the files are readable by uid 1000, which the services run as.
 prepare_state() {
-    local name variable value generated=("${GENERATED[@]}")
+    local name value generated=("${GENERATED[@]}")
     if [ "$(mode)" = development ]; then
         # `redis-cli ping` just works there: Redis has a password when .env sets one.
         generated=(flask_secret_key jwt_secret_key)
@@ -158,9 +197,7 @@ prepare_state() {
     chmod 700 "$MELD_STATE_DIR" "$MADE_UP"
     chmod 711 "$SECRETS"
     for name in "${GENERATED[@]}" "${LAYERED[@]}" "${GIVEN[@]}"; do
-        variable=${name^^}
-        value=$(setting "$variable")
-        [ "$name" = redis_password ] && [ -z "$value" ] && value=$(setting SESSION_REDIS_PASSWORD)
+        value=$(given_secret "$name")
         if [ -z "$value" ] && is_one_of "$name" "${generated[@]}" "${LAYERED[@]}"; then
             [ -s "$MADE_UP/$name" ] || make_up "$name"
             value=$(cat "$MADE_UP/$name")
@@ -170,10 +207,11 @@ prepare_state() {
     (umask 022 && masked_env >"$MELD_STATE_DIR/app.env")
 }
 
-# .env as people may read it inside the app container: every secret taken out.
+# .env as people may read it inside the app container: no comment, no secret, no address with a password.
 masked_env() {
     [ -f "$ROOT/.env" ] || return 0
-    sed -E 's/^([[:space:]]*(export[[:space:]]+)?[A-Z_]*(KEY|PASSWORD|SECRET|TOKEN)[A-Z_]*[[:space:]]*=[[:space:]]*).+$/\1(hidden)/' "$ROOT/.env"
+    sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Z][A-Z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$/\2=\3/p' "$ROOT/.env" \
+        | sed -E 's/^([A-Z0-9_]*(KEY|PASSWORD|SECRET|TOKEN)[A-Z0-9_]*)=.+$/\1=(hidden)/; s/=(.*:\/\/).*@.*$/=\1(hidden)/'
 }
 
 # --- Waiting ---------------------------------------------------------------------
@@ -218,7 +256,6 @@ tell_why() {
 
 up() {
     local arguments=(up -d --remove-orphans --wait --wait-timeout "$READY_SECONDS")
-    [ "$SECRETS_CHANGED" = yes ] && arguments+=(--force-recreate)
     if ! compose "${arguments[@]}"; then
         tell_why
         die "not everything came up"
@@ -249,26 +286,24 @@ ready() {
 # --- Commands --------------------------------------------------------------------
 
 cmd_build() {
-    set_mode "${1:-}"
-    prepare_state
+    choose_mode "${1:-}"
     MELD_REVISION=$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null || echo unknown)
     export MELD_REVISION
     compose build
 }
 
 cmd_start() {
-    set_mode "${1:-}"
+    choose_mode "${1:-}"
     prepare_state
+    echo "$MODE" >"$MELD_STATE_DIR/mode"
     up
     ready
 }
 
 cmd_restart() {
-    set_mode "${1:-}"
-    prepare_state
+    choose_mode "${1:-}"
     compose stop
-    up
-    ready
+    cmd_start "$MODE"
 }
 
 cmd_stop() {
@@ -331,7 +366,8 @@ cmd_shell() {
 backup_program() {
     local folder=$1
     shift
-    MELD_BACKUP_DIR=$folder MELD_BACKUP_USER="$(id -u):$(id -g)" \
+    # As the folder's owner: nobody in a container may write where its user may not.
+    MELD_BACKUP_DIR=$folder MELD_BACKUP_USER=$(stat -c %u:%g "$folder") \
         compose --profile operations run --rm --no-deps -T backup "$@"
 }
 
@@ -340,8 +376,8 @@ absolute() { readlink -f -- "$1" || die "there is no $1"; }
 cmd_backup() {
     local folder=${1:-$ROOT/backups} keep
     keep=$(setting MELD_BACKUP_KEEP)
-    mkdir -p "$folder"
-    chmod 700 "$folder"
+    [ -d "$folder" ] || (umask 077 && mkdir -p "$folder")
+    prepare_state
     backup_program "$(absolute "$folder")" create /backups --keep "${keep:-14}"
 }
 
@@ -382,6 +418,8 @@ update_service() {
     [ ${#old[@]} -gt 0 ] || die "$service does not run; start it first"
     main=${old[0]}
     previous=$(docker inspect -f '{{.Image}}' "$main")
+    # Of an update that was interrupted.
+    docker rm -f "$next" >/dev/null 2>&1 || true
     if [ "$previous" = "$(docker image inspect -f '{{.Id}}' "$image")" ] && [ "$FORCE" = no ]; then
         say "$service: is up to date"
         return
@@ -441,7 +479,7 @@ update_scaled() {
 }
 
 cmd_update() {
-    local build=yes argument service
+    local build=yes argument service behind
     FORCE=no
     for argument in "$@"; do
         case $argument in
@@ -451,6 +489,8 @@ cmd_update() {
         esac
     done
     prepare_state
+    behind=$(behind_secrets | xargs)
+    [ -z "$behind" ] || die "secrets of $behind changed since they were started; ./docker-manage.sh start first"
     [ "$build" = no ] || cmd_build "$(mode)"
     for service in vector session agents app; do
         update_service "$service"
@@ -527,24 +567,38 @@ cmd_export() {
 }
 
 cmd_import() {
-    local volume=${PROJECT}_${1#"${PROJECT}"_} file=${2:-}
+    local name volume file=${2:-}
     [ -f "$file" ] || usage "import takes a volume and a file that export made"
-    gzip -t "$file" || die "$file is damaged; nothing was changed"
+    name=${1#"${PROJECT}"_}
+    volume=${PROJECT}_$name
+    compose config --volumes | grep -qxF "$name" || usage "no volume '$name': one of $(compose config --volumes | xargs)"
+    # tar takes other files for empty archives.
+    if ! tar tzf "$file" >/dev/null 2>&1 || [ "$(tar tzf "$file" | wc -l)" = 0 ]; then
+        die "$file is damaged or no archive of export; nothing was changed"
+    fi
     [ -z "$(docker ps -q --filter "volume=$volume")" ] || die "$volume is in use; ./docker-manage.sh stop first"
     confirm "All that is in $volume is replaced."
     docker volume create --label "$LABEL" --label "com.docker.compose.project=$PROJECT" \
-        --label "com.docker.compose.volume=${volume#"${PROJECT}"_}" "$volume" >/dev/null
-    in_volume "$volume" rw sh -c 'find /data -mindepth 1 -delete && tar xzf - -C /data' <"$file"
+        --label "com.docker.compose.volume=$name" "$volume" >/dev/null
+    # Unpacked beside the old, which goes only when all of it has arrived.
+    in_volume "$volume" rw sh -ec '
+        rm -rf /data/.incoming && mkdir /data/.incoming
+        tar xzf - -C /data/.incoming || { rm -rf /data/.incoming; exit 1; }
+        find /data -mindepth 1 -maxdepth 1 ! -name .incoming -exec rm -rf {} +
+        find /data/.incoming -mindepth 1 -maxdepth 1 -exec mv {} /data/ ";"
+        rmdir /data/.incoming' <"$file" || die "it did not fit or was cut off; the old content is still there"
     say "$volume holds what was in $file"
 }
 
 cmd_rotate_secrets() {
     local name
-    confirm "New keys and a new Redis password are made; app, session and Redis restart."
+    confirm "New keys and a new Redis password are made; what uses them restarts."
     mkdir -p "$MADE_UP"
-    for name in "${GENERATED[@]}" "${LAYERED[@]}"; do
-        if [ -n "$(setting "${name^^}")" ]; then
+    for name in "${GENERATED[@]}" jupyter_token; do
+        if [ -n "$(given_secret "$name")" ]; then
             say "$name: comes from .env; change it there"
+        elif [ "$name" = redis_password ] && [ "$(mode)" = development ]; then
+            say "$name: none in development"
         else
             make_up "$name"
             say "$name: new"

@@ -111,7 +111,10 @@ def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req) -> Res:
         try:
             answer = _unary_once(method, message, client)
         except UnavailableError as error:
-            if error.reason != "UPSTREAM_UNAVAILABLE" or not patience.lost(service) or not rule.idempotent:
+            if error.reason != "UPSTREAM_UNAVAILABLE":
+                patience.found(service)
+                raise
+            if not patience.lost(service) or not rule.idempotent:
                 raise
             time.sleep(min(_AGAIN_SECONDS, max(0.0, context.remaining())))
             if client.gone():

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from services.gateway.problem import ProblemError
 
+# A service that was not missed for this long has been there meanwhile, as far as anybody can tell.
+_FORGET_SECONDS = 30.0
+
 
 class StreamSlots:
     """Bounds the streams of a process, so that other requests always find a thread."""
@@ -54,17 +57,22 @@ class Patience:
     """How long requests wait for a service that has gone, counted from when it was first missed.
 
     All requests share that moment: a service that stays away is waited for once, not by each of them, so
-    that they do not pile up.
+    that they do not pile up. An outage that nobody has met for a while is another one the next time.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._missed: dict[str, float] = {}
+        # When each was missed first and last.
+        self._missed: dict[str, tuple[float, float]] = {}
 
     def lost(self, service: str) -> bool:
         """Notes that the service cannot be reached; whether it is worth waiting for."""
         now = time.monotonic()
-        return now - self._missed.setdefault(service, now) < self._seconds
+        first, last = self._missed.get(service, (now, now))
+        if now - last > max(self._seconds, _FORGET_SECONDS):
+            first = now
+        self._missed[service] = (first, now)
+        return now - first < self._seconds
 
     def found(self, service: str) -> None:
         """Notes that the service answers."""

@@ -31,7 +31,8 @@ class Load(threading.Thread):
 
     def run(self) -> None:
         api = f"{self._system.base_url}/api/v1"
-        paths = [f"/collections/{self._collection}", f"/collections/{self._collection}/documents", "/agents"]
+        own = f"/collections/{self._collection}"
+        paths = [own, f"{own}/documents", "/agents", "/sessions"]
         number = 0
         # A new connection each time: a kept one would hide a proxy that does not find its gateway.
         while not self.done.is_set():
@@ -183,7 +184,7 @@ def test_a_red_update_goes_back_to_the_old_image(running: System) -> None:
 
 def test_secrets_are_made_anew_and_the_data_stays(running: System) -> None:
     ids = running.ingest("stations", SOME)
-    secrets = running.folder / ".meld" / "secrets"
+    secrets = running.state / "secrets"
     before = {name: (secrets / name).read_text() for name in ("flask_secret_key", "redis_password")}
 
     running.manage("--yes", "rotate-secrets")

@@ -148,12 +148,10 @@ def test_redis_asks_for_the_password_that_it_was_given(running: System) -> None:
 
 def test_no_secret_stands_where_it_can_be_read(running: System) -> None:
     secrets = {
-        path.name: path.read_text()
-        for path in (running.folder / ".meld" / "secrets").iterdir()
-        if path.read_text()
+        path.name: path.read_text() for path in (running.state / "secrets").iterdir() if path.read_text()
     }
     assert {"flask_secret_key", "jwt_secret_key", "redis_password"} <= set(secrets)
-    assert (running.folder / ".meld").stat().st_mode & 0o077 == 0
+    assert running.state.stat().st_mode & 0o077 == 0
     said = running.manage("logs").stdout
     said += running.run("docker", "inspect", *map(running.container, SERVICES)).stdout
     for service in OWN:

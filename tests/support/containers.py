@@ -33,12 +33,13 @@ def engine_answers() -> bool:
 class System:
     """A clone in `folder` and what docker-manage.sh makes of it.
 
-    project: name of the compose project. base_url: of the proxy.
+    project: name of the compose project. base_url: of the proxy. state: what docker-manage.sh remembers.
     """
 
     def __init__(self, folder: Path, project: str) -> None:
         self.folder = folder
         self.project = project
+        self.state = folder / ".meld" / project
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.environment = {
