@@ -53,6 +53,9 @@ class ServiceSettings(BaseSettings):
     # Whether a process may be asked for a profile of itself.
     profiling_enabled: bool = False
     otel_exporter_otlp_endpoint: str = ""
+    # Whether metrics and logs go there too; a trace store takes neither.
+    otel_metrics_exporter: Literal["otlp", "none"] = "otlp"
+    otel_logs_exporter: Literal["otlp", "none"] = "otlp"
 
     meld_data_dir: Path = Path("data")
     meld_bind_host: str = "127.0.0.1"

@@ -88,8 +88,10 @@ def configure(service: str, settings: ServiceSettings) -> Iterator[None]:
         from services.chassis import export  # noqa: PLC0415
 
         tracers.add_span_processor(export.spans(endpoint))
-        readers.append(export.metrics(endpoint))
-        ending.enter_context(export.logs(endpoint, resource, JsonFormatter(service).record_fields))
+        if settings.otel_metrics_exporter == "otlp":
+            readers.append(export.metrics(endpoint))
+        if settings.otel_logs_exporter == "otlp":
+            ending.enter_context(export.logs(endpoint, resource, JsonFormatter(service).record_fields))
     meters = MeterProvider(resource=resource, metric_readers=readers)
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(meters)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.backup.terminal import parsed
 from services.chassis.health import LIVENESS
 from tests.architecture.sources import ROOT
 from tests.architecture.test_settings import DOCUMENTED, kinds
@@ -20,7 +21,14 @@ from tests.architecture.test_settings import DOCUMENTED, kinds
 FOLDER = ROOT / "compose" / "kubernetes"
 BASE, OVERLAY = FOLDER / "base", FOLDER / "overlays" / "production"
 TOOL = ROOT / "tests" / "tools" / "kubernetes"
-SECRET_FILES = ("flask_secret_key", "jwt_secret_key", "redis_password", "openai_api_key", "users")
+SECRET_FILES = (
+    "flask_secret_key",
+    "jwt_secret_key",
+    "redis_password",
+    "openai_api_key",
+    "users",
+    "meld_snapshot_key",
+)
 # Workload, the package of services/ that it runs, and its port.
 WORKLOADS = {
     "app": ("gateway", 5000),
@@ -31,6 +39,14 @@ WORKLOADS = {
 }
 GRPC = ("agents", "vector", "session")
 REPLICATED = ("app", "agents", "session")
+METRICS = 9464
+PROMETHEUS = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+    "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+}
+
+# The line of the overlay that lets vector out; it begins as a comment.
+EMBEDDING = "  # - embedding.yaml\n"
 
 Object = dict[str, Any]
 
@@ -52,8 +68,14 @@ PODS = {
     for one in OBJECTS
     if one["kind"] in ("Deployment", "StatefulSet")
 }
-CONTAINERS = {name: pod["containers"][0] for name, pod in PODS.items()}
+JOBS = {
+    one["metadata"]["name"]: one["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    for one in OBJECTS
+    if one["kind"] == "CronJob"
+}
+CONTAINERS = {name: pod["containers"][0] for name, pod in {**PODS, **JOBS}.items()}
 EACH = pytest.mark.parametrize("name", list(WORKLOADS))
+EACH_POD = pytest.mark.parametrize("name", [*WORKLOADS, "backup"])
 
 
 def named(kind: str, name: str) -> Object:
@@ -87,11 +109,13 @@ def test_one_writer_has_one_replica_and_the_others_two() -> None:
 @EACH
 def test_ports_are_those_that_the_settings_name(name: str) -> None:
     port = WORKLOADS[name][1]
-    (listening,) = CONTAINERS[name]["ports"]
+    listening, *others = CONTAINERS[name]["ports"]
     (offered,) = named("Service", name)["spec"]["ports"]
 
     assert listening["containerPort"] == port
     assert offered["targetPort"] == listening["name"]
+    assert int(settings()["MELD_METRICS_PORT"]) == METRICS
+    assert others == ([{"name": "metrics", "containerPort": METRICS}] if name in GRPC else [])
     variable = {"app": "FLASK_PORT", "redis": "REDIS_PORT"}.get(name, f"MELD_{name.upper()}_ADDRESS")
     assert settings()[variable] == (f"{name}:{port}" if name in GRPC else str(port))
     # A headless service changes no port; the gateway's does.
@@ -137,9 +161,9 @@ def test_the_kubelet_asks_the_gateway_by_a_name_that_it_answers_to() -> None:
         assert probe["httpHeaders"] == [{"name": "Host", "value": "localhost"}]
 
 
-@EACH
+@EACH_POD
 def test_a_pod_may_do_nothing_that_it_need_not(name: str) -> None:
-    pod, container = PODS[name], CONTAINERS[name]
+    pod, container = {**PODS, **JOBS}[name], CONTAINERS[name]
 
     assert pod["automountServiceAccountToken"] is False
     # Kubernetes would set REDIS_PORT to an address because of the service's name.
@@ -158,7 +182,7 @@ def test_a_pod_may_do_nothing_that_it_need_not(name: str) -> None:
     assert not any("hostPath" in volume for volume in pod["volumes"])
 
 
-@EACH
+@EACH_POD
 def test_every_container_has_its_share(name: str) -> None:
     resources = CONTAINERS[name]["resources"]
 
@@ -186,18 +210,84 @@ def test_secrets_are_mounted_as_files_that_the_service_reads(name: str) -> None:
     assert settings()["MELD_REQUIRE_SECRETS"] == "yes"
     mounts = {mount["name"]: mount for mount in CONTAINERS[name]["volumeMounts"]}
     assert mounts["secrets"]["mountPath"] == "/run/secrets"
-    (volume,) = [one["secret"] for one in PODS[name]["volumes"] if one["name"] == "secrets"]
+    sources = secrets_of(PODS[name])
     service = WORKLOADS[name][0]
     if service is None:
-        assert [item["path"] for item in volume["items"]] == ["redis_password"]
+        assert [item["path"] for item in sources["secrets"]["items"]] == ["redis_password"]
         return
     kind = kinds()[service]
     needed = {needed.fields[0] for needed in kind.needed_secrets}
-    assert {item["path"] for item in volume.get("items", [])} == needed
-    # What is not needed by name are the keys of models, all that there are.
-    assert volume["secretName"] == ("secrets" if needed else "model-keys")
-    if not needed:
-        assert "openai_api_key" in kind.secret_fields()
+    assert {item["path"] for item in sources.get("secrets", {}).get("items", [])} == needed
+    # What is not needed by name: the keys of models, all that there are, and the key of snapshots.
+    assert ("model-keys" in sources) == ("openai_api_key" in kind.secret_fields())
+    assert ("snapshot-key" in sources) == ("meld_snapshot_key" in kind.secret_fields())
+    assert all(source["optional"] for secret, source in sources.items() if secret != "secrets")
+
+
+def secrets_of(pod: Object) -> dict[str, Object]:
+    """The secrets of which the pod's /run/secrets is made, by name."""
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "secrets"]
+    if "secret" in volume:
+        return {volume["secret"]["secretName"]: volume["secret"]}
+    return {source["secret"]["name"]: source["secret"] for source in volume["projected"]["sources"]}
+
+
+@pytest.mark.parametrize(
+    "pod", [PODS["vector"], PODS["session"], JOBS["backup"]], ids=["vector", "session", "backup"]
+)
+def test_who_makes_or_reads_a_backup_has_the_key_of_snapshots(pod: Object) -> None:
+    assert secrets_of(pod)["snapshot-key"] == {
+        "name": "snapshot-key",
+        "optional": True,
+        "items": [{"key": "meld_snapshot_key", "path": "meld_snapshot_key"}],
+    }
+    (generated,) = [
+        one for one in KUSTOMIZATIONS["production"]["secretGenerator"] if one["name"] == "snapshot-key"
+    ]
+    assert generated["files"] == ["secrets/meld_snapshot_key"]
+
+
+# Services whose code names the folder of what is kept.
+WRITERS = sorted(
+    name
+    for name, (service, _) in WORKLOADS.items()
+    if service
+    and any("meld_data_dir" in path.read_text() for path in (ROOT / "services" / service).rglob("*.py"))
+)
+
+
+def test_the_services_that_write_are_known() -> None:
+    assert WRITERS == ["session", "vector"]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_service_can_write_where_its_data_is(name: str) -> None:
+    """The root of every container is read-only."""
+    (folder,) = [one["value"] for one in CONTAINERS[name]["env"] if one["name"] == "MELD_DATA_DIR"]
+    (mount,) = [one for one in CONTAINERS[name]["volumeMounts"] if one["mountPath"] == folder]
+
+    assert not mount.get("readOnly", False)
+    if name == "vector":
+        claims = named("StatefulSet", name)["spec"]["volumeClaimTemplates"]
+        assert mount["name"] in [claim["metadata"]["name"] for claim in claims]
+    else:
+        (volume,) = [one for one in PODS[name]["volumes"] if one["name"] == mount["name"]]
+        assert volume["emptyDir"]["sizeLimit"]
+
+
+def test_a_backup_is_made_with_the_gateways_image_onto_a_claim_and_waits_to_be_wanted() -> None:
+    spec, pod, container = named("CronJob", "backup")["spec"], JOBS["backup"], CONTAINERS["backup"]
+
+    assert spec["suspend"] is True
+    assert (spec["concurrencyPolicy"], pod["restartPolicy"]) == ("Forbid", "Never")
+    assert container["image"] == "meld-rag/gateway"
+    assert container["command"][:3] == ["python", "-m", "services.backup"]
+    asked = parsed(container["command"][3:])
+    assert (asked.command, asked.keep) == ("create", 14)
+    (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == str(asked.folder)]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == mount["name"]]
+    assert {volume["persistentVolumeClaim"]["claimName"]} == names("PersistentVolumeClaim")
+    assert container["envFrom"] == [{"configMapRef": {"name": "settings"}}]
 
 
 def test_no_secret_is_in_the_repository() -> None:
@@ -239,7 +329,7 @@ def callers(policy: Object) -> set[str]:
         peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"]
         for rule in policy["spec"].get("ingress", [])
         for peer in rule["from"]
-        if "podSelector" in peer
+        if "podSelector" in peer and "namespaceSelector" not in peer
     }
 
 
@@ -250,11 +340,15 @@ def test_calls_are_allowed_where_the_architecture_has_them_and_at_both_ends() ->
         "session": {"redis"},
         "vector": set[str](),
         "redis": set[str](),
+        "backup": {"vector", "session"},
     }
     deny = named("NetworkPolicy", "default-deny")["spec"]
 
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    assert names("NetworkPolicy") == {"default-deny", "dns", *calls}
+    assert names("NetworkPolicy") == {"default-deny", "dns", "metrics", *calls}
+    (resolving,) = named("NetworkPolicy", "dns")["spec"]["podSelector"]["matchExpressions"]
+    # Whoever calls by name.
+    assert set(resolving["values"]) == {name for name, targets in calls.items() if targets}
     for name, targets in calls.items():
         policy = named("NetworkPolicy", name)
         assert callees(policy) == {(target, WORKLOADS[target][1]) for target in targets}
@@ -266,6 +360,28 @@ def test_calls_are_allowed_where_the_architecture_has_them_and_at_both_ends() ->
         if one["kind"] == "NetworkPolicy" and "ipBlock" in str(one["spec"].get("egress"))
     ]
     assert leaving == ["agents"]
+
+
+def test_prometheus_may_scrape_every_service_and_nobody_else() -> None:
+    policy = named("NetworkPolicy", "metrics")["spec"]
+    rule = {"from": [PROMETHEUS], "ports": [{"port": METRICS, "protocol": "TCP"}]}
+
+    (selected,) = policy["podSelector"]["matchExpressions"]
+    assert (selected["operator"], set(selected["values"])) == ("In", set(GRPC))
+    assert policy["ingress"] == [rule]
+    gateway = named("NetworkPolicy", "app")["spec"]["ingress"]
+    assert {"from": [PROMETHEUS], "ports": [{"port": 5000, "protocol": "TCP"}]} in gateway
+
+
+def test_vector_has_the_agents_way_out_where_its_model_is_a_service() -> None:
+    (policy,) = documents(OVERLAY / "embedding.yaml")
+
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "vector"}
+    dns, outside = policy["spec"]["egress"]
+    assert [dns] == named("NetworkPolicy", "dns")["spec"]["egress"]
+    assert outside == named("NetworkPolicy", "agents")["spec"]["egress"][-1]
+    # It is there for whoever wants it.
+    assert EMBEDDING in (OVERLAY / "kustomization.yaml").read_text()
 
 
 @pytest.mark.parametrize("kustomization", ["base", "production"])
@@ -325,20 +441,25 @@ def copied(tmp_path: Path) -> Path:
 
 
 @GO
-@pytest.mark.parametrize("folder", ["base", "overlays/production"])
+@pytest.mark.parametrize("folder", ["base", "overlays/production", "overlays/production with embedding"])
 def test_the_types_of_kubernetes_know_every_field(
     folder: str, copied: Path, build: Callable[[Path], subprocess.CompletedProcess[str]]
 ) -> None:
+    folder, _, wanted = folder.partition(" with ")
+    if wanted:
+        file = copied / folder / "kustomization.yaml"
+        file.write_text(file.read_text().replace(EMBEDDING, EMBEDDING.replace("# ", "")))
     if folder == "base":
         # It waits for an overlay to bring these.
-        with (copied / "base" / "kustomization.yaml").open("a") as file:
-            file.write(
+        with (copied / "base" / "kustomization.yaml").open("a") as base:
+            base.write(
                 "secretGenerator:\n  - name: secrets\n    literals:\n"
                 "      [flask_secret_key=x, jwt_secret_key=x, redis_password=x]\n"
             )
     done = build(copied / folder)
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert ("name: embedding" in done.stdout) == bool(wanted)
     objects = [one for one in yaml.safe_load_all(done.stdout) if one]
     assert len([one for one in objects if one["kind"] in ("Deployment", "StatefulSet")]) == len(WORKLOADS)
     assert {one["metadata"].get("namespace") for one in objects if one["kind"] != "Namespace"} == {"meld-rag"}
@@ -364,6 +485,8 @@ def test_the_types_of_kubernetes_know_every_field(
         ("network.yaml", ("- port: 50053", "- port: 50054"), "has no port 50054"),
         ("redis.yaml", ("            name: redis\n", "            name: rediss\n"), 'no ConfigMap "rediss"'),
         ("session.yaml", ("- key: redis_password", "- key: redis_pass"), 'no key "redis_pass"'),
+        ("backup.yaml", ("claimName: backups", "claimName: backup"), 'no PersistentVolumeClaim "backup"'),
+        ("backup.yaml", ("suspend: true", "suspended: true"), "unknown field"),
         ("app.yaml", ("    kind: Deployment\n", "    kind: StatefulSet\n"), 'no StatefulSet "app"'),
     ],
 )

@@ -6,6 +6,7 @@ import (
 
 	apps "k8s.io/api/apps/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
@@ -15,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// workload is what has pods: a Deployment or a StatefulSet.
+// workload is what has pods: a Deployment, a StatefulSet or a CronJob (whose jobs select their pods themselves).
 type workload struct {
 	kind, name string
 	selector   *meta.LabelSelector
@@ -31,6 +32,7 @@ type cluster struct {
 	services  map[string]*core.Service
 	// The keys of each ConfigMap and Secret.
 	configs, secrets map[string][]string
+	claims           map[string]bool
 	others           []runtime.Object
 	found            []string
 }
@@ -38,6 +40,7 @@ type cluster struct {
 func newCluster(objects []runtime.Object) *cluster {
 	c := &cluster{
 		services: map[string]*core.Service{}, configs: map[string][]string{}, secrets: map[string][]string{},
+		claims: map[string]bool{},
 	}
 	namespaces, names := map[string]bool{}, map[string]bool{}
 	for _, object := range objects {
@@ -65,6 +68,12 @@ func newCluster(objects []runtime.Object) *cluster {
 				w.claims = append(w.claims, claim.Name)
 			}
 			c.workloads = append(c.workloads, w)
+		case *batch.CronJob:
+			c.workloads = append(c.workloads, workload{
+				kind: kind, name: o.Name, template: o.Spec.JobTemplate.Spec.Template,
+			})
+		case *core.PersistentVolumeClaim:
+			c.claims[o.Name] = true
 		case *core.Service:
 			c.services[o.Name] = o
 		case *core.ConfigMap:
@@ -133,8 +142,10 @@ func (c *cluster) selected(who string, selector *meta.LabelSelector) []workload 
 
 func (c *cluster) checkWorkload(w workload) {
 	who := w.kind + " " + w.name
-	if own := c.selected(who, w.selector); len(own) != 1 || own[0].name != w.name {
-		c.fault("%s does not select its own pods and only those", who)
+	if w.kind != "CronJob" {
+		if own := c.selected(who, w.selector); len(own) != 1 || own[0].name != w.name {
+			c.fault("%s does not select its own pods and only those", who)
+		}
 	}
 	if w.kind == "StatefulSet" {
 		if service := c.services[w.service]; service == nil || service.Spec.ClusterIP != core.ClusterIPNone {
@@ -188,6 +199,9 @@ func (c *cluster) checkVolumes(who string, w workload) {
 		}
 		if from := volume.Secret; from != nil && (from.Optional == nil || !*from.Optional) {
 			c.mustHave(who, "Secret", c.secrets, from.SecretName, keysOf(from.Items)...)
+		}
+		if from := volume.PersistentVolumeClaim; from != nil && !c.claims[from.ClaimName] {
+			c.fault("%s: there is no PersistentVolumeClaim %q", who, from.ClaimName)
 		}
 		if volume.Projected == nil {
 			continue

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
-from services.chassis import redaction
+from services.chassis import export, redaction, telemetry
 from services.chassis.export import LogSender
+from services.chassis.settings import ServiceSettings, SettingsError, load
 from services.chassis.telemetry import JsonFormatter
 
 CANARY = "canary-in-a-log-4711"
@@ -70,3 +74,59 @@ def test_what_the_exporter_says_of_itself_is_not_exported(
     logger.name = "opentelemetry.exporter.otlp"
     logger.error("the collector does not answer")
     assert sent(exporter) == []
+
+
+class _Nothing:
+    """An exporter's stand-in that notes that it was asked for."""
+
+    def __init__(self, asked: list[str]) -> None:
+        self._asked = asked
+
+    def spans(self, endpoint: str) -> SpanProcessor:
+        self._asked.append("traces")
+        return SpanProcessor()
+
+    def metrics(self, endpoint: str) -> MetricReader:
+        self._asked.append("metrics")
+        return InMemoryMetricReader()
+
+    @contextmanager
+    def logs(self, endpoint: str, resource: Any, fields: Any) -> Iterator[None]:
+        self._asked.append("logs")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ["traces", "metrics", "logs"]),
+        ({"OTEL_METRICS_EXPORTER": "none"}, ["traces", "logs"]),
+        ({"OTEL_LOGS_EXPORTER": "none"}, ["traces", "metrics"]),
+        ({"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}, ["traces"]),
+    ],
+    ids=str,
+)
+def test_a_trace_store_is_spared_what_it_does_not_take(
+    variables: dict[str, str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    stand_in = _Nothing(asked)
+    for name in ("spans", "metrics", "logs"):
+        monkeypatch.setattr(export, name, getattr(stand_in, name))
+    # The process has one of each for its whole life; a test leaves them alone.
+    monkeypatch.setattr(telemetry.trace, "set_tracer_provider", lambda provider: None)
+    monkeypatch.setattr(telemetry.metrics, "set_meter_provider", lambda provider: None)
+    monkeypatch.setattr(telemetry, "_configure_logging", lambda service, settings: None)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
+    monkeypatch.setenv("METRICS_ENABLED", "no")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    with telemetry.configure("test", load(ServiceSettings)):
+        assert asked == expected
+
+
+def test_an_exporter_that_we_do_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_LOGS_EXPORTER", "console")
+    with pytest.raises(SettingsError, match="OTEL_LOGS_EXPORTER"):
+        load(ServiceSettings)

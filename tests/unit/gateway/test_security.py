@@ -31,6 +31,24 @@ def test_other_names_are_400(http: FlaskClient, host: str) -> None:
     assert (answer.status_code, answer.json["reason"]) == (400, "HOST_NOT_TRUSTED")
 
 
+@pytest.mark.parametrize("host", ["10.0.0.3:5000", "[fd00::3]:5000", "10.0.0.3"])
+def test_who_scrapes_a_replica_by_its_address_is_let_in_to_the_metrics_alone(
+    http: FlaskClient, host: str
+) -> None:
+    assert http.get("/metrics", headers={"Host": host}).status_code == 200
+    for method, path in (("GET", "/livez"), ("GET", "/metrics/"), ("POST", "/metrics")):
+        answer = http.open(path, method=method, headers={"Host": host})
+        assert (answer.status_code, answer.json["reason"]) == (400, "HOST_NOT_TRUSTED")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "10.0.0.3.evil.example", "10.0.0", "[10.0.0.3]x", "10.0.0.3:99999"]
+)
+def test_a_name_that_is_none_of_ours_does_not_get_the_metrics_either(http: FlaskClient, host: str) -> None:
+    answer = http.get("/metrics", headers={"Host": host})
+    assert (answer.status_code, answer.json["reason"]) == (400, "HOST_NOT_TRUSTED")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
