@@ -15,7 +15,7 @@ import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,17 @@ class Entry:
     def size(self) -> int:
         """Bytes of its names and values."""
         return sum(len(name) + len(value) for name, value in self.fields.items())
+
+
+def lasting(head: Entry, later: int) -> Entry:
+    """A session or run that expires `later` milliseconds later than this one says, if it ever does."""
+    if not head.expires or not later:
+        return head
+    fields = dict(head.fields)
+    if head.kind == "session":
+        # What callers are told of it, in microseconds.
+        fields["expires"] = b"%d" % (int(fields["expires"]) + later * 1000)
+    return replace(head, expires=head.expires + later, fields=fields)
 
 
 def parted(whole: Entry) -> Iterator[Entry]:

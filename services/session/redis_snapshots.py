@@ -269,11 +269,13 @@ class RedisImporting:
             raise failures.request_id_reused(once.request_id)
         return int(first["sessions"])
 
-    async def replace(self, found: Iterator[Entry], once: Once | None) -> int:
+    async def replace(self, found: Iterator[Entry], created: int, once: Once | None) -> int:
         """See Importing."""
         self.began = True
         seconds, microseconds = await self._store.timed(self._redis.time)
-        loading = _Loading(key_prefix(self._generation), seconds * 1000 + microseconds // 1000)
+        # A clock that went back takes nothing away.
+        later = max(0, seconds * 1000 + microseconds // 1000 - created)
+        loading = _Loading(key_prefix(self._generation), later)
         # Before anything of it is loaded. The lock after it: who has lost it by then is not overlooked.
         licence: dict[str, str] = {"name": self._generation, **await self._remembered_requests(seconds)}
         await self._store.timed(lambda: self._redis.hset(STORE_KEY, "leftover", self._generation))
@@ -282,8 +284,9 @@ class RedisImporting:
         while batch := await asyncio.to_thread(_batch, found, loading):
             await self._write(batch)
             crash_point("import_load")
-        for group in _groups(loading.indexes(), _LOAD_COMMANDS):
-            await self._write(group)
+        for commands in (loading.indexes(), loading.expiries()):
+            for group in _groups(commands, _LOAD_COMMANDS):
+                await self._write(group)
         if once is not None:
             said = {"fingerprint": once.fingerprint.hex(), "sessions": loading.sessions, "time": seconds}
             await self._store.timed(
@@ -325,37 +328,36 @@ class RedisImporting:
 
 
 class _Loading:
-    """The commands that load entries under a prefix. now: milliseconds; what expires by then is left out."""
+    """The commands that load entries under a prefix.
 
-    def __init__(self, prefix: str, now: int) -> None:
+    later: milliseconds by which all that expires does so later than its entry says. Nothing
+    expires before all of it is loaded: what comes in several parts stays whole until then.
+    """
+
+    def __init__(self, prefix: str, later: int) -> None:
         self.sessions = 0
         self._prefix = prefix
-        self._now = now
-        self._skipping = False
+        self._later = later
+        # When a session or run expires, by its key; 0 for never.
+        self._entries: dict[str, int] = {}
         # When an index expires, by its key: with the last of its entries.
         self._indexes: dict[str, int] = {}
         # Runs of sessions, which may come later in the file: members and their places.
-        self._alive: dict[str, int] = {}
         self._runs: dict[str, list[Command]] = {}
 
     def commands(self, entry: Entry) -> Iterator[Command]:
         """What an entry becomes."""
         tenant = f"{self._prefix}{{{entry.tenant}}}"
         if not entry.head:
-            if not self._skipping:
-                kind = "session" if entry.kind == "messages" else "run"
-                yield self._hash(f"{tenant}:{kind}:{entry.entry_id}", entry)
+            kind = "session" if entry.kind == "messages" else "run"
+            yield self._hash(f"{tenant}:{kind}:{entry.entry_id}", entry)
             return
-        self._skipping = 0 < entry.expires <= self._now
-        if self._skipping:
-            return
+        entry = entries.lasting(entry, self._later)
         key = f"{tenant}:{entry.kind}:{entry.entry_id}"
+        self._entries[key] = entry.expires
         yield self._hash(key, entry)
-        if entry.expires:
-            yield "PEXPIREAT", key, entry.expires
         if entry.kind == "session":
             self.sessions += 1
-            self._alive[key] = entry.expires
             yield self._indexed(f"{tenant}:sessions", entry, "updated")
         else:
             yield self._indexed(f"{tenant}:runs", entry, "created")
@@ -364,14 +366,17 @@ class _Loading:
                 self._runs.setdefault(session, []).append((entry.fields["created"], entry.entry_id))
 
     def indexes(self) -> Iterator[Command]:
-        """What is left when all entries have been seen."""
+        """The runs of sessions, when all entries have been seen."""
         for session, members in self._runs.items():
             # A run outlives its session where it was written to later.
-            if session in self._alive:
+            if session in self._entries:
                 for group in _groups(members, _LOAD_COMMANDS):
                     yield "ZADD", f"{session}:runs", *(part for member in group for part in member)
-                self._indexes[f"{session}:runs"] = self._alive[session]
-        for key, expires in self._indexes.items():
+                self._indexes[f"{session}:runs"] = self._entries[session]
+
+    def expiries(self) -> Iterator[Command]:
+        """What is left then."""
+        for key, expires in itertools.chain(self._entries.items(), self._indexes.items()):
             if expires:
                 yield "PEXPIREAT", key, expires
 

@@ -95,7 +95,8 @@ class Snapshots:
                 if once is not None and (sessions := await importing.earlier(once)) is not None:
                     return sessions
                 path = await asyncio.to_thread(self._verified, folder, manifest)
-                return await importing.replace(entries.entries_of(path), once)
+                created = int(manifest.created_time.timestamp() * 1000)
+                return await importing.replace(entries.entries_of(path), created, once)
 
     async def _received(self, folder: Path, pieces: AsyncIterator[bytes]) -> tuple[Manifest, bytes]:
         unpacking = Unpacking(folder, SERVICE, self._key, _MAX_BYTES)

@@ -159,8 +159,9 @@ class Importing(Protocol):
         Raises FailedPreconditionError (REQUEST_ID_REUSED) when its content was another.
         """
 
-    async def replace(self, entries: Iterator[Entry], once: Once | None) -> int:
-        """Replaces everything by what has not expired of `entries`; the sessions kept now.
+    async def replace(self, entries: Iterator[Entry], created: int, once: Once | None) -> int:
+        """Replaces everything by `entries`; the sessions kept now.
 
-        Wholly or not at all, whatever ends meanwhile. Iterates in a thread.
+        created: when they were copied, in milliseconds since 1970; each gets the time again that it
+        had left then. Wholly or not at all, whatever ends meanwhile. Iterates in a thread.
         """
