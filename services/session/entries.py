@@ -44,7 +44,7 @@ _RANGE = re.compile(rb"([1-9][0-9]{0,15}):([1-9][0-9]{0,15})")
 _FINGERPRINT_BYTES = 32
 
 # What reading bytes that somebody else wrote can end with.
-_MALFORMED = (
+MALFORMED = (
     *(ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError),
     struct.error,
 )
@@ -143,7 +143,7 @@ def entries_of(path: Path) -> Iterator[Entry]:
             number += 1
             try:
                 yield _entry(text)
-            except _MALFORMED:
+            except MALFORMED:
                 raise _wrong(f"line {number} cannot be read") from None
 
 
@@ -170,12 +170,14 @@ def _entry(text: bytes) -> Entry:
 class Verification:
     """Takes entries one by one and refuses what this service would not have written.
 
-    counts: of what has been seen, by kind. Raises InvalidArgumentError (SNAPSHOT_INVALID).
+    counts: of what has been seen, by kind. subject: the session or run that was looked at last, or that
+    something belongs to that was. Raises InvalidArgumentError (SNAPSHOT_INVALID).
     """
 
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("sessions", "messages", "runs", "events"), 0)
     )
+    subject: Entry | None = None
     _seen: set[tuple[str, str, str]] = field(default_factory=set)
     _open: Entry | None = None
     _wanted: range = range(0)
@@ -187,10 +189,11 @@ class Verification:
         try:
             if entry.head:
                 self.finish()
+                self.subject = entry
                 self._begin(entry)
             else:
                 self._continue(entry)
-        except (ServiceError, *_MALFORMED) as error:
+        except (ServiceError, *MALFORMED) as error:
             if isinstance(error, ServiceError) and error.reason == "SNAPSHOT_INVALID":
                 raise
             raise _wrong(f"a {entry.kind} entry is not as this service writes it") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.chassis.errors import (
     AbortedError,
+    DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -104,6 +105,15 @@ def snapshot_invalid(problem: str) -> InvalidArgumentError:
     """The snapshot is damaged, or holds what this service would not have written."""
     return InvalidArgumentError(
         f"the snapshot cannot be used: {problem}", reason="SNAPSHOT_INVALID", metadata={"problem": problem}
+    )
+
+
+def record_damaged(kind: str, entry_id: str, problem: str) -> DataLossError:
+    """A session or run in the store is not as this service writes it."""
+    return DataLossError(
+        f"the {kind} {entry_id} in the store is damaged: {problem}",
+        reason="RECORD_DAMAGED",
+        metadata={"kind": kind, "id": entry_id, "problem": problem},
     )
 
 

@@ -101,8 +101,12 @@ class RedisSnapshots:
             for group in _groups(places, _READ_ENTRIES):
                 replies = await self._read([place[0] for place in group], _SMALL_BYTES)
                 for (key, tenant, kind, entry_id), reply in zip(group, replies, strict=True):
-                    async for entry in self._entry(key, tenant, kind, entry_id, reply):
-                        yield entry
+                    try:
+                        async for entry in self._entry(key, tenant, kind, entry_id, reply):
+                            yield entry
+                    except entries.MALFORMED:
+                        # Not even its names and numbers can be read.
+                        raise failures.record_damaged(kind, entry_id, "it cannot be read") from None
         if await self._store.generation() != generation:
             raise failures.import_running()
 
@@ -130,7 +134,7 @@ class RedisSnapshots:
         """A session as its head tells: messages and requests are added and never changed.
 
         When it goes while it is read, its head tells of more messages than follow; then
-        the snapshot is made again.
+        the snapshot is made again. When it is still there, they are lost.
         """
         yield head
         messages = int(head.fields["messages"])
@@ -152,6 +156,9 @@ class RedisSnapshots:
             if cursor == 0:
                 break
         if sum(name[0] == "m" for name in seen) != messages:
+            [reply] = await self._read([key], 0)
+            if reply[0] == b"head":
+                raise failures.record_damaged("session", head.entry_id, "messages of a session are missing")
             raise failures.store_unavailable("a session ended while it was read; try again")
 
     async def _read(self, keys: list[str], limit: int) -> list[Any]:

@@ -316,6 +316,51 @@ async def test_what_cannot_be_used_changes_nothing(redis_server: RedisServer, tm
         assert await imported(house.stub, snapshot, "same") == 4
 
 
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("session", "created", "soon"),
+        ("session", "messages", "x"),
+        ("session", "m1", None),
+        ("session", b"\xff", "x"),
+        ("run", "state", "asleep"),
+        ("run", "e2", None),
+    ],
+)
+async def test_what_is_damaged_in_the_store_is_named(
+    redis_server: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    field: str,
+    value: str | None,
+    large: bool,
+) -> None:
+    """Whoever wants a copy has to know what stands in the way of it."""
+    if large:
+        monkeypatch.setattr(redis_snapshots, "_SMALL_BYTES", 0)
+    async with house_at(redis_server, tmp_path) as house:
+        ids = await filled(house)
+        with redis.Redis(port=redis_server.port) as client:
+            damaged = ids[1]
+            if kind == "run":
+                runs = await house.stub.ListRuns(session_pb2.ListRunsRequest(session_id=ids[1]))
+                damaged = runs.runs[0].run_id
+            key = f"meld:{{local}}:{kind}:{damaged}"
+            if value is None:
+                assert client.hdel(key, field) == 1
+            else:
+                client.hset(key, field, value)
+            error = await refusal(exported(house.stub))
+            assert (error.code, error.reason) == (grpc.StatusCode.DATA_LOSS, "RECORD_DAMAGED")
+            assert (error.metadata["kind"], error.metadata["id"]) == (kind, damaged)
+            assert damaged in error.message
+            assert error.metadata["problem"]
+            client.delete(key)
+        assert await exported(house.stub)
+
+
 async def test_of_two_imports_the_second_is_told_to_wait(redis_server: RedisServer, tmp_path: Path) -> None:
     async with house_at(redis_server, tmp_path) as house, house_at(redis_server, tmp_path) as replica:
         await filled(house)
