@@ -318,23 +318,23 @@ async def test_what_cannot_be_used_changes_nothing(redis_server: RedisServer, tm
 
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "field", "value"),
+    ("kind", "change"),
     [
-        ("session", "created", "soon"),
-        ("session", "messages", "x"),
-        ("session", "m1", None),
-        ("session", b"\xff", "x"),
-        ("run", "state", "asleep"),
-        ("run", "e2", None),
+        ("session", ("created", "soon")),
+        ("session", ("messages", "x")),
+        ("session", ("m1", None)),
+        ("session", (b"\xff", "x")),
+        ("run", ("state", "asleep")),
+        ("run", ("e2", None)),
     ],
 )
 async def test_what_is_damaged_in_the_store_is_named(
     redis_server: RedisServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     kind: str,
-    field: str,
-    value: str | None,
+    change: tuple[str | bytes, str | None],
     large: bool,
 ) -> None:
     """Whoever wants a copy has to know what stands in the way of it."""
@@ -348,6 +348,7 @@ async def test_what_is_damaged_in_the_store_is_named(
                 runs = await house.stub.ListRuns(session_pb2.ListRunsRequest(session_id=ids[1]))
                 damaged = runs.runs[0].run_id
             key = f"meld:{{local}}:{kind}:{damaged}"
+            field, value = change
             if value is None:
                 assert client.hdel(key, field) == 1
             else:
