@@ -108,6 +108,15 @@ def snapshot_invalid(problem: str) -> InvalidArgumentError:
     )
 
 
+def import_incomplete(kind: str, expected: int, counted: int) -> DataLossError:
+    """The store does not hold what was loaded into it; what counts was not changed."""
+    return DataLossError(
+        f"the store holds {counted} {kind} of the {expected} that were loaded into it",
+        reason="IMPORT_INCOMPLETE",
+        metadata={"kind": kind, "expected": str(expected), "counted": str(counted)},
+    )
+
+
 def record_damaged(kind: str, entry_id: str, problem: str) -> DataLossError:
     """A session or run in the store is not as this service writes it."""
     return DataLossError(

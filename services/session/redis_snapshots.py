@@ -25,6 +25,7 @@ import json
 import logging
 import re
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
@@ -276,7 +277,9 @@ class RedisImporting:
             raise failures.request_id_reused(once.request_id)
         return int(first["sessions"])
 
-    async def replace(self, found: Iterator[Entry], created: int, once: Once | None) -> int:
+    async def replace(
+        self, found: Iterator[Entry], counts: Mapping[str, int], created: int, once: Once | None
+    ) -> int:
         """See Importing."""
         self.began = True
         seconds, microseconds = await self._store.timed(self._redis.time)
@@ -291,11 +294,17 @@ class RedisImporting:
         while batch := await asyncio.to_thread(_batch, found, loading):
             await self._write(batch)
             crash_point("import_load")
-        for commands in (loading.indexes(), loading.expiries()):
-            for group in _groups(commands, _LOAD_COMMANDS):
-                await self._write(group)
+        for group in _groups(loading.indexes(), _LOAD_COMMANDS):
+            await self._write(group)
+        crash_point("import_count")
+        counted = await self._counted(loading)
+        for kind in ("sessions", "messages", "runs", "events"):
+            if counted[kind] != counts[kind]:
+                raise failures.import_incomplete(kind, counts[kind], counted[kind])
+        for group in _groups(loading.expiries(), _LOAD_COMMANDS):
+            await self._write(group)
         if once is not None:
-            said = {"fingerprint": once.fingerprint.hex(), "sessions": loading.sessions, "time": seconds}
+            said = {"fingerprint": once.fingerprint.hex(), "sessions": counted["sessions"], "time": seconds}
             await self._store.timed(
                 lambda: self._redis.hset(self._licence, _remembered(once), json.dumps(said))
             )
@@ -305,7 +314,18 @@ class RedisImporting:
         if not await self._store.rename(self._licence, GENERATION_KEY):
             raise failures.import_running()
         crash_point("import_switched")
-        return loading.sessions
+        return counted["sessions"]
+
+    async def _counted(self, loading: _Loading) -> Counter[str]:
+        """What the store holds of what was loaded, by kind: asks how many fields each session and run has."""
+        counted = Counter(loading.parts)
+        for group in _groups(loading.fields.items(), _LOAD_COMMANDS):
+            sizes = await self._write([("HLEN", key) for key, _ in group])
+            for (key, fields), size in zip(group, sizes, strict=True):
+                kind = loading.kind(key)
+                counted[f"{kind}s"] += size > 0
+                counted[entries.HEADS[kind]] -= fields - size
+        return counted
 
     async def surrender(self) -> None:
         """Gives the licence back, so that what was loaded cannot count any more, unless it does already."""
@@ -324,25 +344,27 @@ class RedisImporting:
             if name.startswith(b"import:") and json.loads(value)["time"] >= now - _REMEMBERED_SECONDS
         }
 
-    async def _write(self, commands: list[Command]) -> None:
-        async def begin() -> None:
+    async def _write(self, commands: list[Command]) -> list[Any]:
+        async def begin() -> list[Any]:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
-                await pipeline.execute()
+                return cast(list[Any], await pipeline.execute())
 
-        await self._store.timed(begin)
+        return await self._store.timed(begin)
 
 
 class _Loading:
     """The commands that load entries under a prefix.
 
     later: milliseconds by which all that expires does so later than its entry says. Nothing
-    expires before all of it is loaded: what comes in several parts stays whole until then.
+    expires before all of it is loaded and counted. fields: of each session and run, by its key. parts: the
+    messages and events of all of them.
     """
 
     def __init__(self, prefix: str, later: int) -> None:
-        self.sessions = 0
+        self.fields: dict[str, int] = {}
+        self.parts = Counter[str]()
         self._prefix = prefix
         self._later = later
         # When a session or run expires, by its key; 0 for never.
@@ -357,14 +379,17 @@ class _Loading:
         tenant = f"{self._prefix}{{{entry.tenant}}}"
         if not entry.head:
             kind = "session" if entry.kind == "messages" else "run"
-            yield self._hash(f"{tenant}:{kind}:{entry.entry_id}", entry)
+            key = f"{tenant}:{kind}:{entry.entry_id}"
+            self.fields[key] += len(entry.fields)
+            # The others are requests.
+            self.parts[entry.kind] += sum(name[0] in "me" for name in entry.fields)
+            yield self._hash(key, entry)
             return
         entry = entries.lasting(entry, self._later)
         key = f"{tenant}:{entry.kind}:{entry.entry_id}"
-        self._entries[key] = entry.expires
+        self.fields[key], self._entries[key] = len(entry.fields), entry.expires
         yield self._hash(key, entry)
         if entry.kind == "session":
-            self.sessions += 1
             yield self._indexed(f"{tenant}:sessions", entry, "updated")
         else:
             yield self._indexed(f"{tenant}:runs", entry, "created")
@@ -386,6 +411,10 @@ class _Loading:
         for key, expires in itertools.chain(self._entries.items(), self._indexes.items()):
             if expires:
                 yield "PEXPIREAT", key, expires
+
+    def kind(self, key: str) -> str:
+        """Whether a key of `fields` is of a session or a run."""
+        return key.removeprefix(self._prefix).split(":")[1]
 
     @staticmethod
     def _hash(key: str, entry: Entry) -> Command:

@@ -87,7 +87,8 @@ class Snapshots:
 
         Raises InvalidArgumentError (SNAPSHOT_INVALID, INVALID_FIELD),
         FailedPreconditionError (SNAPSHOT_FOREIGN, SNAPSHOT_NEWER, REQUEST_ID_REUSED),
-        AbortedError (IMPORT_RUNNING), and what the store raises; all before anything was changed.
+        AbortedError (IMPORT_RUNNING), DataLossError (IMPORT_INCOMPLETE), and what the
+        store raises; all before anything was changed.
         """
         if request_id:
             validation.request_id(request_id)
@@ -99,7 +100,7 @@ class Snapshots:
                     return sessions
                 path = await asyncio.to_thread(self._verified, folder, manifest)
                 created = int(manifest.created_time.timestamp() * 1000)
-                return await importing.replace(entries.entries_of(path), created, once)
+                return await importing.replace(entries.entries_of(path), manifest.counts, created, once)
 
     async def _received(self, folder: Path, pieces: AsyncIterator[bytes]) -> tuple[Manifest, bytes]:
         unpacking = Unpacking(folder, SERVICE, self._key, _MAX_BYTES)

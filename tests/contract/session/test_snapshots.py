@@ -362,6 +362,44 @@ async def test_what_is_damaged_in_the_store_is_named(
         assert await exported(house.stub)
 
 
+@pytest.mark.parametrize(
+    ("kind", "lose"),
+    [
+        ("sessions", lambda client, session, run: client.delete(session)),
+        ("messages", lambda client, session, run: client.hdel(session, "m2")),
+        ("runs", lambda client, session, run: client.delete(run)),
+        ("events", lambda client, session, run: client.hdel(run, "e1", "e3")),
+    ],
+)
+async def test_what_the_store_loses_while_it_is_loaded_does_not_count(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lose: Any
+) -> None:
+    """As one that evicts."""
+    async with house_at(redis_server, tmp_path) as house:
+        ids = await filled(house)
+        runs = await house.stub.ListRuns(session_pb2.ListRunsRequest(session_id=ids[0]))
+        snapshot = await exported(house.stub)
+        await house.session(title="newer")
+        before = await seen(house)
+        with redis.Redis(port=redis_server.port) as client:
+
+            def evict(place: str) -> None:
+                if place == "import_count":
+                    [session] = client.keys(f"meld:*:{{local}}:session:{ids[0]}")
+                    [run] = client.keys(f"meld:*:{{local}}:run:{runs.runs[0].run_id}")
+                    assert lose(client, session, run)
+
+            monkeypatch.setattr(redis_snapshots, "crash_point", evict)
+            error = await refusal(imported(house.stub, snapshot, "same"))
+            assert (error.code, error.reason) == (grpc.StatusCode.DATA_LOSS, "IMPORT_INCOMPLETE")
+            assert error.metadata["kind"] == kind
+            assert int(error.metadata["counted"]) < int(error.metadata["expected"])
+            assert await seen(house) == before
+            assert generations(redis_server) == {"meld:"}
+            monkeypatch.setattr(redis_snapshots, "crash_point", lambda _: None)
+        assert await imported(house.stub, snapshot, "same") == 4
+
+
 async def test_of_two_imports_the_second_is_told_to_wait(redis_server: RedisServer, tmp_path: Path) -> None:
     async with house_at(redis_server, tmp_path) as house, house_at(redis_server, tmp_path) as replica:
         await filled(house)
