@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from services.backup.canaries import Canary
+from services.backup.conversations import Conversation
 from services.backup.failure import BackupError
 from services.chassis import snapshot
 from services.chassis.errors import ServiceError
@@ -53,12 +54,19 @@ class Copy:
 
 @dataclass(frozen=True)
 class Contents:
-    """What manifest.json says. contracts: SHA-256 of those that the program was built with."""
+    """What manifest.json says.
+
+    contracts: SHA-256 of those that the program was built with. expiring: sessions and
+    messages that had so little time left that a restore may not find them any more; None where that was
+    not counted.
+    """
 
     contracts: str
     created_time: datetime
     copies: Mapping[str, Copy]
     canaries: tuple[Canary, ...]
+    conversations: tuple[Conversation, ...]
+    expiring: Mapping[str, int] | None
 
     def to_json(self) -> bytes:
         """The file."""
@@ -71,6 +79,8 @@ class Contents:
                 for name, copy in self.copies.items()
             },
             "canaries": [canary.to_json() for canary in self.canaries],
+            "conversations": [conversation.to_json() for conversation in self.conversations],
+            "expiring": None if self.expiring is None else dict(self.expiring),
         }
         return json.dumps(said, indent=1, sort_keys=True).encode() + b"\n"
 
@@ -86,11 +96,15 @@ class Contents:
                 file = said["files"][file_of(name)]
                 counts = {str(kind): int(count) for kind, count in file["counts"].items()}
                 copies[name] = Copy(int(file["size"]), str(file["sha256"]), counts)
+            # Absent in backups of releases before.
+            expiring = said.get("expiring")
             return cls(
                 str(said["contracts"]),
                 datetime.fromisoformat(said["created_time"]),
                 copies,
                 tuple(map(Canary.from_json, said["canaries"])),
+                tuple(map(Conversation.from_json, said.get("conversations", ()))),
+                None if expiring is None else {str(kind): int(count) for kind, count in expiring.items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             raise BackupError(f"{MANIFEST} cannot be read") from None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from services.backup import counting
 from services.backup import folder as folders
 from services.backup.canaries import Canaries, Canary
 from services.backup.clients import Keeper, Keepers, contracts
+from services.backup.conversations import Conversation, Conversations
 from services.backup.failure import BackupError
 from services.backup.folder import Contents, Copy, file_of
 from services.chassis.errors import ServiceError
@@ -33,13 +36,17 @@ def create(parent: Path, keepers: Keepers, key: bytes, keep: int | None, say: Sa
             for keeper in (keepers.session, keepers.vector):
                 keeper.wait_healthy(_READY_SECONDS)
             canaries = Canaries(keepers.vector.stub)
-            chosen = canaries.choose()
+            conversations = Conversations(keepers.session.stub)
+            chosen, talks = canaries.choose(), conversations.choose()
+            expiring = counting.expiring(keepers.session.stub)
             copies = {
                 keeper.name: _copy(partial, keeper, key, say) for keeper in (keepers.session, keepers.vector)
             }
             holding = canaries.still_hold(chosen)
-            say(f"canaries: {len(holding)} queries with their hits")
-            folders.write_contents(partial, Contents(contracts(), began, copies, holding))
+            talking = conversations.still_hold(talks)
+            say(f"canaries: {len(holding)} queries with their hits, {len(talking)} conversations")
+            contents = Contents(contracts(), began, copies, holding, talking, expiring)
+            folders.write_contents(partial, contents)
             folders.verify(partial, key)
             done = folders.complete(partial)
             for removed in folders.prune(parent, keep) if keep else ():
@@ -71,7 +78,7 @@ def verify(folder: Path, key: bytes, say: Say) -> Contents:
 
 
 def restore(folder: Path, keepers: Keepers, key: bytes, say: Say) -> None:
-    """Goes back to a backup and asks its canaries. Raises BackupError.
+    """Goes back to a backup, counts what is there then and asks its canaries. Raises BackupError.
 
     Documents come first: they are the larger part, and sessions cite them. Nothing
     was changed when the first import fails.
@@ -88,16 +95,22 @@ def restore(folder: Path, keepers: Keepers, key: bytes, say: Say) -> None:
         except ServiceError as error:
             raise BackupError(*_state(keeper, kept, error, folder)) from None
         say(f"{keeper.name}: restored")
-    for keeper in (keepers.vector, keepers.session):
-        keeper.wait_healthy(_RESTORED_SECONDS)
-    wrong = _wrong_counts(contents, kept, say)
+    wrong = _wrong_taken(contents, kept)
     try:
+        # Sessions first: they expire, and the index of the documents may have to be built.
+        keepers.session.wait_healthy(_RESTORED_SECONDS)
+        wrong += _wrong_sessions(contents, keepers.session.stub, say)
+        keepers.vector.wait_healthy(_RESTORED_SECONDS)
+        wrong += _wrong_documents(contents, keepers.vector.stub, say)
         wrong += _wrong_answers(Canaries(keepers.vector.stub), contents.canaries)
     except ServiceError as error:
-        wrong.append(f"the canary queries failed: {error.message} ({error.reason})")
+        wrong.append(f"what is there cannot be compared: {error.message} ({error.reason})")
     if wrong:
         raise BackupError("both services were restored, and answer otherwise than the backup says:", *wrong)
-    say(f"canaries: {len(contents.canaries)} queries found what they found before")
+    say(
+        f"canaries: {len(contents.canaries)} queries found what they found before, "
+        f"{len(contents.conversations)} conversations are as they were"
+    )
 
 
 def _state(keeper: Keeper, kept: dict[str, int], error: ServiceError, folder: Path) -> list[str]:
@@ -117,17 +130,66 @@ def _state(keeper: Keeper, kept: dict[str, int], error: ServiceError, folder: Pa
     return [*lines, f"restore {folder} again when the cause is gone: it brings both to the backup"]
 
 
-def _wrong_counts(contents: Contents, kept: dict[str, int], say: Say) -> list[str]:
+def _wrong_taken(contents: Contents, kept: Mapping[str, int]) -> list[str]:
+    """Where the services say of what they took that it was something else."""
     wrong = []
-    documents, sessions = contents.copies["vector"].counts, contents.copies["session"].counts
-    if kept["vector"] != documents.get("documents", kept["vector"]):
-        wrong.append(f"documents: {kept['vector']}, and {documents['documents']} in the backup")
-    copied = sessions.get("sessions", kept["session"])
-    if kept["session"] > copied:
-        wrong.append(f"sessions: {kept['session']}, and {copied} in the backup")
-    elif kept["session"] < copied:
-        say(f"session: {copied - kept['session']} of {copied} sessions have expired since the backup")
+    for keeper, kind in (("vector", "documents"), ("session", "sessions")):
+        copied = contents.copies[keeper].counts.get(kind, kept[keeper])
+        if kept[keeper] != copied:
+            wrong.append(f"{kind}: {kept[keeper]} were taken, and {copied} are in the backup")
     return wrong
+
+
+def _wrong_documents(contents: Contents, stub: Any, say: Say) -> list[str]:
+    """Compares what the vector service lists. There may be more: embedding goes on, and so do callers."""
+    copied = contents.copies["vector"].counts
+    try:
+        there = counting.documents(stub)
+    except counting.TooManyError:
+        say("vector: too many collections to be counted")
+        return []
+    say(f"vector: has {_counted(there)}")
+    return _fewer(there, copied, {})
+
+
+def _wrong_sessions(contents: Contents, stub: Any, say: Say) -> list[str]:
+    """Compares what the session service lists, and the conversations of the backup."""
+    wrong = []
+    try:
+        there = counting.sessions(stub)
+    except counting.TooManyError:
+        say("session: too many sessions to be counted")
+    else:
+        say(f"session: has {_counted(there)}")
+        copied = contents.copies["session"].counts
+        if contents.expiring is not None:
+            wrong += _fewer(there, copied, contents.expiring)
+    conversations = Conversations(stub)
+    for expected in contents.conversations:
+        found = conversations.ask(expected.session_id)
+        if found != expected:
+            wrong.append(
+                f"session {expected.session_id}: {_told(found)}, and {_told(expected)} in the backup"
+            )
+    return wrong
+
+
+def _fewer(there: Mapping[str, int], copied: Mapping[str, int], expiring: Mapping[str, int]) -> list[str]:
+    """What is missing by more than what may have expired since it was taken."""
+    wrong = []
+    for kind, count in sorted(copied.items()):
+        gone = expiring.get(kind, 0)
+        if kind in there and there[kind] < count - gone:
+            but = f", of which {gone} may have expired" if gone else ""
+            wrong.append(f"{kind}: {there[kind]} are there, and {count} in the backup{but}")
+    return wrong
+
+
+def _told(conversation: Conversation | None) -> str:
+    if conversation is None:
+        return "nothing"
+    last = f", the last {conversation.last_sha256[:12]}" if conversation.last_sha256 else ""
+    return f"{conversation.title!r} with {conversation.messages} messages{last}"
 
 
 def _wrong_answers(canaries: Canaries, expected: Sequence[Canary]) -> list[str]:

@@ -15,7 +15,7 @@ import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ _RANGE = re.compile(rb"([1-9][0-9]{0,15}):([1-9][0-9]{0,15})")
 _FINGERPRINT_BYTES = 32
 
 # What reading bytes that somebody else wrote can end with.
-_MALFORMED = (
+MALFORMED = (
     *(ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError),
     struct.error,
 )
@@ -76,6 +76,17 @@ class Entry:
     def size(self) -> int:
         """Bytes of its names and values."""
         return sum(len(name) + len(value) for name, value in self.fields.items())
+
+
+def lasting(head: Entry, later: int) -> Entry:
+    """A session or run that expires `later` milliseconds later than this one says, if it ever does."""
+    if not head.expires or not later:
+        return head
+    fields = dict(head.fields)
+    if head.kind == "session":
+        # What callers are told of it, in microseconds.
+        fields["expires"] = b"%d" % (int(fields["expires"]) + later * 1000)
+    return replace(head, expires=head.expires + later, fields=fields)
 
 
 def parted(whole: Entry) -> Iterator[Entry]:
@@ -132,7 +143,7 @@ def entries_of(path: Path) -> Iterator[Entry]:
             number += 1
             try:
                 yield _entry(text)
-            except _MALFORMED:
+            except MALFORMED:
                 raise _wrong(f"line {number} cannot be read") from None
 
 
@@ -159,12 +170,14 @@ def _entry(text: bytes) -> Entry:
 class Verification:
     """Takes entries one by one and refuses what this service would not have written.
 
-    counts: of what has been seen, by kind. Raises InvalidArgumentError (SNAPSHOT_INVALID).
+    counts: of what has been seen, by kind. subject: the session or run that was looked at last, or that
+    something belongs to that was. Raises InvalidArgumentError (SNAPSHOT_INVALID).
     """
 
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("sessions", "messages", "runs", "events"), 0)
     )
+    subject: Entry | None = None
     _seen: set[tuple[str, str, str]] = field(default_factory=set)
     _open: Entry | None = None
     _wanted: range = range(0)
@@ -176,10 +189,11 @@ class Verification:
         try:
             if entry.head:
                 self.finish()
+                self.subject = entry
                 self._begin(entry)
             else:
                 self._continue(entry)
-        except (ServiceError, *_MALFORMED) as error:
+        except (ServiceError, *MALFORMED) as error:
             if isinstance(error, ServiceError) and error.reason == "SNAPSHOT_INVALID":
                 raise
             raise _wrong(f"a {entry.kind} entry is not as this service writes it") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.chassis.errors import (
     AbortedError,
+    DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -104,6 +105,24 @@ def snapshot_invalid(problem: str) -> InvalidArgumentError:
     """The snapshot is damaged, or holds what this service would not have written."""
     return InvalidArgumentError(
         f"the snapshot cannot be used: {problem}", reason="SNAPSHOT_INVALID", metadata={"problem": problem}
+    )
+
+
+def import_incomplete(kind: str, expected: int, counted: int) -> DataLossError:
+    """The store does not hold what was loaded into it; what counts was not changed."""
+    return DataLossError(
+        f"the store holds {counted} {kind} of the {expected} that were loaded into it",
+        reason="IMPORT_INCOMPLETE",
+        metadata={"kind": kind, "expected": str(expected), "counted": str(counted)},
+    )
+
+
+def record_damaged(kind: str, entry_id: str, problem: str) -> DataLossError:
+    """A session or run in the store is not as this service writes it."""
+    return DataLossError(
+        f"the {kind} {entry_id} in the store is damaged: {problem}",
+        reason="RECORD_DAMAGED",
+        metadata={"kind": kind, "id": entry_id, "problem": problem},
     )
 
 

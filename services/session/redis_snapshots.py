@@ -25,6 +25,7 @@ import json
 import logging
 import re
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
@@ -101,8 +102,12 @@ class RedisSnapshots:
             for group in _groups(places, _READ_ENTRIES):
                 replies = await self._read([place[0] for place in group], _SMALL_BYTES)
                 for (key, tenant, kind, entry_id), reply in zip(group, replies, strict=True):
-                    async for entry in self._entry(key, tenant, kind, entry_id, reply):
-                        yield entry
+                    try:
+                        async for entry in self._entry(key, tenant, kind, entry_id, reply):
+                            yield entry
+                    except entries.MALFORMED:
+                        # Not even its names and numbers can be read.
+                        raise failures.record_damaged(kind, entry_id, "it cannot be read") from None
         if await self._store.generation() != generation:
             raise failures.import_running()
 
@@ -130,7 +135,7 @@ class RedisSnapshots:
         """A session as its head tells: messages and requests are added and never changed.
 
         When it goes while it is read, its head tells of more messages than follow; then
-        the snapshot is made again.
+        the snapshot is made again. When it is still there, they are lost.
         """
         yield head
         messages = int(head.fields["messages"])
@@ -152,6 +157,9 @@ class RedisSnapshots:
             if cursor == 0:
                 break
         if sum(name[0] == "m" for name in seen) != messages:
+            [reply] = await self._read([key], 0)
+            if reply[0] == b"head":
+                raise failures.record_damaged("session", head.entry_id, "messages of a session are missing")
             raise failures.store_unavailable("a session ended while it was read; try again")
 
     async def _read(self, keys: list[str], limit: int) -> list[Any]:
@@ -269,11 +277,15 @@ class RedisImporting:
             raise failures.request_id_reused(once.request_id)
         return int(first["sessions"])
 
-    async def replace(self, found: Iterator[Entry], once: Once | None) -> int:
+    async def replace(
+        self, found: Iterator[Entry], counts: Mapping[str, int], created: int, once: Once | None
+    ) -> int:
         """See Importing."""
         self.began = True
         seconds, microseconds = await self._store.timed(self._redis.time)
-        loading = _Loading(key_prefix(self._generation), seconds * 1000 + microseconds // 1000)
+        # A clock that went back takes nothing away.
+        later = max(0, seconds * 1000 + microseconds // 1000 - created)
+        loading = _Loading(key_prefix(self._generation), later)
         # Before anything of it is loaded. The lock after it: who has lost it by then is not overlooked.
         licence: dict[str, str] = {"name": self._generation, **await self._remembered_requests(seconds)}
         await self._store.timed(lambda: self._redis.hset(STORE_KEY, "leftover", self._generation))
@@ -284,8 +296,15 @@ class RedisImporting:
             crash_point("import_load")
         for group in _groups(loading.indexes(), _LOAD_COMMANDS):
             await self._write(group)
+        crash_point("import_count")
+        counted = await self._counted(loading)
+        for kind in ("sessions", "messages", "runs", "events"):
+            if counted[kind] != counts[kind]:
+                raise failures.import_incomplete(kind, counts[kind], counted[kind])
+        for group in _groups(loading.expiries(), _LOAD_COMMANDS):
+            await self._write(group)
         if once is not None:
-            said = {"fingerprint": once.fingerprint.hex(), "sessions": loading.sessions, "time": seconds}
+            said = {"fingerprint": once.fingerprint.hex(), "sessions": counted["sessions"], "time": seconds}
             await self._store.timed(
                 lambda: self._redis.hset(self._licence, _remembered(once), json.dumps(said))
             )
@@ -295,7 +314,18 @@ class RedisImporting:
         if not await self._store.rename(self._licence, GENERATION_KEY):
             raise failures.import_running()
         crash_point("import_switched")
-        return loading.sessions
+        return counted["sessions"]
+
+    async def _counted(self, loading: _Loading) -> Counter[str]:
+        """What the store holds of what was loaded, by kind: asks how many fields each session and run has."""
+        counted = Counter(loading.parts)
+        for group in _groups(loading.fields.items(), _LOAD_COMMANDS):
+            sizes = await self._write([("HLEN", key) for key, _ in group])
+            for (key, fields), size in zip(group, sizes, strict=True):
+                kind = loading.kind(key)
+                counted[f"{kind}s"] += size > 0
+                counted[entries.HEADS[kind]] -= fields - size
+        return counted
 
     async def surrender(self) -> None:
         """Gives the licence back, so that what was loaded cannot count any more, unless it does already."""
@@ -314,48 +344,52 @@ class RedisImporting:
             if name.startswith(b"import:") and json.loads(value)["time"] >= now - _REMEMBERED_SECONDS
         }
 
-    async def _write(self, commands: list[Command]) -> None:
-        async def begin() -> None:
+    async def _write(self, commands: list[Command]) -> list[Any]:
+        async def begin() -> list[Any]:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
-                await pipeline.execute()
+                return cast(list[Any], await pipeline.execute())
 
-        await self._store.timed(begin)
+        return await self._store.timed(begin)
 
 
 class _Loading:
-    """The commands that load entries under a prefix. now: milliseconds; what expires by then is left out."""
+    """The commands that load entries under a prefix.
 
-    def __init__(self, prefix: str, now: int) -> None:
-        self.sessions = 0
+    later: milliseconds by which all that expires does so later than its entry says. Nothing
+    expires before all of it is loaded and counted. fields: of each session and run, by its key. parts: the
+    messages and events of all of them.
+    """
+
+    def __init__(self, prefix: str, later: int) -> None:
+        self.fields: dict[str, int] = {}
+        self.parts = Counter[str]()
         self._prefix = prefix
-        self._now = now
-        self._skipping = False
+        self._later = later
+        # When a session or run expires, by its key; 0 for never.
+        self._entries: dict[str, int] = {}
         # When an index expires, by its key: with the last of its entries.
         self._indexes: dict[str, int] = {}
         # Runs of sessions, which may come later in the file: members and their places.
-        self._alive: dict[str, int] = {}
         self._runs: dict[str, list[Command]] = {}
 
     def commands(self, entry: Entry) -> Iterator[Command]:
         """What an entry becomes."""
         tenant = f"{self._prefix}{{{entry.tenant}}}"
         if not entry.head:
-            if not self._skipping:
-                kind = "session" if entry.kind == "messages" else "run"
-                yield self._hash(f"{tenant}:{kind}:{entry.entry_id}", entry)
+            kind = "session" if entry.kind == "messages" else "run"
+            key = f"{tenant}:{kind}:{entry.entry_id}"
+            self.fields[key] += len(entry.fields)
+            # The others are requests.
+            self.parts[entry.kind] += sum(name[0] in "me" for name in entry.fields)
+            yield self._hash(key, entry)
             return
-        self._skipping = 0 < entry.expires <= self._now
-        if self._skipping:
-            return
+        entry = entries.lasting(entry, self._later)
         key = f"{tenant}:{entry.kind}:{entry.entry_id}"
+        self.fields[key], self._entries[key] = len(entry.fields), entry.expires
         yield self._hash(key, entry)
-        if entry.expires:
-            yield "PEXPIREAT", key, entry.expires
         if entry.kind == "session":
-            self.sessions += 1
-            self._alive[key] = entry.expires
             yield self._indexed(f"{tenant}:sessions", entry, "updated")
         else:
             yield self._indexed(f"{tenant}:runs", entry, "created")
@@ -364,16 +398,23 @@ class _Loading:
                 self._runs.setdefault(session, []).append((entry.fields["created"], entry.entry_id))
 
     def indexes(self) -> Iterator[Command]:
-        """What is left when all entries have been seen."""
+        """The runs of sessions, when all entries have been seen."""
         for session, members in self._runs.items():
             # A run outlives its session where it was written to later.
-            if session in self._alive:
+            if session in self._entries:
                 for group in _groups(members, _LOAD_COMMANDS):
                     yield "ZADD", f"{session}:runs", *(part for member in group for part in member)
-                self._indexes[f"{session}:runs"] = self._alive[session]
-        for key, expires in self._indexes.items():
+                self._indexes[f"{session}:runs"] = self._entries[session]
+
+    def expiries(self) -> Iterator[Command]:
+        """What is left then."""
+        for key, expires in itertools.chain(self._entries.items(), self._indexes.items()):
             if expires:
                 yield "PEXPIREAT", key, expires
+
+    def kind(self, key: str) -> str:
+        """Whether a key of `fields` is of a session or a run."""
+        return key.removeprefix(self._prefix).split(":")[1]
 
     @staticmethod
     def _hash(key: str, entry: Entry) -> Command:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from services.chassis.errors import InvalidArgumentError
 from services.chassis.snapshot import Manifest, Unpacking, describe, pack
 from services.session import entries, failures, validation
 from services.session.entries import Entry, Verification
@@ -44,8 +45,8 @@ class Snapshots:
     async def export(self) -> AsyncGenerator[bytes, None]:
         """A snapshot of what is kept now, in pieces.
 
-        Raises AbortedError (IMPORT_RUNNING), ResourceExhaustedError (STORAGE_FULL)
-        and UnavailableError (STORE_UNAVAILABLE).
+        Raises AbortedError (IMPORT_RUNNING), DataLossError (RECORD_DAMAGED),
+        ResourceExhaustedError (STORAGE_FULL) and UnavailableError (STORE_UNAVAILABLE).
         """
         with _room_named(), self._working() as folder:
             began = datetime.now(UTC)
@@ -64,9 +65,10 @@ class Snapshots:
         size = 0
 
         def write(stream: IO[bytes], some: list[Entry]) -> None:
-            for entry in some:
-                verification.take(entry)
-                stream.write(entries.line(entry))
+            with _damage_named(verification):
+                for entry in some:
+                    verification.take(entry)
+                    stream.write(entries.line(entry))
 
         with path.open("wb") as stream:
             async for entry in self._store.entries():
@@ -76,7 +78,8 @@ class Snapshots:
                     await asyncio.to_thread(write, stream, waiting)
                     waiting, size = [], 0
             await asyncio.to_thread(write, stream, waiting)
-            verification.finish()
+            with _damage_named(verification):
+                verification.finish()
         return dict(verification.counts)
 
     async def take(self, pieces: AsyncIterator[bytes], request_id: str) -> int:
@@ -84,7 +87,8 @@ class Snapshots:
 
         Raises InvalidArgumentError (SNAPSHOT_INVALID, INVALID_FIELD),
         FailedPreconditionError (SNAPSHOT_FOREIGN, SNAPSHOT_NEWER, REQUEST_ID_REUSED),
-        AbortedError (IMPORT_RUNNING), and what the store raises; all before anything was changed.
+        AbortedError (IMPORT_RUNNING), DataLossError (IMPORT_INCOMPLETE), and what the
+        store raises; all before anything was changed.
         """
         if request_id:
             validation.request_id(request_id)
@@ -95,7 +99,8 @@ class Snapshots:
                 if once is not None and (sessions := await importing.earlier(once)) is not None:
                     return sessions
                 path = await asyncio.to_thread(self._verified, folder, manifest)
-                return await importing.replace(entries.entries_of(path), once)
+                created = int(manifest.created_time.timestamp() * 1000)
+                return await importing.replace(entries.entries_of(path), manifest.counts, created, once)
 
     async def _received(self, folder: Path, pieces: AsyncIterator[bytes]) -> tuple[Manifest, bytes]:
         unpacking = Unpacking(folder, SERVICE, self._key, _MAX_BYTES)
@@ -127,6 +132,18 @@ class Snapshots:
                 shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=self._folder) as folder:
             yield Path(folder)
+
+
+@contextmanager
+def _damage_named(verification: Verification) -> Iterator[None]:
+    """Says of what an import would refuse which session or run of the store it is."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        subject = verification.subject
+        if subject is None:
+            raise
+        raise failures.record_damaged(subject.kind, subject.entry_id, error.metadata["problem"]) from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ another tenant does not exist.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple, Protocol
 
@@ -159,8 +159,13 @@ class Importing(Protocol):
         Raises FailedPreconditionError (REQUEST_ID_REUSED) when its content was another.
         """
 
-    async def replace(self, entries: Iterator[Entry], once: Once | None) -> int:
-        """Replaces everything by what has not expired of `entries`; the sessions kept now.
+    async def replace(
+        self, entries: Iterator[Entry], counts: Mapping[str, int], created: int, once: Once | None
+    ) -> int:
+        """Replaces everything by `entries`; the sessions kept now.
 
-        Wholly or not at all, whatever ends meanwhile. Iterates in a thread.
+        counts: of them, by kind; what was loaded is counted before it counts, and
+        DataLossError (IMPORT_INCOMPLETE) is raised where it differs. created: when they were copied, in
+        milliseconds since 1970; each gets the time again that it had left then. Wholly or not at all,
+        whatever ends meanwhile. Iterates in a thread.
         """

@@ -81,6 +81,7 @@ def test_all_that_was_there_comes_back(house: House, tmp_path: Path) -> None:
     folder = Path(made.stdout.splitlines()[-1].removeprefix("backup: "))
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["canaries"]
+    assert [talk["session_id"] for talk in manifest["conversations"]] == [session]
     assert KEY not in made.stdout + made.stderr + json.dumps(manifest)
     assert backup(house, "verify", str(folder)).returncode == 0
 
@@ -91,6 +92,8 @@ def test_all_that_was_there_comes_back(house: House, tmp_path: Path) -> None:
     assert document_status(house, before[0]) == 404
     restored = backup(house, "restore", "--yes", str(folder))
     assert restored.returncode == 0, restored.stderr
+    assert "session: has 0 messages, 1 sessions" in restored.stdout
+    assert f", {manifest['files']['vector.snapshot']['counts']['documents']} documents, " in restored.stdout
 
     house.wait_ready(60)
     assert [document_status(house, document) for document in before] == [200] * len(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
-from services.chassis.errors import DETAILS_KEY, AbortedError, ServiceError, to_status
+from services.chassis.errors import DETAILS_KEY, AbortedError, NotFoundError, ServiceError, to_status
 from services.chassis.snapshot import Manifest, Unpacking, describe, pack
 
 KEY = b"key of the tests"
@@ -29,13 +30,17 @@ KEY = b"key of the tests"
 class Kept:
     """What a scripted service keeps, and how it fails.
 
-    items: texts by id. refusals: raised by the next imports, one each. cut: an export ends with an error
+    items: texts by id. loses: ids that an import drops although it answers with all. ends:
+    when sessions expire, in seconds since 1970, by id; the others do not for long.
+    refusals: raised by the next imports, one each. cut: an export ends with an error
     after its first piece. calls: (method, request id of an import).
     """
 
     name: str
-    kind: str
+    kinds: tuple[str, ...]
     items: dict[str, str] = field(default_factory=dict)
+    loses: set[str] = field(default_factory=set)
+    ends: dict[str, float] = field(default_factory=dict)
     refusals: list[ServiceError] = field(default_factory=list)
     cut: bool = False
     serving: bool = True
@@ -50,7 +55,7 @@ class Kept:
                 self.name,
                 1,
                 datetime.now(UTC),
-                {self.kind: len(self.items)},
+                {kind: len(self.items) for kind in self.kinds},
                 (describe(path, "items.json"),),
             )
             return list(pack(manifest, [path], KEY))
@@ -76,8 +81,9 @@ class Kept:
             unpacking = Unpacking(Path(folder), self.name, KEY, 1 << 30)
             unpacking.feed(data)
             unpacking.finish()
-            self.items = json.loads((Path(folder) / "items.json").read_text())
-        return len(self.items)
+            taken = json.loads((Path(folder) / "items.json").read_text())
+        self.items = {name: text for name, text in taken.items() if name not in self.loses}
+        return len(taken)
 
 
 def abort(rpc: Any, error: ServiceError, name: str) -> None:
@@ -96,6 +102,30 @@ class Sessions(session_pb2_grpc.SessionServiceServicer):
     def ImportSnapshot(self, request_iterator: Any, context: Any) -> Any:
         return session_pb2.ImportSnapshotResponse(sessions=self._kept.take(request_iterator, context))
 
+    def ListSessions(self, request: Any, context: Any) -> Any:
+        """A session a page."""
+        place = int(request.page_token or 0)
+        names = list(self._kept.items)
+        return session_pb2.ListSessionsResponse(
+            sessions=map(self._session, names[place : place + 1]),
+            next_page_token=str(place + 1) if place + 1 < len(names) else "",
+        )
+
+    def GetSession(self, request: Any, context: Any) -> Any:
+        if request.session_id not in self._kept.items:
+            abort(context, NotFoundError("no", reason="SESSION_NOT_FOUND"), "session")
+        return session_pb2.GetSessionResponse(session=self._session(request.session_id))
+
+    def ListMessages(self, request: Any, context: Any) -> Any:
+        assert request.newest
+        text = self._kept.items[request.session_id]
+        return session_pb2.ListMessagesResponse(messages=[session_pb2.Message(sequence=1, text=text)])
+
+    def _session(self, name: str) -> Any:
+        ends = timestamp_pb2.Timestamp()
+        ends.FromSeconds(int(self._kept.ends.get(name, time.time() + 86_400)))
+        return session_pb2.Session(session_id=name, title=f"of {name}", messages=1, expire_time=ends)
+
 
 class Documents(vector_pb2_grpc.VectorServiceServicer):
     """Finds the documents that hold most words of a query, one passage each."""
@@ -110,7 +140,13 @@ class Documents(vector_pb2_grpc.VectorServiceServicer):
         return vector_pb2.ImportSnapshotResponse(documents=self._kept.take(request_iterator, context))
 
     def ListCollections(self, request: Any, context: Any) -> Any:
-        return vector_pb2.ListCollectionsResponse(collections=[vector_pb2.Collection(collection_id="all")])
+        return vector_pb2.ListCollectionsResponse(
+            collections=[
+                vector_pb2.Collection(
+                    collection_id="all", **{kind: len(self._kept.items) for kind in self._kept.kinds}
+                )
+            ]
+        )
 
     def ListDocuments(self, request: Any, context: Any) -> Any:
         return vector_pb2.ListDocumentsResponse(

@@ -19,6 +19,7 @@ import pytest
 
 from services.backup import clients, work
 from services.backup.__main__ import main
+from services.backup.folder import Contents
 from services.chassis.errors import AbortedError, InvalidArgumentError, UnavailableError
 from tests.unit.backup.keepers import KEY, Kept, served
 
@@ -47,8 +48,8 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    vector = Kept("vector", "documents", dict(TEXTS))
-    session = Kept("session", "sessions", {"ses_1": "hello", "ses_2": "there"})
+    vector = Kept("vector", ("documents", "chunks", "vectors"), dict(TEXTS))
+    session = Kept("session", ("sessions", "messages"), {"ses_1": "hello", "ses_2": "there"})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(work, "_READY_SECONDS", 1.0)
     monkeypatch.setattr(clients, "_PAUSE_SECONDS", 0.05)
@@ -76,7 +77,9 @@ def test_a_backup_is_private_named_by_its_time_and_checked_by_people(
     )
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["files"]["vector.snapshot"]["counts"] == {"documents": 30}
+    assert manifest["files"]["vector.snapshot"]["counts"] == {"documents": 30, "chunks": 30, "vectors": 30}
+    assert len(manifest["conversations"]) == 1
+    assert manifest["expiring"] == {"sessions": 0, "messages": 0}
     assert len(manifest["canaries"]) == 20
     assert main(["verify", str(folder)]) == 0
 
@@ -306,8 +309,92 @@ def test_a_house_that_answers_otherwise_is_told(
     assert main(["restore", "--yes", str(folder)]) == 1
 
     said = capsys.readouterr().err
-    assert "documents: 29, and 30 in the backup" in said
+    assert "documents: 29 were taken, and 30 are in the backup" in said
     assert "doc5" in said
+
+
+def test_a_document_or_session_that_was_lost_is_told_whatever_the_import_answered(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = house.create()
+    house.vector.loses, house.session.loses = {"doc0"}, {"ses_2"}
+
+    assert main(["restore", "--yes", str(folder)]) == 1
+
+    said = capsys.readouterr().err
+    for kind in ("documents", "chunks", "vectors"):
+        assert f"{kind}: 29 are there, and 30 in the backup" in said
+    for kind in ("sessions", "messages"):
+        assert f"{kind}: 1 are there, and 2 in the backup" in said
+    house.vector.loses, house.session.loses = set(), set()
+    assert main(["restore", "--yes", str(folder)]) == 0
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_conversation_that_is_not_as_it_was_is_told(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lost: bool
+) -> None:
+    folder = house.create()
+    real = Kept.take
+
+    def changes(self: Kept, requests: object, rpc: object) -> int:
+        count = real(self, requests, rpc)
+        if self.name == "session":
+            if lost:
+                self.items["ses_9"] = self.items.pop("ses_1")
+            else:
+                self.items["ses_1"] = "something else"
+        return count
+
+    monkeypatch.setattr(Kept, "take", changes)
+
+    assert main(["restore", "--yes", str(folder)]) == 1
+
+    said = capsys.readouterr().err
+    assert ("session ses_1: nothing, and 'of ses_1' with 1 messages" in said) == lost
+    assert "session ses_1: " in said
+    assert "are there" not in said
+
+
+def test_a_session_that_had_little_time_left_may_be_gone(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.session.items["ses_3"] = "soon"
+    house.session.ends["ses_3"] = time.time() + 60
+    folder = house.create()
+    house.session.loses = {"ses_3"}
+    assert main(["restore", "--yes", str(folder)]) == 0
+
+    house.session.loses = {"ses_3", "ses_2"}
+    assert main(["restore", "--yes", str(folder)]) == 1
+
+    assert (
+        "sessions: 1 are there, and 3 in the backup, of which 1 may have expired" in capsys.readouterr().err
+    )
+
+
+def test_what_was_added_since_is_not_wrong(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = house.create()
+    real = Kept.take
+
+    def goes_on(self: Kept, requests: object, rpc: object) -> int:
+        count = real(self, requests, rpc)
+        self.items["later"] = "an other text"
+        return count
+
+    monkeypatch.setattr(Kept, "take", goes_on)
+    assert main(["restore", "--yes", str(folder)]) == 0
+
+
+def test_a_manifest_without_conversations_is_read(house: House) -> None:
+    """As releases before wrote it."""
+    folder = house.create()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["conversations"], manifest["expiring"]
+
+    contents = Contents.from_json(json.dumps(manifest).encode())
+
+    assert (contents.conversations, contents.expiring) == ((), None)
 
 
 def test_a_folder_that_is_no_backup_is_told(house: House, capsys: pytest.CaptureFixture[str]) -> None:
