@@ -106,7 +106,12 @@ layers() {
 }
 
 # A sum of what the proxy and Redis have mounted: with another one they are made anew.
-files_sum() { (cd "$ROOT/compose" && cat nginx/* tls/* redis/* observability/*.y* 2>/dev/null) | sha256sum | cut -c1-12; }
+files_sum() {
+    {
+        cd "$ROOT/compose" && cat nginx/* tls/* redis/* observability/*.y*
+        cat "$(setting MELD_TLS_CERTIFICATE)"
+    } 2>/dev/null | sha256sum | cut -c1-12
+}
 
 compose() {
     local files list
@@ -412,7 +417,7 @@ image_of() {
 
 # A second container of the new image serves while the first is replaced; what owns a volume is just replaced.
 update_service() {
-    local service=$1 main next=$PROJECT-$1-next image previous old
+    local service=$1 main next=$PROJECT-$1-next image previous old several=no
     image=$(image_of "$service")
     mapfile -t old < <(containers_of "$service")
     [ ${#old[@]} -gt 0 ] || die "$service does not run; start it first"
@@ -424,16 +429,18 @@ update_service() {
         say "$service: is up to date"
         return
     fi
-    if is_one_of "$service" "${SCALABLE[@]}" && extra_layers | grep -qx scale; then
+    is_one_of "$service" "${SCALABLE[@]}" && several=yes
+    if [ "$several" = yes ] && extra_layers | grep -qx scale; then
         update_scaled "$service" "$image" "$previous" "${old[@]}"
         return
     fi
-    if is_one_of "$service" "${SCALABLE[@]}"; then
-        docker rm -f "$next" >/dev/null 2>&1 || true
+    if [ "$several" = yes ]; then
+        # However this ends, it does not stay behind.
+        # shellcheck disable=SC2064 # the name as it is now
+        trap "docker rm -f $next >/dev/null 2>&1 || true" EXIT
         compose run -d --no-deps --use-aliases --name "$next" "$service" >/dev/null
         if ! wait_healthy "$next"; then
             docker logs --tail 8 "$next" 2>&1 | cut -c1-400 >&2
-            docker rm -f "$next" >/dev/null
             docker tag "$previous" "$image"
             die "$service: the new image does not become healthy; the old one was not touched"
         fi
@@ -443,14 +450,14 @@ update_service() {
         docker logs --tail 8 "$main" 2>&1 | cut -c1-400 >&2
         docker tag "$previous" "$image"
         if compose up -d --no-deps --force-recreate "$service"; then wait_healthy "$main" || true; fi
-        docker rm -f "$next" >/dev/null 2>&1 || true
         die "$service: the new image was not healthy; back to the old one, which is $(health_of "$main")"
     fi
-    if is_one_of "$service" "${SCALABLE[@]}"; then
+    if [ "$several" = yes ]; then
         # Callers find the first one again before the second leaves.
         sleep 2
         docker stop "$next" >/dev/null
         docker rm "$next" >/dev/null 2>&1 || true
+        trap - EXIT
     fi
     say "$service: updated"
 }

@@ -18,7 +18,17 @@ if [ -n "${MELD_REDIS_SENTINELS:-}" ]; then
         done
         sleep 1
     done
-    case $primary in [0-9]*) ;; *) primary=$MELD_REDIS_FIRST ;; esac
+    # Who was watched once waits for a sentinel: the first may have fallen behind the others since.
+    case $primary in
+        [0-9]*) : > /data/.watched ;;
+        *)
+            if [ -e /data/.watched ]; then
+                echo "no sentinel says which Redis is the primary; trying again" >&2
+                exit 1
+            fi
+            primary=$MELD_REDIS_FIRST
+            ;;
+    esac
     if [ -s /run/secrets/redis_password ]; then
         printf 'masterauth "%s"\n' "$(cat /run/secrets/redis_password)" >> /tmp/auth.conf
     fi

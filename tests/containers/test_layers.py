@@ -364,6 +364,29 @@ def test_streams_resume_at_the_other_gateway_and_any_replica_cancels(two_of_each
         assert record["state"].lower() == "cancelled"
 
 
+def answered(host: str, path: str) -> int:
+    """How many requests for a route a gateway has counted, over all its workers."""
+    text = httpx.get(f"http://{host}:5000/metrics", headers={"Host": "app"}, timeout=10).text
+    lines = [
+        line for line in text.splitlines() if line.startswith("http_server_request_duration_seconds_count")
+    ]
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if f'http_route="{path}"' in line)
+
+
+def test_the_measurements_of_two_gateways_add_up(two_of_each: System) -> None:
+    hosts, route = addresses(two_of_each, "app"), "/api/v1/agents/<agent_id>"
+    time.sleep(1)  # a worker tells the others twice a second
+    before = [answered(host, route) for host in hosts]
+    for _ in range(60):
+        # A connection each, so that both gateways get some.
+        assert httpx.get(f"{two_of_each.base_url}/api/v1/agents/research", timeout=10).status_code == 200
+    time.sleep(1)
+    grown = [answered(host, route) - earlier for host, earlier in zip(hosts, before, strict=True)]
+
+    assert sum(grown) == 60
+    assert all(grown)
+
+
 def test_one_replica_of_each_may_go(two_of_each: System) -> None:
     for service in ("app", "agents", "session"):
         two_of_each.run("docker", "stop", "--time", "20", next(iter(addresses_by_id(two_of_each, service))))

@@ -102,6 +102,9 @@ def test_a_backup_under_load_brings_everything_back_after_all_is_gone(running: S
     backup = newest_backup(running)
     assert running.run("bash", "-c", f"cd '{backup}' && sha256sum -c SHA256SUMS").returncode == 0
     running.manage("verify", str(backup))
+    copied = b"".join(path.read_bytes() for path in backup.iterdir())
+    for secret in (running.state / "secrets").iterdir():
+        assert not secret.read_bytes() or secret.read_bytes() not in copied, secret.name
     hits = running.search("stations", "when did station 7 open", "lexical")
 
     running.manage("--yes", "cleanup", "full")
@@ -180,6 +183,25 @@ def test_a_red_update_goes_back_to_the_old_image(running: System) -> None:
     assert "session: the new image does not become healthy" in refused.stdout
     running.wait_ready(30)
     assert running.inspect(running.container("session"))["Image"] == before
+
+
+def test_a_red_update_of_the_one_that_is_alone_on_its_data_goes_back(running: System) -> None:
+    ids = running.ingest("stations", SOME)
+    before = running.inspect(running.container("vector"))["Image"]
+    broken = running.folder / "broken"
+    broken.mkdir(exist_ok=True)
+    (broken / "Dockerfile").write_text("FROM meld-rag/vector:latest\nENV MELD_SERVICE=nothing\n")
+    try:
+        running.run("docker", "build", "-q", "-t", "meld-rag/vector:latest", str(broken))
+        refused = running.manage("update", "--no-build", check=False)
+    finally:
+        running.run("docker", "tag", before, "meld-rag/vector:latest")
+
+    assert refused.returncode == 1, refused.stdout
+    assert "back to the old one, which is healthy" in refused.stdout
+    running.wait_ready(30)
+    assert running.inspect(running.container("vector"))["Image"] == before
+    assert text_of(running, "stations", ids["doc3"]) == SOME["doc3"]
 
 
 def test_secrets_are_made_anew_and_the_data_stays(running: System) -> None:
