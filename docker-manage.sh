@@ -150,8 +150,9 @@ behind_secrets() {
     local service id
     for service in app agents vector session redis; do
         for id in $(containers_of "$service"); do
+            # Plain `docker compose` gives no time; such a container is as new as its making.
             docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$id" \
-                | grep -qxF "MELD_SECRETS=$(secrets_of "$service")" || echo "$service"
+                | grep -qxE "MELD_SECRETS=($(secrets_of "$service"))?" || echo "$service"
         done
     done | sort -u
 }
