@@ -107,10 +107,10 @@ layers() {
 
 # A sum of what the proxy and Redis have mounted: with another one they are made anew.
 files_sum() {
-    {
-        cd "$ROOT/compose" && cat nginx/* tls/* redis/* observability/*.y*
-        cat "$(setting MELD_TLS_CERTIFICATE)"
-    } 2>/dev/null | sha256sum | cut -c1-12
+    local certificate
+    certificate=$(setting MELD_TLS_CERTIFICATE)
+    (cd "$ROOT/compose" && cat nginx/* tls/* redis/* observability/*.y* ${certificate:+"$certificate"}) \
+        | sha256sum | cut -c1-12
 }
 
 compose() {
