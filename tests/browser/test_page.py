@@ -183,9 +183,11 @@ def test_on_a_phone(opened: Any) -> None:
     turn = ask(page, QUESTION)
     turn.locator(".cite").first.tap()
     assert lit(page)
-    box = page.locator("#reader").bounding_box()
-    assert box is not None
-    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 844)
+    # It slides in.
+    page.wait_for_function("""() => {
+        const box = document.getElementById("reader").getBoundingClientRect()
+        return [box.x, box.y, box.width, box.height].join() === "0,0,390,844"
+    }""")
     page.get_by_role("button", name="Close the document").tap()
     expect(page.locator("#question")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 390

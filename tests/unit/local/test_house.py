@@ -215,12 +215,19 @@ async def test_a_guard_that_was_killed_is_replaced(stage: Stage) -> None:
         first.kill()
         await asyncio.sleep(0.1)
         os.kill(stage.pid("one"), signal.SIGKILL)
-        await until(lambda: any(guard_script.__file__ in child.cmdline() for child in running_children(me)))
+        await until(lambda: any(guard_script.__file__ in words for words in commands_of_children(me)))
         await until(lambda: stage.pid("one") is not None)
 
 
-def running_children(process: psutil.Process) -> list[psutil.Process]:
-    return [child for child in process.children() if child.status() != psutil.STATUS_ZOMBIE]
+def commands_of_children(process: psutil.Process) -> list[list[str]]:
+    """The command lines of the children that run."""
+    found = []
+    for child in process.children():
+        # One may end between the list and the look at it.
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child.cmdline())
+    return found
 
 
 @pytest.mark.parametrize("program", ["import time; time.sleep(60)", STUBBORN], ids=["obedient", "stubborn"])
