@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.containers import System
 
@@ -166,41 +167,31 @@ def test_an_update_under_load_fails_no_idempotent_request(running: System) -> No
     assert min(len(load.answers) for load in loads) > 20
 
 
-def test_a_red_update_goes_back_to_the_old_image(running: System) -> None:
-    running.ingest("stations", SOME)
-    before = running.inspect(running.container("session"))["Image"]
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ("session", "the new image does not become healthy; the old one was not touched"),
+        # Alone on its data: it is replaced at once.
+        ("vector", "back to the old one, which is healthy"),
+    ],
+)
+def test_a_red_update_goes_back_to_the_old_image(running: System, service: str, said: str) -> None:
+    ids = running.ingest("stations", SOME)
+    before, image = running.inspect(running.container(service))["Image"], f"meld-rag/{service}:latest"
     # An image whose service cannot start.
     broken = running.folder / "broken"
     broken.mkdir(exist_ok=True)
-    (broken / "Dockerfile").write_text("FROM meld-rag/session:latest\nENV MELD_SERVICE=nothing\n")
+    (broken / "Dockerfile").write_text(f"FROM {image}\nENV MELD_SERVICE=nothing\n")
     try:
-        running.run("docker", "build", "-q", "-t", "meld-rag/session:latest", str(broken))
+        running.run("docker", "build", "-q", "-t", image, str(broken))
         refused = running.manage("update", "--no-build", check=False)
     finally:
-        running.run("docker", "tag", before, "meld-rag/session:latest")
+        running.run("docker", "tag", before, image)
 
     assert refused.returncode == 1, refused.stdout
-    assert "session: the new image does not become healthy" in refused.stdout
+    assert said in refused.stdout
     running.wait_ready(30)
-    assert running.inspect(running.container("session"))["Image"] == before
-
-
-def test_a_red_update_of_the_one_that_is_alone_on_its_data_goes_back(running: System) -> None:
-    ids = running.ingest("stations", SOME)
-    before = running.inspect(running.container("vector"))["Image"]
-    broken = running.folder / "broken"
-    broken.mkdir(exist_ok=True)
-    (broken / "Dockerfile").write_text("FROM meld-rag/vector:latest\nENV MELD_SERVICE=nothing\n")
-    try:
-        running.run("docker", "build", "-q", "-t", "meld-rag/vector:latest", str(broken))
-        refused = running.manage("update", "--no-build", check=False)
-    finally:
-        running.run("docker", "tag", before, "meld-rag/vector:latest")
-
-    assert refused.returncode == 1, refused.stdout
-    assert "back to the old one, which is healthy" in refused.stdout
-    running.wait_ready(30)
-    assert running.inspect(running.container("vector"))["Image"] == before
+    assert running.inspect(running.container(service))["Image"] == before
     assert text_of(running, "stations", ids["doc3"]) == SOME["doc3"]
 
 
