@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
+from meldrag.agents.v1 import agents_pb2
 from tests.contract.gateway.conftest import Gateway, running_gateway
-from tests.unit.gateway.scripted_services import ScriptedServices, for_ever
+from tests.unit.gateway.scripted_services import ScriptedServices
 
 # Good ones, as an operator draws them.
 SECRETS = {
@@ -104,7 +108,14 @@ def metrics_status(seen: Seen) -> int:
 def has_a_thread_left(seen: Seen) -> bool:
     """Whether a request is served while four others wait for a service."""
     seen.services.reset()
-    seen.services.script["ListAgents"] = for_ever
+    answered = threading.Event()
+
+    async def late(_: Any) -> agents_pb2.ListAgentsResponse:
+        while not answered.is_set():
+            await asyncio.sleep(0.02)
+        return agents_pb2.ListAgentsResponse()
+
+    seen.services.script["ListAgents"] = late
     address = f"{seen.gateway.host}:{seen.gateway.port}"
     request = f"GET /api/v1/agents HTTP/1.1\r\nHost: {address}\r\nRequest-Timeout: 20\r\n\r\n".encode()
     with ExitStack() as held:
@@ -112,7 +123,11 @@ def has_a_thread_left(seen: Seen) -> bool:
             held.enter_context(seen.gateway.connect()).sendall(request)
         # With two threads two of them wait in line, and what comes behind these is refused.
         assert seen.until(lambda: len(seen.services.requests["ListAgents"]) == 4 or _is_refused(seen))
-        return not _is_refused(seen)
+        has_one = not _is_refused(seen)
+    # The threads are free again before the next observation.
+    answered.set()
+    assert seen.until(lambda: not _is_refused(seen))
+    return has_one
 
 
 def _is_refused(seen: Seen) -> bool:
@@ -139,7 +154,15 @@ def replaces_a_silent_worker(seen: Seen) -> bool:
 def lines(seen: Seen) -> list[str]:
     """The log, wherever it is."""
     files = sorted(seen.folder.glob("app.log*")) or [seen.gateway.log]
-    return [line for path in files for line in path.read_text().splitlines()]
+    return [line for path in files for line in _text(path).splitlines()]
+
+
+def _text(path: Path) -> str:
+    """What a log file says, nothing when it was rotated away meanwhile."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def log_is_json(seen: Seen) -> bool:
@@ -165,7 +188,9 @@ def is_logged_in_a_file(seen: Seen) -> bool:
     mark = f"where-{time.monotonic_ns()}"
     seen.get("/health", **{"X-Request-ID": mark})
     assert seen.until(lambda: mark in seen.gateway.log.read_text())
-    return any(mark in path.read_text() for path in seen.folder.glob("app.log*"))
+    if not any(seen.folder.glob("app.log*")):
+        return False
+    return seen.until(lambda: any(mark in line for line in lines(seen)))
 
 
 def profile_status(seen: Seen) -> int:
