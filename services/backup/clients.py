@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,23 +106,32 @@ def open_keepers(vector_address: str, session_address: str) -> Iterator[Keepers]
     """Channels to both for the duration of the block. Nothing is called."""
     vector = open_channel(vector_address, vector_pb2.DESCRIPTOR.services_by_name["VectorService"])
     session = open_channel(session_address, session_pb2.DESCRIPTOR.services_by_name["SessionService"])
-    with vector, session:
-        yield Keepers(
-            Keeper(
-                "vector",
-                vector_address,
-                vector_pb2_grpc.VectorServiceStub(vector),
-                health_pb2_grpc.HealthStub(vector),
-                vector_pb2,
-            ),
-            Keeper(
-                "session",
-                session_address,
-                session_pb2_grpc.SessionServiceStub(session),
-                health_pb2_grpc.HealthStub(session),
-                session_pb2,
-            ),
-        )
+    keepers = Keepers(
+        Keeper(
+            "vector",
+            vector_address,
+            vector_pb2_grpc.VectorServiceStub(vector),
+            health_pb2_grpc.HealthStub(vector),
+            vector_pb2,
+        ),
+        Keeper(
+            "session",
+            session_address,
+            session_pb2_grpc.SessionServiceStub(session),
+            health_pb2_grpc.HealthStub(session),
+            session_pb2,
+        ),
+    )
+    with ExitStack() as channels:
+        channels.enter_context(vector)
+        channels.enter_context(session)
+        try:
+            yield keepers
+        except (KeyboardInterrupt, SystemExit):
+            # A signal may have torn a call out of gRPC's hands, and closing would wait for its end for ever.
+            # The process is about to end.
+            channels.pop_all()
+            raise
 
 
 def contracts() -> str:

@@ -17,6 +17,13 @@ from services.chassis.export import RedactingSpanExporter
 from services.chassis.settings import ServiceSettings, SettingsError, load
 from services.chassis.telemetry import JsonFormatter, TextFormatter
 
+
+@pytest.fixture(autouse=True)
+def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests made known to this process is an ordinary word here."""
+    monkeypatch.setattr(redaction, "_known", redaction._KnownSecrets())
+
+
 CANARY = 'can"ary-ü-31337'
 
 

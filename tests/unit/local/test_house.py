@@ -211,22 +211,22 @@ async def test_a_guard_that_was_killed_is_replaced(stage: Stage) -> None:
     stage.add("one", "sleep", "60")
     async with stage.running():
         me = psutil.Process()
-        [first] = [child for child in me.children() if guard_script.__file__ in child.cmdline()]
+        [first] = guards_of(me)
         first.kill()
         await asyncio.sleep(0.1)
         os.kill(stage.pid("one"), signal.SIGKILL)
-        await until(lambda: any(guard_script.__file__ in words for words in commands_of_children(me)))
+        await until(lambda: len(guards_of(me)) > 0)
         await until(lambda: stage.pid("one") is not None)
 
 
-def commands_of_children(process: psutil.Process) -> list[list[str]]:
-    """The command lines of the children that run."""
+def guards_of(process: psutil.Process) -> list[psutil.Process]:
+    """The guards that run."""
     found = []
     for child in process.children():
-        # One may end between the list and the look at it.
+        # One may have ended, or end between the list and the look at it. A zombie is told as one that is not.
         with suppress(psutil.NoSuchProcess):
-            if child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child.cmdline())
+            if guard_script.__file__ in child.cmdline():
+                found.append(child)
     return found
 
 
