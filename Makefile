@@ -8,8 +8,11 @@ PYTHON ?= $(shell for p in $(BIN)/python python3.11 python3.12 python3.13 python
 	&& echo "$$p" && break; done)
 INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Python 3.11 or newer with its venv module is needed and was not found (python3.11, python3.12, python3.13, python3)" >&2; exit 1; :)
 
+# Tests at once. Most of them wait for processes, so there are more than a small machine has cores.
+WORKERS ?= 4
+
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore test lint format stubs lock probe bench bench-retrieval chaos clean install install-dev
+.PHONY: help run backup verify-backup restore test test-containers lint format stubs lock probe bench bench-retrieval chaos clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +20,11 @@ help: ## List the targets
 run: install ## Install what is missing, start everything on 127.0.0.1, stop on Ctrl-C
 	@exec $(BIN)/python -m services.local
 
-test: install-dev ## Run every test: unit, contract, architecture, processes, a small chaos round
-	@$(BIN)/python -m pytest $(TESTS)
+test: install-dev ## Run every test but those of the containers: unit, contract, architecture, processes, browser, a small chaos round
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/containers $(TESTS)
+
+test-containers: install-dev ## Build the images and try them on a container engine
+	@MELD_REQUIRE_ENGINE=1 $(BIN)/python -m pytest $(or $(TESTS),tests/containers)
 
 lint: install-dev ## Check style (ruff), types (mypy --strict) and contracts (buf)
 	$(BIN)/python -m ruff check .
