@@ -31,6 +31,10 @@ class AgentsSettings(ServiceSettings):
     meld_google_model: str = "gemini-2.5-flash"
     meld_cohere_model: str = "command-a-03-2025"
 
+    # What models can do: "model=tools+json_schema+vision+audio", separated by commas. Of other models it is
+    # what their vendor documents.
+    meld_model_capabilities: str = ""
+
     # US dollars for a million tokens: "model=input/output", separated by commas. Of other models no cost is
     # told.
     meld_model_prices: str = ""
