@@ -52,12 +52,20 @@ async def open_chain(
     providers: Sequence[Provider], max_output_tokens: int, measures: ModelMeasures | None = None
 ) -> AsyncIterator[ModelChain]:
     """A chat model made of these providers, at least one."""
+    async with open_endpoints(providers, max_output_tokens) as endpoints:
+        yield ModelChain(endpoints, measures=measures)
+
+
+@asynccontextmanager
+async def open_endpoints(
+    providers: Sequence[Provider], max_output_tokens: int
+) -> AsyncIterator[list[OpenAIEndpoint]]:
+    """The model of each provider."""
     async with AsyncExitStack() as stack:
-        endpoints = [
+        yield [
             OpenAIEndpoint(provider, await stack.enter_async_context(_client(provider)), max_output_tokens)
             for provider in providers
         ]
-        yield ModelChain(endpoints, measures=measures)
 
 
 def _client(provider: Provider) -> openai.AsyncOpenAI:
