@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import importlib.util
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic_settings import SettingsConfigDict
@@ -20,8 +19,8 @@ from services.agents.chat.chain import Endpoint
 from services.agents.chat.probing import Finding
 from services.agents.chat.providers import Provider, configured
 from services.agents.settings import AgentsSettings
-from services.chassis.errors import ServiceError
 from services.chassis.settings import SettingsError, load
+from services.sandbox.sandbox import open_sandbox
 
 _UNASKED = Finding(False, "not tried")
 
@@ -106,29 +105,19 @@ def _cell(model: Examined, capability: Capability) -> str:
     return _word(model.found[capability]) + ("" if declared else " (not declared)")
 
 
-async def sandbox() -> Finding:
-    """Whether code can be executed safely here."""
-    if importlib.util.find_spec("services.sandbox") is None:
-        return Finding(False, "this release has none")
-    opened: Callable[[], Awaitable[object]] = importlib.import_module("services.sandbox.sandbox").open_sandbox
-    try:
-        await opened()
-    except ServiceError as error:
-        return Finding(False, error.message)
-    return Finding(True)
-
-
 async def main() -> int:
     """Prints what was found."""
     try:
-        examined = await examine_all(load(DoctorSettings))
+        settings = load(DoctorSettings)
+        examined = await examine_all(settings)
     except SettingsError as error:
         print(f"FAULT {error}")
         return 1
-    safe = await sandbox()
+    sandbox = await open_sandbox(settings.meld_sandbox)
     print("\n".join(report(examined)))
-    print("ok    sandbox" if safe.works else f"FAULT code is not executed: {safe.seen}")
-    return 0 if safe.works and all(model.well for model in examined) else 1
+    layer = sandbox.layer
+    print(f"ok    code is executed shut in by {layer.value}" if layer else f"FAULT {sandbox.reason}")
+    return 0 if layer and all(model.well for model in examined) else 1
 
 
 if __name__ == "__main__":

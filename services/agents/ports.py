@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from services.agents.chat.capabilities import Capabilities, Capability
 from services.agents.model import Conversation, Passage, Quote
+from services.sandbox.model import Job, Outcome
 
 M = TypeVar("M", bound=Message)
 
@@ -347,8 +348,8 @@ class Ask(Protocol):
 class Sandboxed(Protocol):
     """Executes code that nobody trusts."""
 
-    async def run(self, job: Any) -> Any:
-        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE)."""
+    async def run(self, job: Job) -> Outcome:
+        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is none."""
         ...
 
 
