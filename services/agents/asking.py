@@ -102,7 +102,8 @@ class Asker:
         try:
             return await self._converse(self._model, wanted, asked, tools)
         except ModelError as error:
-            self.give_up()
+            if error.ill or error.repeatable:
+                self.give_up()
             self._without(f"{error.model or 'the model'}: {error}")
         except InternalError as error:
             if error.reason != "RESULT_INVALID":
