@@ -54,7 +54,7 @@ class Toolbox:
         succeeded, told = False, "It was stopped."
         try:
             with telemetry.tracer().start_as_current_span("tool", attributes={"meldrag.tool": tool}):
-                result = _checked(tool, await self._in_time(action))
+                result = self._checked(tool, await self._in_time(action))
             told = summary(result)
             succeeded = True
             return result
@@ -84,22 +84,21 @@ class Toolbox:
                 raise
             raise exhausted("seconds", round(ledger.elapsed(), 1)) from error
 
-
-def _checked(tool: str, result: JsonObject) -> JsonObject:
-    """The result, if it can be written to a record. Raises InternalError (RESULT_INVALID)."""
-    try:
-        size, cause = len(json.dumps(result, allow_nan=False).encode()), ""
-    except (TypeError, ValueError) as error:
-        size, cause = 0, str(error)
-    if size > MAX_RESULT_BYTES:
-        cause = f"{size} bytes; {MAX_RESULT_BYTES} are allowed"
-    if cause:
-        raise InternalError(
-            f"the result of the tool {tool} cannot be kept: {cause}",
-            reason="RESULT_INVALID",
-            metadata={"tool": tool, "cause": cause},
-        )
-    return result
+    def _checked(self, tool: str, result: JsonObject) -> JsonObject:
+        """The result, if it can be written to a record. Raises InternalError (RESULT_INVALID)."""
+        try:
+            size, cause = len(json.dumps(result, allow_nan=False).encode()), ""
+        except (TypeError, ValueError) as error:
+            size, cause = 0, str(error)
+        if size > MAX_RESULT_BYTES:
+            cause = f"{size} bytes; {MAX_RESULT_BYTES} are allowed"
+        if cause:
+            raise InternalError(
+                f"the result of the tool {tool} cannot be kept: {cause}",
+                reason="RESULT_INVALID",
+                metadata={"agent_id": self._agent_id, "cause": f"{tool}: {cause}"},
+            )
+        return result
 
 
 def _shown(arguments: JsonObject) -> struct_pb2.Struct:
