@@ -14,7 +14,7 @@ from services.sandbox import folders, layers
 from services.sandbox.checking import check
 from services.sandbox.launching import Launcher, LaunchError
 from services.sandbox.layers import Layer
-from services.sandbox.measures import SandboxMeasures
+from services.sandbox.measures import FAILED, SandboxMeasures
 from services.sandbox.model import Job, Outcome
 from services.sandbox.probe import probe
 
@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 # A job waits this long for a free place.
 _WAIT_SECONDS = 60.0
+# Each may hold half a GiB.
+_MOST_PLACES = 4
 # What the launcher adds to a run's environment, and what the interpreter adds by itself.
 ADDED = {"HOME", "PWD", "TMPDIR", "LC_CTYPE"}
 CHOICES = ("auto", "bubblewrap", "landlock", "off")
@@ -74,7 +76,7 @@ class Sandbox:
                 metadata={"limit": str(self._count)},
             ) from None
         started = time.monotonic()
-        end = "failed"
+        end = FAILED
         try:
             outcome = await self.launcher.launch(job, program)
             end = outcome.end.value
@@ -97,7 +99,7 @@ class Sandbox:
 async def open_sandbox(choice: str = "auto", places: int | None = None) -> Sandbox:
     """The sandbox of this machine, tried out: the first layer that holds.
 
-    choice: auto, bubblewrap, landlock or off. places: runs at once; as many as cores when None.
+    choice: auto, bubblewrap, landlock or off. places: runs at once; when None as many as cores, up to four.
     Never fails: where nothing holds, the sandbox refuses every job with the reason.
     """
     if choice not in CHOICES:
@@ -110,7 +112,7 @@ async def open_sandbox(choice: str = "auto", places: int | None = None) -> Sandb
         _log.warning("No sandbox: %s", reason)
         return Sandbox(None, reason)
     _log.info("Code is run shut in by %s", launcher.layer.value)
-    return Sandbox(launcher, reason, places=places or len(os.sched_getaffinity(0)))
+    return Sandbox(launcher, reason, places=places or min(len(os.sched_getaffinity(0)), _MOST_PLACES))
 
 
 async def _first(wanted: Sequence[Layer]) -> tuple[Launcher | None, str]:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-
 from services.sandbox.measures import SandboxMeasures
-from services.sandbox.model import Job
+from services.sandbox.model import Job, Limits
 from services.sandbox.sandbox import Sandbox
+from tests.support.measured import Measured
 from tests.unit.sandbox.rooms import launcher
 
 
-async def test_a_run_is_measured() -> None:
-    reader = InMemoryMetricReader()
-    meter = MeterProvider(metric_readers=[reader]).get_meter("test")
-    box = Sandbox(launcher("landlock"), measures=SandboxMeasures(meter))
+async def test_runs_are_counted_by_their_end() -> None:
+    measured = Measured()
+    box = Sandbox(launcher("landlock"), measures=SandboxMeasures(measured.meter))
 
     await box.run(Job(argv=("python", "-c", "")))
+    await box.run(Job(argv=("python", "-c", "import time; time.sleep(9)"), limits=Limits(seconds=0.3)))
 
-    data = reader.get_metrics_data()
-    assert data is not None
-    metrics = data.resource_metrics[0].scope_metrics[0].metrics
-    found = {metric.name: metric.data.data_points for metric in metrics}
-    assert [(point.attributes, point.value) for point in found["meldrag.sandbox.finished"]] == [
-        ({"end": "exited"}, 1)
-    ]
-    assert found["meldrag.sandbox.duration"][0].count == 1
+    counted = measured.values("meldrag.sandbox.finished")
+    assert counted.pop("exited") == counted.pop("time") == 1
+    assert set(counted.values()) == {0}
+    assert measured.values("meldrag.sandbox.time")["time"] >= 0.3

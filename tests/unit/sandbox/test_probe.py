@@ -21,6 +21,10 @@ from tests.unit.sandbox.rooms import launcher
 KNOWN = {*layers.environment(), *ADDED}
 
 
+def _write(folder: str) -> None:
+    Path(folder, "written").touch()
+
+
 @dataclass(frozen=True)
 class Open(Launcher):
     """Shuts nothing in, and says what it is told to say."""
@@ -31,7 +35,7 @@ class Open(Launcher):
 
     async def launch(self, job: Job, program: str) -> Outcome:
         if self.writes:
-            Path(job.argv[-1], "written").touch()
+            _write(job.argv[-1])
         said = json.dumps({"through": self.through, "environment": ["HOME"]}).encode()
         code = self.exit_code
         return Outcome(End.EXITED, code, said, b"", 0.0, {}, f"ended with exit code {code}")
