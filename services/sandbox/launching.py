@@ -14,7 +14,7 @@ from typing import Any
 from services.sandbox import layers
 from services.sandbox.layers import Layer
 from services.sandbox.model import End, Job, Outcome
-from services.sandbox.room import frames
+from services.sandbox.room import frames, landlock
 
 # What a start and an end may take besides the program's own time, on a busy machine.
 _BESIDES_SECONDS = 30.0
@@ -40,7 +40,9 @@ class Launcher:
 
     async def launch(self, job: Job, program: str) -> Outcome:
         """Raises LaunchError. Cancelled, it ends the run before it returns."""
-        command = layers.command(self.layer, job.limits.disk_bytes, self.bubblewrap)
+        if self.layer is Layer.LANDLOCK and not self._landlock():
+            raise LaunchError("the kernel has no Landlock")
+        command = layers.command(self.layer, job.limits.disk_bytes, self.bubblewrap, self._landlock() > 0)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -78,12 +80,15 @@ class Launcher:
         finally:
             complaints.cancel()
 
+    def _landlock(self) -> int:
+        return min(self.abi, landlock.version())
+
     def _frame(self, job: Job, program: str) -> bytes:
         alone = self.layer is Layer.BUBBLEWRAP
         head = {
             "layer": self.layer.value,
             "folder": layers.ROOM if alone else str(self.folder),
-            "abi": self.abi,
+            "abi": self._landlock(),
             "readable": layers.readable(),
             "program": program,
             "argv": job.argv,

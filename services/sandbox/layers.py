@@ -76,8 +76,8 @@ def _below(path: str, other: str) -> bool:
     return path.startswith(f"{other}/")
 
 
-def command(layer: Layer, disk_bytes: int, bubblewrap: str = "") -> list[str]:
-    """What the service executes. bubblewrap: its path, where that is the layer."""
+def command(layer: Layer, disk_bytes: int, bubblewrap: str = "", second: bool = True) -> list[str]:
+    """What the service executes. bubblewrap: its path, where that is the layer; second: Landlock as well."""
     if layer is Layer.LANDLOCK:
         return _launch(str(_SERVICES.parent), "guarded")
     mounts: list[str] = []
@@ -106,6 +106,9 @@ def command(layer: Layer, disk_bytes: int, bubblewrap: str = "") -> list[str]:
         "/proc",
         "--dev",
         "/dev",
+        # Landlock keeps /proc away from the foreign code. Without it, settings of the kernel could be written
+        # where the service runs as user 0; the launcher then cannot tell whom to end when memory is short.
+        *([] if second else ["--remount-ro", "/proc"]),
         # More than is allowed, so that passing the limit is told as such; the launcher looks at it as well.
         "--size",
         str(disk_bytes + disk_bytes // 4 + (1 << 20)),

@@ -14,7 +14,7 @@ from services.sandbox import folders, layers
 from services.sandbox.checking import check
 from services.sandbox.launching import Launcher, LaunchError
 from services.sandbox.layers import Layer
-from services.sandbox.measures import SandboxMeasures
+from services.sandbox.measures import FAILED, SandboxMeasures
 from services.sandbox.model import Job, Outcome
 from services.sandbox.probe import probe
 
@@ -22,15 +22,17 @@ _log = logging.getLogger(__name__)
 
 # A job waits this long for a free place.
 _WAIT_SECONDS = 60.0
+# Each may hold half a GiB.
+_MOST_PLACES = 4
 # What the launcher adds to a run's environment, and what the interpreter adds by itself.
-_ADDED = {"HOME", "PWD", "TMPDIR", "LC_CTYPE"}
+ADDED = {"HOME", "PWD", "TMPDIR", "LC_CTYPE"}
 CHOICES = ("auto", "bubblewrap", "landlock", "off")
 
 
 class Sandbox:
     """Runs jobs shut in, as many at once as there are places; never otherwise.
 
-    launcher: None where no layer holds; `reason` then says why.
+    launcher: None where no layer holds. reason: why none does, or those that were tried before it.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Sandbox:
         wait_seconds: float = _WAIT_SECONDS,
         measures: SandboxMeasures | None = None,
     ) -> None:
-        self._launcher = launcher
+        self.launcher = launcher
         self.reason = reason
         self._places = asyncio.Semaphore(places)
         self._count = places
@@ -52,7 +54,7 @@ class Sandbox:
     @property
     def layer(self) -> Layer | None:
         """What shuts runs in; None where nothing does, and nothing is run."""
-        return self._launcher.layer if self._launcher else None
+        return self.launcher.layer if self.launcher else None
 
     async def run(self, job: Job) -> Outcome:
         """Runs a job to its end. Whatever it left running is ended, whatever it wrote is removed.
@@ -61,7 +63,7 @@ class Sandbox:
         (INPUTS_INVALID), ResourceExhaustedError (TOO_MANY_RUNS) when no place became free in time.
         Cancelled, it ends the run before it returns.
         """
-        if self._launcher is None:
+        if self.launcher is None:
             self._unavailable(self.reason)
         program = check(job)
         try:
@@ -74,9 +76,9 @@ class Sandbox:
                 metadata={"limit": str(self._count)},
             ) from None
         started = time.monotonic()
-        end = "failed"
+        end = FAILED
         try:
-            outcome = await self._launcher.launch(job, program)
+            outcome = await self.launcher.launch(job, program)
             end = outcome.end.value
             return outcome
         except LaunchError as error:
@@ -97,7 +99,7 @@ class Sandbox:
 async def open_sandbox(choice: str = "auto", places: int | None = None) -> Sandbox:
     """The sandbox of this machine, tried out: the first layer that holds.
 
-    choice: auto, bubblewrap, landlock or off. places: runs at once; as many as cores when None.
+    choice: auto, bubblewrap, landlock or off. places: runs at once; when None as many as cores, up to four.
     Never fails: where nothing holds, the sandbox refuses every job with the reason.
     """
     if choice not in CHOICES:
@@ -110,7 +112,7 @@ async def open_sandbox(choice: str = "auto", places: int | None = None) -> Sandb
         _log.warning("No sandbox: %s", reason)
         return Sandbox(None, reason)
     _log.info("Code is run shut in by %s", launcher.layer.value)
-    return Sandbox(launcher, places=places or os.cpu_count() or 1)
+    return Sandbox(launcher, reason, places=places or min(len(os.sched_getaffinity(0)), _MOST_PLACES))
 
 
 async def _first(wanted: Sequence[Layer]) -> tuple[Launcher | None, str]:
@@ -120,7 +122,7 @@ async def _first(wanted: Sequence[Layer]) -> tuple[Launcher | None, str]:
         await asyncio.to_thread(folders.sweep, folder)
     except OSError as error:
         return None, f"there is no place for working folders: {error}"
-    known = {*layers.environment(), *_ADDED}
+    known = {*layers.environment(), *ADDED}
     reasons: list[str] = []
     for layer in wanted:
         bubblewrap = layers.find_bubblewrap()

@@ -43,8 +43,11 @@ class Confinement:
 def start(how: Confinement, stdin: int, stdout: int, stderr: int) -> tuple[int, int]:
     """Forks and executes. Returns the process and the descriptor of the filter's questions.
 
-    Raises OSError when anything of the confinement cannot be had: then nothing was executed.
+    Raises ValueError when nothing would keep it from the host's files, OSError when anything of the
+    confinement cannot be had: then nothing was executed.
     """
+    if not how.alone and not how.abi:
+        raise ValueError("neither a file system of its own nor Landlock")
     mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     failed, failing = os.pipe2(os.O_CLOEXEC)
     child = os.fork()

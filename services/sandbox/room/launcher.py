@@ -13,7 +13,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-from services.sandbox.room import frames, kernel, landlock, space, tree
+from services.sandbox.room import frames, kernel, space, tree
 from services.sandbox.room.confinement import Confinement
 from services.sandbox.room.supervisor import AbandonedError, Bounds, Ended, Supervisor
 
@@ -78,7 +78,7 @@ def _confinement(head: dict[str, Any], room: str) -> Confinement:
         environment={**places, **head["environment"]},
         room=room,
         readable=tuple(head["readable"]),
-        abi=min(landlock.version(), head["abi"]),
+        abi=head["abi"],
         alone=head["layer"] == "bubblewrap",
         cpu_seconds=limits["cpu_seconds"],
         memory_bytes=limits["memory_bytes"],
