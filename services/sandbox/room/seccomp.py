@@ -12,7 +12,7 @@ import errno
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.sandbox.room import kernel
 
@@ -152,12 +152,16 @@ _ABSENT: Numbers = {
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
 }
-# Modes, owners, times and labels of files: Landlock does not watch them. Refused where the files of the
-# host are there to be changed.
-_METADATA: Numbers = {
+# Modes and times of files: Landlock does not watch them. Where the files of the host are there to be changed
+# the supervisor is asked, and does it itself.
+METADATA_ASKED: Numbers = {
     "chmod": (90, -1),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
+    "utimensat": (280, 88),
+}
+# Owners and labels, and times by older calls: refused there.
+_METADATA: Numbers = {
     "chown": (92, -1),
     "fchown": (93, 55),
     "lchown": (94, -1),
@@ -165,7 +169,6 @@ _METADATA: Numbers = {
     "utime": (132, -1),
     "utimes": (235, -1),
     "futimesat": (261, -1),
-    "utimensat": (280, 88),
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
     "fsetxattr": (190, 7),
@@ -245,13 +248,15 @@ def _begin(machine: str) -> _Assembler:
     return out
 
 
-def questions(machine: str) -> bytes:
+def questions(machine: str, metadata: bool) -> bytes:
     """The filter that puts calls before the supervisor. What the other one refuses does not get there.
 
+    metadata: modes and times of files may be changed, so they need not be asked about.
     Raises KeyError when the architecture is not known.
     """
     out = _begin(machine)
-    for both in (*STARTS.values(), *SIGNALS.values()):
+    asked = {**STARTS, **SIGNALS, **({} if metadata else METADATA_ASKED)}
+    for both in asked.values():
         if both[_COLUMN[machine]] >= 0:
             out.give_if(_EQUAL, both[_COLUMN[machine]], _NOTIFY)
     out.give(_ALLOW)
@@ -259,7 +264,7 @@ def questions(machine: str) -> bytes:
 
 
 def refusals(machine: str, metadata: bool) -> bytes:
-    """The filter that refuses. metadata: modes and times of files may be changed. Raises KeyError."""
+    """The filter that refuses. metadata: owners, labels, ... of files may be changed. Raises KeyError."""
     column = _COLUMN[machine]
     refuse, absent = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
     out = _begin(machine)
@@ -356,8 +361,7 @@ def install(code: bytes, asks: bool = False) -> int:
     return kernel.syscall(number, _SET_MODE_FILTER, _NEW_LISTENER if asks else 0, ctypes.byref(program))
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """A call that waits for an answer: of which thread, its number and its arguments."""
 
     id: int
@@ -384,9 +388,9 @@ def receive(listener: int) -> Question | None:
     return Question(id_, thread, number, tuple(arguments))
 
 
-def answer(listener: int, question: Question, refused: int = 0) -> None:
-    """Lets the call go on, or fail with the error number `refused`."""
-    said = _ANSWER.pack(question.id, 0, -refused, 0 if refused else _CONTINUE)
+def answer(listener: int, question: Question, refused: int = 0, done: bool = False) -> None:
+    """Lets the call go on, or fail with the error number `refused`, or return 0 since it is `done`."""
+    said = _ANSWER.pack(question.id, 0, -refused, 0 if refused or done else _CONTINUE)
     try:
         fcntl.ioctl(listener, _SEND, bytearray(said))
     except FileNotFoundError:

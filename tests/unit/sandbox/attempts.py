@@ -198,6 +198,74 @@ def change_the_mode_of_a_file(world: World) -> object:
 
 
 @attempt
+def change_the_mode_through_a_link(world: World) -> object:
+    os.symlink(world["precious"], "precious-link")
+    os.chmod("precious-link", 0o777)
+    return True
+
+
+@attempt
+def change_the_mode_through_a_linked_folder(world: World) -> object:
+    os.symlink(world["folder"], "folder-link")
+    os.chmod("folder-link/precious", 0o777)
+    return True
+
+
+@attempt
+def change_the_mode_while_a_link_comes_and_goes(world: World) -> object:
+    os.mkdir("swapped")
+    open("swapped/precious", "w").close()
+    os.symlink(world["folder"], "swap")
+    child = os.fork()
+    if child == 0:
+        try:
+            while True:
+                os.rename("swapped", "aside")
+                os.rename("swap", "swapped")
+                os.rename("swapped", "swap")
+                os.rename("aside", "swapped")
+        finally:
+            os._exit(1)
+    done = 0
+    for _ in range(300):
+        try:
+            os.chmod("swapped/precious", 0o777)
+        except OSError:
+            continue
+        done += 1
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    # Whether one came through is seen from outside. Its own file it may change.
+    raise PermissionError(f"{done} of 300 changed the file of the room")
+
+
+@attempt
+def change_the_time_by_steps_up(world: World) -> object:
+    os.utime("../../.." + world["precious"], (1, 1))
+    return True
+
+
+@attempt
+def change_the_mode_from_another_folder(world: World) -> object:
+    os.chdir(os.path.dirname(os.__file__))
+    os.chmod("os.py", 0o777)
+    return True
+
+
+@attempt
+def change_the_mode_in_an_open_folder(world: World) -> object:
+    folder = os.open(os.path.dirname(os.__file__), os.O_RDONLY)
+    os.chmod("os.py", 0o777, dir_fd=folder)
+    return True
+
+
+@attempt
+def change_the_mode_of_the_lock_of_the_room(world: World) -> object:
+    os.chmod(os.path.dirname(os.getcwd()) + ".lock", 0o777)
+    return True
+
+
+@attempt
 def change_a_mode_by_a_young_call(world: World) -> object:
     return call("fchmodat2", -100, world["precious"].encode(), 0o777, 0)
 
