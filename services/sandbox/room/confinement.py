@@ -14,6 +14,8 @@ from services.sandbox.room import kernel, landlock, seccomp
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 # Of one process: descriptors.
 _OPEN_FILES = 256
+# Signals that wait, of the whole user.
+_SIGNALS = 256
 _NICE = 5
 _FAILED = 127
 
@@ -116,7 +118,9 @@ def _confine(how: Confinement, standard: tuple[int, int, int], its: socket.socke
 def _limit(how: Confinement) -> None:
     seconds = max(1, round(how.cpu_seconds + 1))
     for kind, value in (
-        (resource.RLIMIT_CORE, 0),
+        # One byte: too little for a file, and the number at which a program that takes cores is not started.
+        (resource.RLIMIT_CORE, 1),
+        (resource.RLIMIT_SIGPENDING, _SIGNALS),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_RTPRIO, 0),

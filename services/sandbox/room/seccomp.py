@@ -148,6 +148,9 @@ _ABSENT: Numbers = {
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
+    # Of which the whole machine has a number.
+    "io_setup": (206, 0),
+    "io_submit": (209, 2),
     # Space that no limit of files and no look at the working directory would see.
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
@@ -195,10 +198,11 @@ _OF_ONESELF: Numbers = {
 }
 # A namespace of any kind, or a child that would not be the caller's.
 _CLONE_REFUSED = 0x7E020000 | 0x00000080 | 0x00008000
-# Owners of a descriptor's signals, and their number; leases and notices on files.
-_FCNTL_REFUSED = (8, 10, 15, 1024, 1026)
-# Keys typed into a terminal, and owners of signals again.
-_IOCTL_REFUSED = (0x5412, 0x541C, 0x8901, 0x8902)
+# Copies, flags and locks of descriptors. Not who gets their signals, no leases, no larger pipes.
+_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1034)
+# Whether it is a terminal, its size, bytes that wait, and flags of the descriptor. Others change files that
+# are open for reading only, type into terminals, or name who gets signals.
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _PRCTL_REFUSED = (kernel.PR_SET_DUMPABLE, 22, 35, kernel.PR_SET_PDEATHSIG)
 _AF_UNIX, _SOCK_STREAM, _SOCK_FLAGS = 1, 1, 0o2004000
 _O_TRUNC, _O_ACCMODE = 0o1000, 3
@@ -333,16 +337,16 @@ def _looked_into(refuse: int) -> list[tuple[tuple[int, int], _Assembler]]:
         opening.give_if(_EQUAL, _O_TRUNC, refuse)
         opening.give(_ALLOW)
 
-    for numbers, index, values in (
-        ((72, 25), 1, _FCNTL_REFUSED),
-        ((16, 29), 1, _IOCTL_REFUSED),
-        ((157, 167), 0, _PRCTL_REFUSED),
+    for numbers, index, values, action, otherwise in (
+        ((72, 25), 1, _FCNTL, _ALLOW, refuse),
+        ((16, 29), 1, _IOCTL, _ALLOW, _ERRNO | errno.ENOTTY),
+        ((157, 167), 0, _PRCTL_REFUSED, refuse, _ALLOW),
     ):
         several = call(numbers)
         several.argument(index)
         for value in values:
-            several.give_if(_EQUAL, value, refuse)
-        several.give(_ALLOW)
+            several.give_if(_EQUAL, value, action)
+        several.give(otherwise)
     return found
 
 

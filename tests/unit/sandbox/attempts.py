@@ -40,7 +40,7 @@ _NUMBERS = {
     "settimeofday": (164, 170), "swapon": (167, 224), "acct": (163, 89), "sendmsg": (46, 211),
     "fchmodat2": (452, 452), "kcmp": (312, 272), "move_pages": (279, 239), "migrate_pages": (256, 238),
     "sethostname": (170, 161), "quotactl": (179, 60), "ioprio_set": (251, 30), "sched_setattr": (314, 274),
-    "open_tree_attr": (467, 467), "socket": (41, 198),
+    "io_setup": (206, 0), "socket": (41, 198),
 }  # fmt: skip
 
 
@@ -336,6 +336,53 @@ def watch_a_folder_of_the_host(world: World) -> object:
 @attempt
 def watch_the_whole_machine(world: World) -> object:
     return call("fanotify_init", 0, 0)
+
+
+@attempt
+def set_the_flags_of_the_interpreter(world: World) -> object:
+    import fcntl
+
+    flags = bytearray(8)
+    with open(os.__file__, "rb") as file:
+        fcntl.ioctl(file, 0x80086601, flags)
+        fcntl.ioctl(file, 0x40086602, flags)
+    return True
+
+
+@attempt
+def seal_the_interpreter(world: World) -> object:
+    import fcntl
+
+    # fs-verity, with an unknown version: allowed or not, it does nothing. EINVAL would say that it was looked at.
+    with open(os.__file__, "rb") as file:
+        try:
+            return fcntl.ioctl(file, 0x40806685, bytearray(128))
+        except OSError as error:
+            if error.errno == 22:
+                return "reached the file system"
+            raise
+
+
+@attempt
+def use_up_the_requests_of_the_machine(world: World) -> object:
+    return call("io_setup", 1, ctypes.byref(ctypes.c_ulong(0))) + 1
+
+
+@attempt
+def make_a_pipe_larger(world: World) -> object:
+    import fcntl
+
+    return fcntl.fcntl(os.pipe()[1], 1031, 1 << 20)
+
+
+@attempt
+def wait_with_many_signals(world: World) -> object:
+    # Real-time signals are kept one by one, and the whole user has a number of them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+    information = ctypes.create_string_buffer(b"\x22\0\0\0\0\0\0\0\xff\xff\xff\xff", 128)
+    for _ in range(5000):
+        call("rt_sigqueueinfo", os.getpid(), signal.SIGRTMIN, information)
+    return True
 
 
 @attempt

@@ -10,6 +10,7 @@ import pytest
 from services.sandbox.room import seccomp
 
 KILL, ALLOW, ASK = 0x80000000, 0x7FFF0000, 0x7FC00000
+NO_TERMINAL = 0x00050000 | errno.ENOTTY
 REFUSE, ABSENT = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 MACHINES = ("x86_64", "aarch64")
@@ -89,9 +90,12 @@ CALLS = [
     ("fcntl: copy", (72, 25), (0, 0), ALLOW),
     ("fcntl: owner", (72, 25), (0, 8), REFUSE),
     ("fcntl: lease", (72, 25), (0, 1024), REFUSE),
+    ("fcntl: larger pipe", (72, 25), (0, 1031), REFUSE),
+    ("io_setup", (206, 0), (), ABSENT),
     ("ioctl: size of the terminal", (16, 29), (0, 0x5413), ALLOW),
-    ("ioctl: type into it", (16, 29), (0, 0x5412), REFUSE),
-    ("ioctl: type into it, with high bits", (16, 29), (0, 1 << 32 | 0x5412), REFUSE),
+    ("ioctl: type into it", (16, 29), (0, 0x5412), NO_TERMINAL),
+    ("ioctl: type into it, with high bits", (16, 29), (0, 1 << 32 | 0x5412), NO_TERMINAL),
+    ("ioctl: flags of a file", (16, 29), (0, 0x40086602), NO_TERMINAL),
     ("limits of oneself", (302, 261), (0,), ALLOW),
     ("limits of another", (302, 261), (1234,), REFUSE),
     ("affinity of another", (203, 122), (1234,), REFUSE),
