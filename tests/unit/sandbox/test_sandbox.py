@@ -178,10 +178,12 @@ async def test_who_stops_waiting_ends_the_run(name: str, tmp_path: Path) -> None
 _SERVICE = """
 import asyncio, sys
 from pathlib import Path
+from services.sandbox.launching import Launcher
+from services.sandbox.layers import Layer, find_bubblewrap, python
 from services.sandbox.model import Job, Limits
-from tests.unit.sandbox.rooms import sandbox
-box = sandbox(sys.argv[1], Path(sys.argv[2]))
-asyncio.run(box.run(Job(argv=("python", "-c", sys.argv[3], sys.argv[4]), limits=Limits(seconds=600))))
+launcher = Launcher(Layer(sys.argv[1]), Path(sys.argv[2]), find_bubblewrap())
+job = Job(argv=("python", "-c", sys.argv[3], sys.argv[4]), limits=Limits(seconds=600))
+asyncio.run(launcher.launch(job, python()))
 """
 
 
