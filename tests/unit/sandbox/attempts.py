@@ -309,6 +309,8 @@ def write_into_the_standard_library(world: World) -> object:
 
 @attempt
 def read_the_project_around_the_packages(world: World) -> object:
+    if sys.prefix == sys.base_prefix:
+        raise PermissionError("the interpreter is the system's")
     return _unknown(os.path.dirname(sys.prefix))
 
 
