@@ -52,6 +52,8 @@ def _files(job: Job) -> None:
     sizes = [len(content) for content in job.files.values()]
     if max(sizes, default=0) > job.limits.file_bytes:
         raise _wrong("files", f"one is larger than {job.limits.file_bytes} bytes")
+    if len(job.stdin) > job.limits.disk_bytes:
+        raise _wrong("stdin", f"larger than {job.limits.disk_bytes} bytes")
     if sum(sizes) > job.limits.disk_bytes:
         raise _wrong("files", f"together larger than {job.limits.disk_bytes} bytes")
 

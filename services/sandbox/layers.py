@@ -126,7 +126,7 @@ def command(layer: Layer, disk_bytes: int, bubblewrap: str = "", second: bool = 
 
 
 def _launch(root: str, start: str) -> list[str]:
-    return [python(), "-I", "-S", "-B", "-c", _BOOT.format(root=root, start=start)]
+    return [python(), "-I", "-S", "-c", _BOOT.format(root=root, start=start)]
 
 
 def find_bubblewrap() -> str:

@@ -7,19 +7,20 @@ import os
 import resource
 import signal
 import socket
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from services.sandbox.room import kernel, landlock, seccomp
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 # Of one process: descriptors.
 _OPEN_FILES = 256
+# Signals that wait, of the whole user.
+_SIGNALS = 256
+_NICE = 5
 _FAILED = 127
 
 
-@dataclass(frozen=True)
-class Confinement:
+class Confinement(NamedTuple):
     """How the child is shut in.
 
     program: path of what is executed. room: the folder that may be written, with work and tmp in it.
@@ -96,11 +97,13 @@ def _confine(how: Confinement, standard: tuple[int, int, int], its: socket.socke
                 signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     os.umask(0o077)
+    # The service and its supervisor go first.
+    os.nice(_NICE)
     os.chdir(f"{how.room}/work")
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.drop_capabilities()
     machine = os.uname().machine
-    asking, refusing = seccomp.questions(machine), seccomp.refusals(machine, how.alone)
+    asking, refusing = seccomp.questions(machine, how.alone), seccomp.refusals(machine, how.alone)
     if how.abi:
         landlock.restrict(how.readable, (how.room,), DEVICES, how.abi)
     _limit(how)
@@ -115,7 +118,9 @@ def _confine(how: Confinement, standard: tuple[int, int, int], its: socket.socke
 def _limit(how: Confinement) -> None:
     seconds = max(1, round(how.cpu_seconds + 1))
     for kind, value in (
-        (resource.RLIMIT_CORE, 0),
+        # One byte: too little for a file, and the number at which a program that takes cores is not started.
+        (resource.RLIMIT_CORE, 1),
+        (resource.RLIMIT_SIGPENDING, _SIGNALS),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_RTPRIO, 0),

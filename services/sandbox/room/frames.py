@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 PREFIX = 8
 # Of the JSON object alone.
-LARGEST_HEAD = 4 << 20
+LARGEST_HEAD = 16 << 20
 
 
 def pack(head: dict[str, Any], contents: Iterable[bytes]) -> bytes:

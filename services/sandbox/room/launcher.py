@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -106,7 +105,7 @@ def _room(head: dict[str, Any]) -> Iterator[str]:
         _furnish(head["folder"])
         yield head["folder"]
         return
-    room = f"{head['folder']}/{secrets.token_hex(8)}"
+    room = f"{head['folder']}/{os.urandom(8).hex()}"
     lock = os.open(f"{room}.lock", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,7 +12,7 @@ import errno
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.sandbox.room import kernel
 
@@ -148,16 +148,23 @@ _ABSENT: Numbers = {
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
+    # Of which the whole machine has a number.
+    "io_setup": (206, 0),
+    "io_submit": (209, 2),
     # Space that no limit of files and no look at the working directory would see.
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
 }
-# Modes, owners, times and labels of files: Landlock does not watch them. Refused where the files of the
-# host are there to be changed.
-_METADATA: Numbers = {
+# Modes and times of files: Landlock does not watch them. Where the files of the host are there to be changed
+# the supervisor is asked, and does it itself.
+METADATA_ASKED: Numbers = {
     "chmod": (90, -1),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
+    "utimensat": (280, 88),
+}
+# Owners and labels, and times by older calls: refused there.
+_METADATA: Numbers = {
     "chown": (92, -1),
     "fchown": (93, 55),
     "lchown": (94, -1),
@@ -165,7 +172,6 @@ _METADATA: Numbers = {
     "utime": (132, -1),
     "utimes": (235, -1),
     "futimesat": (261, -1),
-    "utimensat": (280, 88),
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
     "fsetxattr": (190, 7),
@@ -192,10 +198,11 @@ _OF_ONESELF: Numbers = {
 }
 # A namespace of any kind, or a child that would not be the caller's.
 _CLONE_REFUSED = 0x7E020000 | 0x00000080 | 0x00008000
-# Owners of a descriptor's signals, and their number; leases and notices on files.
-_FCNTL_REFUSED = (8, 10, 15, 1024, 1026)
-# Keys typed into a terminal, and owners of signals again.
-_IOCTL_REFUSED = (0x5412, 0x541C, 0x8901, 0x8902)
+# Copies, flags and locks of descriptors. Not who gets their signals, no leases, no larger pipes.
+_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1034)
+# Whether it is a terminal, its size, bytes that wait, and flags of the descriptor. Others change files that
+# are open for reading only, type into terminals, or name who gets signals.
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _PRCTL_REFUSED = (kernel.PR_SET_DUMPABLE, 22, 35, kernel.PR_SET_PDEATHSIG)
 _AF_UNIX, _SOCK_STREAM, _SOCK_FLAGS = 1, 1, 0o2004000
 _O_TRUNC, _O_ACCMODE = 0o1000, 3
@@ -245,13 +252,15 @@ def _begin(machine: str) -> _Assembler:
     return out
 
 
-def questions(machine: str) -> bytes:
+def questions(machine: str, metadata: bool) -> bytes:
     """The filter that puts calls before the supervisor. What the other one refuses does not get there.
 
+    metadata: modes and times of files may be changed, so they need not be asked about.
     Raises KeyError when the architecture is not known.
     """
     out = _begin(machine)
-    for both in (*STARTS.values(), *SIGNALS.values()):
+    asked = {**STARTS, **SIGNALS, **({} if metadata else METADATA_ASKED)}
+    for both in asked.values():
         if both[_COLUMN[machine]] >= 0:
             out.give_if(_EQUAL, both[_COLUMN[machine]], _NOTIFY)
     out.give(_ALLOW)
@@ -259,7 +268,7 @@ def questions(machine: str) -> bytes:
 
 
 def refusals(machine: str, metadata: bool) -> bytes:
-    """The filter that refuses. metadata: modes and times of files may be changed. Raises KeyError."""
+    """The filter that refuses. metadata: owners, labels, ... of files may be changed. Raises KeyError."""
     column = _COLUMN[machine]
     refuse, absent = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
     out = _begin(machine)
@@ -328,16 +337,16 @@ def _looked_into(refuse: int) -> list[tuple[tuple[int, int], _Assembler]]:
         opening.give_if(_EQUAL, _O_TRUNC, refuse)
         opening.give(_ALLOW)
 
-    for numbers, index, values in (
-        ((72, 25), 1, _FCNTL_REFUSED),
-        ((16, 29), 1, _IOCTL_REFUSED),
-        ((157, 167), 0, _PRCTL_REFUSED),
+    for numbers, index, values, action, otherwise in (
+        ((72, 25), 1, _FCNTL, _ALLOW, refuse),
+        ((16, 29), 1, _IOCTL, _ALLOW, _ERRNO | errno.ENOTTY),
+        ((157, 167), 0, _PRCTL_REFUSED, refuse, _ALLOW),
     ):
         several = call(numbers)
         several.argument(index)
         for value in values:
-            several.give_if(_EQUAL, value, refuse)
-        several.give(_ALLOW)
+            several.give_if(_EQUAL, value, action)
+        several.give(otherwise)
     return found
 
 
@@ -356,8 +365,7 @@ def install(code: bytes, asks: bool = False) -> int:
     return kernel.syscall(number, _SET_MODE_FILTER, _NEW_LISTENER if asks else 0, ctypes.byref(program))
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """A call that waits for an answer: of which thread, its number and its arguments."""
 
     id: int
@@ -384,9 +392,9 @@ def receive(listener: int) -> Question | None:
     return Question(id_, thread, number, tuple(arguments))
 
 
-def answer(listener: int, question: Question, refused: int = 0) -> None:
-    """Lets the call go on, or fail with the error number `refused`."""
-    said = _ANSWER.pack(question.id, 0, -refused, 0 if refused else _CONTINUE)
+def answer(listener: int, question: Question, refused: int = 0, done: bool = False) -> None:
+    """Lets the call go on, or fail with the error number `refused`, or return 0 since it is `done`."""
+    said = _ANSWER.pack(question.id, 0, -refused, 0 if refused or done else _CONTINUE)
     try:
         fcntl.ioctl(listener, _SEND, bytearray(said))
     except FileNotFoundError:

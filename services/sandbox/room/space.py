@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
@@ -122,25 +123,35 @@ def remove(root: str) -> None:
 
 
 def _take_apart(top: int, name: str, fresh: Iterator[str]) -> None:
-    about = os.stat(name, dir_fd=top, follow_symlinks=False)
-    if not stat.S_ISDIR(about.st_mode):
-        os.unlink(name, dir_fd=top)
+    if _removed(top, name):
         return
     os.chmod(name, 0o700, dir_fd=top)
     folder = os.open(name, _FOLDER, dir_fd=top)
     try:
         for inner in os.listdir(folder):
-            if stat.S_ISDIR(os.stat(inner, dir_fd=folder, follow_symlinks=False).st_mode):
+            if not _removed(folder, inner):
                 # Another name may be taken by what was inside; the next one is not.
                 while _exists(top, lifted := next(fresh)):
                     continue
                 _chmod_at(folder, inner)
                 os.rename(inner, lifted, src_dir_fd=folder, dst_dir_fd=top)
-            else:
-                os.unlink(inner, dir_fd=folder)
     finally:
         os.close(folder)
     os.rmdir(name, dir_fd=top)
+
+
+def _removed(folder: int, name: str) -> bool:
+    """Whether it went at once: anything but a folder in which something is. Raises OSError."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except IsADirectoryError:
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+    return True
 
 
 def _chmod_at(folder: int, name: str) -> None:

@@ -9,7 +9,7 @@ import signal
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -25,8 +25,7 @@ _DEAD = (b"Z", b"X")
 _PAUSE_SECONDS = 0.001
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What the living processes hold: processes and threads, bytes resident, seconds of processor used."""
 
     tasks: int
@@ -34,8 +33,7 @@ class Usage:
     cpu: float
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """What processes hold open. nameless: bytes of files without a name, by device and number.
 
     sockets: bytes that the open sockets can hold. hidden: there is a process that cannot be looked into.

@@ -40,7 +40,7 @@ _NUMBERS = {
     "settimeofday": (164, 170), "swapon": (167, 224), "acct": (163, 89), "sendmsg": (46, 211),
     "fchmodat2": (452, 452), "kcmp": (312, 272), "move_pages": (279, 239), "migrate_pages": (256, 238),
     "sethostname": (170, 161), "quotactl": (179, 60), "ioprio_set": (251, 30), "sched_setattr": (314, 274),
-    "open_tree_attr": (467, 467), "socket": (41, 198),
+    "io_setup": (206, 0), "socket": (41, 198),
 }  # fmt: skip
 
 
@@ -198,6 +198,74 @@ def change_the_mode_of_a_file(world: World) -> object:
 
 
 @attempt
+def change_the_mode_through_a_link(world: World) -> object:
+    os.symlink(world["precious"], "precious-link")
+    os.chmod("precious-link", 0o777)
+    return True
+
+
+@attempt
+def change_the_mode_through_a_linked_folder(world: World) -> object:
+    os.symlink(world["folder"], "folder-link")
+    os.chmod("folder-link/precious", 0o777)
+    return True
+
+
+@attempt
+def change_the_mode_while_a_link_comes_and_goes(world: World) -> object:
+    os.mkdir("swapped")
+    open("swapped/precious", "w").close()
+    os.symlink(world["folder"], "swap")
+    child = os.fork()
+    if child == 0:
+        try:
+            while True:
+                os.rename("swapped", "aside")
+                os.rename("swap", "swapped")
+                os.rename("swapped", "swap")
+                os.rename("aside", "swapped")
+        finally:
+            os._exit(1)
+    done = 0
+    for _ in range(300):
+        try:
+            os.chmod("swapped/precious", 0o777)
+        except OSError:
+            continue
+        done += 1
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    # Whether one came through is seen from outside. Its own file it may change.
+    raise PermissionError(f"{done} of 300 changed the file of the room")
+
+
+@attempt
+def change_the_time_by_steps_up(world: World) -> object:
+    os.utime("../../.." + world["precious"], (1, 1))
+    return True
+
+
+@attempt
+def change_the_mode_from_another_folder(world: World) -> object:
+    os.chdir(os.path.dirname(os.__file__))
+    os.chmod("os.py", 0o777)
+    return True
+
+
+@attempt
+def change_the_mode_in_an_open_folder(world: World) -> object:
+    folder = os.open(os.path.dirname(os.__file__), os.O_RDONLY)
+    os.chmod("os.py", 0o777, dir_fd=folder)
+    return True
+
+
+@attempt
+def change_the_mode_of_the_lock_of_the_room(world: World) -> object:
+    os.chmod(os.path.dirname(os.getcwd()) + ".lock", 0o777)
+    return True
+
+
+@attempt
 def change_a_mode_by_a_young_call(world: World) -> object:
     return call("fchmodat2", -100, world["precious"].encode(), 0o777, 0)
 
@@ -241,6 +309,8 @@ def write_into_the_standard_library(world: World) -> object:
 
 @attempt
 def read_the_project_around_the_packages(world: World) -> object:
+    if sys.prefix == sys.base_prefix:
+        raise PermissionError("the interpreter is the system's")
     return _unknown(os.path.dirname(sys.prefix))
 
 
@@ -268,6 +338,53 @@ def watch_a_folder_of_the_host(world: World) -> object:
 @attempt
 def watch_the_whole_machine(world: World) -> object:
     return call("fanotify_init", 0, 0)
+
+
+@attempt
+def set_the_flags_of_the_interpreter(world: World) -> object:
+    import fcntl
+
+    flags = bytearray(8)
+    with open(os.__file__, "rb") as file:
+        fcntl.ioctl(file, 0x80086601, flags)
+        fcntl.ioctl(file, 0x40086602, flags)
+    return True
+
+
+@attempt
+def seal_the_interpreter(world: World) -> object:
+    import fcntl
+
+    # fs-verity, with an unknown version: allowed or not, it does nothing. EINVAL would say that it was looked at.
+    with open(os.__file__, "rb") as file:
+        try:
+            return fcntl.ioctl(file, 0x40806685, bytearray(128))
+        except OSError as error:
+            if error.errno == 22:
+                return "reached the file system"
+            raise
+
+
+@attempt
+def use_up_the_requests_of_the_machine(world: World) -> object:
+    return call("io_setup", 1, ctypes.byref(ctypes.c_ulong(0))) + 1
+
+
+@attempt
+def make_a_pipe_larger(world: World) -> object:
+    import fcntl
+
+    return fcntl.fcntl(os.pipe()[1], 1031, 1 << 20)
+
+
+@attempt
+def wait_with_many_signals(world: World) -> object:
+    # Real-time signals are kept one by one, and the whole user has a number of them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+    information = ctypes.create_string_buffer(b"\x22\0\0\0\0\0\0\0\xff\xff\xff\xff", 128)
+    for _ in range(5000):
+        call("rt_sigqueueinfo", os.getpid(), signal.SIGRTMIN, information)
+    return True
 
 
 @attempt

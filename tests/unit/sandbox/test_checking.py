@@ -38,6 +38,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "too many files": ({"files": {str(number): b"" for number in range(3000)}}, "files"),
     "a large file": ({"files": {"a": bytes(11)}, "limits": Limits(file_bytes=10)}, "files"),
     "large files": ({"files": {"a": bytes(6), "b": bytes(6)}, "limits": Limits(disk_bytes=10)}, "files"),
+    "endless input": ({"stdin": bytes(11), "limits": Limits(disk_bytes=10)}, "stdin"),
     "an absolute path to collect": ({"collect": ("/etc/passwd",)}, "/etc/passwd"),
     "steps up to collect": ({"collect": ("../x",)}, "../x"),
     "no time": ({"limits": Limits(seconds=0)}, "seconds"),

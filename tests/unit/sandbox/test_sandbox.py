@@ -69,6 +69,31 @@ async def test_packages_of_the_service_are_there(name: str) -> None:
 
 
 @BOTH
+async def test_modes_and_times_of_its_own_files_change(name: str) -> None:
+    code = (
+        "import os, pathlib, shutil, stat\n"
+        "made = pathlib.Path('made'); made.write_text('x')\n"
+        "made.chmod(0o640); assert stat.S_IMODE(made.stat().st_mode) == 0o640\n"
+        "os.utime(made, (12, 34.5)); assert (made.stat().st_atime, made.stat().st_mtime) == (12, 34.5)\n"
+        "os.utime(made, ns=(1, 2)); assert made.stat().st_mtime_ns == 2\n"
+        "os.utime(made); assert made.stat().st_mtime > 1e9\n"
+        "file = made.open('r+'); os.fchmod(file.fileno(), 0o600); os.utime(file.fileno(), (1, 1))\n"
+        "assert (made.stat().st_mtime, stat.S_IMODE(made.stat().st_mode)) == (1, 0o600)\n"
+        "folder = pathlib.Path('folder/inner'); folder.mkdir(parents=True)\n"
+        "shutil.copy(made, folder / 'copy'); shutil.copytree('folder', os.environ['TMPDIR'] + '/tree')\n"
+        "os.chdir(folder); os.chmod('copy', 0o400); os.chmod('../inner/copy', 0o600)\n"
+        "there = os.open('..', os.O_RDONLY); os.chmod('inner/copy', 0o444, dir_fd=there)\n"
+        "assert stat.S_IMODE(os.stat('copy').st_mode) == 0o444\n"
+        "try: os.chmod('missing', 0o600)\n"
+        "except FileNotFoundError: print('done')\n"
+    )
+
+    outcome = await sandbox(name).run(Job(argv=("python", "-c", code)))
+
+    assert outcome.stdout == b"done\n", outcome.stderr.decode()
+
+
+@BOTH
 async def test_programs_beside_the_interpreter_run(name: str) -> None:
     job = Job(argv=("ruff", "check", "--isolated", "a.py"), files={"a.py": b"import os\n"})
 
@@ -153,10 +178,12 @@ async def test_who_stops_waiting_ends_the_run(name: str, tmp_path: Path) -> None
 _SERVICE = """
 import asyncio, sys
 from pathlib import Path
+from services.sandbox.launching import Launcher
+from services.sandbox.layers import Layer, find_bubblewrap, python
 from services.sandbox.model import Job, Limits
-from tests.unit.sandbox.rooms import sandbox
-box = sandbox(sys.argv[1], Path(sys.argv[2]))
-asyncio.run(box.run(Job(argv=("python", "-c", sys.argv[3], sys.argv[4]), limits=Limits(seconds=600))))
+launcher = Launcher(Layer(sys.argv[1]), Path(sys.argv[2]), find_bubblewrap())
+job = Job(argv=("python", "-c", sys.argv[3], sys.argv[4]), limits=Limits(seconds=600))
+asyncio.run(launcher.launch(job, python()))
 """
 
 
