@@ -13,10 +13,10 @@ comes in the recorded order as well.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from services.agents.journal.codecs import JSON, Codec, read_error, written_error
@@ -30,11 +30,10 @@ from services.agents.journal.entry import (
     read_json,
     unpacked,
 )
-from services.chassis.errors import FailedPreconditionError, InternalError
+from services.chassis import context
+from services.chassis.errors import ServiceError
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 MAX_ENTRY_BYTES = 950_000
 MAX_BYTES = 8_000_000
@@ -47,6 +46,9 @@ _TURN_SECONDS = 2.0
 _DRAIN_SECONDS = 10.0
 # Who got an outcome goes on, through a task or two, before the next one is handed out.
 _STEPS = 10
+
+# Set while something is called that is written down.
+_within_call: ContextVar[bool] = ContextVar("meldrag_journaled_call", default=False)
 
 BEGIN, CLOCK, RESUMED = "begin", "clock", "resumed"
 
@@ -66,13 +68,13 @@ class Journal:
         settled: Callable[[], Awaitable[None]] | None = None,
         recorded: Sequence[Entry] = (),
         live: bool = True,
-        model: bool = False,
+        terms: Mapping[str, Any] | None = None,
     ) -> None:
-        """model: whether a model is configured here; see `has_model`."""
+        """terms: under which the run is done here, plain JSON; those that it began under are `self.terms`."""
         self.broken = ""
-        self.on_broken: Callable[[str], None] = lambda cause: None
+        self.on_broken: Callable[[str], None] = lambda _: None
         self.on_live: Callable[[], int] = lambda: 0
-        self.on_resumed: Callable[[int], None] = lambda count: None
+        self.on_resumed: Callable[[int], None] = lambda _: None
         self._write_entry = write
         self._settled = settled
         self._recorded = list(recorded)
@@ -90,8 +92,8 @@ class Journal:
         self._went_live = not self._recorded
         self._first: Difference | None = None
         self._shift = 0.0
-        began = self.note(BEGIN, lambda: {"time": time.time(), "model": model})
-        self.has_model: bool = began["model"]
+        began = self.note(BEGIN, lambda: {"time": time.time(), "terms": dict(terms or {})})
+        self.terms: Mapping[str, Any] = began["terms"]
         self._continue_clock(began["time"])
 
     def _file(self, index: int, entry: Entry) -> None:
@@ -109,9 +111,7 @@ class Journal:
 
     def _continue_clock(self, began: float) -> None:
         """The clock of a run that is resumed goes on, the time without a process included."""
-        readings = [
-            read_json(unpacked(self._recorded[index].value)) for index in self._notes.get(CLOCK, ())
-        ]
+        readings = [read_json(unpacked(self._recorded[index].value)) for index in self._notes.get(CLOCK, ())]
         if readings:
             now = max(readings[0] + time.time() - began, *readings)
             self._shift = now - time.monotonic()
@@ -136,7 +136,12 @@ class Journal:
     # -- what is read at once ----------------------------------------------------------------------------
 
     def note(self, kind: str, read: Callable[[], Any]) -> Any:
-        """A plain JSON value that is had without waiting, such as chance. Raises Difference."""
+        """A plain JSON value that is had without waiting, such as chance. Raises Difference.
+
+        Within a call that is written down itself nothing is noted: it is not made again.
+        """
+        if _within_call.get():
+            return read()
         if places := self._notes[kind]:
             return read_json(unpacked(self._recorded[places.popleft()].value))
         if not self._live:
@@ -148,6 +153,11 @@ class Journal:
     def clock(self) -> float:
         """Seconds that only grow."""
         reading: float = self.note(CLOCK, lambda: time.monotonic() + self._shift)
+        return reading
+
+    def remaining(self) -> float:
+        """Seconds until the caller's deadline."""
+        reading: float = self.note("remaining", context.remaining)
         return reading
 
     # -- what is asked and waited for --------------------------------------------------------------------
@@ -169,29 +179,34 @@ class Journal:
         said, name = self._named(request)
         if (entry := await self.found(kind, name, said)) is not None:
             return self._outcome(entry, codec), entry.seconds
-        return await self._called(kind, name, said, call, codec)
+        return await self._called(kind, said, call, codec)
 
     async def once(
-        self, kind: str, request: Any, call: Callable[[], Awaitable[T]], codec: Codec[T] = JSON
+        self,
+        kind: str,
+        request: Any,
+        call: Callable[[], Awaitable[T]],
+        unknown: Callable[[], ServiceError],
+        codec: Codec[T] = JSON,
     ) -> tuple[T, float]:
-        """As `timed`, for what has effects outside: it is in the record before it begins, and where it began
-        and nobody knows how it ended it is not done again.
+        """As `timed`, for what has effects outside: that it begins is in the record before it does. Where it
+        began and nobody knows how it ended it is not done again, and fails with what `unknown` gives.
 
-        Raises InternalError (TOOL_OUTCOME_UNKNOWN) then, and UnavailableError when the record cannot be
-        written.
+        Raises UnavailableError when the record cannot be written.
         """
         said, name = self._named(request)
         entry = await self.found(kind, name, said)
-        begun = self._begun[kind, name]
-        if begun:
-            begun.popleft()
+        places = self._begun[kind, name]
+        begun = bool(places) and places.popleft() >= 0
         if entry is not None:
             return self._outcome(entry, codec), entry.seconds
-        if begun or (not self._live):
-            raise InternalError("unreachable", reason="INTERNAL")
+        if begun:
+            error = unknown()
+            self.add(kind, said, Outcome.ERROR, packed(written_error(error) or b""))
+            raise error
         self._write(Entry(kind, Outcome.BEGUN, name, self._kept(said)))
         await self._in_record()
-        outcome = await self._called(kind, name, said, call, codec)
+        outcome = await self._called(kind, said, call, codec)
         await self._in_record()
         return outcome
 
@@ -271,27 +286,29 @@ class Journal:
         return codec.read(unpacked(entry.value))
 
     async def _called(
-        self, kind: str, name: bytes, said: bytes, call: Callable[[], Awaitable[T]], codec: Codec[T]
+        self, kind: str, said: bytes, call: Callable[[], Awaitable[T]], codec: Codec[T]
     ) -> tuple[T, float]:
         began = time.monotonic()
         try:
-            value = await call()
+            token = _within_call.set(True)
+            try:
+                value = await call()
+            finally:
+                _within_call.reset(token)
         except Exception as error:
             written = written_error(error)
             if written is not None:
-                self.add(kind, Outcome.ERROR, name, said, packed(written), time.monotonic() - began)
+                self.add(kind, said, Outcome.ERROR, packed(written), seconds=time.monotonic() - began)
             raise
         seconds = time.monotonic() - began
-        self.add(kind, Outcome.VALUE, name, said, codec.pack(codec.write(value)), seconds)
+        self.add(kind, said, Outcome.VALUE, codec.pack(codec.write(value)), seconds=seconds)
         return value, seconds
 
     # -- writing -----------------------------------------------------------------------------------------
 
-    def add(
-        self, kind: str, outcome: Outcome, name: bytes, said: bytes, value: bytes, seconds: float
-    ) -> None:
-        """Writes down how a request ended. value: packed."""
-        self._write(Entry(kind, outcome, name, self._kept(said), value, seconds))
+    def add(self, kind: str, said: bytes, outcome: Outcome, value: bytes, *, seconds: float = 0.0) -> None:
+        """Writes down how a request ended. said: the request. value: packed."""
+        self._write(Entry(kind, outcome, digest(said), self._kept(said), value, seconds))
 
     @staticmethod
     def _named(request: Any) -> tuple[bytes, bytes]:
@@ -322,23 +339,6 @@ class Journal:
         """Waits until all that was written is kept. A journal that keeps nothing is never resumed."""
         if self._settled is not None:
             await self._settled()
-
-
-def check_whole(recorded: Sequence[Entry], run_id: str) -> None:
-    """Raises FailedPreconditionError (NOT_REPLAYABLE) unless a run can be repeated from this journal."""
-    cause = ""
-    if not recorded:
-        cause = "the record has no journal: an earlier release made it"
-    elif recorded[0].kind != BEGIN:
-        cause = "the journal has no beginning"
-    elif recorded[-1].outcome is Outcome.BROKEN:
-        cause = str(read_json(unpacked(recorded[-1].value)))
-    if cause:
-        raise FailedPreconditionError(
-            f"the run cannot be repeated: {cause}",
-            reason="NOT_REPLAYABLE",
-            metadata={"run_id": run_id, "cause": cause},
-        )
 
 
 async def _steps() -> None:

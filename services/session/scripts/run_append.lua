@@ -10,8 +10,8 @@ local run = redis.call('HMGET', KEYS[1], 'state', 'first', 'last', 'bytes', 'jou
 if not run[1] then
   return {'missing'}
 end
-if ARGV[12] ~= '' and ARGV[12] ~= (run[7] or '') then
-  return {'taken', run[7] or ''}
+if ARGV[12] ~= '' and run[7] and run[7] ~= ARGV[12] then
+  return {'taken', run[7]}
 end
 local kept, last, bytes, first = tonumber(run[2]), tonumber(run[3]), tonumber(run[4]), tonumber(ARGV[4])
 local count = tonumber(ARGV[9])
