@@ -102,7 +102,8 @@ class Asker:
         try:
             return await self._converse(self._model, wanted, asked, tools)
         except ModelError as error:
-            self.give_up()
+            if error.ill or error.repeatable:
+                self.give_up()
             self._without(f"{error.model or 'the model'}: {error}")
         except InternalError as error:
             if error.reason != "RESULT_INVALID":
@@ -122,7 +123,9 @@ class Asker:
     def _question(self, task: str, data: Mapping[str, str], schema: JsonObject) -> str:
         # A quarter of a token for each byte, shared by what is shown.
         share = 4 * self._data_tokens // max(1, len(data))
-        shown = [prompt.fenced(name, _shortened(text, share), self._fence) for name, text in data.items()]
+        shown = [
+            prompt.fenced(name, prompt.shortened(text, share), self._fence) for name, text in data.items()
+        ]
         return "\n\n".join([*shown, task, f"The schema: {json.dumps(schema, ensure_ascii=False)}"])
 
     async def _converse(
@@ -212,7 +215,7 @@ class Asker:
                 raise
             return f"Failed: {prompt.harmless(error.message)}"
         shown = json.dumps(result, ensure_ascii=False)
-        return prompt.fenced(f"result of {tool.name}", _shortened(shown, _MAX_TOOL_RESULT), self._fence)
+        return prompt.fenced(f"result of {tool.name}", prompt.shortened(shown, _MAX_TOOL_RESULT), self._fence)
 
     def _invalid(self, model: str, fault: _FaultError) -> InternalError:
         return InternalError(
@@ -278,7 +281,3 @@ def _no_number(name: str) -> Any:
 
 def _repair(fault: _FaultError) -> str:
     return f"That does not fit: {prompt.harmless(str(fault))}. Answer again with the whole JSON object alone."
-
-
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}\n(the rest of {len(text)} characters is left out)"

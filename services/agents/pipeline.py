@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -246,7 +245,7 @@ class Pipeline:
                 question=request.message,
                 passages=shown,
                 turns=case.conversation.turns,
-                inputs=json.dumps(inputs, ensure_ascii=False, indent=1) if inputs else "",
+                inputs=prompt.shown_inputs(inputs, self._limits.passage_tokens),
                 history_tokens=self._limits.history_tokens,
                 fence=fence,
             ),

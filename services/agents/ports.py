@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from services.agents.chat.capabilities import Capabilities, Capability
 from services.agents.model import Conversation, Passage, Quote
 from services.agents.routing.route import Route
+from services.sandbox.model import Job, Outcome
 
 M = TypeVar("M", bound=Message)
 
@@ -400,8 +401,8 @@ class Ask(Protocol):
 class Sandboxed(Protocol):
     """Executes code that nobody trusts."""
 
-    async def run(self, job: Any) -> Any:
-        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE)."""
+    async def run(self, job: Job) -> Outcome:
+        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is none."""
         ...
 
 

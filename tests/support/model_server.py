@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Calls:
-    """Asks for tools: (name, arguments) each. The arguments are JSON text, or whatever the model makes of it."""
+    """Asks for tools: (name, arguments) each. The arguments are JSON text, or what the model takes for it."""
 
     calls: Sequence[tuple[str, str]] | Callable[[JsonObject], Sequence[tuple[str, str]]]
     text: str = ""
@@ -142,13 +142,14 @@ class Exchange:
 class ModelServer:
     """Serves a script from a thread of its own, so that both sync and async tests can use it.
 
-    `forever` is what every chat completion beyond the script gets; without it such a request is an error.
+    `forever` is what every chat completion beyond the script gets, made from its body when it is a function;
+    without it such a request is an error.
     """
 
     def __init__(
         self,
         *steps: Step,
-        forever: Step | None = None,
+        forever: Step | Callable[[JsonObject], Step] | None = None,
         dimension: int = 16,
         strict: bool = True,
         port: int = 0,
@@ -306,7 +307,8 @@ class ModelServer:
             await _send_json(writer, 404, {"error": {"message": f"no such path: {exchange.path}"}})
 
     async def _answer_chat(self, exchange: Exchange, writer: asyncio.StreamWriter) -> None:
-        step = self._steps.pop(0) if self._steps else self._forever
+        beyond = self._forever(exchange.body) if callable(self._forever) else self._forever
+        step = self._steps.pop(0) if self._steps else beyond
         exchange.step = step
         match step:
             case None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import email.utils
+import json
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
@@ -52,12 +53,20 @@ async def open_chain(
     providers: Sequence[Provider], max_output_tokens: int, measures: ModelMeasures | None = None
 ) -> AsyncIterator[ModelChain]:
     """A chat model made of these providers, at least one."""
+    async with open_endpoints(providers, max_output_tokens) as endpoints:
+        yield ModelChain(endpoints, measures=measures)
+
+
+@asynccontextmanager
+async def open_endpoints(
+    providers: Sequence[Provider], max_output_tokens: int
+) -> AsyncIterator[list[OpenAIEndpoint]]:
+    """The model of each provider."""
     async with AsyncExitStack() as stack:
-        endpoints = [
+        yield [
             OpenAIEndpoint(provider, await stack.enter_async_context(_client(provider)), max_output_tokens)
             for provider in providers
         ]
-        yield ModelChain(endpoints, measures=measures)
 
 
 def _client(provider: Provider) -> openai.AsyncOpenAI:
@@ -226,7 +235,10 @@ class OpenAIEndpoint:
             raise self._error("the model's answer cannot be read", ill=True) from error
 
     def _requests(self, answer: _Answer) -> tuple[ToolRequest, ...]:
-        requests = tuple(answer.requests.values())
+        requests = tuple(
+            ToolRequest(asked.call_id or f"request_{position}", asked.tool, asked.arguments)
+            for position, asked in enumerate(answer.requests)
+        )
         if len(requests) > _MAX_REQUESTS or any(len(asked.arguments) > _MAX_ARGUMENTS for asked in requests):
             raise self._error("the model asks for tools without end", ill=True)
         return requests
@@ -251,6 +263,24 @@ class OpenAIEndpoint:
 
 
 @dataclass
+class _Request:
+    """A request for a tool, as it comes."""
+
+    index: int
+    call_id: str = ""
+    tool: str = ""
+    arguments: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether its name and its arguments have come."""
+        try:
+            return bool(self.tool) and isinstance(json.loads(self.arguments), dict)
+        except (ValueError, RecursionError):
+            return False
+
+
+@dataclass
 class _Answer:
     """What has come of an answer besides its text. told: whether text has come."""
 
@@ -258,7 +288,7 @@ class _Answer:
     finish: str = ""
     usage: tuple[int, int] | None = None
     refusal: str = ""
-    requests: dict[int, ToolRequest] = field(default_factory=dict)
+    requests: list[_Request] = field(default_factory=list)
 
     @property
     def begun(self) -> bool:
@@ -266,18 +296,26 @@ class _Answer:
         return self.told or bool(self.requests)
 
     def join(self, part: Any) -> None:
-        """Adds a part of a request; its first part has the name, all have some of the arguments."""
-        number = int(part.index or 0)
-        if number not in self.requests and len(self.requests) > _MAX_REQUESTS:
-            return
-        known = self.requests.get(number, ToolRequest("", "", ""))
-        if len(known.arguments) > _MAX_ARGUMENTS:
-            return
-        self.requests[number] = ToolRequest(
-            known.call_id or str(part.id or f"request_{number}"),
-            known.tool or str((part.function and part.function.name) or ""),
-            known.arguments + str((part.function and part.function.arguments) or ""),
-        )
+        """Adds a part of a request: the first has the name, each has some of the arguments.
+
+        A part belongs to the last one of its index, unless it begins another: some servers number all with 0.
+        """
+        index, call_id = int(part.index or 0), str(part.id or "")
+        name = str((part.function and part.function.name) or "")
+        known = next((one for one in reversed(self.requests) if one.index == index), None)
+        if (
+            known is None
+            or (call_id and known.call_id and call_id != known.call_id)
+            or (name and known.whole)
+        ):
+            if len(self.requests) > _MAX_REQUESTS:
+                return
+            known = _Request(index)
+            self.requests.append(known)
+        known.call_id = known.call_id or call_id
+        known.tool = known.tool or name
+        if len(known.arguments) <= _MAX_ARGUMENTS:
+            known.arguments += str((part.function and part.function.arguments) or "")
 
 
 def _message(message: ChatMessage) -> Any:

@@ -151,6 +151,18 @@ async def test_the_prompt_holds_agent_rules_history_passages_and_question(
     assert exchange.body["stream_options"] == {"include_usage": True}
 
 
+async def test_inputs_stay_within_the_budget_of_passages(open_house: Open) -> None:
+    files = [{"path": "long.py", "content": "x = 1\n" * 50_000}]
+    with ModelServer(Answer("Yes [1].")) as server:
+        house = await open_house(server.base_url, meld_passage_tokens=500)
+        await house.run(QUESTION, agent_id="code_analyzer", inputs={"files": files})
+        (exchange,) = server.chats
+    last = exchange.messages[-1]["content"]
+    assert len(last) < 5000
+    assert "long.py" in last
+    assert "characters is left out" in last
+
+
 async def test_history_stays_within_its_budget(open_house: Open, session: SessionNeighbour) -> None:
     session.open("s-1")
     for number in range(30):
