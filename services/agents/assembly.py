@@ -13,6 +13,7 @@ from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
 from services.agents.chat.prices import parse_prices
+from services.agents.journal.terms import Equipment
 from services.agents.journal.work import JournaledWork, Outside
 from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
@@ -70,14 +71,14 @@ async def assemble(
             triage=outside.routes,
             default_collection=settings.collection_name,
             limits=limits,
-            sandbox=sandbox,
+            sandbox=outside.sandbox,
             draw_fence=draw_fence,
         )
 
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
     )
-    worker = JournaledWork(Outside(vector, session, routes, model), pipeline)
+    worker = JournaledWork(Outside(vector, session, routes, model, sandbox), pipeline)
     runs = Runs(
         worker=worker,
         records=session,
@@ -87,7 +88,7 @@ async def assemble(
             settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),
         prices=parse_prices(settings.meld_model_prices),
-        model=model is not None,
+        equipment=Equipment(model=model is not None, sandbox=sandbox is not None),
     )
     dependencies = [
         Dependency("vector", vector.ping),

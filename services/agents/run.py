@@ -104,10 +104,10 @@ class Run:
         if self._refusal is not None:
             return
         if self._past:
-            recorded = self._past.popleft()
+            recorded = self._past[0]
             if not _alike(recorded, event):
                 raise self.journal.differ(between("event", event.sequence, _plain(recorded), _plain(event)))
-            self._send(recorded)
+            self._send(self._past.popleft())
             return
         self._send(event)
         if not event.HasField("ended"):

@@ -19,7 +19,7 @@ from services.agents.chat.prices import Price
 from services.agents.journal.difference import Difference
 from services.agents.journal.journal import Journal
 from services.agents.journal.past import Past, read_past
-from services.agents.journal.terms import Terms, ledger
+from services.agents.journal.terms import Equipment, Terms, ledger
 from services.agents.journal.work import Worker
 from services.agents.ledger import Allowance, exhausted
 from services.agents.measures import RunMeasures
@@ -132,17 +132,16 @@ class Runs:
         replicas: Replicas,
         limits: RunLimits,
         prices: Mapping[str, Price] | None = None,
-        model: bool = False,
+        equipment: Equipment = Equipment(),  # noqa: B008 - frozen
         measures: RunMeasures | None = None,
     ) -> None:
-        """model: whether one is configured."""
         self._worker = worker
         self._records = records
         self._conversations = conversations
         self._replicas = replicas
         self._limits = limits
         self._prices = prices or {}
-        self._model = model
+        self._equipment = equipment
         # Runs of processes that ended are looked for as far back as there are any, once.
         self._looked_back = False
         self._live: dict[str, _Live] = {}
@@ -311,7 +310,7 @@ class Runs:
                 write=recorder.add_entry,
                 settled=recorder.settled,
                 recorded=resumed[1].entries if resumed else (),
-                terms=Terms(allowance, self._prices, self._model).plain(),
+                terms=Terms(allowance, self._prices, self._equipment).plain(),
             )
             past = resumed[1].events if resumed else ()
             run = Run(key, ledger(journal), recorder.add, journal, past)

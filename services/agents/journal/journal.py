@@ -242,8 +242,12 @@ class Journal:
         self._waiting.remove(index)
         self._moved.set()
         self._moved = asyncio.Event()
+        resumption = None
         while self._resumptions and self._resumptions[0] < index:
-            self.on_resumed(read_json(unpacked(self._recorded[self._resumptions.popleft()].value)))
+            # A process that went on at the same place as the one before it took back the same text, and more.
+            resumption = self._recorded[self._resumptions.popleft()]
+        if resumption is not None:
+            self.on_resumed(read_json(unpacked(resumption.value)))
 
     async def _go_live(self, kind: str, said: bytes) -> None:
         """What comes now was not reached before. All that is recorded is asked for first by those who can."""

@@ -13,12 +13,20 @@ from services.agents.ledger import Allowance, Ledger
 
 
 @dataclass(frozen=True)
+class Equipment:
+    """What there is here that not every house has."""
+
+    model: bool = False
+    sandbox: bool = False
+
+
+@dataclass(frozen=True)
 class Terms:
-    """What a run may use, what that costs, and whether there is a model."""
+    """What a run may use, what that costs, and whether there is a model and a sandbox."""
 
     allowance: Allowance
     prices: Mapping[str, Price] = field(default_factory=dict)
-    model: bool = False
+    equipment: Equipment = Equipment()
 
     def plain(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -29,7 +37,7 @@ class Terms:
         """Those that a run began under."""
         said = journal.terms
         prices = {model: Price(**price) for model, price in said["prices"].items()}
-        return cls(Allowance(**said["allowance"]), prices, said["model"])
+        return cls(Allowance(**said["allowance"]), prices, Equipment(**said["equipment"]))
 
 
 def ledger(journal: Journal) -> Ledger:

@@ -16,9 +16,11 @@ from services.agents.journal.ports import (
     JournaledRoutes,
 )
 from services.agents.journal.terms import Terms
-from services.agents.ports import ChatModel, Conversations, Retriever, Routes
+from services.agents.ports import ChatModel, Conversations, Retriever, Routes, Sandboxed
 from services.agents.recorder import Recorder
 from services.agents.run import Run
+from services.chassis.errors import FailedPreconditionError
+from services.sandbox.model import Job, Outcome
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Outside:
     conversations: Conversations
     routes: Routes
     model: ChatModel | None
+    sandbox: Sandboxed | None = None
 
 
 class Worker(Protocol):
@@ -56,14 +59,27 @@ class JournaledWork:
     ) -> agents_pb2.RunResult:
         """See Worker."""
         journal, outside = run.journal, self._outside
-        # Whether there is a model counts as it did when the run began.
-        model = JournaledModel(outside.model, journal) if Terms.of(journal).model else None
+        # What there is counts as it did when the run began.
+        had = Terms.of(journal).equipment
+        model = JournaledModel(outside.model, journal) if had.model else None
+        sandbox = (outside.sandbox or _NoSandbox()) if had.sandbox else None
         behind = dataclasses.replace(
             outside,
             retriever=JournaledRetriever(outside.retriever, journal),
             conversations=JournaledConversations(outside.conversations, journal),
             routes=JournaledRoutes(outside.routes, journal),
             model=model,
+            sandbox=sandbox,
         )
         worker = self._make(behind, lambda: str(journal.note("fence", lambda: secrets.token_hex(8))))
         return await worker.work(run, request, recorder)
+
+
+class _NoSandbox:
+    """Stands for the one that a run had when it began. What ran in it then is in the journal."""
+
+    async def run(self, job: Job) -> Outcome:
+        """Raises FailedPreconditionError (TOOL_UNAVAILABLE)."""
+        raise FailedPreconditionError(
+            f"{job.argv[0]} cannot be run: there is no sandbox here", reason="TOOL_UNAVAILABLE"
+        )

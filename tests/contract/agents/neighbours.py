@@ -154,6 +154,7 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         self.runs: dict[str, session_pb2.Run] = {}
         self.events: dict[str, list[session_pb2.RunEvent]] = {}
         self.entries: dict[str, list[session_pb2.RunEntry]] = {}
+        self.appends: list[session_pb2.AppendRunEventsRequest] = []
         self.metadata: list[dict[str, str]] = []
 
     def open(self, session_id: str, *collection_ids: str) -> None:
@@ -230,6 +231,7 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
                 raise AbortedError("a gap", reason="SEQUENCE_CONFLICT")
             entries.append(entry)
         run.last_position = len(entries)
+        self.appends.append(request)
         for event in request.events:
             if event.sequence <= len(events):
                 continue
