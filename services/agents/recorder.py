@@ -157,6 +157,8 @@ class Recorder:
         self._agent_id = agent_id
         self._give_up = time.monotonic() + _PATIENCE_SECONDS
         self._wake.set()
+        # Nothing more comes that could join what waits.
+        self._hurry.set()
         if self._task is None:
             return False
         done, _ = await asyncio.wait({self._task}, timeout=max(0.0, seconds))

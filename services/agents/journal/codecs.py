@@ -55,8 +55,9 @@ def _read_found(data: bytes) -> Found:
     return tuple(Passage(**passage) for passage in passages), degraded
 
 
+# Passages are flat, and `asdict` takes ten times as long.
 FOUND: Codec[Found] = Codec(
-    lambda found: canonical([[dataclasses.asdict(passage) for passage in found[0]], found[1]]), _read_found
+    lambda found: canonical([[vars(passage) for passage in found[0]], found[1]]), _read_found
 )
 
 
