@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,9 +13,12 @@ from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
 from services.agents.chat.prices import parse_prices
+from services.agents.journal.terms import Equipment
+from services.agents.journal.work import JournaledWork, Outside
 from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
 from services.agents.ports import ChatModel, Sandboxed
+from services.agents.replay import Replays
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
 from services.agents.runs import RunLimits, Runs
@@ -55,23 +58,29 @@ async def assemble(
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
     registry = registry or Registry()
     routes = triage.Triage(triage.load_examples(), triage.load_cues(), vector.embed)
-    pipeline = Pipeline(
-        retriever=vector,
-        conversations=session,
-        model=model,
-        registry=registry,
-        triage=routes,
-        default_collection=settings.collection_name,
-        limits=Limits(
-            settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
-        ),
-        sandbox=sandbox,
+    limits = Limits(
+        settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
     )
+
+    def pipeline(outside: Outside, draw_fence: Callable[[], str]) -> Pipeline:
+        return Pipeline(
+            retriever=outside.retriever,
+            conversations=outside.conversations,
+            model=outside.model,
+            registry=registry,
+            triage=outside.routes,
+            default_collection=settings.collection_name,
+            limits=limits,
+            sandbox=outside.sandbox,
+            draw_fence=draw_fence,
+        )
+
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
     )
+    worker = JournaledWork(Outside(vector, session, routes, model, sandbox), pipeline)
     runs = Runs(
-        worker=pipeline,
+        worker=worker,
         records=session,
         conversations=session,
         replicas=ReplicaClient(replica),
@@ -79,20 +88,28 @@ async def assemble(
             settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),
         prices=parse_prices(settings.meld_model_prices),
+        equipment=Equipment(model=model is not None, sandbox=sandbox is not None),
     )
     dependencies = [
         Dependency("vector", vector.ping),
         Dependency("session", session.ping, required=False),
         *([Dependency("model", model.ping, required=False)] if model else []),
     ]
-    learning = asyncio.create_task(routes.keep_learning(), name="learn routes")
+    tasks = [
+        asyncio.create_task(routes.keep_learning(), name="learn routes"),
+        asyncio.create_task(runs.keep_inheriting(), name="runs of ended processes"),
+    ]
     try:
         yield House(
-            hosted(AgentServicer(registry=registry, triage=routes, runs=runs), ReplicaServicer(runs)),
+            hosted(
+                AgentServicer(registry=registry, triage=routes, runs=runs, replays=Replays(worker, session)),
+                ReplicaServicer(runs),
+            ),
             dependencies,
         )
     finally:
-        learning.cancel()
+        for task in tasks:
+            task.cancel()
         await runs.close(_DETACHED_GRACE_SECONDS)
 
 

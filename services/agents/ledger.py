@@ -69,7 +69,8 @@ class Ledger:
     """Counts a run's calls, tokens, money and seconds. Times are seconds since the request came.
 
     clock: seconds that only grow; every time that a run tells is read from it. prices: by model, in US
-    dollars. cost_usd: None until a model with a price was charged. Made within the call that it counts for.
+    dollars. remaining: seconds until the caller's deadline. cost_usd: None until a model with a price was
+    charged. Made within the call that it counts for.
     """
 
     allowance: Allowance = field(default_factory=Allowance)
@@ -82,12 +83,13 @@ class Ledger:
     cost_usd: float | None = None
     model: str = ""
     first_text: float | None = None
+    remaining: Callable[[], float] = context.remaining
     started: float = field(init=False)
     _reserve: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.started = self.clock()
-        self._reserve = min(_RESERVE_SECONDS, _RESERVE_SHARE * context.remaining())
+        self._reserve = min(_RESERVE_SECONDS, _RESERVE_SHARE * self.remaining())
 
     @classmethod
     def of(cls, **limits: float) -> Self:
@@ -147,7 +149,7 @@ class Ledger:
         run can end with what there is.
         """
         left = self.allowance.seconds - self.elapsed()
-        if math.isfinite(deadline := context.remaining()):
+        if math.isfinite(deadline := self.remaining()):
             left = min(left, deadline - self._reserve)
         return max(0.0, left)
 

@@ -26,6 +26,7 @@ from services.agents.ports import (
     ModelError,
     Prompt,
     Retriever,
+    Routes,
     Sandboxed,
     Vectors,
 )
@@ -33,7 +34,6 @@ from services.agents.recorder import Recorder
 from services.agents.roster.agent import Work
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
-from services.agents.routing.triage import Triage
 from services.agents.run import Run
 from services.agents.tools import Toolbox
 from services.chassis import telemetry
@@ -96,7 +96,7 @@ class Pipeline:
         conversations: Conversations,
         model: ChatModel | None,
         registry: Registry,
-        triage: Triage,
+        triage: Routes,
         default_collection: str,
         limits: Limits,
         sandbox: Sandboxed | None = None,
@@ -117,7 +117,8 @@ class Pipeline:
         self, run: Run, request: agents_pb2.RunAgentRequest, recorder: Recorder
     ) -> agents_pb2.RunResult:
         """The result of the run. Raises ServiceError; before the first event that is the call's own error."""
-        opening = asyncio.ensure_future(_opened(recorder, self._limits.record_seconds))
+        wait = self._limits.record_seconds
+        opening = asyncio.ensure_future(run.journal.ask("record", None, lambda: _opened(recorder, wait)))
         try:
             case, collections, route = await self._prepare(request)
             recorded = await opening
@@ -199,7 +200,7 @@ class Pipeline:
 
     def _equip(self, run: Run, case: _Case) -> _Equipped:
         definition, fence = case.hosted.definition, self._draw_fence()
-        tools = Toolbox(run, definition.agent_id, definition.tools)
+        tools = Toolbox(run, definition.agent_id, definition.tools, definition.effects)
         ask = Asker(
             run,
             self._model,

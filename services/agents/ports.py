@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from google.protobuf.any_pb2 import Any as Any_
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from services.agents.chat.capabilities import Capabilities, Capability
 from services.agents.model import Conversation, Passage, Quote
+from services.agents.routing.route import Route
 from services.sandbox.model import Job, Outcome
 
 M = TypeVar("M", bound=Message)
@@ -47,6 +49,14 @@ class Retriever(Protocol):
 
     async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
         """Whether each quote's bytes stand where it says."""
+        ...
+
+
+class Routes(Protocol):
+    """Chooses agents."""
+
+    async def route(self, request: str) -> Route:
+        """The agent that fits the request. Never fails."""
         ...
 
 
@@ -91,7 +101,8 @@ class RunState(enum.Enum):
 class RecordedRun:
     """A run as recorded. `created` is in seconds since 1970.
 
-    owner: the replica that opened it; empty when an earlier release did.
+    owner: the replica that works on it; empty when an earlier release opened it. last_position: of its
+    journal. takeovers: how often it got another owner. request: what began it.
     """
 
     run_id: str
@@ -99,6 +110,9 @@ class RecordedRun:
     last_sequence: int
     created: float
     owner: str = ""
+    last_position: int = 0
+    takeovers: int = 0
+    request: Any_ | None = None
 
 
 class RunRecords(Protocol):
@@ -114,11 +128,42 @@ class RunRecords(Protocol):
         ...
 
     async def append(
-        self, run_id: str, events: Sequence[RunEvent], state: RunState | None, agent_id: str
+        self,
+        run_id: str,
+        events: Sequence[RunEvent],
+        entries: Sequence[RunEntry],
+        state: RunState | None,
+        agent_id: str,
     ) -> None:
-        """Appends events, closing the run when `state` is an end. What is recorded already is skipped.
+        """Appends events and entries of the journal, all or none, closing the run when `state` is an end.
+        What is recorded already is skipped.
 
-        Raises AbortedError (SEQUENCE_CONFLICT), FailedPreconditionError (RUN_ENDED), NotFoundError.
+        Raises AbortedError (SEQUENCE_CONFLICT), NotFoundError, FailedPreconditionError (RUN_ENDED, and
+        RUN_TAKEN when another replica owns the run now).
+        """
+        ...
+
+    async def take(self, run_id: str, previous: str) -> RecordedRun:
+        """Makes this replica the owner of a run that works, if its owner is still `previous`.
+
+        Raises FailedPreconditionError (RUN_TAKEN, RUN_ENDED), NotFoundError.
+        """
+        ...
+
+    async def entries(self, run_id: str, kind: type[M]) -> list[M]:
+        """The whole journal, in order, unpacked as `kind`."""
+        ...
+
+    async def events(self, run_id: str, last: int, kind: type[M]) -> list[M]:
+        """The recorded events up to the sequence `last`, in order, unpacked as `kind`.
+
+        Raises OutOfRangeError (EVENTS_EXPIRED) when the first ones are no longer kept.
+        """
+        ...
+
+    def running(self, earliest: float) -> AsyncGenerator[RecordedRun]:
+        """The tenant's runs that are at work as recorded and began at `earliest`, in seconds since 1970, or
+        later; newest first.
         """
         ...
 
@@ -178,6 +223,14 @@ class ToolRequest:
     call_id: str
     tool: str
     arguments: str
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """An entry of a journal as it is recorded."""
+
+    position: int
+    payload: Message
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,17 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from meldrag.agents.v1 import agents_pb2
 from services.agents import wire
 from services.agents.chat.prices import Price
-from services.agents.ledger import Allowance, Ledger, exhausted
+from services.agents.journal.difference import Difference
+from services.agents.journal.journal import Journal
+from services.agents.journal.past import Past, read_past
+from services.agents.journal.terms import Equipment, Terms, ledger
+from services.agents.journal.work import Worker
+from services.agents.ledger import Allowance, exhausted
 from services.agents.measures import RunMeasures
 from services.agents.model import Degradation
 from services.agents.ports import (
@@ -51,6 +56,12 @@ _CLOSE_SECONDS = 1.0
 _SLACK_SECONDS = 60.0
 # A caller that leaves this close to its deadline left because of it.
 _LATE_SECONDS = 0.05
+# How often runs of ended processes are looked for, and how long that may take.
+_INHERIT_SECONDS = 10.0
+_INHERIT_RETRY_SECONDS = 1.0
+_INHERIT_PASS_SECONDS = 60.0
+# Processes that a run may see end before it is taken to be what ends them.
+_MAX_TAKEOVERS = 3
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = 26
@@ -66,16 +77,6 @@ _MODES = {
     agents_pb2.ANSWER_MODE_EXTRACTIVE: "extractive",
     agents_pb2.ANSWER_MODE_NO_ANSWER: "no_answer",
 }
-
-
-class Worker(Protocol):
-    """Does the work of one run; see Pipeline.work."""
-
-    async def work(
-        self, run: Run, request: agents_pb2.RunAgentRequest, recorder: Recorder
-    ) -> agents_pb2.RunResult:
-        """The result. Raises ServiceError."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,11 @@ class RunLimits:
 
 @dataclass
 class _Live:
-    """A run at work."""
+    """A run at work.
+
+    late: its caller's deadline has passed. lost: another replica has taken it. left: another process is to go
+    on with it.
+    """
 
     run: Run
     request: agents_pb2.RunAgentRequest
@@ -102,17 +107,20 @@ class _Live:
     work: asyncio.Task[agents_pb2.RunResult]
     life: asyncio.Task[None] | None = None
     late: bool = False
+    lost: bool = False
+    left: bool = False
 
 
 class Runs:
     """Begins, follows, cancels and ends runs.
 
     A request id leads to one answer: its run's id is made from the tenant and that id, so the session
-    service's record decides. A run that succeeded is streamed again; one that failed, was cancelled, or was
-    cut off by the end of its process is followed by a new try under a further id. A run that is recorded as
-    running but not known here is asked for at the replica that opened it, and taken for cut off when that
-    does not know it either. Where the record names no other replica, it is when the run began before this
-    process did, or longer ago than any run may last.
+    service's record decides. A run that succeeded is streamed again; one that failed or was cancelled is
+    followed by a new try under a further id. A run that is recorded as running but not known here is asked
+    for at the replica that owns it, and taken for cut off when that does not know it either. Where the record
+    names no other replica, it is when the run began before this process did, or longer ago than any run may
+    last. A run that was cut off is taken over and goes on behind what is recorded of it: a detached one by
+    itself, another one when its request comes again.
     """
 
     def __init__(
@@ -124,6 +132,7 @@ class Runs:
         replicas: Replicas,
         limits: RunLimits,
         prices: Mapping[str, Price] | None = None,
+        equipment: Equipment = Equipment(),  # noqa: B008 - frozen
         measures: RunMeasures | None = None,
     ) -> None:
         self._worker = worker
@@ -132,6 +141,9 @@ class Runs:
         self._replicas = replicas
         self._limits = limits
         self._prices = prices or {}
+        self._equipment = equipment
+        # Runs of processes that ended are looked for as far back as there are any, once.
+        self._looked_back = False
         self._live: dict[str, _Live] = {}
         self._requests: dict[tuple[str, str], str] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -193,11 +205,13 @@ class Runs:
         return True
 
     async def close(self, seconds: float) -> None:
-        """Lets the runs at work end for `seconds`, cancels the rest, and completes the records where it
-        can.
+        """Lets the runs at work end for `seconds` and cancels the rest. Records are completed where it can;
+        those of detached runs are left to the process that comes next.
         """
         await _wait([live.life for live in self._live.values() if live.life], seconds)
         for live in list(self._live.values()):
+            if live.request.detached and not live.run.journal.broken and live.recorder.open:
+                _leave(live)
             live.work.cancel()
         await _wait([live.life for live in self._live.values() if live.life], 2 * self._limits.record_seconds)
         await _wait(list(self._background), _CLOSE_SECONDS)
@@ -255,31 +269,20 @@ class Runs:
                 self._requests.pop((tenant, request.request_id), None)
                 return record.run_id
             ours = record.owner in ("", self._replicas.name)
-            if record.state is RunState.RUNNING and record.last_sequence == 0 and ours:
+            new = record.last_sequence == record.last_position == 0
+            if record.state is RunState.RUNNING and new and ours:
                 return self._launch(key, request, allowance, recorder)
             if record.state is RunState.RUNNING:
-                await self._bury(record, request.request_id)
+                if await self._may_live(record):
+                    raise _in_progress(request.request_id, record.run_id)
+                resumed = await self._resume(key, request, record)
+                if resumed is not None:
+                    return resumed
         raise AbortedError(
             f"the request was tried {_MAX_ATTEMPTS} times",
             reason="RUN_IN_PROGRESS",
             metadata={"request_id": request.request_id, "run_id": key.run_id},
         )
-
-    async def _bury(self, record: RecordedRun, request_id: str) -> None:
-        """Closes the record of a run whose process ended under it. Raises AbortedError when it may be
-        alive.
-        """
-        if await self._may_live(record):
-            raise _in_progress(request_id, record.run_id)
-        cut_off = InternalError("the service ended in the middle of the run", reason="RUN_INTERRUPTED")
-        ended = agents_pb2.RunAgentResponse(
-            run_id=record.run_id,
-            sequence=record.last_sequence + 1,
-            ended=agents_pb2.RunEnded(outcome=agents_pb2.RUN_OUTCOME_FAILED, error=wire.error(cut_off)),
-        )
-        ended.event_time.GetCurrentTime()
-        event = RunEvent(ended.sequence, ended.event_time, ended)
-        await self._records.append(record.run_id, [event], RunState.FAILED, "")
 
     async def _may_live(self, record: RecordedRun) -> bool:
         """Whether a run that is recorded as running, and not known here, may be at work."""
@@ -299,21 +302,141 @@ class Runs:
         request: agents_pb2.RunAgentRequest,
         allowance: Allowance,
         recorder: Recorder | None = None,
+        resumed: tuple[RecordedRun, Past] | None = None,
     ) -> _Live:
-        recorder = recorder or self._recorder(key, request)
-        with self._time_of(request):
-            run = Run(key, Ledger(allowance, prices=self._prices), recorder.add)
+        recorder = recorder or self._recorder(key, request, resumed[0] if resumed else None)
+        with self._time_of(request, resumed[0].created if resumed else None):
+            journal = Journal(
+                write=recorder.add_entry,
+                settled=recorder.settled,
+                recorded=resumed[1].entries if resumed else (),
+                terms=Terms(allowance, self._prices, self._equipment).plain(),
+            )
+            past = resumed[1].events if resumed else ()
+            run = Run(key, ledger(journal), recorder.add, journal, past)
             work = asyncio.create_task(self._worker.work(run, request, recorder), name=f"work {key.run_id}")
             live = _Live(run, request, recorder, work)
             live.life = asyncio.create_task(self._live_through(live), name=f"life {key.run_id}")
-        self._keep(recorder.start())
+
+        def lose() -> None:
+            live.lost = True
+            live.work.cancel()
+
+        self._keep(recorder.start(lose))
         self._live[key.run_id] = live
         if key.request_id:
             self._requests[key.tenant_id, key.request_id] = key.run_id
         return live
 
-    def _recorder(self, key: RunKey, request: agents_pb2.RunAgentRequest) -> Recorder:
-        return Recorder(self._records, key.run_id, request.session_id, request.agent_id, request)
+    def _recorder(
+        self, key: RunKey, request: agents_pb2.RunAgentRequest, resumed: RecordedRun | None = None
+    ) -> Recorder:
+        return Recorder(
+            self._records, key.run_id, request.session_id, request.agent_id, request, resumed=resumed
+        )
+
+    # -- going on with what a process left ---------------------------------------------------------------
+
+    async def keep_inheriting(self) -> None:
+        """Looks for runs of processes that have ended, at once and now and then, without an end."""
+        while True:
+            pause = _INHERIT_SECONDS
+            try:
+                await self.inherit()
+            except UnavailableError as error:
+                _log.info("runs of ended processes are not looked for: %s", error.message)
+                pause = _INHERIT_RETRY_SECONDS
+            except ServiceError as error:
+                _log.warning("runs of ended processes: %s (%s)", error.message, error.reason)
+            await asyncio.sleep(pause)
+
+    async def inherit(self) -> None:
+        """Goes on with detached runs whose processes have ended, and closes the records of those that nobody
+        can ask for again. Raises ServiceError.
+        """
+        # The one tenant that there is in this release.
+        call = context.Call(
+            context.LOCAL_OWNER, context.new_request_id(), time.monotonic() + _INHERIT_PASS_SECONDS
+        )
+        oldest = time.time() - self._limits.detached_seconds - _SLACK_SECONDS
+        with context.entered(call):
+            async with contextlib.aclosing(
+                self._records.running(oldest if self._looked_back else 0.0)
+            ) as found:
+                async for record in found:
+                    await self._inherit(call.principal.tenant_id, record)
+        self._looked_back = True
+
+    async def _inherit(self, tenant: str, record: RecordedRun) -> None:
+        request = agents_pb2.RunAgentRequest()
+        if record.request is None or not record.request.Unpack(request):
+            return
+        if not request.detached and request.request_id:
+            # Its caller may come again, and nobody else waits for it.
+            return
+        claim = (tenant, request.request_id)
+        if self.reach(tenant, record.run_id, stop=False) or claim in self._requests:
+            return
+        if len(self._live) >= self._limits.max_runs or await self._may_live(record):
+            return
+        key = RunKey(record.run_id, tenant, request.request_id)
+        if request.request_id:
+            self._requests[claim] = record.run_id
+        launched = None
+        try:
+            launched = await self._resume(key, request, record)
+        except AbortedError:
+            # Another replica was faster.
+            pass
+        finally:
+            if launched is None and request.request_id:
+                self._requests.pop(claim, None)
+
+    async def _resume(
+        self, key: RunKey, request: agents_pb2.RunAgentRequest, record: RecordedRun
+    ) -> _Live | None:
+        """Takes over a run whose process ended and goes on with it; None when that is not possible: then its
+        record is closed. Raises AbortedError when another replica takes it.
+        """
+        try:
+            taken = await self._records.take(record.run_id, record.owner)
+        except FailedPreconditionError as error:
+            raise _in_progress(request.request_id, record.run_id) from error
+        cause = self._hopeless(taken, request)
+        try:
+            past = await read_past(self._records, taken)
+        except FailedPreconditionError as error:
+            cause = cause or error.message
+        if cause:
+            await self._bury(taken, cause)
+            return None
+        _log.info("run %s goes on behind event %d", taken.run_id, taken.last_sequence)
+        return self._launch(key, request, self._limits.allowance, resumed=(taken, past))
+
+    def _hopeless(self, taken: RecordedRun, request: agents_pb2.RunAgentRequest) -> str:
+        """Why there is no point in going on with a run, whatever is recorded; "" where there is."""
+        if taken.takeovers > _MAX_TAKEOVERS:
+            return f"{_MAX_TAKEOVERS} processes have ended in it"
+        if request.detached and time.time() > taken.created + self._limits.detached_seconds:
+            return "its time has passed"
+        if not request.detached and not request.request_id:
+            return "its caller is gone"
+        return ""
+
+    async def _bury(self, record: RecordedRun, cause: str) -> None:
+        """Closes the record of a run whose process ended under it."""
+        cut_off = InternalError(
+            f"the service ended in the middle of the run, and it was not resumed: {cause}",
+            reason="RUN_INTERRUPTED",
+        )
+        ended = agents_pb2.RunAgentResponse(
+            run_id=record.run_id,
+            sequence=record.last_sequence + 1,
+            ended=agents_pb2.RunEnded(outcome=agents_pb2.RUN_OUTCOME_FAILED, error=wire.error(cut_off)),
+        )
+        ended.event_time.GetCurrentTime()
+        event = RunEvent(ended.sequence, ended.event_time, ended)
+        await self._records.append(record.run_id, [event], [], RunState.FAILED, "")
 
     # -- running and ending ------------------------------------------------------------------------------
 
@@ -321,6 +444,9 @@ class Runs:
         """Waits for the work and ends the run. Only the work is ever cancelled, so every run has an end."""
         try:
             await asyncio.wait({live.work})
+            if live.left and live.work.cancelled():
+                await live.recorder.complete(self._limits.record_seconds)
+                return
             state, result, error = _outcome(live)
             mode = "none" if result is None else _MODES.get(result.answer_mode, "none")
             self._measures.finished(_agent_of(live), state.value, mode, live.run.ledger.elapsed())
@@ -331,15 +457,14 @@ class Runs:
             self._requests.pop((key.tenant_id, key.request_id), None)
 
     @contextlib.contextmanager
-    def _time_of(self, request: agents_pb2.RunAgentRequest) -> Iterator[None]:
-        """A detached run has a deadline of its own."""
+    def _time_of(self, request: agents_pb2.RunAgentRequest, began: float | None = None) -> Iterator[None]:
+        """A detached run has a deadline of its own. began: in seconds since 1970, when it was not now."""
         call = context.current()
         if call is None or not request.detached:
             yield
             return
-        with context.entered(
-            dataclasses.replace(call, deadline=time.monotonic() + self._limits.detached_seconds)
-        ):
+        seconds = self._limits.detached_seconds - (0.0 if began is None else time.time() - began)
+        with context.entered(dataclasses.replace(call, deadline=time.monotonic() + seconds)):
             yield
 
     async def _end(
@@ -360,6 +485,7 @@ class Runs:
         ended = agents_pb2.RunEnded(outcome=_OUTCOMES[state], result=result)
         if error is not None:
             ended.error.CopyFrom(wire.error(error))
+        run.settle_past()
         event = run.prepare(ended=ended)
         live.recorder.add(event)
         in_record = await live.recorder.finish(state, run.agent_id, deadline - time.monotonic())
@@ -413,6 +539,20 @@ class Runs:
         return task
 
 
+def _leave(live: _Live) -> None:
+    """Leaves a run to the next process: what its work does in ending here is not part of it."""
+    live.left = True
+    live.recorder.freeze()
+    live.run.refuse(
+        UnavailableError(
+            "the service stops; the run goes on in the next process",
+            reason="REPLICA_UNAVAILABLE",
+            metadata={"run_id": live.run.key.run_id},
+            retry_after=1.0,
+        )
+    )
+
+
 def _agent_of(live: _Live) -> str:
     """The agent at work; the one asked for while none is chosen."""
     return live.run.agent_id or live.request.agent_id
@@ -424,20 +564,33 @@ def _outcome(live: _Live) -> tuple[RunState, agents_pb2.RunResult | None, Servic
         if live.late:
             late = DeadlineExceededError("the run outlasted its deadline", reason="DEADLINE")
             return RunState.FAILED, None, late
+        if live.lost:
+            taken = InternalError("another replica has taken the run over", reason="RUN_INTERRUPTED")
+            return RunState.FAILED, None, taken
         return RunState.CANCELLED, None, None
     match live.work.exception():
         case None:
             return RunState.SUCCEEDED, live.work.result(), None
         case ServiceError() as error:
             return RunState.FAILED, None, error
-        case defect:
-            _log.error("a run failed", exc_info=defect, extra={"fields": {"run_id": live.run.key.run_id}})
-            failure = InternalError(
-                "an internal error; the log has it under this request id",
-                reason="INTERNAL",
-                metadata={"request_id": context.request_id()},
+        case Difference() as difference:
+            other = InternalError(
+                f"the service ended in the middle of the run, and it cannot go on there: {difference}",
+                reason="RUN_INTERRUPTED",
             )
-            return RunState.FAILED, None, failure
+            return RunState.FAILED, None, other
+        case defect:
+            return RunState.FAILED, None, failure_of(defect, live.run.key)
+
+
+def failure_of(defect: BaseException, key: RunKey) -> ServiceError:
+    """What a caller is told of a defect; the log has the rest."""
+    _log.error("a run failed", exc_info=defect, extra={"fields": {"run_id": key.run_id}})
+    return InternalError(
+        "an internal error; the log has it under this request id",
+        reason="INTERNAL",
+        metadata={"request_id": context.request_id()},
+    )
 
 
 def new_run_id() -> str:

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc, replicas_pb2, replicas_pb2_grpc
 from services.agents import ledger, validation, wire
 from services.agents.pipeline import AUTO
+from services.agents.replay import Replays
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.triage import Triage
 from services.agents.runs import Runs
@@ -24,10 +25,11 @@ REPLICAS = replicas_pb2.DESCRIPTOR.services_by_name["ReplicaService"]
 class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
     """The contract's methods; the chassis refuses those that come in a later release."""
 
-    def __init__(self, *, registry: Registry, triage: Triage, runs: Runs) -> None:
+    def __init__(self, *, registry: Registry, triage: Triage, runs: Runs, replays: Replays) -> None:
         self._registry = registry
         self._triage = triage
         self._runs = runs
+        self._replays = replays
 
     async def ListAgents(
         self, request: agents_pb2.ListAgentsRequest, rpc: Any
@@ -66,6 +68,15 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
         del rpc
         cancelled = await self._runs.cancel(context.principal().tenant_id, request.run_id)
         return agents_pb2.CancelRunResponse(cancelled=cancelled)
+
+    async def ReplayRun(
+        self, request: agents_pb2.ReplayRunRequest, rpc: Any
+    ) -> AsyncGenerator[agents_pb2.ReplayRunResponse]:
+        """The events of a repeated run, and how it compares."""
+        del rpc
+        async with aclosing(self._replays.replay(request.run_id)) as responses:
+            async for response in responses:
+                yield response
 
 
 class ReplicaServicer(replicas_pb2_grpc.ReplicaServiceServicer):

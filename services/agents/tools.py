@@ -14,7 +14,7 @@ from services.agents.ports import Json, JsonObject
 from services.agents.run import Run
 from services.chassis import telemetry
 from services.chassis.deadline import within
-from services.chassis.errors import DeadlineExceededError, InternalError
+from services.chassis.errors import DeadlineExceededError, InternalError, ServiceError
 
 MAX_RESULT_BYTES = 1 << 20
 _MAX_SUMMARY = 500
@@ -28,8 +28,12 @@ _MAX_SHOWN_BYTES = 8_000
 class Toolbox:
     """Implements ports.Tools for one run."""
 
-    def __init__(self, run: Run, agent_id: str, allowed: tuple[str, ...]) -> None:
+    def __init__(
+        self, run: Run, agent_id: str, allowed: tuple[str, ...], effects: frozenset[str] = frozenset()
+    ) -> None:
+        """effects: those of the tools that change something outside; see AgentDefinition."""
         self._run = run
+        self._effects = effects
         self._agent_id = agent_id
         self._allowed = frozenset(allowed)
         self._uses = 0
@@ -54,7 +58,7 @@ class Toolbox:
         succeeded, told = False, "It was stopped."
         try:
             with telemetry.tracer().start_as_current_span("tool", attributes={"meldrag.tool": tool}):
-                result = self._checked(tool, await self._in_time(action))
+                result = await self._done(call_id, tool, arguments, action)
             told = summary(result)
             succeeded = True
             return result
@@ -72,6 +76,26 @@ class Toolbox:
                 )
             )
             self._run.tell_usage()
+
+    async def _done(
+        self,
+        call_id: str,
+        tool: str,
+        arguments: JsonObject,
+        action: Callable[[], Awaitable[JsonObject]],
+    ) -> JsonObject:
+        """The result, from the run's journal where it is there."""
+        asked = {"call": call_id, "tool": tool, "arguments": arguments}
+
+        async def act() -> JsonObject:
+            return self._checked(tool, await self._in_time(action))
+
+        journal = self._run.journal
+        if tool in self._effects:
+            result, _ = await journal.once("tool", asked, act, lambda: _unknown(tool))
+        else:
+            result = await journal.ask("tool", asked, act)
+        return result
 
     async def _in_time(self, action: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
         ledger = self._run.ledger
@@ -99,6 +123,15 @@ class Toolbox:
                 metadata={"agent_id": self._agent_id, "cause": f"{tool}: {cause}"},
             )
         return result
+
+
+def _unknown(tool: str) -> ServiceError:
+    return InternalError(
+        f"the service ended while the tool {tool} worked: nobody knows whether it did what it should, and it"
+        " is not used twice",
+        reason="TOOL_OUTCOME_UNKNOWN",
+        metadata={"tool": tool},
+    )
 
 
 def _shown(arguments: JsonObject) -> struct_pb2.Struct:

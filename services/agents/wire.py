@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf import duration_pb2
 
 from meldrag.agents.v1 import agents_pb2
+from services.agents.journal.difference import Difference
 from services.agents.ledger import Ledger
 from services.agents.model import Citation, Degradation, Passage
 from services.agents.routing.route import Route
@@ -78,6 +79,17 @@ def usage(ledger: Ledger) -> agents_pb2.Usage:
 def error(value: ServiceError) -> agents_pb2.RunError:
     """Why a run failed."""
     return agents_pb2.RunError(reason=value.reason, message=value.message, code=value.code.value[0])
+
+
+def difference(value: Difference) -> agents_pb2.ReplayDifference:
+    """Where a repeated run goes another way."""
+    return agents_pb2.ReplayDifference(
+        kind=value.kind,
+        position=value.position,
+        recorded=value.recorded,
+        repeated=value.repeated,
+        path=value.path,
+    )
 
 
 def attributes(result: agents_pb2.RunResult) -> dict[str, object]:

@@ -191,6 +191,11 @@ def _pack(
     status.details.append(packed)
 
 
+def of_code(code: grpc.StatusCode) -> type[ServiceError]:
+    """The class of the errors with this code."""
+    return _BY_CODE.get(code, InternalError)
+
+
 def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     """The error that a service raised, seen from its client.
 
@@ -198,7 +203,7 @@ def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     UPSTREAM_DEADLINE, CANCELLED, MESSAGE_TOO_LARGE, METHOD_UNKNOWN or TRANSPORT.
     """
     code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
-    kind = _BY_CODE.get(code, InternalError)
+    kind = of_code(code)
     message = (error.details() if hasattr(error, "details") else str(error)) or code.name
     reason, metadata, retry_after = _TRANSPORT_REASONS.get(code, "TRANSPORT"), {}, None
     trailers: Any = (error.trailing_metadata() if hasattr(error, "trailing_metadata") else None) or ()

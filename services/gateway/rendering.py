@@ -336,6 +336,23 @@ def run_record(value: session_pb2.Run) -> dict[str, Json]:
     }
 
 
+def replay(outcome: agents_pb2.ReplayOutcome, ended: agents_pb2.RunEnded | None) -> dict[str, Json]:
+    """How a repeated run compares with the recorded one, and how it ended where it got so far."""
+    difference = outcome.difference
+    parted = {
+        "kind": difference.kind,
+        "position": difference.position,
+        "path": difference.path,
+        "recorded": difference.recorded,
+        "repeated": difference.repeated,
+    }
+    return {
+        "identical": outcome.identical,
+        "difference": parted if outcome.HasField("difference") else None,
+        "ended": None if ended is None else _ended(ended),
+    }
+
+
 def _ended(value: agents_pb2.RunEnded) -> dict[str, Json]:
     return {
         "outcome": enum_name(agents_pb2.RunOutcome.DESCRIPTOR, value.outcome),

@@ -4,7 +4,8 @@
     {"kind": "messages", "tenant": "local", "id": "ses_…", "fields": {…}}
 
 A session or run comes first, then what belongs to it, in as many lines as a bounded
-line needs: messages and the requests that brought them, or events. Values are
+line needs: messages and the requests that brought them, or events and the entries
+of the run's journal. Values are
 base64. `expires` is in milliseconds since 1970; 0 stands for never.
 """
 
@@ -36,10 +37,12 @@ _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
 )
-_RUN_NAMES = _RUN_NEEDED | {"request_type", "request", "owner", "ended"}
+_JOURNAL = frozenset(("journal_last", "journal_bytes"))
+_RUN_NAMES = _RUN_NEEDED | _JOURNAL | {"request_type", "request", "owner", "ended", "takeovers"}
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,15}")
 _MESSAGE = re.compile(r"m([1-9][0-9]{0,15})")
 _EVENT = re.compile(r"e([1-9][0-9]{0,15})")
+_ENTRY = re.compile(r"j([1-9][0-9]{0,15})")
 _RANGE = re.compile(rb"([1-9][0-9]{0,15}):([1-9][0-9]{0,15})")
 _FINGERPRINT_BYTES = 32
 
@@ -182,6 +185,8 @@ class Verification:
     _open: Entry | None = None
     _wanted: range = range(0)
     _numbers: set[int] = field(default_factory=set)
+    _journal: range = range(0)
+    _positions: set[int] = field(default_factory=set)
     _names: set[str] = field(default_factory=set)
 
     def take(self, entry: Entry) -> None:
@@ -204,6 +209,8 @@ class Verification:
             return
         if len(self._numbers) != len(self._wanted):
             raise _wrong(f"{HEADS[self._open.kind]} of a {self._open.kind} are missing")
+        if len(self._positions) != len(self._journal):
+            raise _wrong("entries of the journal of a run are missing")
         self.counts[HEADS[self._open.kind]] += len(self._numbers)
         self._open = None
 
@@ -217,6 +224,7 @@ class Verification:
         fields = entry.fields
         if entry.kind == "session":
             validation.identifier("id", entry.entry_id)
+            self._journal = range(0)
             if names != _SESSION_NAMES or fields["session_id"].decode() != entry.entry_id:
                 raise ValueError("other fields")
             fields["title"].decode()
@@ -240,8 +248,13 @@ class Verification:
             for name in ("created", "bytes", *(("ended",) if "ended" in names else ())):
                 _number(fields[name])
             self._wanted = range(_number(fields["first"]), _number(fields["last"]) + 1)
+            if names & _JOURNAL and not names >= _JOURNAL:
+                raise ValueError("half a journal")
+            for name in names & (_JOURNAL | {"takeovers"}):
+                _number(fields[name])
+            self._journal = range(1, _number(fields.get("journal_last", b"0")) + 1)
         self.counts[entry.kind + "s"] += 1
-        self._open, self._numbers, self._names = entry, set(), set()
+        self._open, self._numbers, self._positions, self._names = entry, set(), set(), set()
 
     def _continue(self, entry: Entry) -> None:
         opened = self._open
@@ -261,6 +274,12 @@ class Verification:
                     raise ValueError("beyond the last")
                 (records.message if entry.kind == "messages" else records.event)(value, place)
                 self._numbers.add(place)
+            elif entry.kind == "events" and (number := _ENTRY.fullmatch(name)):
+                place = int(number[1])
+                if place not in self._journal:
+                    raise ValueError("beyond the last")
+                records.entry(value, place)
+                self._positions.add(place)
             elif entry.kind == "messages" and name[:1] == "r":
                 validation.request_id(name[1:])
                 place_of = _RANGE.fullmatch(value, _FINGERPRINT_BYTES)

@@ -60,6 +60,22 @@ def run_ended(run_id: str) -> FailedPreconditionError:
     return FailedPreconditionError("the run has ended", reason="RUN_ENDED", metadata={"run_id": run_id})
 
 
+def run_taken(run_id: str, owner: str) -> FailedPreconditionError:
+    """Somebody else owns the run."""
+    return FailedPreconditionError(
+        "the run has another owner", reason="RUN_TAKEN", metadata={"run_id": run_id, "owner": owner}
+    )
+
+
+def journal_full(run_id: str, limit: int) -> ResourceExhaustedError:
+    """The journal of a run would be too large."""
+    return ResourceExhaustedError(
+        f"the journal of a run has at most {limit} bytes",
+        reason="JOURNAL_FULL",
+        metadata={"run_id": run_id, "limit": str(limit)},
+    )
+
+
 def events_expired(run_id: str, first_sequence: int) -> OutOfRangeError:
     """The events asked for are no longer kept."""
     return OutOfRangeError(

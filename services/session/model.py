@@ -7,7 +7,7 @@ producer gives, is in nanoseconds. 0 stands for a time that has not come.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -128,13 +128,51 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The record of an agent's work, without its events. last_sequence: 0 before the first event."""
+    """The record of an agent's work, without its events and its journal.
+
+    last_sequence: 0 before the first event; last_position: 0 before the first entry of the journal.
+    takeovers: how often it got another owner.
+    """
 
     opening: NewRun
     state: RunState
     create_time: int
     end_time: int
     last_sequence: int
+    last_position: int = 0
+    takeovers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a list has. session_id: "" for any. earliest: when they were created at the earliest."""
+
+    session_id: str = ""
+    state: RunState | None = None
+    earliest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """Something that a run learnt from outside. position: from 1, without gaps, apart from the events."""
+
+    position: int
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """What is appended to a run, all or none.
+
+    state: an end state closes the run. agent_id: "" leaves what is stored. owner: "" when it does not matter
+    who writes.
+    """
+
+    events: Sequence[RunEvent] = ()
+    entries: Sequence[RunEntry] = ()
+    state: RunState | None = None
+    agent_id: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The stored form of messages and events.
+"""The stored form of messages, events and entries of journals.
 
 A record is a time of 8 bytes, a version of 1 byte, and fields, each with its
 length in 4 bytes. A later release may add fields at the end; those that a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from services.session.model import Message, NewMessage, Payload, Role, RunEvent
+from services.session.model import Message, NewMessage, Payload, Role, RunEntry, RunEvent
 
 _VERSION = b"\x01"
 _LENGTH = struct.Struct(">I")
@@ -54,6 +54,17 @@ def event(record: bytes, sequence: int) -> RunEvent:
     """The event of a record at its place. Raises ValueError when the record is damaged."""
     type_url, value = _split(record, 2)
     return RunEvent(sequence, Payload(type_url.decode(), value), _EVENT_TIME.unpack_from(record)[0])
+
+
+def entry_record(entry: RunEntry) -> bytes:
+    """The record of an entry of a journal; its position is its place. It has no time: eight zero bytes."""
+    return _EVENT_TIME.pack(0) + _joined(entry.payload.type_url.encode(), entry.payload.value)
+
+
+def entry(record: bytes, position: int) -> RunEntry:
+    """The entry of a record at its place. Raises ValueError when the record is damaged."""
+    type_url, value = _split(record, 2)
+    return RunEntry(position, Payload(type_url.decode(), value))
 
 
 def _joined(*fields: bytes) -> bytes:

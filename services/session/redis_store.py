@@ -1,7 +1,8 @@
 """The store in Redis. Every write is one script, so it happens wholly or not at all.
 
 A script writes what counts with one HSET to absolute places: messages, their
-number and the request that brought them; events and how the run stands. For
+number and the request that brought them; events, entries of the journal and how
+the run stands. For
 Redis 6.2, killed while it writes a transaction to its log, skips the half
 transaction at the next start and applies it at the start after that (measured;
 a list had the message of a repeated append twice). One command is in the log
@@ -54,6 +55,7 @@ from services.session import failures, records
 from services.session.entries import SESSION_FIELDS
 from services.session.model import (
     Appended,
+    Appending,
     Deleted,
     EventPage,
     Message,
@@ -62,7 +64,8 @@ from services.session.model import (
     Page,
     Payload,
     Run,
-    RunEvent,
+    RunEntry,
+    RunFilter,
     RunState,
     Session,
     Topic,
@@ -76,7 +79,7 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 2
+SCHEMA = 3
 
 # What belongs to no generation.
 STORE_KEY = "meld:{store}"
@@ -106,6 +109,8 @@ _BATCH_BYTES = 1_000_000
 # What is kept of a run's events: the newest.
 KEPT_EVENTS = 10_000
 KEPT_EVENT_BYTES = 16_000_000
+# Of a journal all of it is kept or nothing more is taken: without its beginning it is worth nothing.
+JOURNAL_BYTES = 16_000_000
 
 _CHANNEL = "meld:run-changes"
 _SIGNAL_SECONDS = 1.0
@@ -115,7 +120,7 @@ _RECONNECT_SECONDS = 0.5
 
 _RUN_FIELDS = (
     *("run_id", "session_id", "agent_id", "request_type", "request", "owner"),
-    *("state", "created", "ended", "last"),
+    *("state", "created", "ended", "last", "journal_last", "takeovers"),
 )
 
 _SCRIPTS = (
@@ -128,6 +133,8 @@ _SCRIPTS = (
     "index_list",
     "run_create",
     "run_append",
+    "run_take",
+    "run_entries",
     "run_read",
 )
 
@@ -234,6 +241,7 @@ class RedisStore:
         *,
         kept_events: int = KEPT_EVENTS,
         kept_event_bytes: int = KEPT_EVENT_BYTES,
+        journal_bytes: int = JOURNAL_BYTES,
         meter: metrics.Meter | None = None,
     ) -> None:
         """signals: a client of its own, for the connections that hear of changes and ping."""
@@ -241,6 +249,7 @@ class RedisStore:
         self._signals = signals
         self._lifetime = lifetime_seconds * 1000
         self._kept = (kept_events, kept_event_bytes)
+        self._journal_bytes = journal_bytes
         folder = resources.files("services.session") / "scripts"
         prelude = (folder / "prelude.lua").read_text() + (folder / "fence.lua").read_text()
         self._scripts = {
@@ -356,7 +365,7 @@ class RedisStore:
         next_place, entries = await self._run(
             "index_list",
             [_sessions(tenant)],
-            [place, count, _PAGE_BYTES, _session(tenant, ""), *SESSION_FIELDS],
+            [place, count, _PAGE_BYTES, _session(tenant, ""), "-inf", "", "", *SESSION_FIELDS],
         )
         return Page(tuple(_session_of(_fields(entry)) for entry in entries), next_place.decode())
 
@@ -432,26 +441,40 @@ class RedisStore:
         once = Once(run.run_id, fingerprint)
         return _run_of(_fields(_accepted(reply, session_id=run.session_id, once=once)[1]))
 
-    async def append_events(
-        self,
-        tenant: str,
-        run_id: str,
-        events: Sequence[RunEvent],
-        state: RunState | None,
-        agent_id: str,
-    ) -> int:
+    async def append_to_run(self, tenant: str, run_id: str, appending: Appending) -> tuple[int, int]:
         """See RunStore."""
+        events, entries, state = appending.events, appending.entries, appending.state
         reply = await self._run(
             "run_append",
             [_run(tenant, run_id), _runs(tenant)],
             [
-                *(self._lifetime, state.value if state else "", agent_id),
+                *(self._lifetime, state.value if state else "", appending.agent_id),
                 *(events[0].sequence if events else 0, *self._kept),
                 *(_CHANNEL, _signal(tenant, run_id)),
+                *(len(events), entries[0].position if entries else 0, self._journal_bytes, appending.owner),
                 *map(records.event_record, events),
+                *map(records.entry_record, entries),
             ],
         )
-        return int(_accepted(reply, run_id=run_id)[1])
+        if reply[0] == b"full":
+            raise failures.journal_full(run_id, self._journal_bytes)
+        _, sequence, position = _accepted(reply, run_id=run_id)
+        return int(sequence), int(position)
+
+    async def take_run(self, tenant: str, run_id: str, previous: str, owner: str) -> Run:
+        """See RunStore."""
+        reply = await self._run(
+            "run_take", [_run(tenant, run_id)], [self._lifetime, previous, owner, *_RUN_FIELDS]
+        )
+        return _run_of(_fields(_accepted(reply, run_id=run_id)[1]))
+
+    async def list_entries(self, tenant: str, run_id: str, after: int, count: int) -> Page[RunEntry]:
+        """See RunStore."""
+        reply = await self._run("run_entries", [_run(tenant, run_id)], [after, count, _PAGE_BYTES])
+        _, last, stored = _accepted(reply, run_id=run_id)
+        entries = tuple(records.entry(record, after + place) for place, record in enumerate(stored, 1))
+        end = after + len(entries)
+        return Page(entries, str(end) if end < int(last) else "")
 
     async def get_run(self, tenant: str, run_id: str) -> Run:
         """See RunStore."""
@@ -460,14 +483,20 @@ class RedisStore:
             raise failures.run_not_found(run_id)
         return _run_of(fields)
 
-    async def list_runs(self, tenant: str, session_id: str, place: str, count: int) -> Page[Run]:
+    async def list_runs(self, tenant: str, wanted: RunFilter, place: str, count: int) -> Page[Run]:
         """See RunStore."""
         index = _runs(tenant)
-        if session_id:
-            await self.get_session(tenant, session_id)
-            index = _runs_of(tenant, session_id)
+        if wanted.session_id:
+            await self.get_session(tenant, wanted.session_id)
+            index = _runs_of(tenant, wanted.session_id)
+        state = wanted.state.value if wanted.state else ""
         next_place, entries = await self._run(
-            "index_list", [index], [place, count, _PAGE_BYTES, _run(tenant, ""), *_RUN_FIELDS]
+            "index_list",
+            [index],
+            [
+                *(place, count, _PAGE_BYTES, _run(tenant, "")),
+                *(wanted.earliest or "-inf", "state", state, *_RUN_FIELDS),
+            ],
         )
         return Page(tuple(_run_of(_fields(entry)) for entry in entries), next_place.decode())
 
@@ -679,6 +708,8 @@ def _accepted(
             raise failures.request_id_reused(once.request_id if once else "")
         case b"ended":
             raise failures.run_ended(run_id)
+        case b"taken":
+            raise failures.run_taken(run_id, reply[1].decode())
         case b"conflict":
             raise failures.sequence_conflict(run_id, int(reply[1]), int(reply[2]))
     return reply
@@ -768,6 +799,8 @@ def _run_of(fields: Fields) -> Run:
         create_time=int(fields[b"created"]),
         end_time=int(fields.get(b"ended", b"0")),
         last_sequence=int(fields[b"last"]),
+        last_position=int(fields.get(b"journal_last", b"0")),
+        takeovers=int(fields.get(b"takeovers", b"0")),
     )
 
 

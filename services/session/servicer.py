@@ -17,13 +17,16 @@ from services.chassis import context
 from services.session import failures, validation
 from services.session.conversations import Conversations
 from services.session.model import (
+    Appending,
     Message,
     NewMessage,
     NewRun,
     Payload,
     Role,
     Run,
+    RunEntry,
     RunEvent,
+    RunFilter,
     RunState,
     Scalar,
     Session,
@@ -125,14 +128,31 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """See the proto."""
         if request.state not in _STATES_BACK:
             raise failures.invalid_field("state", request.state, "must be a state that is known here")
-        last_sequence = await self._runs.append(
-            _tenant(),
-            request.run_id,
+        appending = Appending(
             [_new_event(event) for event in request.events],
+            [RunEntry(entry.position, _payload(entry.payload)) for entry in request.entries],
             _STATES_BACK[request.state],
             request.agent_id,
+            request.owner,
         )
-        return session_pb2.AppendRunEventsResponse(last_sequence=last_sequence)
+        last_sequence, last_position = await self._runs.append(_tenant(), request.run_id, appending)
+        return session_pb2.AppendRunEventsResponse(last_sequence=last_sequence, last_position=last_position)
+
+    async def TakeRun(self, request: Any, _rpc: Any) -> session_pb2.TakeRunResponse:
+        """See the proto."""
+        run = await self._runs.take(_tenant(), request.run_id, request.previous_owner, request.owner)
+        return session_pb2.TakeRunResponse(run=_run(run))
+
+    async def ListRunEntries(self, request: Any, _rpc: Any) -> session_pb2.ListRunEntriesResponse:
+        """See the proto."""
+        page = await self._runs.list_entries(_tenant(), request.run_id, request.page_size, request.page_token)
+        return session_pb2.ListRunEntriesResponse(
+            entries=[
+                session_pb2.RunEntry(position=entry.position, payload=_any(entry.payload))
+                for entry in page.items
+            ],
+            next_page_token=page.next_place,
+        )
 
     async def GetRun(self, request: Any, _rpc: Any) -> session_pb2.GetRunResponse:
         """See the proto."""
@@ -141,9 +161,14 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
 
     async def ListRuns(self, request: Any, _rpc: Any) -> session_pb2.ListRunsResponse:
         """See the proto."""
-        page = await self._runs.list_runs(
-            _tenant(), request.session_id, request.page_size, request.page_token
+        if request.state not in _STATES_BACK:
+            raise failures.invalid_field("state", request.state, "must be a state that is known here")
+        wanted = RunFilter(
+            request.session_id,
+            _STATES_BACK[request.state],
+            max(0, request.earliest_create_time.ToMicroseconds()),
         )
+        page = await self._runs.list_runs(_tenant(), wanted, request.page_size, request.page_token)
         return session_pb2.ListRunsResponse(runs=map(_run, page.items), next_page_token=page.next_place)
 
     async def WatchRun(self, request: Any, _rpc: Any) -> AsyncIterator[session_pb2.WatchRunResponse]:
@@ -272,6 +297,8 @@ def _run(run: Run) -> session_pb2.Run:
         last_sequence=run.last_sequence,
         request=_any(opening.request) if opening.request else None,
         owner=opening.owner,
+        last_position=run.last_position,
+        takeovers=run.takeovers,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 from services.session.entries import Entry
 from services.session.model import (
     Appended,
+    Appending,
     Deleted,
     EventPage,
     Message,
@@ -23,8 +24,8 @@ from services.session.model import (
     NewRun,
     Page,
     Run,
-    RunEvent,
-    RunState,
+    RunEntry,
+    RunFilter,
     Session,
     Topic,
     TopicChange,
@@ -82,7 +83,7 @@ class ConversationStore(Protocol):
 
 
 class RunStore(Protocol):
-    """Runs and their events. One that names a run raises NotFoundError (RUN_NOT_FOUND)."""
+    """Runs, their events and journals. One that names a run raises NotFoundError (RUN_NOT_FOUND)."""
 
     async def page_token_key(self) -> bytes:
         """A secret of 32 bytes that stays as long as the data."""
@@ -94,24 +95,30 @@ class RunStore(Protocol):
         differs, NotFoundError (SESSION_NOT_FOUND).
         """
 
-    async def append_events(
-        self,
-        tenant: str,
-        run_id: str,
-        events: Sequence[RunEvent],
-        state: RunState | None,
-        agent_id: str,
-    ) -> int:
-        """Appends events, skips those that are recorded, and returns the last sequence.
+    async def append_to_run(self, tenant: str, run_id: str, appending: Appending) -> tuple[int, int]:
+        """Appends events and entries, skips those that are recorded; the last sequence and position.
 
-        Raises AbortedError (SEQUENCE_CONFLICT), FailedPreconditionError (RUN_ENDED).
+        Raises AbortedError (SEQUENCE_CONFLICT), FailedPreconditionError (RUN_ENDED, RUN_TAKEN),
+        ResourceExhaustedError (JOURNAL_FULL).
+        """
+
+    async def take_run(self, tenant: str, run_id: str, previous: str, owner: str) -> Run:
+        """Gives a run that works another owner, if its owner is `previous`, or `owner` already.
+
+        Raises FailedPreconditionError (RUN_ENDED, RUN_TAKEN).
+        """
+
+    async def list_entries(self, tenant: str, run_id: str, after: int, count: int) -> Page[RunEntry]:
+        """At most `count` entries of a journal after a position; fewer where they are large.
+
+        The next place is the position to go on after.
         """
 
     async def get_run(self, tenant: str, run_id: str) -> Run:
         """A run."""
 
-    async def list_runs(self, tenant: str, session_id: str, place: str, count: int) -> Page[Run]:
-        """At most `count` runs, newest first, from a place on; of a session when its id is not empty.
+    async def list_runs(self, tenant: str, wanted: RunFilter, place: str, count: int) -> Page[Run]:
+        """At most `count` runs, newest first, from a place on.
 
         Fewer where they are large. Raises NotFoundError (SESSION_NOT_FOUND).
         """

@@ -8,7 +8,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.session.failures import invalid_field
-from services.session.model import NewMessage, NewRun, RunEvent, Scalar, TopicChange
+from services.session.model import (
+    NewMessage,
+    NewRun,
+    Payload,
+    RunEntry,
+    RunEvent,
+    Scalar,
+    TopicChange,
+)
 
 # An id becomes a part of a key of the store; none of these characters means anything there.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -26,6 +34,7 @@ MAX_ATTRIBUTES_BYTES = 1_000_000
 MAX_APPEND_BYTES = 3_000_000
 MAX_OWNER_CHARACTERS = 200
 MAX_EVENTS = 1_000
+MAX_ENTRIES = 1_000
 MAX_PAYLOAD_BYTES = 1_000_000
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
@@ -129,10 +138,7 @@ def new_run(run: NewRun) -> NewRun:
     run_id("run.run_id", run.run_id)
     optional_identifier("run.session_id", run.session_id)
     identifier("run.agent_id", run.agent_id)
-    if len(run.owner) > MAX_OWNER_CHARACTERS or not run.owner.isprintable():
-        raise invalid_field(
-            "run.owner", run.owner, f"must be at most {MAX_OWNER_CHARACTERS} printable characters"
-        )
+    owner("run.owner", run.owner)
     if run.request is not None and len(run.request.value) > MAX_PAYLOAD_BYTES:
         raise invalid_field(
             "run.request", len(run.request.value), f"must have at most {MAX_PAYLOAD_BYTES} bytes"
@@ -140,24 +146,42 @@ def new_run(run: NewRun) -> NewRun:
     return run
 
 
+def owner(field: str, value: str) -> str:
+    """Who works on a run; may be empty."""
+    if len(value) > MAX_OWNER_CHARACTERS or not value.isprintable():
+        raise invalid_field(field, value, f"must be at most {MAX_OWNER_CHARACTERS} printable characters")
+    return value
+
+
 def events(values: Sequence[RunEvent]) -> Sequence[RunEvent]:
     """Events of one append."""
     if len(values) > MAX_EVENTS:
         raise invalid_field("events", len(values), f"must be at most {MAX_EVENTS}")
-    _consecutive(value.sequence for value in values)
-    for place, value in enumerate(values):
-        if len(value.payload.value) > MAX_PAYLOAD_BYTES:
-            raise invalid_field(
-                f"events[{place}].payload",
-                len(value.payload.value),
-                f"must have at most {MAX_PAYLOAD_BYTES} bytes",
-            )
+    _consecutive("events.sequence", (value.sequence for value in values))
+    _payloads("events", (value.payload for value in values))
     return values
 
 
-def _consecutive(sequences: Iterable[int]) -> None:
+def entries(values: Sequence[RunEntry]) -> Sequence[RunEntry]:
+    """Entries of a journal of one append."""
+    if len(values) > MAX_ENTRIES:
+        raise invalid_field("entries", len(values), f"must be at most {MAX_ENTRIES}")
+    _consecutive("entries.position", (value.position for value in values))
+    _payloads("entries", (value.payload for value in values))
+    return values
+
+
+def _payloads(field: str, values: Iterable[Payload]) -> None:
+    for place, value in enumerate(values):
+        if len(value.value) > MAX_PAYLOAD_BYTES:
+            raise invalid_field(
+                f"{field}[{place}].payload", len(value.value), f"must have at most {MAX_PAYLOAD_BYTES} bytes"
+            )
+
+
+def _consecutive(field: str, places: Iterable[int]) -> None:
     expected: int | None = None
-    for sequence in sequences:
-        if sequence < 1 or (expected is not None and sequence != expected):
-            raise invalid_field("events.sequence", sequence, "must be consecutive and begin at 1 or later")
-        expected = sequence + 1
+    for place in places:
+        if place < 1 or (expected is not None and place != expected):
+            raise invalid_field(field, place, "must be consecutive and begin at 1 or later")
+        expected = place + 1

@@ -21,7 +21,8 @@ DECLARED = {
     "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument Search VerifyCitations "
     "EmbedTexts CheckIndex RepairIndex ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
-    "ListMessages CreateRun AppendRunEvents GetRun ListRuns WatchRun ExportSnapshot ImportSnapshot",
+    "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
+    "ExportSnapshot ImportSnapshot",
     "IdentityService": "CreateUser ListUsers UpdateUser Authenticate RefreshToken RevokeToken CreateApiKey "
     "RevokeApiKey ConsumeQuota",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow CancelRun ReplayRun",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from services.agents.model import Conversation, Turn
-from services.agents.ports import Answered, RecordedRun, RunEvent, RunState
+from services.agents.ports import Answered, RecordedRun, RunEntry, RunEvent, RunState
 from services.chassis.errors import ServiceError, UnavailableError, from_rpc_error
 
 M = TypeVar("M", bound=Message)
@@ -29,6 +29,8 @@ _READ_SECONDS = 2.0
 _WRITE_SECONDS = 2.0
 _PING_SECONDS = 1.0
 _NEWEST_TURNS = 40
+_REPLAY_SECONDS = 10.0
+_PAGE = 200
 
 _STATES = {
     session_pb2.RUN_STATE_RUNNING: RunState.RUNNING,
@@ -111,16 +113,23 @@ class SessionClient:
         return _recorded(opened.run)
 
     async def append(
-        self, run_id: str, events: Sequence[RunEvent], state: RunState | None, agent_id: str
+        self,
+        run_id: str,
+        events: Sequence[RunEvent],
+        entries: Sequence[RunEntry],
+        state: RunState | None,
+        agent_id: str,
     ) -> None:
         """See RunRecords."""
-        request = session_pb2.AppendRunEventsRequest(run_id=run_id, agent_id=agent_id)
+        request = session_pb2.AppendRunEventsRequest(run_id=run_id, agent_id=agent_id, owner=self._owner)
         if state is not None:
             request.state = _WIRE_STATES[state]
         for event in events:
             recorded = request.events.add(sequence=event.sequence)
             recorded.payload.Pack(event.payload)
             recorded.event_time.CopyFrom(event.time)
+        for entry in entries:
+            request.entries.add(position=entry.position).payload.Pack(entry.payload)
         try:
             await self._stub.AppendRunEvents(request, timeout=_WRITE_SECONDS)
         except grpc.RpcError as error:
@@ -134,14 +143,68 @@ class SessionClient:
             raise _translated(error) from error
         return _recorded(found.run)
 
+    async def take(self, run_id: str, previous: str) -> RecordedRun:
+        """See RunRecords."""
+        request = session_pb2.TakeRunRequest(run_id=run_id, previous_owner=previous, owner=self._owner)
+        try:
+            taken = await self._stub.TakeRun(request, timeout=_WRITE_SECONDS)
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        return _recorded(taken.run)
+
+    async def entries(self, run_id: str, kind: type[M]) -> list[M]:
+        """See RunRecords."""
+        found: list[M] = []
+        token = ""
+        while True:
+            request = session_pb2.ListRunEntriesRequest(run_id=run_id, page_size=_PAGE, page_token=token)
+            try:
+                page = await self._stub.ListRunEntries(request, timeout=_READ_SECONDS)
+            except grpc.RpcError as error:
+                raise _translated(error) from error
+            found += [_unpacked(entry.payload, kind) for entry in page.entries]
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def events(self, run_id: str, last: int, kind: type[M]) -> list[M]:
+        """See RunRecords."""
+        found: list[M] = []
+        # Without its own limit a watch of a run that works would last as long as the call may.
+        watch = self._stub.WatchRun(session_pb2.WatchRunRequest(run_id=run_id), timeout=_REPLAY_SECONDS)
+        try:
+            while len(found) < last:
+                batch: Any = await watch.read()
+                if batch is grpc.aio.EOF:
+                    break
+                found += [_unpacked(event.payload, kind) for event in batch.events]
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        finally:
+            watch.cancel()
+        return found[:last]
+
+    async def running(self, earliest: float) -> AsyncGenerator[RecordedRun]:
+        """See RunRecords."""
+        request = session_pb2.ListRunsRequest(page_size=_PAGE, state=session_pb2.RUN_STATE_RUNNING)
+        request.earliest_create_time.FromMilliseconds(int(earliest * 1000))
+        while True:
+            try:
+                page = await self._stub.ListRuns(request, timeout=_READ_SECONDS)
+            except grpc.RpcError as error:
+                raise _translated(error) from error
+            for run in page.runs:
+                yield _recorded(run)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     async def replay(self, run_id: str, kind: type[M]) -> AsyncGenerator[M]:
         """See RunRecords."""
         try:
             async for batch in self._stub.WatchRun(session_pb2.WatchRunRequest(run_id=run_id)):
                 for event in batch.events:
-                    payload = kind()
-                    event.payload.Unpack(payload)
-                    yield payload
+                    yield _unpacked(event.payload, kind)
         except grpc.RpcError as error:
             raise _translated(error) from error
 
@@ -153,7 +216,16 @@ def _recorded(run: session_pb2.Run) -> RecordedRun:
         run.last_sequence,
         run.create_time.ToMilliseconds() / 1000,
         run.owner,
+        run.last_position,
+        run.takeovers,
+        run.request if run.HasField("request") else None,
     )
+
+
+def _unpacked(payload: any_pb2.Any, kind: type[M]) -> M:
+    made = kind()
+    payload.Unpack(made)
+    return made
 
 
 def _translated(error: grpc.RpcError) -> ServiceError:

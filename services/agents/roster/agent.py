@@ -70,7 +70,9 @@ class AgentDefinition(Generic[In, Out]):
     """An agent: what it is for, what it takes, what it makes, and how.
 
     examples: requests that it is good for. compose: makes the typed result from the evidence. tools: the only
-    ones that Work.tools lets it use, and that a model is offered or obeyed in.
+    ones that Work.tools lets it use, and that a model is offered or obeyed in. effects: those of the tools
+    that change something outside of this system: a run that is resumed does not do again what may have been
+    done. Others, like a program in the sandbox, are used again.
     """
 
     agent_id: str
@@ -81,6 +83,7 @@ class AgentDefinition(Generic[In, Out]):
     examples: tuple[str, ...]
     compose: Callable[[Work[In]], Awaitable[Out]]
     tools: tuple[str, ...] = ()
+    effects: frozenset[str] = frozenset()
 
 
 def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:

@@ -225,3 +225,26 @@ def cancel_run(run_id: str) -> Response:
     no_body(request)
     cancelled = unary(door().clients.agents.CancelRun, agents_pb2.CancelRunRequest(run_id=run_id))
     return answer({"run_id": run_id, "cancelled": cancelled.cancelled})
+
+
+@blueprint.post("/runs/<run_id>/replay")
+def replay_run(run_id: str) -> Response:
+    """Runs a recorded run again from its record: whether all is the same, else the first difference."""
+    no_body(request)
+    client = Client.of(request)
+    with contextlib.ExitStack() as held:
+        # Like a run that is waited for, it holds a thread.
+        held.callback(door().slots.take())
+        upstream = stream(door().clients.agents.ReplayRun, agents_pb2.ReplayRunRequest(run_id=run_id))
+        held.callback(upstream.close)
+        ended, outcome = None, None
+        with contextlib.suppress(EndOfStreamError):
+            while True:
+                said = upstream.wait(client)
+                if said.event.WhichOneof("event") == "ended":
+                    ended = said.event.ended
+                if said.HasField("outcome"):
+                    outcome = said.outcome
+    if outcome is None:
+        raise ProblemError(502, "NO_ANSWER", "the replay ended before it was known how it went")
+    return answer({"run_id": run_id} | rendering.replay(outcome, ended))

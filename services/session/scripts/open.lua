@@ -1,5 +1,5 @@
 -- KEYS: store, generation. ARGV: schema version, random bytes.
--- Returns the version, the page token key and the generation that are stored. Schema 2 knows generations;
+-- Returns the version, the page token key and the generation that are stored. Schema 2 knows generations and schema 3 journals of runs;
 -- what schema 1 wrote is its first one.
 local schema = redis.call('HGET', KEYS[1], 'schema')
 if not schema then

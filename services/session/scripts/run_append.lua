@@ -1,43 +1,78 @@
 -- KEYS: run, index of all runs.
 -- ARGV: lifetime, state or '', agent or '', sequence of the first event, most events kept,
--- most bytes kept, channel, signal, then records. The first 8 bytes of a record are the event's
--- time, which does not count when a repeated event is compared.
--- Returns {'ok', last sequence}, {'missing'}, {'ended'} or {'conflict', expected, sequence}.
--- An event lies in the field e and its sequence.
-local run = redis.call('HMGET', KEYS[1], 'state', 'first', 'last', 'bytes')
+-- most bytes of events kept, channel, signal, number of events, position of the first entry, most bytes of
+-- entries, owner or '', then records of events, then records of entries. The first 8 bytes of a record are
+-- a time, which does not count when what is repeated is compared.
+-- Returns {'ok', last sequence, last position}, {'missing'}, {'ended'}, {'taken', owner}, {'full'} or
+-- {'conflict', expected, place}.
+-- An event lies in the field e and its sequence, an entry of the journal in j and its position.
+local run = redis.call('HMGET', KEYS[1], 'state', 'first', 'last', 'bytes', 'journal_last', 'journal_bytes', 'owner')
 if not run[1] then
   return {'missing'}
 end
-local kept, last, bytes, first = tonumber(run[2]), tonumber(run[3]), tonumber(run[4]), tonumber(ARGV[4])
-local final = first + #ARGV - 9
-local function record(sequence)
-  return ARGV[9 + sequence - first]
+if ARGV[12] ~= '' and run[7] and run[7] ~= ARGV[12] then
+  return {'taken', run[7]}
 end
-
-local from, to = math.max(first, kept), math.min(final, last)
-if from <= to then
-  for place, stored in ipairs(redis.call('HMGET', KEYS[1], unpack(numbered('e', from, to)))) do
-    local sequence = from + place - 1
-    if stored:sub(9) ~= record(sequence):sub(9) then
-      return {'conflict', last + 1, sequence}
+local kept, last, bytes, first = tonumber(run[2]), tonumber(run[3]), tonumber(run[4]), tonumber(ARGV[4])
+local count = tonumber(ARGV[9])
+local final = first + count - 1
+local noted, noted_bytes, from_entry = tonumber(run[5] or 0), tonumber(run[6] or 0), tonumber(ARGV[10])
+local final_entry = from_entry + #ARGV - 13 - count
+local function record(sequence)
+  return ARGV[13 + sequence - first]
+end
+local function entry(position)
+  return ARGV[13 + count + position - from_entry]
+end
+-- The first place between these whose stored record is another one.
+local function differing(prefix, from, to, given)
+  if from <= to then
+    for place, stored in ipairs(redis.call('HMGET', KEYS[1], unpack(numbered(prefix, from, to)))) do
+      if stored:sub(9) ~= given(from + place - 1):sub(9) then
+        return from + place - 1
+      end
     end
   end
 end
+
+local other = differing('e', math.max(first, kept), math.min(final, last), record)
+if other then
+  return {'conflict', last + 1, other}
+end
+other = differing('j', math.max(from_entry, 1), math.min(final_entry, noted), entry)
+if other then
+  return {'conflict', noted + 1, other}
+end
 local ends = ARGV[2] ~= '' and ARGV[2] ~= 'running'
 if run[1] ~= 'running' then
-  if final > last or (ends and ARGV[2] ~= run[1]) then
+  if final > last or final_entry > noted or (ends and ARGV[2] ~= run[1]) then
     return {'ended'}
   end
-  return {'ok', last}
+  return {'ok', last, noted}
 end
-if #ARGV > 8 and first > last + 1 then
+if count > 0 and first > last + 1 then
   return {'conflict', last + 1, first}
+end
+if final_entry >= from_entry and from_entry > noted + 1 then
+  return {'conflict', noted + 1, from_entry}
 end
 
 local fields = {}
 local function set(name, value)
   fields[#fields + 1] = name
   fields[#fields + 1] = value
+end
+for position = math.max(from_entry, noted + 1), final_entry do
+  set('j' .. digits(position), entry(position))
+  noted_bytes = noted_bytes + #entry(position)
+end
+if final_entry > noted then
+  if noted_bytes > tonumber(ARGV[11]) then
+    return {'full'}
+  end
+  noted = final_entry
+  set('journal_last', noted)
+  set('journal_bytes', noted_bytes)
 end
 for sequence = math.max(first, last + 1), final do
   set('e' .. digits(sequence), record(sequence))
@@ -65,5 +100,7 @@ if oldest < kept then
   redis.call('HDEL', KEYS[1], unpack(numbered('e', oldest, kept - 1)))
 end
 keep_index(ARGV[1], KEYS[2])
-redis.call('PUBLISH', ARGV[7], ARGV[8])
-return {'ok', newest}
+if newest > last or ends then
+  redis.call('PUBLISH', ARGV[7], ARGV[8])
+end
+return {'ok', newest, noted}

@@ -153,6 +153,8 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         self.appended: dict[tuple[str, str], bytes] = {}
         self.runs: dict[str, session_pb2.Run] = {}
         self.events: dict[str, list[session_pb2.RunEvent]] = {}
+        self.entries: dict[str, list[session_pb2.RunEntry]] = {}
+        self.appends: list[session_pb2.AppendRunEventsRequest] = []
         self.metadata: list[dict[str, str]] = []
 
     def open(self, session_id: str, *collection_ids: str) -> None:
@@ -209,7 +211,7 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
             known.CopyFrom(run)
             known.state = session_pb2.RUN_STATE_RUNNING
             known.create_time.GetCurrentTime()
-            self.runs[run.run_id], self.events[run.run_id] = known, []
+            self.runs[run.run_id], self.events[run.run_id], self.entries[run.run_id] = known, [], []
         elif (known.request, known.session_id) != (run.request, run.session_id):
             raise FailedPreconditionError("other content", reason="REQUEST_ID_REUSED")
         return session_pb2.CreateRunResponse(run=known)
@@ -217,9 +219,19 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
     async def AppendRunEvents(self, request: Any, rpc: Any) -> session_pb2.AppendRunEventsResponse:
         await self.faults.meet("AppendRunEvents")
         run = self._run(request.run_id)
-        events = self.events[request.run_id]
+        events, entries = self.events[request.run_id], self.entries.setdefault(request.run_id, [])
         if run.state in ENDED:
             raise FailedPreconditionError("ended", reason="RUN_ENDED")
+        if request.owner and run.owner and request.owner != run.owner:
+            raise FailedPreconditionError("taken", reason="RUN_TAKEN", metadata={"owner": run.owner})
+        for entry in request.entries:
+            if entry.position <= len(entries):
+                continue
+            if entry.position != len(entries) + 1:
+                raise AbortedError("a gap", reason="SEQUENCE_CONFLICT")
+            entries.append(entry)
+        run.last_position = len(entries)
+        self.appends.append(request)
         for event in request.events:
             if event.sequence <= len(events):
                 continue
@@ -230,6 +242,28 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         run.agent_id = request.agent_id or run.agent_id
         run.state = request.state or run.state
         return session_pb2.AppendRunEventsResponse(last_sequence=run.last_sequence)
+
+    async def TakeRun(self, request: Any, rpc: Any) -> session_pb2.TakeRunResponse:
+        await self.faults.meet("TakeRun")
+        run = self._run(request.run_id)
+        if run.state in ENDED:
+            raise FailedPreconditionError("ended", reason="RUN_ENDED")
+        if run.owner != request.owner:
+            if run.owner != request.previous_owner:
+                raise FailedPreconditionError("taken", reason="RUN_TAKEN", metadata={"owner": run.owner})
+            run.owner, run.takeovers = request.owner, run.takeovers + 1
+        return session_pb2.TakeRunResponse(run=run)
+
+    async def ListRunEntries(self, request: Any, rpc: Any) -> session_pb2.ListRunEntriesResponse:
+        await self.faults.meet("ListRunEntries")
+        self._run(request.run_id)
+        return session_pb2.ListRunEntriesResponse(entries=self.entries.get(request.run_id, []))
+
+    async def ListRuns(self, request: Any, rpc: Any) -> session_pb2.ListRunsResponse:
+        await self.faults.meet("ListRuns")
+        return session_pb2.ListRunsResponse(
+            runs=[run for run in self.runs.values() if run.state == request.state]
+        )
 
     async def GetRun(self, request: Any, rpc: Any) -> session_pb2.GetRunResponse:
         await self.faults.meet("GetRun")

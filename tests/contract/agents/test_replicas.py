@@ -95,15 +95,16 @@ async def test_one_request_at_two_replicas_is_worked_on_once(
     assert list(session.runs) == [derived_run_id("local", "r-2", 0)]
 
 
-async def test_the_run_of_a_replica_that_is_gone_is_begun_anew(
+async def test_the_run_of_a_replica_that_is_gone_is_taken_over(
     open_house: Open, session: SessionNeighbour
 ) -> None:
     house = await replica(open_house)
     gone = recorded(session, f"127.0.0.1:{free_port()}#gone", "r-3")
     events = await house.run(QUESTION, request_id="r-3")
     assert "1884" in result_of(events).text
-    assert session.runs[gone].state == session_pb2.RUN_STATE_FAILED
-    assert session.runs[events[0].run_id].state == session_pb2.RUN_STATE_SUCCEEDED
+    assert events[0].run_id == gone
+    assert session.runs[gone].state == session_pb2.RUN_STATE_SUCCEEDED
+    assert session.runs[gone].owner.startswith(house.address)
 
 
 async def test_an_earlier_process_of_the_same_address_is_gone(
@@ -111,8 +112,8 @@ async def test_an_earlier_process_of_the_same_address_is_gone(
 ) -> None:
     house = await replica(open_house)
     gone = recorded(session, f"{house.address}#gone", "r-4")
-    result_of(await house.run(QUESTION, request_id="r-4"))
-    assert session.runs[gone].state == session_pb2.RUN_STATE_FAILED
+    assert (await house.run(QUESTION, request_id="r-4"))[0].run_id == gone
+    assert session.runs[gone].state == session_pb2.RUN_STATE_SUCCEEDED
 
 
 async def test_a_silent_replica_is_no_reason_to_say_anything_of_its_run(

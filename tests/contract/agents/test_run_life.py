@@ -241,10 +241,7 @@ async def test_without_the_record_a_request_id_still_answers(
 
 async def test_what_comes_later_is_unimplemented_with_a_reason(open_house: Open) -> None:
     house: Client = await open_house()
-    calls = {
-        "RunWorkflow": house.stub.RunWorkflow(agents_pb2.RunWorkflowRequest(message="x")),
-        "ReplayRun": house.stub.ReplayRun(agents_pb2.ReplayRunRequest(run_id="run_1")),
-    }
+    calls = {"RunWorkflow": house.stub.RunWorkflow(agents_pb2.RunWorkflowRequest(message="x"))}
     for method, call in calls.items():
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await anext(aiter(call))
@@ -253,8 +250,9 @@ async def test_what_comes_later_is_unimplemented_with_a_reason(open_house: Open)
         assert error.metadata == {"method": method}
 
 
-async def test_a_stop_ends_runs_and_completes_their_records(
-    vector: VectorNeighbour, session: SessionNeighbour
+@pytest.mark.parametrize("detached", [False, True])
+async def test_a_stop_ends_runs_and_leaves_detached_ones_to_the_next_process(
+    vector: VectorNeighbour, session: SessionNeighbour, *, detached: bool
 ) -> None:
     from tests.contract.agents.conftest import agents_house
     from tests.contract.agents.neighbours import hosted
@@ -262,13 +260,21 @@ async def test_a_stop_ends_runs_and_completes_their_records(
     async with hosted("vector", vector) as vectors, hosted("session", session) as sessions:
         with ModelServer(Hang()) as server:
             async with agents_house(vectors, sessions, server.base_url) as house:
-                call = house.stub.RunAgent(request(detached=True), timeout=30)
+                call = house.stub.RunAgent(request(detached=detached), timeout=30)
                 event = await anext(aiter(call))
                 await asyncio.to_thread(server.wait_chats, 1)
                 stopping = time.monotonic()
             assert time.monotonic() - stopping < 4.0
             assert server.chats[0].wait_abandoned(1)
-        assert session.runs[event.run_id].state == session_pb2.RUN_STATE_CANCELLED
+        if not detached:
+            assert session.runs[event.run_id].state == session_pb2.RUN_STATE_CANCELLED
+            return
+        assert session.runs[event.run_id].state == session_pb2.RUN_STATE_RUNNING
+        with ModelServer(Answer("It was built in 1884 [1].")) as server:
+            async with agents_house(vectors, sessions, server.base_url):
+                await settled(session, event.run_id, session_pb2.RUN_STATE_SUCCEEDED, 10)
+        sequences = [recorded.sequence for recorded in session.events[event.run_id]]
+        assert sequences == list(range(1, len(sequences) + 1))
 
 
 async def test_health_names_each_dependency(open_house: Open, vector: VectorNeighbour) -> None:

@@ -90,6 +90,10 @@ async def filled(house: House, sessions: int = 3) -> list[str]:
         await house.append(session.session_id, "one", "two ✓", request_id=f"r {number}")
         run_id = new_run_id()
         await house.run(run_id, session_id=session.session_id)
+        noted = [session_pb2.RunEntry(position=n) for n in (1, 2)]
+        await house.stub.AppendRunEvents(session_pb2.AppendRunEventsRequest(run_id=run_id, entries=noted))
+        taken = session_pb2.TakeRunRequest(run_id=run_id, previous_owner="", owner="heir")
+        await house.stub.TakeRun(taken)
         await house.record(run_id, 1, 5, session_pb2.RUN_STATE_SUCCEEDED)
     await house.run(new_run_id())
     await house.stub.CreateSession(session_pb2.CreateSessionRequest(title="theirs"), metadata=OTHER)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from meldrag.agents.v1 import agents_pb2
-from services.agents.ports import RecordedRun, RunEvent, RunState
+from services.agents.ports import RecordedRun, RunEntry, RunEvent, RunState
 from services.agents.recorder import Recorder
 from services.chassis.errors import AbortedError, ServiceError, UnavailableError
 
@@ -30,7 +30,12 @@ class Records:
         return RecordedRun(run_id, RunState.RUNNING, 0, 0.0)
 
     async def append(
-        self, run_id: str, events: Sequence[RunEvent], state: RunState | None, agent_id: str
+        self,
+        run_id: str,
+        events: Sequence[RunEvent],
+        entries: Sequence[RunEntry],
+        state: RunState | None,
+        agent_id: str,
     ) -> None:
         if self.failures:
             raise self.failures.pop(0)

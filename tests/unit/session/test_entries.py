@@ -13,11 +13,12 @@ import pytest
 from services.chassis.errors import InvalidArgumentError
 from services.session import entries, records
 from services.session.entries import Entry
-from services.session.model import NewMessage, Payload, Role, RunEvent
+from services.session.model import NewMessage, Payload, Role, RunEntry, RunEvent
 
 RUN = "run_" + "0" * 26
 MESSAGE = struct.pack(">d", 5) + records.message_fields(NewMessage("msg_1", Role.USER, "hi", "", "", b""))
 EVENT = records.event_record(RunEvent(1, Payload("type", b"value"), 7))
+NOTED = records.entry_record(RunEntry(1, Payload("type", b"learnt")))
 
 SESSION = Entry(
     "session",
@@ -53,9 +54,12 @@ OPENED = Entry(
         "first": b"3",
         "last": b"4",
         "bytes": b"60",
+        "takeovers": b"1",
+        "journal_last": b"2",
+        "journal_bytes": b"50",
     },
 )
-EVENTS = Entry("events", "local", RUN, 0, {"e3": EVENT, "e4": EVENT})
+EVENTS = Entry("events", "local", RUN, 0, {"e3": EVENT, "e4": EVENT, "j1": NOTED, "j2": NOTED})
 ALL = (SESSION, MESSAGES, OPENED, EVENTS)
 COUNTS = {"sessions": 1, "messages": 2, "runs": 1, "events": 2}
 
@@ -126,6 +130,12 @@ WRONG: dict[str, Sequence[Entry]] = {
     "an event too many": (OPENED, changed(EVENTS, e2=EVENT)),
     "a state that is none": (changed(OPENED, state=b"asleep"), EVENTS),
     "a run id that is none": (replace(changed(OPENED, run_id=b"r"), entry_id="r"), EVENTS),
+    "an entry is missing": (OPENED, changed(EVENTS, j1=None)),
+    "an entry too many": (OPENED, changed(EVENTS, j3=NOTED)),
+    "a damaged entry": (OPENED, changed(EVENTS, j2=NOTED[:-1])),
+    "entries without a journal": (changed(OPENED, journal_last=None, journal_bytes=None), EVENTS),
+    "half a journal": (changed(OPENED, journal_bytes=None), EVENTS),
+    "entries of a session": (SESSION, changed(MESSAGES, j1=NOTED)),
     "half a request": (changed(OPENED, request=b"x"), EVENTS),
 }
 

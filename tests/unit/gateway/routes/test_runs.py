@@ -312,3 +312,43 @@ def test_a_run_is_cancelled(http: FlaskClient, services: ScriptedServices) -> No
     assert http.post(f"{URL}/run_1/cancel").json == {"run_id": "run_1", "cancelled": True}
     assert http.post(f"{URL}/run_1/cancel", json={}).status_code == 200
     assert http.post(f"{URL}/run_1/cancel", json={"force": True}).status_code == 400
+
+
+def test_a_replay_says_whether_all_is_the_same(http: FlaskClient, services: ScriptedServices) -> None:
+    same = agents_pb2.ReplayOutcome(identical=True)
+    services.script["ReplayRun"] = [
+        agents_pb2.ReplayRunResponse(event=event(1, started=agents_pb2.RunStarted())),
+        agents_pb2.ReplayRunResponse(event=ENDED, outcome=same),
+    ]
+    answer = http.post(f"{URL}/run_1/replay").json
+    assert (answer["run_id"], answer["identical"], answer["difference"]) == ("run_1", True, None)
+    assert answer["ended"]["outcome"] == "SUCCEEDED"
+    assert services.requests["ReplayRun"] == [agents_pb2.ReplayRunRequest(run_id="run_1")]
+
+
+def test_a_replay_names_the_first_difference(http: FlaskClient, services: ScriptedServices) -> None:
+    difference = agents_pb2.ReplayDifference(
+        kind="model", position=4, recorded="Be brief", repeated="Be brave", path="$.messages[0].text"
+    )
+    other = agents_pb2.ReplayOutcome(difference=difference)
+    services.script["ReplayRun"] = [agents_pb2.ReplayRunResponse(outcome=other)]
+    assert http.post(f"{URL}/run_1/replay", json={}).json == {
+        "run_id": "run_1",
+        "identical": False,
+        "difference": {
+            "kind": "model",
+            "position": 4,
+            "recorded": "Be brief",
+            "repeated": "Be brave",
+            "path": "$.messages[0].text",
+        },
+        "ended": None,
+    }
+    services.script["ReplayRun"] = FailedPreconditionError(
+        "no journal", reason="NOT_REPLAYABLE", metadata={"run_id": "run_1", "cause": "no journal"}
+    )
+    refused = http.post(f"{URL}/run_1/replay")
+    assert (refused.status_code, refused.json["reason"]) == (409, "NOT_REPLAYABLE")
+    services.script["ReplayRun"] = []
+    assert http.post(f"{URL}/run_1/replay").status_code == 502
+    assert http.post(f"{URL}/run_1/replay", json={"more": 1}).status_code == 400

@@ -1,0 +1,1 @@
+"""What a run learns from outside, written down so that its work can be repeated."""

@@ -1,0 +1,248 @@
+"""The ports of a run behind its journal: each answers from it where it can, and is written down in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from services.agents.journal.codecs import (
+    CONVERSATION,
+    FOUND,
+    ROUTE,
+    VECTORS,
+    read_error,
+    written_error,
+)
+from services.agents.journal.entry import Outcome, canonical, digest, packed, read_json, unpacked
+from services.agents.journal.journal import Journal
+from services.agents.model import Conversation, Passage, Quote
+from services.agents.ports import (
+    Answered,
+    ChatModel,
+    Conversations,
+    Meter,
+    ModelDone,
+    ModelError,
+    Piece,
+    Prompt,
+    Retriever,
+    Routes,
+    TextPiece,
+    ToolRequest,
+    Vectors,
+)
+from services.agents.routing.route import Route
+
+
+class JournaledRetriever:
+    """Is a Retriever."""
+
+    def __init__(self, inner: Retriever, journal: Journal) -> None:
+        self._inner = inner
+        self._journal = journal
+
+    async def search(
+        self, query: str, collection_ids: Sequence[str], top_k: int | None
+    ) -> tuple[tuple[Passage, ...], str]:
+        """See Retriever."""
+        asked = {"query": query, "collections": list(collection_ids), "top_k": top_k}
+        return await self._journal.ask(
+            "search", asked, lambda: self._inner.search(query, collection_ids, top_k), FOUND
+        )
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """See Retriever."""
+        return await self._journal.ask(
+            "embed", {"texts": list(texts)}, lambda: self._inner.embed(texts), VECTORS
+        )
+
+    async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
+        """See Retriever."""
+        asked = [
+            [
+                *(quote.passage.document_id, quote.passage.extraction_sha256),
+                *(quote.byte_start, quote.byte_end, quote.text),
+            ]
+            for quote in quotes
+        ]
+        return await self._journal.ask("verify", asked, lambda: self._inner.verify(quotes))
+
+
+class JournaledConversations:
+    """Is Conversations."""
+
+    def __init__(self, inner: Conversations, journal: Journal) -> None:
+        self._inner = inner
+        self._journal = journal
+
+    async def read(self, session_id: str) -> Conversation:
+        """See Conversations."""
+        return await self._journal.ask(
+            "session", {"session_id": session_id}, lambda: self._inner.read(session_id), CONVERSATION
+        )
+
+    async def append_exchange(
+        self, session_id: str, request_id: str, question: str, answer: Answered
+    ) -> None:
+        """See Conversations: once for each request id by itself, so it is not written down."""
+        await self._inner.append_exchange(session_id, request_id, question, answer)
+
+
+class JournaledRoutes:
+    """Is Routes."""
+
+    def __init__(self, inner: Routes, journal: Journal) -> None:
+        self._inner = inner
+        self._journal = journal
+
+    async def route(self, request: str) -> Route:
+        """See Routes."""
+        return await self._journal.ask(
+            "route", {"message": request}, lambda: self._inner.route(request), ROUTE
+        )
+
+
+class JournaledModel:
+    """Is a ChatModel. An answer is written down when it is whole, or has broken off.
+
+    inner: None where no model is configured any more; one that is recorded answers all the same.
+    """
+
+    def __init__(self, inner: ChatModel | None, journal: Journal) -> None:
+        self._inner = inner
+        self._journal = journal
+
+    async def ping(self) -> None:
+        """See ChatModel."""
+        if self._inner is None:
+            raise _not_configured()
+        await self._inner.ping()
+
+    async def stream(self, prompt: Prompt, seconds: float, meter: Meter) -> AsyncGenerator[Piece]:
+        """See ChatModel."""
+        said = canonical(_plain(prompt))
+        name = digest(said)
+        entry = await self._journal.found("model", name, said)
+        if entry is not None:
+            told = read_json(unpacked(entry.value))
+            for _ in range(told["charges"]):
+                meter.charge_model_call()
+            for piece in told["pieces"]:
+                yield _piece(piece)
+            if told["error"] is not None:
+                raise read_error(told["error"].encode())
+            return
+        answer = _Answer(meter)
+        began = time.monotonic()
+
+        def write(outcome: Outcome, error: Exception | None = None) -> None:
+            value = packed(canonical(answer.told(error)))
+            self._journal.add("model", said, outcome, value, seconds=time.monotonic() - began)
+
+        try:
+            if self._inner is None:
+                raise _not_configured()
+            async with aclosing(self._inner.stream(prompt, seconds, answer)) as pieces:
+                async for piece in pieces:
+                    answer.pieces.append(piece)
+                    if isinstance(piece, ModelDone):
+                        # Before anybody acts on it. Nothing comes behind it.
+                        write(Outcome.VALUE)
+                        yield piece
+                        return
+                    yield piece
+        except GeneratorExit:
+            # Whoever listened has heard enough, and will again.
+            if not answer.done:
+                write(Outcome.VALUE)
+            raise
+        except Exception as error:
+            if written_error(error) is not None:
+                write(Outcome.ERROR, error)
+            raise
+        else:
+            write(Outcome.VALUE)
+
+
+class _Answer:
+    """What a model has said so far; counts what it charges."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.pieces: list[Piece] = []
+        self._meter = meter
+        self._charges = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether it is whole."""
+        return bool(self.pieces) and isinstance(self.pieces[-1], ModelDone)
+
+    def charge_model_call(self) -> None:
+        """See Meter. One that is refused is charged again, and refused again."""
+        self._charges += 1
+        self._meter.charge_model_call()
+
+    def told(self, error: Exception | None) -> dict[str, Any]:
+        """All of it, as plain JSON."""
+        written = None if error is None else written_error(error)
+        return {
+            "pieces": [
+                piece.text if isinstance(piece, TextPiece) else _typed(piece) for piece in self.pieces
+            ],
+            "error": None if written is None else written.decode(),
+            "charges": self._charges,
+        }
+
+
+_KINDS: Mapping[str, type[ToolRequest] | type[ModelDone]] = {
+    kind.__name__: kind for kind in (ToolRequest, ModelDone)
+}
+
+
+def _typed(piece: ToolRequest | ModelDone) -> dict[str, Any]:
+    return {"kind": type(piece).__name__, **dataclasses.asdict(piece)}
+
+
+def _piece(told: Any) -> Piece:
+    if isinstance(told, str):
+        return TextPiece(told)
+    fields = dict(told)
+    return _KINDS[fields.pop("kind")](**fields)
+
+
+def _plain(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as plain JSON; attachments by their digests."""
+    return {
+        "messages": [
+            {
+                **{
+                    field.name: getattr(message, field.name)
+                    for field in dataclasses.fields(message)
+                    if field.name not in ("attachments", "requests")
+                },
+                "requests": [dataclasses.asdict(request) for request in message.requests],
+                "attachments": [_attachment(part) for part in message.attachments],
+            }
+            for message in prompt.messages
+        ],
+        "temperature": prompt.temperature,
+        "max_output_tokens": prompt.max_output_tokens,
+        "budget_tokens": prompt.budget_tokens,
+        "schema": prompt.schema,
+        "tools": [dataclasses.asdict(tool) for tool in prompt.tools],
+    }
+
+
+def _attachment(part: Any) -> dict[str, Any]:
+    return {
+        field.name: digest(value).hex() if isinstance(value, bytes) else value
+        for field in dataclasses.fields(part)
+        if isinstance(value := getattr(part, field.name), str | bytes)
+    }
+
+
+def _not_configured() -> ModelError:
+    return ModelError("no model is configured any more", model="")
