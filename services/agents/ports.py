@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from services.agents.model import Conversation, Passage, Quote
+from services.sandbox.model import Job, Outcome
 
 M = TypeVar("M", bound=Message)
 
@@ -41,6 +42,17 @@ class Retriever(Protocol):
 
     async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
         """Whether each quote's bytes stand where it says."""
+        ...
+
+
+class Sandboxed(Protocol):
+    """Runs programs where they can do no harm."""
+
+    async def run(self, job: Job) -> Outcome:
+        """What the program did, within the job's limits.
+
+        Raises FailedPreconditionError (TOOL_UNAVAILABLE) where no sandbox is possible.
+        """
         ...
 
 
