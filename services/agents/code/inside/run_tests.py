@@ -199,6 +199,7 @@ class Run:
         process = os.fork()
         if process == 0:
             os.close(reader)
+            stage.limit_memory()
             code = 70
             try:
                 late = {name for name, result in self.tests.items() if result["outcome"] == "timeout"}

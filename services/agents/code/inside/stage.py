@@ -10,6 +10,7 @@ import json
 import linecache
 import os
 import reprlib
+import resource
 import runpy
 import signal
 import sys
@@ -31,6 +32,7 @@ _MAX_VALUE = 200
 _MAX_LOCALS = 25
 _MAX_FRAMES = 24
 _MAX_DEPTH = 20_000
+_CHILD_MEMORY = 250 << 20
 # A time limit that the code under test swallows comes again after this many seconds.
 _AGAIN_SECONDS = 0.3
 
@@ -326,6 +328,21 @@ class Lines:
             return mark
 
         return mark
+
+
+def address_space() -> int:
+    """Bytes of address space that this process has now; a guess where /proc is not there."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 200 << 20
+
+
+def limit_memory() -> None:
+    """Code under test that wants too much gets a MemoryError before the whole run is ended for it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _CHILD_MEMORY + address_space()
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
 
 
 def quit_now() -> None:
