@@ -50,17 +50,6 @@ class Retriever(Protocol):
         ...
 
 
-class Sandboxed(Protocol):
-    """Runs programs where they can do no harm."""
-
-    async def run(self, job: Job) -> Outcome:
-        """What the program did, within the job's limits.
-
-        Raises FailedPreconditionError (TOOL_UNAVAILABLE) where no sandbox is possible.
-        """
-        ...
-
-
 class Conversations(Protocol):
     """Reads and continues sessions.
 

@@ -25,7 +25,7 @@ Line = tuple[str, int]
 _SLICE = 0.10
 _FRAME = 0.12
 _LOOP = 0.10
-_TRIVIAL = -0.20
+_TRIVIAL = -0.12
 _CONDITION = 0.04
 _PLAIN_START = -0.06
 # How much a change counts that lets failing tests pass.
