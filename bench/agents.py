@@ -35,7 +35,11 @@ class Tools:
     """Does what it is asked, and tells nobody."""
 
     async def use(
-        self, tool: str, arguments: Any, action: Callable[[], Awaitable[Any]], summary: Callable[[Any], str]
+        self,
+        _tool: str,
+        _arguments: Any,
+        action: Callable[[], Awaitable[Any]],
+        _summary: Callable[[Any], str],
     ) -> Any:
         """The action's result."""
         return await action()
@@ -60,14 +64,15 @@ class Score:
     mended: Counter[str] = field(default_factory=Counter)
 
 
-async def noticed(sandbox: Sandbox, name: str, text: str, tests: str) -> bool:
-    """Whether pytest itself says that tests fail."""
+async def passes(sandbox: Sandbox, name: str, text: str, tests: str, seconds: float) -> bool:
+    """Whether pytest itself says that all tests pass, within so many seconds of processor time."""
     job = Job(
         argv=("python", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"test_{name}.py"),
         files={f"{name}.py": text.encode(), f"test_{name}.py": tests.encode()},
-        limits=Limits(seconds=10, cpu_seconds=6),
+        environment={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        limits=Limits(seconds=20 * seconds, cpu_seconds=seconds),
     )
-    return (await sandbox.run(job)).exit_code != 0
+    return (await sandbox.run(job)).exit_code == 0
 
 
 async def measure(sandbox: Sandbox, fault: Faulty, score: Score, misses: bool) -> None:
@@ -89,7 +94,7 @@ async def measure(sandbox: Sandbox, fault: Faulty, score: Score, misses: bool) -
     proven = mended.verdict == results_pb2.VERDICT_VERIFIED
     score.repaired += proven
     score.mended[fault.kind] += proven
-    if proven and await noticed(sandbox, fault.name, mended.changes[path], fault.tests):
+    if proven and not await passes(sandbox, fault.name, mended.changes[path], fault.tests, 30):
         score.false_claims += 1
         print(f"    false claim: {fault.name}, {fault.kind}", flush=True)
     if misses and not (located and proven):
@@ -140,7 +145,7 @@ async def main() -> None:
             for fault in faults(program, SEED):
                 if taken == asked.faults:
                     break
-                if await noticed(sandbox, fault.name, fault.text, fault.tests):
+                if not await passes(sandbox, fault.name, fault.text, fault.tests, 3):
                     taken += 1
                     await measure(sandbox, fault, score, asked.misses)
         report(split, score)
