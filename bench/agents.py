@@ -1,6 +1,6 @@
 """Fault localisation and repair on programs of bench/corpus with faults put into them; no model takes part.
 
-    python -m bench.agents [--faults N] [--split train|test|all] [--misses]
+    python -m bench.agents [--faults N] [--split train|test|all] [--each]
 
 For each program N faults of different kinds that its tests notice. What is proven is checked once more by
 pytest itself, in another sandbox: a claim that does not hold there is a false one.
@@ -75,7 +75,7 @@ async def passes(sandbox: Sandbox, name: str, text: str, tests: str, seconds: fl
     return (await sandbox.run(job)).exit_code == 0
 
 
-async def measure(sandbox: Sandbox, fault: Faulty, score: Score, misses: bool) -> None:
+async def measure(sandbox: Sandbox, fault: Faulty, score: Score, each: bool) -> None:
     """One fault: is its line among the first, is it mended."""
     path = f"{fault.name}.py"
     project = Project({path: fault.text}, {f"test_{fault.name}.py": fault.tests})
@@ -97,10 +97,11 @@ async def measure(sandbox: Sandbox, fault: Faulty, score: Score, misses: bool) -
     if proven and not await passes(sandbox, fault.name, mended.changes[path], fault.tests, 30):
         score.false_claims += 1
         print(f"    false claim: {fault.name}, {fault.kind}", flush=True)
-    if misses and not (located and proven):
+    if each:
         print(
             f"    {fault.name}, {fault.kind}, lines {sorted(fault.lines)}: "
-            f"{'located' if located else 'not located'}, {mended.reason}",
+            f"{'located' if located else 'not located'} in {score.debugging[-1]:.0f} s, "
+            f"{mended.reason} {mended.explanation} {mended.trials.tried} tried, {score.repairing[-1]:.0f} s",
             flush=True,
         )
 
@@ -132,7 +133,7 @@ async def main() -> None:
     arguments.add_argument("--faults", type=int, default=4)
     arguments.add_argument("--split", choices=[*SPLITS, "all"], default="all")
     arguments.add_argument("--every", type=int, default=1, help="only every n-th program")
-    arguments.add_argument("--misses", action="store_true")
+    arguments.add_argument("--each", action="store_true", help="tell of each fault")
     asked = arguments.parse_args()
     sandbox = await open_sandbox()
     if sandbox.layer is None:
@@ -147,7 +148,7 @@ async def main() -> None:
                     break
                 if not await passes(sandbox, fault.name, fault.text, fault.tests, 3):
                     taken += 1
-                    await measure(sandbox, fault, score, asked.misses)
+                    await measure(sandbox, fault, score, asked.each)
         report(split, score)
 
 

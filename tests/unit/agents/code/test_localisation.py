@@ -75,6 +75,13 @@ def test_evidence_of_changes_counts_more_than_the_spectrum() -> None:
     assert locate(project, execution, {("m.py", 3): 0.9})[0].line == 3
 
 
+def test_a_result_of_another_kind_points_to_what_is_returned() -> None:
+    text = "def f(a):\n    b = 0\n    for c in a:\n        b += c\n    return a\n"
+    failure = Failure("1", "AssertionError", "assert [1] == 1\n +  where [1] = f([1])")
+    execution = Execution(tests=(ran("1", TestEnd.FAILED, 2, 3, 4, 5, failure=failure),))
+    assert locate(Project({"m.py": text}), execution)[0].line == 5
+
+
 def test_nothing_is_suspicious_when_all_is_well() -> None:
     assert locate(Project({"m.py": MIDDLE}), Execution(tests=(ran("1", TestEnd.PASSED, 2),))) == ()
 

@@ -38,7 +38,7 @@ def texts(text: str, *, messages: tuple[str, ...] = (), tests: tuple[str, ...] =
         ("    f(a, b)\n", "    return f(a, b)\n"),
         ("    for x in a:\n        yield f(x, b)\n", "    for x in a:\n        yield from f(x, b)\n"),
         ("    return b / a\n", "    if a == 0:\n        return 0\n    return b / a\n"),
-        ("    for x in a:\n        b = x\n        return b\n", "    for x in a:\n        b = x\n    return b\n"),
+        ("    for x in a:\n        b()\n        return b\n", "    for x in a:\n        b()\n    return b\n"),
         ("    c = []\n    c += a\n    return c\n", "    c = []\n    c += a\n    c.append(b)\n    return c\n"),
         ("    a = b\n    b = a\n    return b\n", "    b = a\n    a = b\n    return b\n"),
     ],
