@@ -72,7 +72,8 @@ class AgentDefinition(Generic[In, Out]):
     examples: requests that it is good for. compose: makes the typed result from the evidence. tools: the only
     ones that Work.tools lets it use, and that a model is offered or obeyed in. effects: those of the tools
     that change something outside of this system: a run that is resumed does not do again what may have been
-    done. Others, like a program in the sandbox, are used again.
+    done. Others, like a program in the sandbox, are used again. tell: the result in words, for the answer's
+    text; empty when there is nothing to tell.
     """
 
     agent_id: str
@@ -84,6 +85,7 @@ class AgentDefinition(Generic[In, Out]):
     compose: Callable[[Work[In]], Awaitable[Out]]
     tools: tuple[str, ...] = ()
     effects: frozenset[str] = frozenset()
+    tell: Callable[[Out], str] | None = None
 
 
 def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:
