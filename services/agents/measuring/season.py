@@ -1,0 +1,84 @@
+"""Whether values repeat with a period."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.agents.measuring import ranks
+from services.agents.measuring.ranks import Numbers
+
+MIN_VALUES = 32
+_MIN_CYCLES = 3
+_NEIGHBOURS = 8
+_LEVEL = 0.001
+# The strongest wave may be an overtone of what repeats.
+_MULTIPLES = (1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Season:
+    """A period, in values. effect: the median of each phase, less the median of all. p_value: of the wave."""
+
+    period: int
+    effect: Numbers
+    p_value: float
+
+    def pattern(self, count: int) -> Numbers:
+        """The effect for each of the first `count` values."""
+        return self.effect[np.arange(count) % self.period]
+
+
+def season(values: Numbers) -> Season | None:
+    """The period that repeats at least three times and stands out; None when none does.
+
+    The periodogram of the normal scores, each ordinate against the median of those around it, which makes the
+    spectrum of steps, slopes and persistent noise flat; the largest ratio tested as in Fisher (1929), by
+    his bound.
+    """
+    count = len(values)
+    if count < MIN_VALUES or values.min() == values.max():
+        return None
+    scores = ranks.normal_scores(values)
+    line = np.polynomial.Polynomial.fit(np.arange(count), scores, 1)(np.arange(count))
+    power = np.abs(np.fft.rfft((scores - line) * np.hanning(count))) ** 2
+    best, p_value = 0, 1.0
+    tested = range(_MIN_CYCLES, len(power) - 1)
+    for k in tested:
+        around = np.concatenate((power[max(1, k - _NEIGHBOURS) : k - 1], power[k + 2 : k + _NEIGHBOURS + 1]))
+        # The median of an exponential distribution is its mean times log 2.
+        level = float(np.median(around)) / math.log(2) if len(around) >= _NEIGHBOURS else 0.0
+        if level > 0 and (tail := _tail(float(power[k]) / level, len(around), len(tested))) < p_value:
+            best, p_value = k, tail
+    if p_value > _LEVEL:
+        return None
+    periods = {
+        period
+        for multiple in _MULTIPLES
+        for period in (math.floor(count / best * multiple), math.ceil(count / best * multiple))
+        if 2 <= period <= count // _MIN_CYCLES
+    }
+    fits = {period: _fit(values, period) for period in periods}
+    if not fits:
+        return None
+    period = min(sorted(fits), key=lambda p: fits[p][0])
+    return Season(period, fits[period][1], p_value)
+
+
+def _tail(ratio: float, around: int, tested: int) -> float:
+    """Chance that any of the ordinates is so far above a level that was itself measured on a few others."""
+    # An exponential over a mean of m exponentials is F(2, 2m); a median knows about half as much as a mean.
+    known = around / 2
+    return float(min(1.0, tested * (1 + ratio / known) ** -known))
+
+
+def _fit(values: Numbers, period: int) -> tuple[float, Numbers]:
+    """The information criterion of a period (Laplace errors, one parameter a phase), and its effect."""
+    count = len(values)
+    phases = np.arange(count) % period
+    effect = np.array([np.median(values[phases == phase]) for phase in range(period)])
+    rest = float(np.mean(np.abs(values - effect[phases])))
+    score = 2 * count * math.log(max(rest, 1e-300)) + period * math.log(count)
+    return score, effect - np.median(values)
