@@ -12,6 +12,8 @@ import grpc.aio
 from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
+from services.agents.chat.prices import parse_prices
+from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
 from services.agents.ports import ChatModel
 from services.agents.roster.registry import Registry
@@ -67,8 +69,9 @@ async def assemble(
         conversations=session,
         replicas=ReplicaClient(replica),
         limits=RunLimits(
-            settings.meld_max_runs, settings.meld_max_model_calls, longest, settings.meld_session_wait_seconds
+            settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),
+        prices=parse_prices(settings.meld_model_prices),
     )
     dependencies = [
         Dependency("vector", vector.ping),
@@ -84,3 +87,14 @@ async def assemble(
     finally:
         learning.cancel()
         await runs.close(_DETACHED_GRACE_SECONDS)
+
+
+def _allowance(settings: AgentsSettings) -> Allowance:
+    """What one run may use."""
+    return Allowance(
+        model_calls=settings.meld_max_model_calls,
+        tool_calls=settings.meld_max_tool_calls,
+        tokens=settings.meld_max_run_tokens,
+        seconds=settings.meld_max_run_seconds,
+        hops=settings.meld_max_hops,
+    )

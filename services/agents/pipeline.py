@@ -20,22 +20,28 @@ from services.agents.answering.extractive import Evidence
 from services.agents.answering.followup import search_query
 from services.agents.answering.sources import VerifiedSources
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
-from services.agents.ports import ChatModel, Conversations, ModelError, Prompt, Retriever, Vectors
+from services.agents.ports import (
+    ChatModel,
+    Conversations,
+    ModelError,
+    Prompt,
+    Retriever,
+    Sandboxed,
+    Vectors,
+)
 from services.agents.recorder import Recorder
 from services.agents.roster.agent import Work
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
 from services.agents.routing.triage import Triage
 from services.agents.run import Run
-from services.chassis import context, telemetry
-from services.chassis.errors import NotFoundError, ServiceError, UnavailableError
+from services.agents.tools import Toolbox
+from services.chassis import telemetry
+from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
 AUTO = "auto"
-# Kept of the deadline for an answer from the documents, should the model take all the rest.
-_RESERVE_SECONDS = 2.0
-_RESERVE_SHARE = 0.2
 
 _NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
 _NOTHING_FOUND = "Nothing was found in the documents that answers this."
@@ -84,6 +90,7 @@ class Pipeline:
         triage: Triage,
         default_collection: str,
         limits: Limits,
+        sandbox: Sandboxed | None = None,
     ) -> None:
         self._retriever = retriever
         self._conversations = conversations
@@ -92,6 +99,7 @@ class Pipeline:
         self._triage = triage
         self._default_collection = default_collection
         self._limits = limits
+        self._sandbox = sandbox
         self._rules = prompt.load_rules()
 
     async def work(
@@ -128,9 +136,9 @@ class Pipeline:
             )
         )
         answer = await self._answer(run, case)
-        result = await self._typed_result(case, answer)
+        result = await self._typed_result(run, case, answer)
         run.emit(result=result)
-        run.emit(usage=wire.usage(run.ledger))
+        run.tell_usage()
         return agents_pb2.RunResult(
             run_id=run.key.run_id,
             agent_id=run.agent_id,
@@ -209,12 +217,11 @@ class Pipeline:
             request.temperature if request.HasField("temperature") else None,
             request.max_output_tokens if request.HasField("max_output_tokens") else None,
         )
-        left = context.remaining()
         draft = await generative.draft(
             model,
             asked,
             shown,
-            seconds=left - min(_RESERVE_SECONDS, _RESERVE_SHARE * left),
+            seconds=run.ledger.seconds_left(),
             meter=run.ledger,
             say=run.say,
         )
@@ -286,8 +293,9 @@ class Pipeline:
         run.say(_NO_DOCUMENTS if case.retrieval.no_documents else _NOTHING_FOUND)
         return _Answer(agents_pb2.ANSWER_MODE_NO_ANSWER, (), evidence, VerifiedSources(self._retriever))
 
-    async def _typed_result(self, case: _Case, answer: _Answer) -> results_pb2.AgentResult:
+    async def _typed_result(self, run: Run, case: _Case, answer: _Answer) -> results_pb2.AgentResult:
         definition = case.hosted.definition
+        kept: list[Message] = []
         work: Work[Any] = Work(
             question=case.request.message,
             inputs=case.inputs,
@@ -295,8 +303,17 @@ class Pipeline:
             evidence=answer.evidence,
             sources=answer.sources,
             route=self._triage.route,
+            tools=Toolbox(run, definition.agent_id, definition.tools),
+            keep=kept.append,
+            sandbox=self._sandbox,
         )
-        made = await definition.compose(work)
+        try:
+            made = await definition.compose(work)
+        except ResourceExhaustedError as error:
+            if error.reason != "BUDGET_EXHAUSTED" or not kept:
+                raise
+            run.degrade(Degradation("budget", f"{error.message}; this is what there is."))
+            made = kept[-1]
         return results_pb2.AgentResult(**{definition.agent_id: made})
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from google.protobuf.message import Message
@@ -17,6 +17,10 @@ from services.agents.model import Conversation, Passage, Quote
 M = TypeVar("M", bound=Message)
 
 Vectors = NDArray[np.float32]
+
+# Plain JSON: objects, lists, strings, finite numbers, true, false and null.
+Json = Any
+JsonObject = dict[str, Any]
 
 
 class Retriever(Protocol):
@@ -214,6 +218,37 @@ class ModelError(Exception):
         self.ill = ill
         self.retry_after = retry_after
         self.truncated = truncated
+
+
+class Tools(Protocol):
+    """What an agent may do besides reading."""
+
+    async def use(
+        self,
+        tool: str,
+        arguments: JsonObject,
+        action: Callable[[], Awaitable[JsonObject]],
+        summary: Callable[[JsonObject], str],
+    ) -> JsonObject:
+        """The result of the action, which is done once: a run that is resumed or replayed gets it from its
+        record. All that is random, timed or executed stands inside an action.
+
+        tool: one of AgentDefinition.tools; another one is a defect (LookupError). arguments: for people;
+        shortened in the event. action: its result is plain JSON, at most 1 MiB. summary: of the result, for
+        people, in a line.
+
+        Raises ResourceExhaustedError (BUDGET_EXHAUSTED) at a limit of the run, also in the middle of the
+        action when time is up, and whatever the action raises.
+        """
+        ...
+
+
+class Sandboxed(Protocol):
+    """Executes code that nobody trusts."""
+
+    async def run(self, job: Any) -> Any:
+        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE)."""
+        ...
 
 
 class Meter(Protocol):

@@ -44,6 +44,12 @@ class AgentsSettings(ServiceSettings):
     meld_passage_tokens: Annotated[int, Field(ge=100, le=1_000_000)] = 6000
     # Calls of the model that one run may make, retries included.
     meld_max_model_calls: Annotated[int, Field(ge=1, le=1000)] = 16
+    # Uses of tools, tokens read and written by models, and seconds that one run may take.
+    meld_max_tool_calls: Annotated[int, Field(ge=1, le=100_000)] = 256
+    meld_max_run_tokens: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 200_000
+    meld_max_run_seconds: Annotated[float, Field(gt=0, le=3600)] = 1800.0
+    # How many runs may stand below each other, the first one counted.
+    meld_max_hops: Annotated[int, Field(ge=1, le=32)] = 4
 
     @property
     def bind(self) -> str:

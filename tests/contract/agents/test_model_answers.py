@@ -347,7 +347,7 @@ async def test_the_next_provider_answers_when_the_first_does_not(open_house: Ope
         ]
         async with open_chain(providers, 100) as chain:
             prompt = Prompt((ChatMessage("user", "Hi"),))
-            pieces = [piece async for piece in chain.stream(prompt, 10, Ledger(5))]
+            pieces = [piece async for piece in chain.stream(prompt, 10, Ledger.of(model_calls=5))]
         assert isinstance(pieces[-1], ModelDone)
         assert pieces[-1].model == "second"
         assert broken.chats[0].headers["authorization"] == "Bearer key-one"

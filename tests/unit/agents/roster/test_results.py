@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -19,6 +20,16 @@ MANUAL = (
     "3. Clean the filter of the pump.\n\n"
     "The electric pump is quiet. The diesel pump is strong, but there is a risk of fire with the diesel pump."
 )
+
+
+class NoTools:
+    """For agents that have none."""
+
+    async def use(self, tool: str, *_: object) -> dict[str, Any]:
+        raise AssertionError(f"{tool} was used")
+
+
+NO_TOOLS = NoTools()
 
 
 class Sources:
@@ -58,6 +69,8 @@ async def made(
         evidence=evidence,
         sources=sources,
         route=route,
+        tools=NO_TOOLS,
+        keep=lambda result: None,
     )
     return results_pb2.AgentResult(**{agent_id: await hosted.definition.compose(work)})
 
