@@ -10,9 +10,10 @@ import numpy as np
 from services.agents.measuring import ranks
 from services.agents.measuring.ranks import Numbers
 
-MIN_VALUES = 32
+MIN_VALUES = 40
 _MIN_CYCLES = 3
 _NEIGHBOURS = 8
+_WINDOW = 2 * _NEIGHBOURS + 1
 _LEVEL = 0.001
 # The strongest wave may be an overtone of what repeats.
 _MULTIPLES = (1, 2, 3, 4)
@@ -44,14 +45,14 @@ def season(values: Numbers) -> Season | None:
     scores = ranks.normal_scores(values)
     line = np.polynomial.Polynomial.fit(np.arange(count), scores, 1)(np.arange(count))
     power = np.abs(np.fft.rfft((scores - line) * np.hanning(count))) ** 2
-    best, p_value = 0, 1.0
-    tested = range(_MIN_CYCLES, len(power) - 1)
-    for k in tested:
-        around = np.concatenate((power[max(1, k - _NEIGHBOURS) : k - 1], power[k + 2 : k + _NEIGHBOURS + 1]))
-        # The median of an exponential distribution is its mean times log 2.
-        level = float(np.median(around)) / math.log(2) if len(around) >= _NEIGHBOURS else 0.0
-        if level > 0 and (tail := _tail(float(power[k]) / level, len(around), len(tested))) < p_value:
-            best, p_value = k, tail
+    tested = np.arange(_MIN_CYCLES, len(power) - 1)
+    around = np.clip(tested - _NEIGHBOURS, 1, len(power) - _WINDOW)[:, None] + np.arange(_WINDOW)
+    apart = np.abs(around - tested[:, None]) > 1
+    # The median of an exponential distribution is its mean times log 2.
+    level = np.nanmedian(np.where(apart, power[around], np.nan), axis=1) / math.log(2)
+    ratios = np.divide(power[tested], level, out=np.zeros(len(tested)), where=level > 0)
+    best = int(tested[np.argmax(ratios)])
+    p_value = _tail(float(ratios.max()), _WINDOW - 3, len(tested))
     if p_value > _LEVEL:
         return None
     periods = {

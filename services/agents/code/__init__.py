@@ -1,0 +1,1 @@
+"""What the agents that work on code share."""
