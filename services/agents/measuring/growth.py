@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.agents.measuring.ranks import Numbers
 
@@ -16,6 +17,7 @@ _MIN_RANGE = 4.0
 _RESAMPLES = 200
 _ALTERNATIVE = 0.05
 _MAX_ERROR = 0.25
+_OVERHEAD = 8.0
 _BASES = (1.25, 1.4, 1.618, 2.0, 3.0, 4.0)
 
 CONSTANT = "O(1)"
@@ -36,8 +38,8 @@ class Growth:
     """The class that fits best, cost ≈ fixed + factor · f(n).
 
     name: of the class; empty when the measurements do not tell one. reason: why not.
-    confidence: share of 200 resamples of the repetitions that choose it, 0 to 1. It speaks of the noise of these
-    measurements at these sizes and proves nothing about larger ones.
+    confidence: share of 200 resamples (repetitions drawn again, a fifth of the sizes left out) that choose it, 0
+    to 1. It speaks of the noise of these measurements at these sizes and proves nothing about larger ones.
     alternatives: the other classes that at least 5 % of the resamples choose, with their shares.
     error: mean relative deviation of the fit. exponent: slope in log-log over the upper half of the sizes.
     base: of the exponential; 0 for the others.
@@ -83,6 +85,9 @@ def growth(sizes: Sequence[int], repetitions: Sequence[Sequence[float]], seed: i
         return _untold("a cost of 0 was measured")
     if n.max() / n.min() < _MIN_RANGE:
         return _untold(f"the sizes go from {n.min():g} to {n.max():g}; a factor of {_MIN_RANGE:g} is needed")
+    told = _telling(medians)
+    n, medians = n[told], medians[told]
+    repetitions = [repetitions[i] for i in np.flatnonzero(told)]
     best = _choose(n, medians)
     exponent = _exponent(n, medians)
     if best.error > _MAX_ERROR:
@@ -104,6 +109,12 @@ def growth(sizes: Sequence[int], repetitions: Sequence[Sequence[float]], seed: i
 
 def _untold(reason: str, exponent: float = math.nan) -> Growth:
     return Growth("", 0.0, (), 0.0, 0.0, 0.0, 0.0 if math.isnan(exponent) else exponent, reason=reason)
+
+
+def _telling(costs: Numbers) -> NDArray[np.bool_]:
+    """Sizes whose cost is not mostly what every call costs, when there are enough of them; else all."""
+    above = costs >= _OVERHEAD * costs.min()
+    return above if above.sum() >= MIN_SIZES + 2 else np.ones(len(costs), dtype=np.bool_)
 
 
 def _choose(n: Numbers, costs: Numbers) -> _Fit:
@@ -152,8 +163,10 @@ def _resampled(n: Numbers, repetitions: Sequence[Sequence[float]], seed: int) ->
     """How often each class is chosen when the repetitions are drawn again."""
     source = np.random.default_rng(seed)
     chosen: dict[str, int] = {}
+    kept = max(MIN_SIZES - 1, round(len(n) * 0.8))
     for _ in range(_RESAMPLES):
-        medians = np.array([float(np.median(source.choice(costs, len(costs)))) for costs in repetitions])
-        name = _choose(n, medians).name
+        at = np.sort(source.choice(len(n), kept, replace=False))
+        drawn = [source.choice(repetitions[i], len(repetitions[i])) for i in at]
+        name = _choose(n[at], np.array([float(np.median(costs)) for costs in drawn])).name
         chosen[name] = chosen.get(name, 0) + 1
     return {name: count / _RESAMPLES for name, count in chosen.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
@@ -24,12 +25,14 @@ _START = (
 )
 MAX_SIZES = 24
 MAX_SIZE = 10_000_000
-_SECONDS = 10.0
+_SECONDS = 8.0
 _MEMORY_BYTES = 1 << 30
 # A profiled call takes many times as long as a free one.
-_LINE_SECONDS = 0.1
+_LINE_SECONDS = 0.03
 _MEMORY_SECONDS = 0.3
 _MAX_MEMORY_SIZES = 10
+# Below, it is the interpreter's own small change.
+_LEAST_PEAK = 16_384
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,8 @@ class Profile:
         return growth([n for n, _ in self.times], [costs for _, costs in self.times])
 
     def memory_growth(self) -> Growth | None:
-        """How the peak of memory grows; None when it was not measured. A repetition allocates the same."""
-        if not self.entry.get("sized") or not self.peaks:
+        """How the peak of memory grows; None when it was not measured, or is too small to speak of."""
+        if not self.entry.get("sized") or max((peak for _, peak in self.peaks), default=0) < _LEAST_PEAK:
             return None
         return growth([n for n, _ in self.peaks], [[max(1.0, float(peak))] for _, peak in self.peaks])
 
@@ -190,17 +193,76 @@ async def run_phase(
             limits=Limits(seconds=seconds + 5, cpu_seconds=seconds + 5, memory_bytes=_MEMORY_BYTES),
         )
     )
-    raw = outcome.files.get(_RESULT, b"")
-    try:
-        told = json.loads(raw) if raw else {}
-    except ValueError:
-        told = {}
-    result: JsonObject = told if isinstance(told, dict) else {}
+    result = read_result(outcome.files.get(_RESULT, b""))
     if not result.get("finished"):
         said = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
         ended = outcome.end is not End.EXITED
         result["unread"] = outcome.detail if ended or not said else said[-1][:300]
     return result
+
+
+# What a row of a list holds. The measured code could have written anything.
+_ROWS: Mapping[str, Mapping[str, type]] = {
+    "lines": {"path": str, "function": str, "line": int, "hits": int, "seconds": float, "code": str},
+    "functions": {
+        "path": str,
+        "function": str,
+        "line": int,
+        "calls": int,
+        "own_seconds": float,
+        "seconds": float,
+    },
+    "kept": {"path": str, "line": int, "bytes": int, "code": str},
+}
+_ENTRY = {"path": str, "function": str, "line": int, "chosen": str, "inputs": str, "sized": bool}
+_MAX_ROWS = 60
+_MAX_WORDS = 500
+
+
+def read_result(raw: bytes) -> JsonObject:
+    """What the program left, every value of its kind and within bounds; {} when it is nothing of the sort."""
+    try:
+        told = json.loads(raw)
+        result: JsonObject = {
+            what: str(told[what])[:_MAX_WORDS]
+            for what in ("error", "stopped", "no_entry", "slow", "digest")
+            if told.get(what)
+        }
+        if "entry" in told:
+            result["entry"] = _row(told["entry"], _ENTRY)
+        if "times" in told:
+            result["times"] = [
+                [_whole(n), [_amount(cost) for cost in costs[:_MAX_ROWS]]] for n, costs in told["times"][:_MAX_ROWS]
+            ]
+        if "peaks" in told:
+            result["peaks"] = [[_whole(n), _amount(peak)] for n, peak in told["peaks"][:_MAX_ROWS]]
+        for name, kinds in _ROWS.items():
+            if name in told:
+                result[name] = [_row(row, kinds) for row in told[name][:_MAX_ROWS]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+    return result | ({"finished": True} if told.get("finished") is True else {})
+
+
+def _row(value: Mapping[str, Any], kinds: Mapping[str, type]) -> JsonObject:
+    row: JsonObject = {}
+    for name, kind in kinds.items():
+        if kind is str:
+            row[name] = str(value[name])[:_MAX_WORDS]
+        else:
+            row[name] = kind(_amount(value[name]))
+    return row
+
+
+def _whole(value: Any) -> int:
+    return int(_amount(value))
+
+
+def _amount(value: Any) -> float:
+    number = float(value)
+    if not (math.isfinite(number) and 0 <= number < 1e15):
+        raise ValueError(f"{number} is no amount")
+    return number
 
 
 def why_nothing(result: Mapping[str, Any]) -> str:
