@@ -172,7 +172,7 @@ class Ledger:
 def exhausted(unit: str, limit: float) -> ResourceExhaustedError:
     """What a run meets at one of its limits."""
     return ResourceExhaustedError(
-        f"the run may use {limit:g} {unit}",
+        f"the run has reached its limit of {limit:g} {unit}",
         reason="BUDGET_EXHAUSTED",
         metadata={"limit": f"{limit:g}", "unit": unit},
     )

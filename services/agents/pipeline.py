@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,12 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from meldrag.agents.v1 import agents_pb2, results_pb2
-from services.agents import wire
+from services.agents import results, wire
 from services.agents.answering import citations, generative, prompt
 from services.agents.answering.extractive import Evidence
 from services.agents.answering.followup import search_query
 from services.agents.answering.sources import VerifiedSources
+from services.agents.asking import Asker
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
 from services.agents.ports import (
     ChatModel,
@@ -77,6 +78,15 @@ class _Answer:
     sources: VerifiedSources
 
 
+@dataclass(frozen=True)
+class _Equipped:
+    """What a run works with. fence: the name of all its fences, which nobody could know before."""
+
+    fence: str
+    tools: Toolbox
+    ask: Asker
+
+
 class Pipeline:
     """Does the work of runs. Emits their events, all but the last."""
 
@@ -91,6 +101,7 @@ class Pipeline:
         default_collection: str,
         limits: Limits,
         sandbox: Sandboxed | None = None,
+        draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._retriever = retriever
         self._conversations = conversations
@@ -100,6 +111,7 @@ class Pipeline:
         self._default_collection = default_collection
         self._limits = limits
         self._sandbox = sandbox
+        self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
 
     async def work(
@@ -135,8 +147,9 @@ class Pipeline:
                 query=case.retrieval.query, passages=map(wire.passage, case.retrieval.passages)
             )
         )
-        answer = await self._answer(run, case)
-        result = await self._typed_result(run, case, answer)
+        equipped = self._equip(run, case)
+        answer = await self._answer(run, case, equipped)
+        result = await self._typed_result(run, case, answer, equipped)
         run.emit(result=result)
         run.tell_usage()
         return agents_pb2.RunResult(
@@ -185,7 +198,21 @@ class Pipeline:
             span.set_attribute("meldrag.passages", len(passages))
             return Retrieval(query, passages, degraded)
 
-    async def _answer(self, run: Run, case: _Case) -> _Answer:
+    def _equip(self, run: Run, case: _Case) -> _Equipped:
+        definition, fence = case.hosted.definition, self._draw_fence()
+        tools = Toolbox(run, definition.agent_id, definition.tools)
+        ask = Asker(
+            run,
+            self._model,
+            tools,
+            agent_prompt=case.hosted.prompt,
+            allowed=definition.tools,
+            data_tokens=self._limits.passage_tokens,
+            fence=fence,
+        )
+        return _Equipped(fence, tools, ask)
+
+    async def _answer(self, run: Run, case: _Case, equipped: _Equipped) -> _Answer:
         retrieval = case.retrieval
         has_material = bool(retrieval.passages or case.conversation.turns or len(case.request.inputs.fields))
         if not has_material:
@@ -193,13 +220,21 @@ class Pipeline:
         if self._model is None:
             return await self._extract(run, case)
         try:
-            return await self._generate(run, case, self._model)
+            return await self._generate(run, case, self._model, equipped.fence)
         except ModelError as error:
             _log.warning("answering without the model: %s", error)
             run.settle_text()
+            equipped.ask.give_up()
             return await self._without_model(run, case, error)
+        except ResourceExhaustedError as error:
+            if error.reason != "BUDGET_EXHAUSTED":
+                raise
+            equipped.ask.give_up()
+            return await self._without_budget(run, case, error)
+        finally:
+            run.tell_usage()
 
-    async def _generate(self, run: Run, case: _Case, model: ChatModel) -> _Answer:
+    async def _generate(self, run: Run, case: _Case, model: ChatModel, fence: str) -> _Answer:
         request, passages = case.request, case.retrieval.passages
         shown = prompt.shown_passages(passages, self._limits.passage_tokens)
         inputs = json_format.MessageToDict(request.inputs)
@@ -212,10 +247,11 @@ class Pipeline:
                 turns=case.conversation.turns,
                 inputs=json.dumps(inputs, ensure_ascii=False, indent=1) if inputs else "",
                 history_tokens=self._limits.history_tokens,
-                fence=secrets.token_hex(8),
+                fence=fence,
             ),
             request.temperature if request.HasField("temperature") else None,
             request.max_output_tokens if request.HasField("max_output_tokens") else None,
+            run.ledger.tokens_left(),
         )
         draft = await generative.draft(
             model,
@@ -258,6 +294,17 @@ class Pipeline:
         run.degrade(_model_down(name, error))
         return await self._extract(run, case)
 
+    async def _without_budget(self, run: Run, case: _Case, error: ResourceExhaustedError) -> _Answer:
+        findings, evidence, sources = await self._select(run, case)
+        if not findings:
+            raise error
+        run.degrade(
+            Degradation(
+                "budget", f"{error.message}. The answer consists of sentences of the documents instead."
+            )
+        )
+        return self._extracted(run, findings, evidence, sources)
+
     async def _extract(self, run: Run, case: _Case) -> _Answer:
         findings, evidence, sources = await self._select(run, case)
         if not findings:
@@ -293,7 +340,9 @@ class Pipeline:
         run.say(_NO_DOCUMENTS if case.retrieval.no_documents else _NOTHING_FOUND)
         return _Answer(agents_pb2.ANSWER_MODE_NO_ANSWER, (), evidence, VerifiedSources(self._retriever))
 
-    async def _typed_result(self, run: Run, case: _Case, answer: _Answer) -> results_pb2.AgentResult:
+    async def _typed_result(
+        self, run: Run, case: _Case, answer: _Answer, equipped: _Equipped
+    ) -> results_pb2.AgentResult:
         definition = case.hosted.definition
         kept: list[Message] = []
         work: Work[Any] = Work(
@@ -303,17 +352,22 @@ class Pipeline:
             evidence=answer.evidence,
             sources=answer.sources,
             route=self._triage.route,
-            tools=Toolbox(run, definition.agent_id, definition.tools),
+            tools=equipped.tools,
+            ask=equipped.ask,
             keep=kept.append,
             sandbox=self._sandbox,
         )
         try:
             made = await definition.compose(work)
         except ResourceExhaustedError as error:
-            if error.reason != "BUDGET_EXHAUSTED" or not kept:
+            if error.reason != "BUDGET_EXHAUSTED" or not (kept or answer.findings):
                 raise
             run.degrade(Degradation("budget", f"{error.message}; this is what there is."))
+            if not kept:
+                return results_pb2.AgentResult()
             made = kept[-1]
+        numbers = [citation.number for citation in answer.sources.citations()]
+        results.check(made, numbers, agent_id=definition.agent_id)
         return results_pb2.AgentResult(**{definition.agent_id: made})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -31,9 +31,16 @@ class AgentsSettings(ServiceSettings):
     meld_google_model: str = "gemini-2.5-flash"
     meld_cohere_model: str = "command-a-03-2025"
 
+    # What models can do: "model=tools+json_schema+vision+audio", separated by commas. Of other models it is
+    # what their vendor documents.
+    meld_model_capabilities: str = ""
+
     # US dollars for a million tokens: "model=input/output", separated by commas. Of other models no cost is
     # told.
     meld_model_prices: str = ""
+
+    # What shuts code in that agents execute; nothing is executed without.
+    meld_sandbox: Literal["auto", "bubblewrap", "landlock", "off"] = "auto"
 
     # Runs at once; one more is refused.
     meld_max_runs: Annotated[int, Field(ge=1, le=10_000)] = 400

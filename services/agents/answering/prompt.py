@@ -65,12 +65,17 @@ def messages(
     )
 
 
+def fenced(name: str, text: str, fence: str) -> str:
+    """A text that is data, inside its fence."""
+    return f"<<<{name} {fence}\n\n{harmless(text)}\n\n{name} {fence}>>>"
+
+
 def _history(turns: Sequence[Turn], token_budget: int) -> list[ChatMessage]:
     """The newest turns that fit, oldest first, beginning with the user's."""
     kept: list[ChatMessage] = []
     left = token_budget
     for turn in reversed(turns):
-        text = _harmless(turn.text)
+        text = harmless(turn.text)
         left -= estimated_tokens(text)
         if left < 0:
             break
@@ -84,16 +89,17 @@ def _request(question: str, passages: Sequence[Passage], inputs: str, fence: str
     parts = [f"<<<passages {fence}"]
     for number, passage in enumerate(passages, 1):
         page = f", page {passage.page}" if passage.page else ""
-        title = _harmless(" ".join(passage.title.split()))[:200]
-        parts.append(f"[{number}] {title}{page}\n{_harmless(passage.text)}")
+        title = harmless(" ".join(passage.title.split()))[:200]
+        parts.append(f"[{number}] {title}{page}\n{harmless(passage.text)}")
     if not passages:
         parts.append("(none were found)")
     parts.append(f"passages {fence}>>>")
     if inputs:
-        parts += [f"<<<inputs {fence}", _harmless(inputs), f"inputs {fence}>>>"]
+        parts.append(fenced("inputs", inputs, fence))
     parts.append(question)
     return "\n\n".join(parts)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """The text, with a character that is not seen in the marks by which model servers tell roles apart."""
     return _ROLE_MARK.sub(lambda match: "\u200b".join(match.group()), text)

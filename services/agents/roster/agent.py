@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Finding, Quote
-from services.agents.ports import Sandboxed, Tools
+from services.agents.ports import Ask, Sandboxed, Tools
 from services.agents.routing.route import Route
 
 In = TypeVar("In", bound=Message)
@@ -39,8 +39,9 @@ class Work(Generic[In]):
     """What an agent makes its result from.
 
     findings: the statements of the answer's text, with their verified citations; empty without an answer.
-    route: which agent fits a text. keep: takes the best result so far, which is what the run ends with should
-    `compose` meet a limit of the run. sandbox: None where code cannot be executed safely.
+    route: which agent fits a text. tools: what the agent does besides reading. ask: asks a model. keep: takes
+    the best result so far, which is what the run ends with should `compose` meet a limit of the run. sandbox:
+    None where code cannot be executed safely.
     """
 
     question: str
@@ -50,6 +51,7 @@ class Work(Generic[In]):
     sources: Sources
     route: Callable[[str], Awaitable[Route]]
     tools: Tools
+    ask: Ask
     keep: Callable[[Message], None]
     sandbox: Sandboxed | None = None
 

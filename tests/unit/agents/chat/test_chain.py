@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
+from services.agents.chat.capabilities import Capability
 from services.agents.chat.chain import ModelChain
 from services.agents.ledger import Ledger
-from services.agents.ports import ModelDone, ModelError, Prompt, TextPiece
+from services.agents.ports import Attachment, ChatMessage, ModelDone, ModelError, Prompt, TextPiece
 from services.chassis.errors import ResourceExhaustedError
 
 PROMPT = Prompt(())
@@ -25,6 +26,7 @@ class Endpoint:
     def __init__(self, name: str, *script: str | ModelError | Sequence[str | ModelError]) -> None:
         self.model = name
         self.script = list(script)
+        self.capabilities: frozenset[Capability] = frozenset()
         self.attempts = 0
 
     async def attempt(self, prompt: Prompt, seconds: float) -> AsyncGenerator[TextPiece | ModelDone]:
@@ -171,3 +173,17 @@ async def test_ping_tells_that_the_breaker_is_open() -> None:
         await chain.ping()
     time.now += 5
     await chain.ping()
+
+
+async def test_a_picture_is_shown_to_models_that_see() -> None:
+    blind, seeing = Endpoint("blind", "nothing"), Endpoint("seeing", "a cat")
+    seeing.capabilities = frozenset({Capability.VISION})
+    picture = Attachment("image/png", b"")
+    shown = Prompt((ChatMessage("user", "What is it?", attachments=(picture,)),))
+    chain = ModelChain([blind, seeing])
+    pieces = [piece async for piece in chain.stream(shown, 60, Ledger.of(model_calls=9))]
+    assert pieces == [TextPiece("a cat"), ModelDone("seeing", 0, 0)]
+    assert blind.attempts == 0
+    with pytest.raises(ModelError, match="no model with vision is configured"):
+        async for _ in ModelChain([blind]).stream(shown, 60, Ledger.of(model_calls=9)):
+            pass

@@ -32,6 +32,10 @@ class NoTools:
 NO_TOOLS = NoTools()
 
 
+async def ask_nobody(*_: object, **__: object) -> None:
+    """As where no model is configured."""
+
+
 class Sources:
     """Numbers quotes, all of which hold but those that `refuse` says."""
 
@@ -70,6 +74,7 @@ async def made(
         sources=sources,
         route=route,
         tools=NO_TOOLS,
+        ask=ask_nobody,
         keep=lambda result: None,
     )
     return results_pb2.AgentResult(**{agent_id: await hosted.definition.compose(work)})
