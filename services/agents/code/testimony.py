@@ -20,8 +20,8 @@ def rows(value: Any, kinds: Mapping[str, type], limit: int) -> list[JsonObject]:
 
 
 def row(value: Mapping[str, Any], kinds: Mapping[str, type]) -> JsonObject:
-    """An object with exactly these values: str (at most 500 characters), int, float (finite, not negative), bool
-    or list (of at most 100 such strings).
+    """An object with exactly these values: str (at most 500 characters), int, float (finite, not negative),
+    bool or list (of at most 100 such strings).
 
     Raises ValueError, TypeError, KeyError or AttributeError when it is another one.
     """

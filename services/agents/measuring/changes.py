@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def changes(values: Numbers) -> list[Change]:
             break
         del found[weakest]
     bounds = [0, *(index * block for index in found), len(values)]
-    levels = [float(np.median(values[a:b])) for a, b in zip(bounds, bounds[1:], strict=False)]
+    levels = [float(np.median(values[a:b])) for a, b in pairwise(bounds)]
     return [
         Change(index * block, levels[i], levels[i + 1], p_value, block)
         for i, (index, p_value) in enumerate(zip(found, _tested(searched, found), strict=True))
@@ -67,7 +68,7 @@ def levels(values: Numbers, found: Sequence[Change]) -> Numbers:
     """The median of its stretch for each value."""
     bounds = [0, *(change.index for change in found), len(values)]
     fitted = np.empty(len(values))
-    for a, b in zip(bounds, bounds[1:], strict=False):
+    for a, b in pairwise(bounds):
         fitted[a:b] = np.median(values[a:b])
     return fitted
 
@@ -95,8 +96,7 @@ def _proposals(values: Numbers) -> list[int]:
 def _tested(values: Numbers, found: Sequence[int]) -> list[float]:
     bounds = [0, *found, len(values)]
     return [
-        _split_p_value(values[a:c], b - a)
-        for a, b, c in zip(bounds, bounds[1:], bounds[2:], strict=False)
+        _split_p_value(values[a:c], b - a) for a, b, c in zip(bounds, bounds[1:], bounds[2:], strict=False)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Charts as SVG: no script, no colours of their own, with a title and a description for who cannot see them."""
+"""Charts as SVG: no script, no colours of their own, told in words for who cannot see them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -23,7 +24,7 @@ _MAX_LABEL = 60
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing. svg: a whole document, at most 60,000 bytes, that draws in the colour of the text around it."""
+    """A drawing. svg: a whole document of at most 60,000 bytes, in the colour of the text around it."""
 
     title: str
     svg: str
@@ -40,11 +41,9 @@ class _Axis:
     log: bool = False
 
     def at(self, value: float) -> float:
-        low, high, here = (math.log(v) for v in (self.low, self.high, value)) if self.log else (
-            self.low,
-            self.high,
-            value,
-        )
+        low, high, here = self.low, self.high, value
+        if self.log:
+            low, high, here = math.log(low), math.log(high), math.log(here)
         return self.start + (here - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
@@ -72,7 +71,7 @@ def time_series(
     changes: Sequence[int] = (),
     anomalies: Sequence[int] = (),
 ) -> Chart:
-    """Values over their positions; the expected level dashed, changes as upright lines, anomalies as rings."""
+    """Values over their positions; the level dashed, changes as upright lines, anomalies as rings."""
     title = f"{_short(name)} over {'time' if dated else 'their order'}"
     said = [
         f"{len(values)} values from {number(values.min())} to {number(values.max())} {unit}".strip(),
@@ -82,7 +81,9 @@ def time_series(
     x = _axis(positions, _LEFT, _WIDTH - _RIGHT)
     y = _axis(values, _HEIGHT - _BOTTOM, _TOP)
     shown = _thinned(values)
-    parts = [_line([(x.at(positions[i]), y.at(values[i])) for i in shown], 'stroke-width="1.2" opacity="0.75"')]
+    parts = [
+        _line([(x.at(positions[i]), y.at(values[i])) for i in shown], 'stroke-width="1.2" opacity="0.75"')
+    ]
     if level is not None:
         steps = [(x.at(positions[i]), y.at(level[i])) for i in _thinned(level)]
         parts.append(_line(steps, 'stroke-width="2" stroke-dasharray="6 3"'))
@@ -97,7 +98,16 @@ def time_series(
         'stroke="currentColor" stroke-width="2"/>'
         for i in list(anomalies)[:_MAX_MARKS]
     ]
-    return _chart(title, "; ".join(said), x, y, parts, "" if dated else "row", _labelled(name, unit), dated)
+    return _chart(
+        title,
+        "; ".join(said),
+        x,
+        y,
+        parts,
+        x_label="" if dated else "row",
+        y_label=_labelled(name, unit),
+        dated=dated,
+    )
 
 
 def histogram(name: str, unit: str, values: Numbers) -> Chart:
@@ -114,14 +124,20 @@ def histogram(name: str, unit: str, values: Numbers) -> Chart:
         f'height="{y.at(0) - y.at(c):.1f}" fill="currentColor" opacity="0.6"/>'
         for a, b, c in zip(edges, edges[1:], counts, strict=False)
     ]
-    description = (
-        f"{len(values)} values, half of them from {number(float(low))} to {number(float(high))} {unit}".strip()
+    half = f"{number(float(low))} to {number(float(high))} {unit}".strip()
+    return _chart(
+        f"How {_short(name)} is spread",
+        f"{len(values)} values, half of them from {half}",
+        x,
+        y,
+        bars,
+        x_label=_labelled(name, unit),
+        y_label="values",
     )
-    return _chart(f"How {_short(name)} is spread", description, x, y, bars, _labelled(name, unit), "values")
 
 
 def growth_plot(
-    what: str, unit: str, sizes: Numbers, costs: Numbers, fitted: Numbers | None, fit_name: str
+    what: str, unit: str, sizes: Numbers, costs: Numbers, *, fitted: Numbers | None, fit_name: str
 ) -> Chart:
     """Measured costs over sizes, both on logarithmic axes, and the fitted curve."""
     kept = costs > 0
@@ -144,7 +160,15 @@ def growth_plot(
         f"{number(float(costs[0]))} to {number(float(costs[-1]))} {unit}. "
         + (f"The dashed curve is {fit_name}." if fitted is not None else "No class of growth was fitted.")
     )
-    return _chart(f"{_short(what)} over the size n", description, x, y, parts, "n", _labelled(what, unit))
+    return _chart(
+        f"{_short(what)} over the size n",
+        description,
+        x,
+        y,
+        parts,
+        x_label="n",
+        y_label=_labelled(what, unit),
+    )
 
 
 def number(value: float) -> str:
@@ -177,7 +201,7 @@ def _thinned(values: Numbers) -> list[int]:
         return list(range(count))
     kept = {0, count - 1}
     bounds = np.linspace(0, count, _MAX_POINTS // 2 + 1).astype(int)
-    for a, b in zip(bounds, bounds[1:], strict=False):
+    for a, b in pairwise(bounds):
         kept |= {int(a + np.argmin(values[a:b])), int(a + np.argmax(values[a:b]))}
     return sorted(kept)
 
@@ -193,6 +217,7 @@ def _chart(
     x: _Axis,
     y: _Axis,
     parts: Sequence[str],
+    *,
     x_label: str,
     y_label: str,
     dated: bool = False,
@@ -200,7 +225,8 @@ def _chart(
     mark = hashlib.sha256(f"{title}\0{description}".encode()).hexdigest()[:10]
     bottom = _HEIGHT - _BOTTOM
     frame = [
-        f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" stroke="currentColor" opacity="0.6"/>'
+        f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" '
+        'stroke="currentColor" opacity="0.6"/>'
     ]
     for tick in x.ticks()[:12]:
         at = x.at(tick)

@@ -47,7 +47,8 @@ class Comparison:
 def compare(names: tuple[str, str], first: Numbers, second: Numbers, seed: int = 0) -> Comparison | None:
     """Mann and Whitney (1947), two-sided: exact for small groups without ties, else by the normal
     approximation with the corrections for ties and continuity, its variance inflated by the persistence of
-    the groups. The interval is the percentile bootstrap (Efron 1979). None for fewer than 3 values in a group.
+    the groups. The interval is the percentile bootstrap (Efron 1979). None for fewer than 3 values in a
+    group.
 
     first, second: in the order in which they were measured.
     """

@@ -38,8 +38,9 @@ class Growth:
     """The class that fits best, cost ≈ fixed + factor · f(n).
 
     name: of the class; empty when the measurements do not tell one. reason: why not.
-    confidence: share of 200 resamples (repetitions drawn again, a fifth of the sizes left out) that choose it, 0
-    to 1. It speaks of the noise of these measurements at these sizes and proves nothing about larger ones.
+    confidence: share of 200 resamples (repetitions drawn again, a fifth of the sizes left out) that choose
+    it, 0 to 1. It speaks of the noise of these measurements at these sizes and proves nothing about larger
+    ones.
     alternatives: the other classes that at least 5 % of the resamples choose, with their shares.
     error: mean relative deviation of the fit. exponent: slope in log-log over the upper half of the sizes.
     base: of the exponential; 0 for the others.
@@ -87,7 +88,7 @@ def growth(sizes: Sequence[int], repetitions: Sequence[Sequence[float]], seed: i
         return _untold(f"the sizes go from {n.min():g} to {n.max():g}; a factor of {_MIN_RANGE:g} is needed")
     told = _telling(medians)
     n, medians = n[told], medians[told]
-    repetitions = [repetitions[i] for i in np.flatnonzero(told)]
+    repetitions = [repetitions[i] for i in np.flatnonzero(told).tolist()]
     best = _choose(n, medians)
     exponent = _exponent(n, medians)
     if best.error > _MAX_ERROR:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from services.agents.code import testimony
 from services.agents.measuring import charts, inside
 from services.agents.measuring.charts import Chart
 from services.agents.measuring.growth import Growth, growth
@@ -20,9 +20,7 @@ from services.sandbox.model import End, Job, Limits, Outcome
 _PACKAGE = ".meld/measuring_inside"
 _REQUEST = ".meld/request.json"
 _RESULT = ".meld/result.json"
-_START = (
-    "import sys; sys.path.insert(0, '.meld'); from measuring_inside import measure; measure.main()"
-)
+_START = "import sys; sys.path.insert(0, '.meld'); from measuring_inside import measure; measure.main()"
 MAX_SIZES = 24
 MAX_SIZE = 10_000_000
 _SECONDS = 8.0
@@ -55,13 +53,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Profile:
-    """What was measured of a subject. Everything in it is plain JSON.
+    """What was measured of a subject. `to_json` makes plain JSON of it.
 
-    reason: why nothing was; then the rest is empty. entry: path, function, line, chosen (why), inputs (in words),
-    sized. times: seconds at each size, repeated. peaks: bytes at each size. slow: why sizes end where they do.
-    lines: path, line, function, hits, seconds, code; most seconds first. functions: path, line, function, calls,
-    own_seconds, seconds. kept: path, line, bytes, code. size: the n of lines and functions. notes: what could not
-    be measured, and why.
+    reason: why nothing was; then the rest is empty. entry: path, function, line, chosen (why), inputs (in
+    words), sized. times: seconds at each size, repeated. peaks: bytes at each size. slow: why sizes end
+    where they do.
+    lines: path, line, function, hits, seconds, code; most seconds first. functions: path, line, function,
+    calls, own_seconds, seconds. kept: path, line, bytes, code. size: the n of lines and functions. notes:
+    what could not be measured, and why.
     """
 
     reason: str = ""
@@ -119,7 +118,9 @@ class Profile:
                 continue
             at = np.array(n, dtype=np.float64)
             fitted = fit.predict(at) if fit.name else None
-            drawn.append(charts.growth_plot(what, unit, at, np.array(values), fitted, fit.name))
+            drawn.append(
+                charts.growth_plot(what, unit, at, np.array(values), fitted=fitted, fit_name=fit.name)
+            )
         return drawn
 
 
@@ -130,16 +131,16 @@ async def profile(sandbox: Sandboxed, subject: Subject, seconds: float = _SECOND
     """
     if not subject.paths():
         return Profile(reason="Only Python can be measured here, and none of the files is a Python file.")
-    first = await run_phase(sandbox, subject, "growth", subject.sizes, seconds)
+    first = await run_phase(sandbox, subject, "growth", subject.sizes, seconds=seconds)
     times = [(n, costs) for n, costs in first.get("times", [])]
     if not times:
         return Profile(reason=why_nothing(first), entry=first.get("entry", {}))
     notes = [f"Growth: {first[what]}." for what in ("error", "stopped") if first.get(what)]
     entry: JsonObject = first["entry"]
     lines_at = _largest(times, _LINE_SECONDS)
-    second = await run_phase(sandbox, subject, "lines", [lines_at], seconds)
+    second = await run_phase(sandbox, subject, "lines", [lines_at], seconds=seconds)
     memory_at = [n for n, costs in times if min(costs) <= _MEMORY_SECONDS] or [times[0][0]]
-    third = await run_phase(sandbox, subject, "memory", _spaced(memory_at), seconds)
+    third = await run_phase(sandbox, subject, "memory", _spaced(memory_at), seconds=seconds)
     for name, result, wanted in (("Lines", second, "lines"), ("Memory", third, "peaks")):
         if not result.get(wanted) or result.get("error") or result.get("stopped"):
             notes.append(f"{name}: {why_nothing(result)}")
@@ -161,10 +162,13 @@ async def run_phase(
     subject: Subject,
     phase: str,
     sizes: Sequence[int],
+    *,
     seconds: float,
     repetitions: int = 1,
 ) -> JsonObject:
-    """What the program inside told in one of its phases, as far as it came. `unread` says why it told nothing."""
+    """What the program inside told in one of its phases, as far as it came. `unread` says why it told
+    nothing.
+    """
     request = {
         "phase": phase,
         "paths": subject.paths(),
@@ -216,7 +220,6 @@ _ROWS: Mapping[str, Mapping[str, type]] = {
 }
 _ENTRY = {"path": str, "function": str, "line": int, "chosen": str, "inputs": str, "sized": bool}
 _MAX_ROWS = 60
-_MAX_WORDS = 500
 
 
 def read_result(raw: bytes) -> JsonObject:
@@ -224,45 +227,27 @@ def read_result(raw: bytes) -> JsonObject:
     try:
         told = json.loads(raw)
         result: JsonObject = {
-            what: str(told[what])[:_MAX_WORDS]
+            what: str(told[what])[:500]
             for what in ("error", "stopped", "no_entry", "slow", "digest")
             if told.get(what)
         }
         if "entry" in told:
-            result["entry"] = _row(told["entry"], _ENTRY)
+            result["entry"] = testimony.row(told["entry"], _ENTRY)
         if "times" in told:
             result["times"] = [
-                [_whole(n), [_amount(cost) for cost in costs[:_MAX_ROWS]]] for n, costs in told["times"][:_MAX_ROWS]
+                [testimony.whole(n), [testimony.amount(cost) for cost in costs[:_MAX_ROWS]]]
+                for n, costs in told["times"][:_MAX_ROWS]
             ]
         if "peaks" in told:
-            result["peaks"] = [[_whole(n), _amount(peak)] for n, peak in told["peaks"][:_MAX_ROWS]]
+            result["peaks"] = [
+                [testimony.whole(n), testimony.amount(peak)] for n, peak in told["peaks"][:_MAX_ROWS]
+            ]
         for name, kinds in _ROWS.items():
             if name in told:
-                result[name] = [_row(row, kinds) for row in told[name][:_MAX_ROWS]]
+                result[name] = testimony.rows(told[name], kinds, _MAX_ROWS)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
     return result | ({"finished": True} if told.get("finished") is True else {})
-
-
-def _row(value: Mapping[str, Any], kinds: Mapping[str, type]) -> JsonObject:
-    row: JsonObject = {}
-    for name, kind in kinds.items():
-        if kind is str:
-            row[name] = str(value[name])[:_MAX_WORDS]
-        else:
-            row[name] = kind(_amount(value[name]))
-    return row
-
-
-def _whole(value: Any) -> int:
-    return int(_amount(value))
-
-
-def _amount(value: Any) -> float:
-    number = float(value)
-    if not (math.isfinite(number) and 0 <= number < 1e15):
-        raise ValueError(f"{number} is no amount")
-    return number
 
 
 def why_nothing(result: Mapping[str, Any]) -> str:

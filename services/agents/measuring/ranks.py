@@ -49,7 +49,9 @@ def normal_scores(values: Numbers) -> Numbers:
 
 
 def spread(values: Numbers) -> float:
-    """A robust standard deviation: the MAD, else (more than half equal) the mean absolute deviation, scaled."""
+    """A robust standard deviation: the MAD, else (more than half equal) the mean absolute deviation,
+    scaled.
+    """
     deviations = np.abs(values - np.median(values))
     mad = float(np.median(deviations)) * MAD_TO_SIGMA
     return mad if mad > 0 else float(np.mean(deviations)) * math.sqrt(math.pi / 2)

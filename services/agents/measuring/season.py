@@ -42,6 +42,9 @@ def season(values: Numbers) -> Season | None:
     count = len(values)
     if count < MIN_VALUES or values.min() == values.max():
         return None
+    # The slope between halves, robust against outliers, waves and one step.
+    half = count // 2
+    values = values - np.arange(count) * float(np.median(values[half:] - values[: count - half])) / half
     scores = ranks.normal_scores(values)
     line = np.polynomial.Polynomial.fit(np.arange(count), scores, 1)(np.arange(count))
     power = np.abs(np.fft.rfft((scores - line) * np.hanning(count))) ** 2
@@ -62,9 +65,10 @@ def season(values: Numbers) -> Season | None:
         if 2 <= period <= count // _MIN_CYCLES
     }
     fits = {period: _fit(values, period) for period in periods}
-    if not fits:
+    period = min(sorted(fits), key=lambda p: fits[p][0], default=0)
+    # A pattern must explain more than it takes to write down.
+    if not fits or fits[period][0] >= _fit(values, 1)[0]:
         return None
-    period = min(sorted(fits), key=lambda p: fits[p][0])
     return Season(period, fits[period][1], p_value)
 
 

@@ -29,7 +29,9 @@ _MISSING = {"", "na", "n/a", "nan", "null", "none", "-"}
 _TIME_NAMES = {"time", "timestamp", "date", "datetime", "when", "at", "day", "hour"}
 _GROUP_NAMES = {"group", "version", "variant", "arm", "label", "build", "branch", "release"}
 # A name that ends in a unit: latency_ms, size (KB), duration [s].
-_UNIT = re.compile(r"[\s_(\[/]+(ns|us|µs|ms|s|sec|min|h|b|kb|mb|gb|kib|mib|gib|bytes|%|percent|rps|qps)[)\]]?$", re.I)
+_UNIT = re.compile(
+    r"[\s_(\[/]+(ns|us|µs|ms|s|sec|min|h|b|kb|mb|gb|kib|mib|gib|bytes|%|percent|rps|qps)[)\]]?$", re.I
+)
 # Epochs in milliseconds are told from epochs in seconds by their size: after the year 5138, else.
 _MILLISECONDS_FROM = 1e11
 
@@ -136,10 +138,12 @@ def _table(
     group_name = group_column or _group_name(cells, time_name)
     groups = [_text(cell) for cell in cells[group_name]] if group_name else None
     if groups is not None and group_column and len(set(groups)) > MAX_GROUPS:
-        raise _invalid(where, f"column {group_column!r} has {len(set(groups))} groups; {MAX_GROUPS} are allowed")
+        raise _invalid(
+            where, f"column {group_column!r} has {len(set(groups))} groups; {MAX_GROUPS} are allowed"
+        )
     order = np.arange(count) if times is None else np.argsort(times, kind="stable")
     made = tuple(
-        _series(where, name, column, order, times, groups)
+        _series(where, name, column, order=order, times=times, groups=groups)
         for name, column in cells.items()
         if name not in (time_name, group_name) and not _is_label(column)
     )
@@ -148,15 +152,13 @@ def _table(
     return Table(made, time_name, group_name, dated)
 
 
-def _times(
-    where: str, cells: dict[str, Sequence[object]], asked: str
-) -> tuple[Numbers | None, bool, str]:
+def _times(where: str, cells: dict[str, Sequence[object]], asked: str) -> tuple[Numbers | None, bool, str]:
     """Seconds, whether they are moments, and the column; all rows have one or the column is none."""
     for name in [asked] if asked else [name for name in cells if name.strip().lower() in _TIME_NAMES]:
         column = cells[name]
         plain = [_number(cell) for cell in column]
         if all(number is not None for number in plain):
-            return _epochs(np.array(plain, dtype=np.float64)) + (name,)
+            return (*_epochs(np.array(plain, dtype=np.float64)), name)
         moments = [_moment(cell) for cell in column]
         if all(moment is not None for moment in moments):
             return np.array(moments, dtype=np.float64), True, name
@@ -190,6 +192,7 @@ def _series(
     where: str,
     name: str,
     column: Sequence[object],
+    *,
     order: NDArray[np.int64],
     times: Numbers | None,
     groups: list[str] | None,
@@ -198,7 +201,9 @@ def _series(
     for row, cell in enumerate(column, start=1):
         number = _number(cell)
         if number is None and _text(cell).lower() not in _MISSING:
-            raise _invalid(where, f"row {row} of column {name[:_SHOWN]!r} is no number: {_text(cell)[:_SHOWN]!r}")
+            raise _invalid(
+                where, f"row {row} of column {name[:_SHOWN]!r} is no number: {_text(cell)[:_SHOWN]!r}"
+            )
         numbers.append(number)
     kept = [int(i) for i in order if numbers[i] is not None]
     values = np.array([numbers[i] for i in kept], dtype=np.float64)

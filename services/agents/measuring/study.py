@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +19,12 @@ from services.agents.measuring.ranks import Numbers
 from services.agents.measuring.season import Season, season
 from services.agents.measuring.series import Series, Table, pairs
 from services.agents.measuring.trend import Trend, trend
+from services.agents.ports import JsonObject
 
 LEVEL = 0.05
 MAX_PARTS = 64
 MAX_CHARTS = 8
+MAX_CLAIMS = 300
 _MAX_SHOWN_ANOMALIES = 20
 _SPANS = ((86_400 * 3, 86_400, "day"), (3_600 * 3, 3_600, "hour"), (60 * 3, 60, "minute"), (0, 1, "second"))
 
@@ -79,6 +82,23 @@ class Study:
         """The claims that hold."""
         return [claim for claim in self.claims if claim.significant]
 
+    def to_json(self) -> JsonObject:
+        """As plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Study:
+        """What `to_json` wrote down."""
+        return cls(
+            summaries=tuple(
+                Summary(**{**s, "percentiles": tuple(Percentile(**p) for p in s["percentiles"])})
+                for s in value["summaries"]
+            ),
+            claims=tuple(Claim(**claim) for claim in value["claims"]),
+            charts=tuple(Chart(**chart) for chart in value["charts"]),
+            left_out=tuple(value["left_out"]),
+        )
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -99,13 +119,16 @@ class _Part:
 
 
 def study(table: Table, seed: int = 0) -> Study:
-    """Percentiles, trend, changes, season and anomalies of each series and group, and the comparisons of groups.
+    """Percentiles, trend, changes, season and anomalies of each series and group, and the comparisons of
+    groups.
 
     All p-values of the table are corrected together, so that the chance of even one false claim is at most
     5 % where the assumptions hold.
     """
     parts = list(_parts(table))
-    left_out = [f"{len(parts) - MAX_PARTS} series and groups were not looked at"] if len(parts) > MAX_PARTS else []
+    left_out = (
+        [f"{len(parts) - MAX_PARTS} series and groups were not looked at"] if len(parts) > MAX_PARTS else []
+    )
     summaries, claims, drawn = [], [], []
     for part in parts[:MAX_PARTS]:
         summaries.append(_summary(part))
@@ -129,9 +152,11 @@ def study(table: Table, seed: int = 0) -> Study:
     # An anomaly that is none is not worth a line.
     told = [claim for claim in judged if claim.statement]
     told.sort(key=lambda claim: (not claim.significant, claim.corrected))
+    if len(told) > MAX_CLAIMS:
+        left_out.append(f"{len(told) - MAX_CLAIMS} statements, the least certain ones")
     # The course of every part comes before the histograms.
     drawn = drawn[::2] + drawn[1::2]
-    return Study(tuple(summaries), tuple(told), tuple(drawn[:MAX_CHARTS]), tuple(left_out))
+    return Study(tuple(summaries), tuple(told[:MAX_CLAIMS]), tuple(drawn[:MAX_CHARTS]), tuple(left_out))
 
 
 def _parts(table: Table) -> Iterator[_Part]:
@@ -241,7 +266,9 @@ def _trend_claim(part: _Part, positions: Numbers, line: Trend) -> Claim:
     direction = "rises" if slope > 0 else "falls"
     assumption = "the order is that of time; the slope is the same throughout"
     if line.inflation > 1.05:
-        assumption += f"; neighbours resemble each other, hence a variance {line.inflation:.1f} times as large"
+        assumption += (
+            f"; neighbours resemble each other, hence a variance {line.inflation:.1f} times as large"
+        )
     return Claim(
         kind="trend",
         series=part.name,
@@ -318,13 +345,15 @@ def _comparison_claim(series: Series, made: Comparison) -> Claim:
     )
     assumption = "the values are independent within and between the groups"
     if made.inflation > 1.05:
-        assumption += f"; neighbours resemble each other, hence a variance {made.inflation:.1f} times as large"
+        assumption += (
+            f"; neighbours resemble each other, hence a variance {made.inflation:.1f} times as large"
+        )
     return Claim(
         kind="comparison",
         series=series.name,
         statement=between,
-        otherwise=f"No difference of {series.name} between {made.first} and {made.second} is certain; the medians "
-        f"differ by {number(made.low)} to {number(made.high)} {series.unit}".rstrip(),
+        otherwise=f"No difference of {series.name} between {made.first} and {made.second} is certain; the "
+        + f"medians differ by {number(made.low)} to {number(made.high)} {series.unit}".rstrip(),
         p_value=made.p_value,
         assumption=assumption,
         unit=series.unit,

@@ -60,9 +60,9 @@ class Analysis:
     """What the tools found. The lists hold plain JSON, keyed as the program inside wrote them.
 
     reason: why nothing was looked at; then the rest is empty. findings: the most severe first, at most 500;
-    left_out: how many more there are. files: measures, with `functions`. calls, unresolved: who calls whom, and
-    calls whose target is not known, with the reason. cycles: paths of modules that import each other. tools: which
-    ran, how long, and why they failed. skipped: files of languages that no tool here knows.
+    left_out: how many more there are. files: measures, with `functions`. calls, unresolved: who calls whom,
+    and calls whose target is not known, with the reason. cycles: paths of modules that import each other.
+    tools: which ran, how long, and why they failed. skipped: files of languages that no tool here knows.
     """
 
     reason: str = ""

@@ -42,7 +42,22 @@ _SEQUENCES = re.compile(r"\b(Sequence|MutableSequence|Iterable|Collection|List)\
 _GENERIC = {"Dict": "dict", "Set": "set", "Tuple": "tuple", "Mapping": "dict", "MutableMapping": "dict"}
 _BY_NAME = {
     "int": {"n", "size", "count", "limit", "num", "length", "k", "upto", "depth"},
-    "ints": {"items", "values", "numbers", "nums", "data", "array", "arr", "xs", "ys", "lst", "seq", "a", "b", "list_"},
+    "ints": {
+        "items",
+        "values",
+        "numbers",
+        "nums",
+        "data",
+        "array",
+        "arr",
+        "xs",
+        "ys",
+        "lst",
+        "seq",
+        "a",
+        "b",
+        "list_",
+    },
     "text": {"text", "s", "t", "string", "word", "line", "source", "target", "s1", "s2"},
     "matrix": {"matrix", "grid", "m"},
     "words": {"words", "lines", "names", "strings"},
@@ -76,8 +91,9 @@ def find(root: Path, paths: list[str], asked: str, generator: str, seed: int) ->
     _open_path(root)
     made = _named(root, generator, "generator") if generator else None
     if asked:
-        path, name, function = _named(root, asked, "entry")
-        return _entry(path, name, function, "it was asked for", made, seed)
+        path, name, call = _named(root, asked, "entry")
+        own = made or _own_generator(root, path, name)
+        return _entry(path, name, call, "it was asked for", generator=own, seed=seed)
     reasons = []
     for path, name, line, why in _candidates(root, paths):
         function = getattr(_load(root, path), name, None)
@@ -85,7 +101,7 @@ def find(root: Path, paths: list[str], asked: str, generator: str, seed: int) ->
             continue
         own = made or _own_generator(root, path, name)
         try:
-            return _entry(path, name, function, why, own, seed)
+            return _entry(path, name, function, why, generator=own, seed=seed)
         except NoEntryError as error:
             reasons.append(f"{path}:{line} {error}")
     raise NoEntryError("; ".join(reasons[:5]) or "there is no function at the top of a module")
@@ -96,6 +112,7 @@ def _entry(
     name: str,
     function: Callable[..., Any],
     chosen: str,
+    *,
     generator: tuple[str, str, Callable[..., Any]] | None,
     seed: int,
 ) -> Entry:
@@ -122,7 +139,8 @@ def _entry(
     unknown = [p.name for p, kind in zip(required, kinds, strict=True) if not kind]
     if unknown:
         raise NoEntryError(
-            f"{name} takes {', '.join(unknown)}, of which no input can be made; annotate it, or give a function "
+            f"{name} takes {', '.join(unknown)}, of which no input can be made; annotate it, or give a "
+            f"function "
             "generate(n)"
         )
 
@@ -143,7 +161,9 @@ def _required(function: Callable[..., Any]) -> list[inspect.Parameter]:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:
         raise NoEntryError(f"its parameters cannot be read: {error}") from error
-    found = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    found = [
+        p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
     named = [p.name for p in found if p.kind is p.KEYWORD_ONLY]
     if named:
         raise NoEntryError(f"it takes {', '.join(named)} by name only; give a bench function")
@@ -211,8 +231,11 @@ def _candidates(root: Path, paths: list[str]) -> Iterator[tuple[str, str, int, s
         tree = ast.parse((root / path).read_bytes(), path)
         functions |= {(path, n.name): n for n in tree.body if isinstance(n, ast.FunctionDef)}
     calls = {
-        key: {c.func.id if isinstance(c.func, ast.Name) else c.func.attr for c in ast.walk(node)
-              if isinstance(c, ast.Call) and isinstance(c.func, ast.Name | ast.Attribute)}
+        key: {
+            c.func.id if isinstance(c.func, ast.Name) else c.func.attr
+            for c in ast.walk(node)
+            if isinstance(c, ast.Call) and isinstance(c.func, ast.Name | ast.Attribute)
+        }
         for key, node in functions.items()
     }
     names = {name for _, name in functions}
@@ -234,8 +257,8 @@ def _candidates(root: Path, paths: list[str]) -> Iterator[tuple[str, str, int, s
         length = (node.end_lineno or node.lineno) - node.lineno
         found.append(((order, -reach, -length), path, name, node.lineno, why))
     several = sum(1 for item in found if item[0][0] == 1) > 1
-    for order, path, name, line, why in sorted(found, key=lambda item: item[0]):
-        more = " and it does the most" if several and order[0] == 1 else ""
+    for rank, path, name, line, why in sorted(found, key=lambda item: item[0]):
+        more = " and it does the most" if several and rank[0] == 1 else ""
         yield path, name, line, why + more
 
 

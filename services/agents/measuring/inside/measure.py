@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cProfile
 import contextlib
 import copy
+import cProfile
 import gc
 import hashlib
 import io
@@ -68,7 +68,7 @@ def main() -> None:
     root = Path.cwd()
     signal.signal(signal.SIGALRM, _stop)
     # What the code prints is not asked for, and printing it would be measured.
-    with contextlib.redirect_stdout(io.TextIOWrapper(open(os.devnull, "wb"))):  # noqa: SIM115, PTH123
+    with contextlib.redirect_stdout(io.TextIOWrapper(open(os.devnull, "wb"))):  # noqa: PTH123
         try:
             with _at_most(request["seconds"]):
                 entry = find(root, request["paths"], request["entry"], request["generator"], request["seed"])
@@ -87,7 +87,7 @@ def main() -> None:
             report.tell(no_entry=str(error))
         except _TooSlow:
             report.tell(stopped=f"it took longer than {request['seconds']:g} s")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             report.tell(error=_told(error, root))
         except SystemExit as error:
             report.tell(error=f"the code ended the process ({error.code})")
@@ -95,7 +95,9 @@ def main() -> None:
 
 
 def _growth(entry: Entry, request: dict[str, Any], report: Report) -> None:
-    """Times at sizes that grow by about the square root of 2, as far as the time reaches, then again in turn."""
+    """Times at sizes that grow by about the square root of 2, as far as the time reaches, then again in
+    turn.
+    """
     began = time.monotonic()
     budget = request["seconds"] * 0.9
     times: dict[int, list[float]] = {}
@@ -156,7 +158,7 @@ def _lines(entry: Entry, request: dict[str, Any], report: Report) -> None:
     finally:
         profiler.disable_by_count()
     stats = profiler.get_stats()
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "path": _relative(Path(path), root),
             "function": name,
@@ -197,7 +199,7 @@ def _memory(entry: Entry, request: dict[str, Any], report: Report) -> None:
 
 def _kept(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot, root: Path) -> list[dict[str, Any]]:
     """Memory by line that is held when the call has ended, its result included."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "path": _relative(Path(row.traceback[0].filename), root),
             "line": row.traceback[0].lineno,
@@ -219,7 +221,9 @@ _PHASES: dict[str, Callable[[Entry, dict[str, Any], Report], None]] = {
 
 
 def _time(entry: Entry, n: int) -> float:
-    """Seconds of a call; arguments are made outside of the clock, and fresh for each call that changes them."""
+    """Seconds of a call; arguments are made outside of the clock, and fresh for each call that changes
+    them.
+    """
     arguments = entry.arguments(n)
     clear = getattr(entry.call, "cache_clear", None)
     tried = copy.deepcopy(arguments)
@@ -256,7 +260,7 @@ def _equal(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     """Whether arguments are as they were; what cannot be compared counts as changed."""
     try:
         return bool(one == other)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return False
 
 
@@ -294,7 +298,7 @@ def _own_functions(root: Path) -> Iterator[Any]:
 
 
 def _functions(profile: cProfile.Profile, root: Path) -> list[dict[str, Any]]:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "path": _relative(Path(path), root),
             "line": line,
@@ -306,7 +310,7 @@ def _functions(profile: cProfile.Profile, root: Path) -> list[dict[str, Any]]:
         for (path, line, name), (_, calls, own, total, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
         if "_lsprof.Profiler" not in name
     ]
-    rows.sort(key=lambda row: -float(row["own_seconds"]))
+    rows.sort(key=lambda row: -row["own_seconds"])
     return rows[:_MAX_FUNCTIONS]
 
 
@@ -339,7 +343,7 @@ def _told(error: BaseException, root: Path) -> str:
     return f"{type(error).__name__}: {str(error)[:300]}{where}"
 
 
-def _stop(_: int, frame: FrameType | None) -> None:
+def _stop(_: int, __: FrameType | None) -> None:
     raise _TooSlow
 
 

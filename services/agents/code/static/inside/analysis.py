@@ -43,7 +43,7 @@ class Report:
         began, failed = time.monotonic(), ""
         try:
             action()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             failed = f"{type(error).__name__}: {str(error)[:300]}"
         seconds = round(time.monotonic() - began, 3)
         self.value["tools"].append({"tool": tool, "seconds": seconds, "failed": failed})
@@ -91,7 +91,7 @@ def _trees(python: Mapping[str, str], report: Report) -> Iterator[tuple[str, ast
             line = (error.lineno if isinstance(error, SyntaxError) else None) or 1
             column = (error.offset if isinstance(error, SyntaxError) else None) or 1
             what = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
-            report.value["findings"].append(finding("python", "syntax", "error", path, line, column, what))
+            report.value["findings"].append(finding("python", "syntax", "error", path, (line, column), what))
             report.value["files"].append(
                 _file(path, "Python", {"lines": len(text.splitlines()), "parsed": False}, [])
             )
@@ -135,7 +135,8 @@ def _measure_others(texts: Mapping[str, str], languages: Mapping[str, str], repo
         measures["parsed"] = not errors
         report.value["files"].append(_file(path, languages[path], measures, functions))
         report.value["findings"] += [
-            finding("tree-sitter", "syntax", "error", path, e["line"], e["column"], e["message"]) for e in errors
+            finding("tree-sitter", "syntax", "error", path, (e["line"], e["column"]), e["message"])
+            for e in errors
         ]
         report.value["findings"] += _remarks("tree-sitter", path, functions)
 
@@ -168,7 +169,7 @@ def _remarks(tool: str, path: str, functions: list[Row]) -> list[Row]:
             if value > limit:
                 severity = "warning" if rule == "complexity" or value > 2 * limit else "info"
                 message = f"{f['name']} has {value} {what}; more than {limit} are hard to follow"
-                rows.append(finding(tool, rule, severity, path, f["line"], 1, message))
+                rows.append(finding(tool, rule, severity, path, (f["line"], 1), message))
     return rows
 
 
@@ -196,14 +197,28 @@ def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def _count_parameters(node: ast.FunctionDef | ast.AsyncFunctionDef, in_class: bool) -> int:
     a = node.args
-    count = len(a.posonlyargs) + len(a.args) + len(a.kwonlyargs) + (a.vararg is not None) + (a.kwarg is not None)
-    own = in_class and not any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
+    count = (
+        len(a.posonlyargs) + len(a.args) + len(a.kwonlyargs) + (a.vararg is not None) + (a.kwarg is not None)
+    )
+    own = in_class and not any(
+        isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list
+    )
     return max(0, count - own)
 
 
 def _nesting(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """The deepest level of blocks in a function; an elif is on the level of its if."""
-    blocks = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
+    blocks = (
+        ast.If,
+        ast.For,
+        ast.AsyncFor,
+        ast.While,
+        ast.With,
+        ast.AsyncWith,
+        ast.Try,
+        ast.TryStar,
+        ast.Match,
+    )
     deepest = 0
     waiting: list[tuple[ast.AST, int]] = [(child, 0) for child in function.body]
     while waiting:
@@ -225,7 +240,9 @@ def _cycles(known: Mapping[str, modules.Module], report: Report) -> None:
         report.value["cycles"].append(paths)
         message = f"These modules import each other: {' → '.join([*paths, paths[0]])}"
         path, line = circle[0]
-        report.value["findings"].append(finding("imports", "import-cycle", "warning", path, line, 1, message))
+        report.value["findings"].append(
+            finding("imports", "import-cycle", "warning", path, (line, 1), message)
+        )
 
 
 def _calls(known: Mapping[str, modules.Module], report: Report) -> None:
@@ -243,5 +260,5 @@ def _duplicates(texts: Mapping[str, str], report: Report) -> None:
             f"{found.other_line} too"
         )
         report.value["findings"].append(
-            finding("duplicates", "duplicate", "info", found.path, found.line, 1, message)
+            finding("duplicates", "duplicate", "info", found.path, (found.line, 1), message)
         )

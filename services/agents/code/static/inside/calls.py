@@ -29,7 +29,9 @@ class Call:
 
 @dataclass
 class _Scope:
-    """Names that are seen at a place: to what they refer ("path:name", a module's dotted name, "?" unknown)."""
+    """Names that are seen at a place: to what they refer ("path:name", a module's dotted name, "?"
+    unknown).
+    """
 
     caller: str
     names: dict[str, str]
@@ -77,7 +79,10 @@ class _Index:
         for node in _statements(body):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    yield alias.asname or alias.name.split(".")[0], alias.name if alias.asname else "." + alias.name
+                    yield (
+                        alias.asname or alias.name.split(".")[0],
+                        alias.name if alias.asname else "." + alias.name,
+                    )
             elif isinstance(node, ast.ImportFrom):
                 source = origin(node, module)
                 for alias in node.names:
@@ -175,7 +180,9 @@ class _Index:
         if found is not None:
             return Call(scope.caller, target, module.path, node.lineno)
         expression = ast.unparse(node.func)[:120]
-        reason = "its value is known at run time only" if target == "?" else "there is no such name in the files"
+        reason = (
+            "its value is known at run time only" if target == "?" else "there is no such name in the files"
+        )
         return Call(scope.caller, expression, module.path, node.lineno, reason)
 
     def _refer(self, node: ast.expr, scope: _Scope) -> str:
@@ -215,7 +222,9 @@ class _Index:
 
     def _through(self, module: str, name: str) -> str:
         member = self._member(module, name)
-        return member if ":" in member or member in self._known or member == "outside" else self._module(member)
+        return (
+            member if ":" in member or member in self._known or member == "outside" else self._module(member)
+        )
 
     def _module(self, name: str) -> str:
         inside = any(known == name or known.startswith(f"{name}.") for known in self._known)

@@ -53,17 +53,23 @@ GRAMMARS = {
         "language",
         _kinds("function_declaration method_declaration func_literal"),
         _kinds("if_statement for_statement expression_case type_case communication_case"),
-        _kinds("if_statement for_statement expression_switch_statement type_switch_statement select_statement"),
+        _kinds(
+            "if_statement for_statement expression_switch_statement type_switch_statement select_statement"
+        ),
     ),
     "Java": Grammar(
         "tree_sitter_java",
         "language",
-        _kinds("method_declaration constructor_declaration compact_constructor_declaration lambda_expression"),
+        _kinds(
+            "method_declaration constructor_declaration compact_constructor_declaration lambda_expression"
+        ),
         _kinds(
             "if_statement for_statement enhanced_for_statement while_statement do_statement switch_label "
             "catch_clause ternary_expression"
         ),
-        _kinds(f"{_LOOPS} enhanced_for_statement switch_expression try_statement try_with_resources_statement"),
+        _kinds(
+            f"{_LOOPS} enhanced_for_statement switch_expression try_statement try_with_resources_statement"
+        ),
     ),
     "Rust": Grammar(
         "tree_sitter_rust",
@@ -187,14 +193,19 @@ def _opened(node: Node) -> _Open:
 def _name(node: Node) -> str:
     named = node.child_by_field_name("name") or _declarator(node)
     parent = node.parent
-    if named is None and parent is not None and parent.type in {
-        "variable_declarator",
-        "pair",
-        "assignment_expression",
-        "public_field_definition",
-        "field_definition",
-        "let_declaration",
-    }:
+    if (
+        named is None
+        and parent is not None
+        and parent.type
+        in {
+            "variable_declarator",
+            "pair",
+            "assignment_expression",
+            "public_field_definition",
+            "field_definition",
+            "let_declaration",
+        }
+    ):
         fields = ("name", "key", "left", "property", "pattern")
         named = next((n for f in fields if (n := parent.child_by_field_name(f)) is not None), None)
     return _text(named)[:80] if named is not None else "(anonymous)"

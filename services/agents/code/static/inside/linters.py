@@ -6,7 +6,7 @@ import ast
 import json
 import logging
 import re
-import subprocess  # noqa: S404 - ruff is a program
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +65,7 @@ def ruff(root: Path, paths: list[str]) -> list[Row]:
         severity = "error" if _ERRORS.match(rule) else "info" if _REMARKS.match(rule) else "warning"
         path = Path(item["filename"]).relative_to(root).as_posix()
         place = item["location"]
-        rows.append(finding("ruff", rule, severity, path, place["row"], place["column"], item["message"]))
+        rows.append(finding("ruff", rule, severity, path, (place["row"], place["column"]), item["message"]))
     return rows
 
 
@@ -89,7 +89,7 @@ def bandit(root: Path, paths: list[str]) -> list[Row]:
         if issue.confidence == "LOW":
             severity = {"error": "warning"}.get(severity, "info")
         rows.append(
-            finding("bandit", issue.test_id, severity, path, issue.lineno, issue.col_offset + 1, issue.text)
+            finding("bandit", issue.test_id, severity, path, (issue.lineno, issue.col_offset + 1), issue.text)
         )
     return rows
 
@@ -110,11 +110,8 @@ def vulture(texts: Mapping[str, str]) -> list[Row]:
         rule = f"unused-{item.typ.replace(' ', '-')}" if item.typ != "unreachable_code" else "unused-code"
         what = item.message or f"unused {item.typ} '{item.name}'"
         more = "" if private else "; nothing in the given files uses it"
-        rows.append(
-            finding(
-                "vulture", rule, "warning" if private else "info", path, item.first_lineno, 1, f"{what}{more}"
-            )
-        )
+        severity = "warning" if private else "info"
+        rows.append(finding("vulture", rule, severity, path, (item.first_lineno, 1), what + more))
     return rows
 
 
@@ -156,15 +153,17 @@ def quieted(rows: list[Row], texts: Mapping[str, str]) -> list[Row]:
     return rows
 
 
-def finding(tool: str, rule: str, severity: str, path: str, line: int, column: int, message: str) -> Row:
+def finding(  # noqa: PLR0917
+    tool: str, rule: str, severity: str, path: str, place: tuple[int, int], message: str
+) -> Row:
     """A finding. topic: the same for what two tools say of one thing."""
     return {
         "tool": tool,
         "rule": rule,
         "severity": severity,
         "path": path,
-        "line": line,
-        "column": column,
+        "line": place[0],
+        "column": place[1],
         "message": " ".join(message.split()),
         "topic": TOPICS.get(rule, f"{tool} {rule}"),
     }
