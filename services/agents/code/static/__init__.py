@@ -1,0 +1,1 @@
+"""Looks at code without running it."""

@@ -1,0 +1,1 @@
+"""Judges measurements, and makes some of code."""
