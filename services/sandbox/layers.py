@@ -111,6 +111,11 @@ def command(layer: Layer, disk_bytes: int, bubblewrap: str = "") -> list[str]:
         str(disk_bytes + disk_bytes // 4 + (1 << 20)),
         "--tmpfs",
         ROOM,
+        # What bubblewrap put together is memory too, and nobody limits it.
+        "--remount-ro",
+        "/dev",
+        "--remount-ro",
+        "/",
         "--chdir",
         ROOM,
         *_launch("/launcher", "main"),

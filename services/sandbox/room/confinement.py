@@ -24,7 +24,8 @@ class Confinement:
 
     program: path of what is executed. room: the folder that may be written, with work and tmp in it.
     readable: what else may be read and executed. abi: of Landlock, 0 for none.
-    metadata: modes and times of files may be changed, because the host's files are not there.
+    alone: it has a file system of its own, whose size is limited and in which the host's files cannot be
+        written; else it writes among the host's files.
     """
 
     program: str
@@ -33,7 +34,7 @@ class Confinement:
     room: str
     readable: tuple[str, ...]
     abi: int
-    metadata: bool
+    alone: bool
     cpu_seconds: float
     memory_bytes: int
     file_bytes: int
@@ -82,7 +83,8 @@ def _become(how: Confinement, standard: tuple[int, int, int], its: socket.socket
 def _confine(how: Confinement, standard: tuple[int, int, int], its: socket.socket, failing: int) -> None:
     os.setsid()
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    # Whoever runs out of memory, the service is not the one that goes.
+    # Whoever runs out of memory, the service is not the one that goes. The launcher hides itself.
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
         score.write("1000")
     for number in range(1, signal.NSIG):
@@ -94,12 +96,13 @@ def _confine(how: Confinement, standard: tuple[int, int, int], its: socket.socke
     os.chdir(f"{how.room}/work")
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.drop_capabilities()
-    code = seccomp.assemble(os.uname().machine, how.metadata)
+    machine = os.uname().machine
+    asking, refusing = seccomp.questions(machine), seccomp.refusals(machine, how.alone)
     if how.abi:
         landlock.restrict(how.readable, (how.room,), DEVICES, how.abi)
     _limit(how)
-    listener = seccomp.install(code)
-    socket.send_fds(its, [b"!"], [listener])
+    socket.send_fds(its, [b"!"], [seccomp.install(asking, asks=True)])
+    seccomp.install(refusing)
     for target, source in enumerate(standard):
         os.dup2(source, target, inheritable=True)
     os.dup2(failing, 3, inheritable=False)
@@ -112,6 +115,8 @@ def _limit(how: Confinement) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_RTPRIO, 0),
+        (resource.RLIMIT_NICE, 0),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_FSIZE, how.file_bytes),
         (resource.RLIMIT_CPU, seconds),

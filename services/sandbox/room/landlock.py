@@ -31,10 +31,10 @@ _NETWORK = 0b11
 _SCOPES = 0b11
 
 _READ = _READ_FILE | _READ_DIR | _EXECUTE
+# Programs of one's own making are not executed.
 _WRITE = (
     _READ_FILE
     | _READ_DIR
-    | _EXECUTE
     | _WRITE_FILE
     | _REMOVE_DIR
     | _REMOVE_FILE
@@ -59,7 +59,7 @@ def version() -> int:
 def restrict(readable: Iterable[str], writable: Iterable[str], devices: Iterable[str], abi: int) -> None:
     """Confines this thread and what it starts. Paths that do not exist are left out.
 
-    readable: read and execute below. writable: everything but sockets and device nodes below.
+    readable: read and execute below. writable: all but executing, sockets and device nodes below.
     devices: read and write. abi: the version to use. Raises OSError. Needs no_new_privs.
     """
     rights = _RIGHTS[min(abi, max(_RIGHTS))]

@@ -10,7 +10,6 @@ import fcntl
 import os
 import secrets
 import signal
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +22,9 @@ def main() -> None:
     """One job, one outcome. Ends without one when the service has gone."""
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Its end is the end of its input. A signal to all processes of the service should not come first.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     reader = os.fdopen(0, "rb", closefd=False)
     try:
         head = frames.read_head(reader)
@@ -69,7 +70,6 @@ def _said(ended: Ended, collected: list[tuple[str, bytes]]) -> dict[str, Any]:
 
 
 def _confinement(head: dict[str, Any], room: str) -> Confinement:
-    bubblewrap = head["layer"] == "bubblewrap"
     limits = head["limits"]
     places = {"HOME": f"{room}/work", "PWD": f"{room}/work", "TMPDIR": f"{room}/tmp"}  # noqa: S108
     return Confinement(
@@ -79,7 +79,7 @@ def _confinement(head: dict[str, Any], room: str) -> Confinement:
         room=room,
         readable=tuple(head["readable"]),
         abi=min(landlock.version(), head["abi"]),
-        metadata=bubblewrap,
+        alone=head["layer"] == "bubblewrap",
         cpu_seconds=limits["cpu_seconds"],
         memory_bytes=limits["memory_bytes"],
         file_bytes=limits["file_bytes"],
@@ -137,7 +137,8 @@ def guarded() -> None:
     """
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     os.setsid()
     guard = os.getpid()
     child = os.fork()
@@ -145,12 +146,10 @@ def guarded() -> None:
         # Without its guard it ends as if nobody waited any more.
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGHUP)
         signal.signal(signal.SIGHUP, _leave)
-        try:
-            if os.getppid() == guard:
+        if os.getppid() == guard:
+            with contextlib.suppress(AbandonedError):
                 main()
-        finally:
-            sys.stdout.flush()
-            os._exit(0)
+        return
     devnull = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(devnull, descriptor)
@@ -158,5 +157,7 @@ def guarded() -> None:
     tree.kill()
 
 
-def _leave(_number: int, _frame: object) -> None:
+def _leave(number: int, _frame: object) -> None:
+    # Once: what follows is cleaning up.
+    signal.signal(number, signal.SIG_IGN)
     raise AbandonedError

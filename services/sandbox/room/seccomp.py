@@ -48,6 +48,9 @@ _REFUSED: Numbers = {
     "listen": (50, 201),
     "accept": (43, 202),
     "accept4": (288, 242),
+    # What is sent must not carry descriptors: an open file in flight is seen by nobody.
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
     # Other processes.
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
@@ -189,8 +192,8 @@ _OF_ONESELF: Numbers = {
 }
 # A namespace of any kind, or a child that would not be the caller's.
 _CLONE_REFUSED = 0x7E020000 | 0x00000080 | 0x00008000
-# Owners of a descriptor's signals, and their number.
-_FCNTL_REFUSED = (8, 10, 15)
+# Owners of a descriptor's signals, and their number; leases and notices on files.
+_FCNTL_REFUSED = (8, 10, 15, 1024, 1026)
 # Keys typed into a terminal, and owners of signals again.
 _IOCTL_REFUSED = (0x5412, 0x541C, 0x8901, 0x8902)
 _PRCTL_REFUSED = (kernel.PR_SET_DUMPABLE, 22, 35, kernel.PR_SET_PDEATHSIG)
@@ -234,18 +237,36 @@ class _Assembler:
         return b"".join(struct.pack("=HBBI", *line) for line in self.program)
 
 
-def assemble(machine: str, metadata: bool) -> bytes:
-    """The filter for an architecture. metadata: modes and times of files may be changed. Raises KeyError."""
-    column = _COLUMN[machine]
-    refuse, absent = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
+def _begin(machine: str) -> _Assembler:
     out = _Assembler()
     out.load(_ARCHITECTURE)
     out.give_unless(_EQUAL, _AUDIT[machine], _KILL)
     out.load(_NUMBER)
+    return out
+
+
+def questions(machine: str) -> bytes:
+    """The filter that puts calls before the supervisor. What the other one refuses does not get there.
+
+    Raises KeyError when the architecture is not known.
+    """
+    out = _begin(machine)
+    for both in (*STARTS.values(), *SIGNALS.values()):
+        if both[_COLUMN[machine]] >= 0:
+            out.give_if(_EQUAL, both[_COLUMN[machine]], _NOTIFY)
+    out.give(_ALLOW)
+    return out.code()
+
+
+def refusals(machine: str, metadata: bool) -> bytes:
+    """The filter that refuses. metadata: modes and times of files may be changed. Raises KeyError."""
+    column = _COLUMN[machine]
+    refuse, absent = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
+    out = _begin(machine)
     out.give_if(_AT_LEAST, _X32, _KILL)
     out.give_if(_AT_LEAST, _LAST_CALL + 1, absent)
     refused = _REFUSED if metadata else {**_REFUSED, **_METADATA}
-    for numbers, action in ((refused, refuse), (_ABSENT, absent), (SIGNALS, _NOTIFY)):
+    for numbers, action in ((refused, refuse), (_ABSENT, absent)):
         for both in numbers.values():
             if both[column] >= 0:
                 out.give_if(_EQUAL, both[column], action)
@@ -268,9 +289,7 @@ def _looked_into(refuse: int) -> list[tuple[tuple[int, int], _Assembler]]:
     start = call(STARTS["clone"])
     start.argument(0)
     start.give_if(_ANY_BIT, _CLONE_REFUSED, refuse)
-    start.give(_NOTIFY)
-    for name in ("fork", "vfork"):
-        call(STARTS[name]).give(_NOTIFY)
+    start.give(_ALLOW)
 
     for numbers in _OF_ONESELF.values():
         own = call(numbers)
@@ -326,15 +345,15 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(code: bytes) -> int:
-    """Puts the filter on this thread and what it starts. Returns the descriptor of its questions.
+def install(code: bytes, asks: bool = False) -> int:
+    """Puts a filter on this thread and what it starts; filters add up, and the stricter answer counts.
 
-    Raises OSError. Needs no_new_privs.
+    asks: the descriptor of its questions is returned. Raises OSError. Needs no_new_privs.
     """
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     number = _SYS_SECCOMP[os.uname().machine]
-    return kernel.syscall(number, _SET_MODE_FILTER, _NEW_LISTENER, ctypes.byref(program))
+    return kernel.syscall(number, _SET_MODE_FILTER, _NEW_LISTENER if asks else 0, ctypes.byref(program))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,10 @@ def write(root: str, files: Iterator[tuple[str, bytes]]) -> None:
 
 
 def used(root: str, enough: int) -> int:
-    """Bytes below a folder, hard links once; stops at `enough`, since more is too much anyway."""
+    """Bytes below a folder. Stops at `enough`, since more is too much anyway.
+
+    A file with several names counts once, and each name as an entry.
+    """
     seen: set[tuple[int, int]] = set()
     total = 0
     waiting = [(root, 0)]
@@ -41,11 +44,12 @@ def used(root: str, enough: int) -> int:
                 for entry in entries:
                     with contextlib.suppress(FileNotFoundError):
                         about = entry.stat(follow_symlinks=False)
+                        total += _ENTRY
                         if (about.st_dev, about.st_ino) in seen:
                             continue
                         if about.st_nlink > 1:
                             seen.add((about.st_dev, about.st_ino))
-                        total += max(about.st_blocks * 512, _ENTRY)
+                        total += max(about.st_blocks * 512 - _ENTRY, 0)
                         if stat.S_ISDIR(about.st_mode):
                             waiting.append((entry.path, depth + 1))
                     if total > enough:

@@ -16,8 +16,12 @@ from services.sandbox.room.confinement import Confinement
 
 # Between two looks at memory, processor, and space.
 _LOOK_SECONDS = 0.04
+# So many in a row at which a process could not be looked into.
+_HIDDEN_LOOKS = 5
 # Starts that were allowed may not be seen for this long yet.
 _UNSEEN_SECONDS = 0.1
+# Who was refused a start is refused again for this long without another count.
+_FULL_SECONDS = 0.005
 _CHUNK = 1 << 16
 # What is still in the pipes when all writers are gone fits in them.
 _LAST_CHUNKS = 64
@@ -67,6 +71,8 @@ class Supervisor:
         self._control = control
         self._started = 0.0
         self._tasks = 1
+        self._full_until = 0.0
+        self._hidden = 0
         self._allowed: dict[int, float] = {}
         self._end = ""
         self._detail = ""
@@ -92,6 +98,7 @@ class Supervisor:
         try:
             status = self._watch(child, listener, wake, streams)
         finally:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             # Questions that wait are never answered: from here on nothing new can be started.
             tree.kill()
             os.close(listener)
@@ -117,7 +124,8 @@ class Supervisor:
             now = time.monotonic()
             if now >= looks:
                 self._look()
-                looks = time.monotonic() + _LOOK_SECONDS
+                # Looking takes at most a third of the time, however much there is to see.
+                looks = time.monotonic() + max(_LOOK_SECONDS, 2 * (time.monotonic() - now))
             for descriptor, event in poll.poll(max(0.0, min(looks - now, _LOOK_SECONDS)) * 1000):
                 if descriptor == self._control:
                     raise AbandonedError
@@ -151,21 +159,27 @@ class Supervisor:
         if time.monotonic() - self._started >= bounds.seconds:
             self._stop("time", f"took longer than {bounds.seconds:g} s")
             return
-        held = tree.usage()
+        used = tree.usage()
         times = os.times()
-        if held.cpu + times.children_user + times.children_system > bounds.cpu_seconds:
+        if used.cpu + times.children_user + times.children_system > bounds.cpu_seconds:
             self._stop("cpu", f"used more than {bounds.cpu_seconds:g} s of processor")
-        elif held.memory > bounds.memory_bytes and tree.proportional_memory() > bounds.memory_bytes:
+        held = tree.held(self._how.file_bytes)
+        # One that is just being executed, or ending, cannot be looked into either.
+        self._hidden = self._hidden + 1 if held.hidden else 0
+        if self._hidden >= _HIDDEN_LOOKS:
+            self._stop("memory", "a process could not be looked into")
+        # Shared pages are counted for each process at first, and only if need be for once: that takes longer.
+        elif (
+            used.memory + held.sockets > bounds.memory_bytes
+            and tree.proportional_memory() + held.sockets > bounds.memory_bytes
+        ):
             self._stop("memory", f"held more than {bounds.memory_bytes} bytes of memory")
-        else:
-            self._look_at_space()
+        self._look_at_space(sum(held.nameless.values()))
 
-    def _look_at_space(self) -> None:
+    def _look_at_space(self, nameless: int = 0) -> None:
+        """nameless: bytes of files that only processes know."""
         most = self._bounds.disk_bytes
-        used = space.used(self._how.room, most)
-        if used <= most:
-            used += sum(tree.unlinked().values())
-        if used > most:
+        if nameless + space.used(self._how.room, most) > most:
             self._stop("disk", f"wrote more than {most} bytes")
 
     def _read(self, stream: _Stream) -> bool:
@@ -196,12 +210,15 @@ class Supervisor:
     def _may_start(self, question: seccomp.Question) -> int:
         """0, or the error: as many are there as may be."""
         now = time.monotonic()
+        if now < self._full_until:
+            return errno.EAGAIN
         if self._tasks >= self._bounds.processes:
             # Who asks again has been seen since; others may have been allowed and not have come about yet.
             self._allowed.pop(question.thread, None)
             unseen = sum(1 for since in self._allowed.values() if now - since < _UNSEEN_SECONDS)
             self._tasks = tree.usage().tasks + unseen
             if self._tasks >= self._bounds.processes:
+                self._full_until = time.monotonic() + _FULL_SECONDS
                 return errno.EAGAIN
             self._allowed = {
                 thread: since for thread, since in self._allowed.items() if now - since < _UNSEEN_SECONDS
