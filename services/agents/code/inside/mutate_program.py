@@ -1,0 +1,57 @@
+"""Runs test files against mutants with pytest, inside the sandbox: one fork of a warm process for each mutant.
+
+Reads .meld/mutate.json: {"layout", "tests" (paths), "mutants", "seconds"}; writes .meld/mutated.json:
+{"killed": [ids], "survived": [ids], "left": [ids]} where `left` are those that time did not suffice for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import generate_gate as gate
+from . import generate_targets as targets
+from .generate_sessions import in_child
+
+HOME = ".meld"
+
+
+def main() -> None:
+    """Runs all mutants and writes what became of them."""
+    import pytest  # noqa: PLC0415
+
+    with contextlib.suppress(ImportError):
+        import hypothesis  # noqa: F401, PLC0415
+        import hypothesis.strategies  # noqa: F401, PLC0415
+    data = json.loads(Path(HOME, "mutate.json").read_text("utf-8"))
+    layout = targets.Layout.from_json(data["layout"])
+    end = time.monotonic() + float(data["seconds"])
+    sources = {path: Path(path).read_text("utf-8") for path in layout.modules.values()}
+
+    def code(mutant: Mapping[str, Any] | None) -> int:
+        replaced = None
+        if mutant is not None:
+            content = sources[mutant["path"]].encode("utf-8")
+            new = mutant["replacement"].encode("utf-8")
+            replaced = {mutant["path"]: (content[: mutant["start"]] + new + content[mutant["end"] :]).decode("utf-8")}
+        targets.prepare(layout, replaced)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return int(pytest.main([*gate.options(), "-x", "--no-header", "--tb=no", *data["tests"]]))
+
+    started = time.monotonic()
+    clean = in_child(lambda: code(None), 60.0)
+    usual = time.monotonic() - started
+    killed, survived, left = [], [], []
+    for mutant in data["mutants"] if clean == 0 else []:
+        if time.monotonic() > end:
+            left.append(mutant["id"])
+            continue
+        ended = in_child(lambda m=mutant: code(m), 2.0 + 5 * usual)
+        (survived if ended == 0 else killed).append(mutant["id"])
+    report = {"clean": clean, "killed": killed, "survived": survived, "left": left}
+    Path(HOME, "mutated.json").write_text(json.dumps(report), "utf-8")
