@@ -40,7 +40,9 @@ class Mutant:
     def apply(self, text: str) -> str:
         """The file's text with the fault."""
         content = text.encode("utf-8")
-        return (content[: self.start] + self.replacement.encode("utf-8") + content[self.end :]).decode("utf-8")
+        return (content[: self.start] + self.replacement.encode("utf-8") + content[self.end :]).decode(
+            "utf-8"
+        )
 
 
 _ARITHMETIC: Mapping[type[ast.operator], type[ast.operator]] = {
@@ -116,7 +118,8 @@ class _Maker:
     def visit_body(self, tree: ast.Module) -> None:
         """Everything but docstrings, annotations, text inside f-strings and the program's own start."""
         for node in tree.body:
-            self._visit(node)
+            if not _is_bare_text(node):
+                self._visit(node)
 
     def _visit(self, node: ast.AST) -> None:
         if _is_start(node) or isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr):
@@ -222,7 +225,7 @@ class _Maker:
         return iter(())
 
 
-def _others(value: object) -> list[object]:
+def _others(value: object) -> list[bool | int | float | str]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
@@ -249,7 +252,9 @@ def _inside(node: ast.AST) -> Iterator[ast.AST]:
     body = getattr(node, "body", None)
     first = body[0] if isinstance(body, list) and body else None
     docstring = None
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and isinstance(first, ast.Expr):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and isinstance(
+        first, ast.Expr
+    ):
         docstring = first if isinstance(first.value, ast.Constant) else None
     for name, value in ast.iter_fields(node):
         if name in {"annotation", "returns", "type_comment"}:

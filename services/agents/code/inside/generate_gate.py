@@ -128,14 +128,18 @@ def _measured(watch: Any, sources: list[str]) -> dict[str, Any]:
 def main() -> None:
     """Runs pytest once for each hash seed, every second time backwards, and writes all outcomes."""
     data = json.loads(Path(HOME, "gate.json").read_text("utf-8"))
-    runs, errors, measured = [], [], {}
+    runs: list[dict[str, str] | None] = []
+    errors: list[str] = []
+    measured: dict[str, Any] = {}
     for index, seed in enumerate(data["runs"]):
         Path(HOME, "once.json").unlink(missing_ok=True)
         call = f"g.once(backwards={bool(index % 2)}, measure={bool(data['coverage'] and index == 0)})"
-        program = f"import sys; sys.path.insert(0, {HOME!r}); from meld_inside import generate_gate as g; {call}"
+        program = (
+            f"import sys; sys.path.insert(0, {HOME!r}); from meld_inside import generate_gate as g; {call}"
+        )
         os.putenv("PYTHONHASHSEED", str(seed))
         try:
-            subprocess.run(  # noqa: S603 - this program again
+            subprocess.run(
                 [sys.executable, "-c", program],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

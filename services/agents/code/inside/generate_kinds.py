@@ -41,7 +41,7 @@ Weighted = list[tuple[Kind, float]]
 
 @dataclass
 class Parameter:
-    """A parameter of a function. given: the kinds that fit, each with its weight; typed: an annotation says it."""
+    """A parameter of a function. given: kinds that fit, with their weights. typed: an annotation says it."""
 
     name: str
     given: Weighted
@@ -113,7 +113,7 @@ _ORIGINS: dict[object, str] = {
 }
 
 
-def of_annotation(hint: Any, world: World, depth: int = 0) -> Kind:
+def of_annotation(hint: Any, world: World, depth: int = 0) -> Kind:  # noqa: PLR0912 - one for each form
     """The kind that a type hint describes; "any" where it says nothing that is understood."""
     if depth > _MAX_DEPTH:
         return ANY
@@ -152,9 +152,7 @@ def of_annotation(hint: Any, world: World, depth: int = 0) -> Kind:
 def _of_callable(arguments: Sequence[Any], world: World, depth: int) -> Kind:
     taken = arguments[0] if arguments else Ellipsis
     made = of_annotation(arguments[1], world, depth + 1) if len(arguments) > 1 else ANY
-    takes = (
-        tuple(of_annotation(a, world, depth + 1) for a in taken) if isinstance(taken, list) else (ANY,)
-    )
+    takes = tuple(of_annotation(a, world, depth + 1) for a in taken) if isinstance(taken, list) else (ANY,)
     return Kind("callable", (made, *takes), (str(len(takes)),))
 
 
@@ -233,7 +231,8 @@ _RANDOM_METHODS = {"randint", "choice", "shuffle", "random", "randrange", "unifo
 _DELTA_METHODS = {"total_seconds", "days"}
 
 _NAMES: dict[str, tuple[Kind, ...]] = {
-    "n m k i j count num number limit size width height length index start stop end step depth level base total "
+    "n m k i j count num number limit size width height length index start stop end step depth level base "
+    "total "
     "capacity amount year month day hours minutes seconds low high lo hi left right age times digits score "
     "position offset maximum minimum threshold exponent modulus quantity page": (INT,),
     "x y z a b c value price rate weight ratio factor percent discount balance principal temperature "
@@ -241,7 +240,8 @@ _NAMES: dict[str, tuple[Kind, ...]] = {
     "s t text string word name line sentence title prefix suffix pattern char sep separator delimiter source "
     "message content token key path url email phone expr expression code template phrase slug password "
     "username label unit version query": (STR,),
-    "xs ys arr array lst list nums numbers values data items seq sequence elements scores weights sorted_list "
+    "xs ys arr array lst list nums numbers values data items seq sequence elements scores weights "
+    "sorted_list "
     "heights prices coins iterable stack queue ints": (INTS,),
     "words strings names lines tokens texts parts keys tags labels strs": (STRS,),
     "d mapping dictionary counts table config settings options lookup record row obj inventory params env": (
@@ -253,7 +253,7 @@ _NAMES: dict[str, tuple[Kind, ...]] = {
     "f g func fn function callback predicate pred key_func mapper reducer transform op operation action": (
         Kind("callable", (ANY, ANY), ("1",)),
     ),
-    "flag reverse strict verbose ascending descending inclusive case_sensitive ignore_case recursive": (BOOL,),
+    "flag reverse strict verbose ascending descending inclusive case_sensitive ignore_case": (BOOL,),
     "date dt birthday when today": (Kind("date"), Kind("datetime")),
     "rng rand": (Kind("random"),),
     "nested tree structure": (Kind("list", (Kind("union", (INT, INTS)),)),),
@@ -284,7 +284,19 @@ class _Use:
         self.weights[kind] = self.weights.get(kind, 0.0) + weight
 
 
-_MAKES_ALIAS = {"list", "sorted", "tuple", "copy", "deepcopy", "strip", "lower", "upper", "reversed", "str", "set"}
+_MAKES_ALIAS = {
+    "list",
+    "sorted",
+    "tuple",
+    "copy",
+    "deepcopy",
+    "strip",
+    "lower",
+    "upper",
+    "reversed",
+    "str",
+    "set",
+}
 
 
 def _aliases(function: ast.AST, name: str) -> set[str]:
@@ -318,14 +330,15 @@ def _iterated(function: ast.AST, names: set[str]) -> list[ast.expr]:
         if isinstance(node, ast.For | ast.comprehension):
             over, target = node.iter, node.target
             if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.args:
-                if over.func.id == "enumerate" and isinstance(target, ast.Tuple) and len(target.elts) == 2:
+                called = over.func.id
+                if called == "enumerate" and isinstance(target, ast.Tuple) and len(target.elts) == 2:
                     over, target = over.args[0], target.elts[1]
-                elif over.func.id == "zip" and isinstance(target, ast.Tuple):
+                elif called == "zip" and isinstance(target, ast.Tuple):
                     for argument, part in zip(over.args, target.elts, strict=False):
                         if _is_name(argument, names):
                             targets.append(part)
                     continue
-                elif over.func.id in {"sorted", "reversed", "list", "set", "iter", "tuple"}:
+                elif called in {"sorted", "reversed", "list", "set", "iter", "tuple"}:
                     over = over.args[0]
             if isinstance(over, ast.Subscript) and isinstance(over.slice, ast.Slice):
                 over = over.value
@@ -339,17 +352,19 @@ def _is_name(node: ast.AST | None, names: set[str]) -> bool:
 
 
 def of_use(function: ast.AST, name: str, world: World, depth: int = 0) -> Weighted:
-    """Kinds that fit the way in which a function uses a name, each with a weight; empty when nothing tells."""
+    """Kinds that fit how a function uses a name, each with a weight; empty when nothing tells."""
     if depth > _MAX_DEPTH:
         return []
     names = _aliases(function, name)
     use = _Use(world)
     for node in ast.walk(function):
-        _look(node, names, use, function, depth)
+        _look(node, names, use, depth)
     targets = _iterated(function, names)
     pairs = _pairs_of_items(function, names)
     if pairs:
-        use.add(Kind("dict", tuple(_best(of_use(function, part, world, depth + 1), STR) for part in pairs)), 4)
+        use.add(
+            Kind("dict", tuple(_best(of_use(function, part, world, depth + 1), STR) for part in pairs)), 4
+        )
     for target in targets:
         use.sequence += 1
         use.add(Kind("list", (_of_target(function, target, world, depth),)), 2)
@@ -424,18 +439,20 @@ def _indexed_twice(function: ast.AST, names: set[str]) -> bool:
 
 _CALLS: dict[str, tuple[tuple[Kind, float], ...]] = {
     "range": ((INT, 3),), "abs": ((INT, 2), (FLOAT, 1)), "sum": ((INTS, 2),), "sqrt": ((INT, 1), (FLOAT, 1)),
-    "min": ((INTS, 0.5), (INT, 0.5)), "max": ((INTS, 0.5), (INT, 0.5)), "chr": ((INT, 3),), "ord": ((STR, 3),),
+    "min": ((INTS, 0.5), (INT, 0.5)), "max": ((INTS, 0.5), (INT, 0.5)), "chr": ((INT, 3),),
+    "ord": ((STR, 3),),
     "int": ((STR, 1), (INT, 0.5)), "float": ((STR, 1), (FLOAT, 0.5)), "round": ((FLOAT, 2),),
     "match": ((STR, 2),), "fullmatch": ((STR, 2),), "search": ((STR, 1),), "findall": ((STR, 2),),
     "finditer": ((STR, 2),), "sub": ((STR, 1),), "strptime": ((STR, 3),), "fromisoformat": ((STR, 3),),
     "loads": ((STR, 3),), "Decimal": ((STR, 1), (INT, 1)), "isqrt": ((INT, 2),), "gcd": ((INT, 2),),
     "bin": ((INT, 2),), "hex": ((INT, 2),), "divmod": ((INT, 2),), "floor": ((FLOAT, 2),),
-    "ceil": ((FLOAT, 2),), "callable": ((Kind("callable", (ANY, ANY), ("1",)), 2),), "Counter": ((STRS, 1), (STR, 1)),
+    "ceil": ((FLOAT, 2),), "callable": ((Kind("callable", (ANY, ANY), ("1",)), 2),),
+    "Counter": ((STRS, 1), (STR, 1)),
     "StringIO": ((STR, 2),), "heapify": ((INTS, 3),), "pow": ((INT, 2),),
 }  # fmt: skip
 
 
-def _look(node: ast.AST, names: set[str], use: _Use, function: ast.AST, depth: int) -> None:  # noqa: PLR0912
+def _look(node: ast.AST, names: set[str], use: _Use, depth: int) -> None:
     if isinstance(node, ast.Attribute) and _is_name(node.value, names):
         _look_at_attribute(node.attr, use)
     elif isinstance(node, ast.Call):
@@ -456,10 +473,8 @@ def _look(node: ast.AST, names: set[str], use: _Use, function: ast.AST, depth: i
         _look_at_index(node.slice, use)
     elif isinstance(node, ast.Compare):
         _look_at_compare(node, names, use)
-    elif isinstance(node, ast.JoinedStr):
-        if any(isinstance(v, ast.FormattedValue) and _is_name(v.value, names) for v in node.values):
-            use.add(STR, 0.3)
-    del function
+    elif isinstance(node, ast.FormattedValue) and _is_name(node.value, names):
+        use.add(STR, 0.3)
 
 
 def _look_at_attribute(name: str, use: _Use) -> None:
@@ -492,7 +507,18 @@ def _look_at_call(node: ast.Call, names: set[str], use: _Use, depth: int) -> Non
             _follow(use.world.functions[called], position, use, depth)
         elif called in {"map", "filter", "sorted", "reduce"} and position == 0 and len(node.args) > 1:
             use.add(Kind("callable", (ANY, ANY), ("1",)), 3)
-        elif called in {"map", "filter", "sorted", "set", "list", "enumerate", "iter", "any", "all", "reversed"}:
+        elif called in {
+            "map",
+            "filter",
+            "sorted",
+            "set",
+            "list",
+            "enumerate",
+            "iter",
+            "any",
+            "all",
+            "reversed",
+        }:
             use.sequence += 1
         else:
             for kind, weight in _CALLS.get(called, ()):
@@ -502,9 +528,7 @@ def _look_at_call(node: ast.Call, names: set[str], use: _Use, depth: int) -> Non
             use.add(Kind("callable", (ANY, ANY), ("1",)), 3)
 
 
-def _follow(
-    called: ast.FunctionDef | ast.AsyncFunctionDef, position: int, use: _Use, depth: int
-) -> None:
+def _follow(called: ast.FunctionDef | ast.AsyncFunctionDef, position: int, use: _Use, depth: int) -> None:
     parameters = [*called.args.posonlyargs, *called.args.args]
     if position < len(parameters) and depth < 2:
         for kind, weight in of_use(called, parameters[position].arg, use.world, depth + 2):
@@ -515,9 +539,10 @@ def _look_at_isinstance(types_given: ast.expr, use: _Use) -> None:
     parts = types_given.elts if isinstance(types_given, ast.Tuple) else [types_given]
     if isinstance(types_given, ast.BinOp):
         parts = [n for n in ast.walk(types_given) if isinstance(n, ast.Name)]
-    plain = {"int": INT, "float": FLOAT, "str": STR, "bool": BOOL, "bytes": Kind("bytes"), "dict": _PLAIN[dict],
-             "list": INTS, "tuple": Kind("vartuple", (INT,)), "set": Kind("set", (INT,)), "date": Kind("date"),
-             "datetime": Kind("datetime"), "Decimal": Kind("decimal")}  # fmt: skip
+    plain = {"int": INT, "float": FLOAT, "str": STR, "bool": BOOL, "bytes": Kind("bytes"),
+             "dict": _PLAIN[dict],
+             "list": INTS, "tuple": Kind("vartuple", (INT,)), "set": Kind("set", (INT,)),
+             "date": Kind("date"), "datetime": Kind("datetime"), "Decimal": Kind("decimal")}  # fmt: skip
     for part in parts:
         word = part.id if isinstance(part, ast.Name) else getattr(part, "attr", "")
         if word in plain:
@@ -528,14 +553,21 @@ def _look_at_isinstance(types_given: ast.expr, use: _Use) -> None:
 
 def _look_at_arithmetic(op: ast.operator, other: ast.expr, on_right: bool, use: _Use) -> None:
     if isinstance(op, ast.Add):
-        if isinstance(other, ast.Constant) and isinstance(other.value, str) or isinstance(other, ast.JoinedStr):
+        if (isinstance(other, ast.Constant) and isinstance(other.value, str)) or isinstance(
+            other, ast.JoinedStr
+        ):
             use.add(STR, 3)
         elif isinstance(other, ast.List):
             use.add(INTS, 2)
         else:
             use.add(INT, 1)
             use.add(FLOAT, 0.4)
-    elif isinstance(op, ast.Mod) and isinstance(other, ast.Constant) and isinstance(other.value, str) and on_right:
+    elif (
+        isinstance(op, ast.Mod)
+        and isinstance(other, ast.Constant)
+        and isinstance(other.value, str)
+        and on_right
+    ):
         use.add(ANY, 0.3)
     else:
         use.add(INT, 1.5)
@@ -600,13 +632,13 @@ def parameters(
     signature = inspect.signature(target)
     try:
         hints = typing.get_type_hints(target, include_extras=True)
-    except Exception:  # noqa: BLE001 - an annotation may be anything
+    except Exception:
         hints = {}
     found = []
     for position, parameter in enumerate(signature.parameters.values()):
         if bound and position == 0:
             continue
-        variadic = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        variadic = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
         found.append(
             Parameter(
                 parameter.name,

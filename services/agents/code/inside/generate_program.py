@@ -1,7 +1,8 @@
 """The program that looks for sessions worth testing, inside the sandbox.
 
 Reads .meld/generate.json, writes .meld/generated.json. It runs in stages, each in processes of its own:
-survey (what can be called), hunt (search by coverage), check (again in fresh processes with other hash seeds),
+survey (what can be called), hunt (search by coverage),
+check (again, in fresh processes with other hash seeds),
 mutants (which session tells which mutant from the code), chase (more sessions for mutants that are left),
 choice (the fewest sessions that keep all that was found).
 """
@@ -18,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ _MEMORY = 384 << 20
 _HANG_SECONDS = 4.0
 _MUTANT_SECONDS = 5.0
 _CHECKED_AT_ONCE = 40
+# How many sessions are to tell a mutant.
+_TIMES = 2
+_PLAIN_RESULTS = {"None", "True", "False", "[]", "{}", "''", "0", "()", "set()"}
 
 
 @dataclass
@@ -66,10 +70,17 @@ class Program:
         self._sources = {path: Path(path).read_text("utf-8") for path in self._layout.modules.values()}
         self._held: dict[str, Held] = {}
         self._notes: list[str] = []
+        self._stages: dict[str, float] = {}
+        self._since = time.monotonic()
 
     def left(self) -> float:
         """Seconds until all has to be done."""
         return self._end - time.monotonic()
+
+    def _stage_ended(self, name: str) -> None:
+        now = time.monotonic()
+        self._stages[name] = round(self._stages.get(name, 0.0) + now - self._since, 2)
+        self._since = now
 
     def work(self) -> dict[str, Any]:
         """All stages; the report as a plain object."""
@@ -79,14 +90,20 @@ class Program:
         for name in survey["imported"]:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
+        self._stage_ended("survey")
         self._hunt_all(survey["targets"])
+        self._stage_ended("hunt")
         self._check_all()
+        self._stage_ended("check")
         self._drop_dependent()
+        self._stage_ended("order")
         self._kill(list(self._held.values()), self._open_mutants(), self._end - 0.4 * self._seconds)
+        self._stage_ended("mutants")
         for round_number in range(3):
             if self.left() < 0.2 * self._seconds or not self._open_mutants():
                 break
             self._chase(round_number)
+            self._stage_ended("chase")
         chosen = self._choice()
         return {
             "failures": survey["failures"],
@@ -99,6 +116,7 @@ class Program:
             "pool": len(self._held),
             "samples": self._samples(),
             "notes": self._notes,
+            "stages": self._stages,
         }
 
     # --- survey
@@ -148,7 +166,9 @@ class Program:
             skip.add(hung)
             self._notes.append(f"{key}: a call did not end and was left out")
 
-    def _hunt_once(self, kind: str, key: str, seconds: float, skip: frozenset[str], attempt: int) -> str | None:
+    def _hunt_once(
+        self, kind: str, key: str, seconds: float, skip: frozenset[str], attempt: int
+    ) -> str | None:
         path = Path(HOME, "hunt.jsonl")
         path.unlink(missing_ok=True)
         board = mmap.mmap(-1, 4096)
@@ -156,7 +176,9 @@ class Program:
         if child == 0:
             try:
                 _limit_memory()
-                self._hunt_here(kind, key, seconds, skip, attempt, path, board)
+                self._hunt_here(
+                    kind, key, seconds=seconds, skip=skip, attempt=attempt, path=path, board=board
+                )
             finally:
                 os._exit(0)
         hung = _watch(child, board, seconds + 3 * _HANG_SECONDS)
@@ -169,13 +191,22 @@ class Program:
         return hung
 
     def _hunt_here(
-        self, kind: str, key: str, seconds: float, skip: frozenset[str], attempt: int, path: Path, board: mmap.mmap
+        self,
+        kind: str,
+        key: str,
+        *,
+        seconds: float,
+        skip: frozenset[str],
+        attempt: int,
+        path: Path,
+        board: mmap.mmap,
     ) -> None:
         targets.prepare(self._layout)
         project = targets.load(self._layout)
         with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
 
-            def found(session: Session, _seen: Observation, _new: bool) -> None:
+            def found(session: Session, seen: Observation, _new: bool) -> None:
+                session = Session(session.steps[: len(seen.steps)])
                 file.write(json.dumps(session.to_json()) + "\n")
                 file.flush()
 
@@ -212,10 +243,11 @@ class Program:
     def _checked(self, sessions: list[Any], hash_seed: str) -> list[Any]:
         path = Path(HOME, "check.json")
         path.write_text(json.dumps({"layout": self._plain_layout(), "sessions": sessions}), "utf-8")
-        program = f"import sys; sys.path.insert(0, {HOME!r}); from {_MODULE} import generate_program as p; p.check()"
+        start = f"import sys; sys.path.insert(0, {HOME!r}); from {_MODULE} import generate_program as p"
+        program = f"{start}; p.check()"
         os.putenv("PYTHONHASHSEED", hash_seed)
         try:
-            done = subprocess.run(  # noqa: S603 - this program again
+            done = subprocess.run(
                 [sys.executable, "-c", program],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -225,7 +257,8 @@ class Program:
             answers = json.loads(done.stdout)
         except (subprocess.TimeoutExpired, ValueError):
             answers = []
-        return (answers + [None] * len(sessions))[: len(sessions)]
+        found: list[Any] = [*answers, *[None] * len(sessions)]
+        return found[: len(sessions)]
 
     def _plain_layout(self) -> dict[str, Any]:
         return {"modules": dict(self._layout.modules), "roots": list(self._layout.roots)}
@@ -250,7 +283,8 @@ class Program:
     def _text(self, mutant: Mapping[str, Any]) -> str:
         content = self._sources[mutant["path"]].encode("utf-8")
         replacement = mutant["replacement"].encode("utf-8")
-        return (content[: mutant["start"]] + replacement + content[mutant["end"] :]).decode("utf-8")
+        text: bytes = content[: mutant["start"]] + replacement + content[mutant["end"] :]
+        return text.decode("utf-8")
 
     def _outcomes(self, sessions: Sequence[Held], mutant: Mapping[str, Any] | None) -> list[str]:
         """Outcomes of the sessions in this process, with a mutant in place; ends after one that overran."""
@@ -354,26 +388,35 @@ class Program:
     # --- choice
 
     def _choice(self) -> list[Held]:
-        """The fewest and shortest sessions that run all that was run and tell all mutants that are told."""
-        wanted: dict[str, set[object]] = {}
+        """Few and short sessions that run all that was run, and tell all mutants that are told.
+
+        Each mutant is wanted from two sessions where there are two: a fault that looks a little different
+        is then found more likely.
+        """
+        wanted: dict[str, dict[object, int]] = {}
         for held in self._held.values():
-            gains: set[object] = {("mutant", m) for m in held.mutants}
-            gains |= {
-                (path, before, line, min(count, 2)) for path, before, line, count in held.arcs
-                if (path, line) not in self._covered
-            }  # fmt: skip
-            gains |= {("raised", s["raised"], held.session.steps[0].target) for s in held.seen["steps"] if "raised" in s}
+            gains: dict[object, int] = {("mutant", m): _TIMES for m in held.mutants}
+            for path, before, line, count in held.arcs:
+                if (path, line) not in self._covered:
+                    gains[path, before, line, min(count, 2)] = 1
+            for step in held.seen["steps"]:
+                gains["outcome", held.session.steps[0].target, _shape(step)] = 1
             wanted[held.code] = gains
+        taken: dict[object, int] = {}
         chosen: list[Held] = []
         rest = dict(self._held)
         while rest:
-            best = max(rest.values(), key=lambda h: (len(wanted[h.code]) / (30 + len(h.code)), -len(h.code), h.code))
-            gained = wanted[best.code]
-            if not gained:
+            worth = {
+                code: sum(taken.get(gain, 0) < times for gain, times in wanted[code].items()) for code in rest
+            }
+            best = max(
+                rest.values(), key=lambda h: (worth[h.code] / (30 + len(h.code)), -len(h.code), h.code)
+            )
+            if not worth[best.code]:
                 break
             chosen.append(rest.pop(best.code))
-            for code in rest:
-                wanted[code] = wanted[code] - gained
+            for gain in wanted[best.code]:
+                taken[gain] = taken.get(gain, 0) + 1
         return chosen
 
     def _samples(self) -> dict[str, list[Any]]:
@@ -386,6 +429,20 @@ class Program:
                 if len(kept) < 60:
                     kept.append([[list(a) for a in step.arguments], held.seen["steps"][0]])
         return samples
+
+
+def _shape(step: Mapping[str, Any]) -> str:
+    """What kind of outcome a step had, coarsely."""
+    if "raised" in step:
+        return f"raised {step['raised']}"
+    expression = step["pairs"][0][1] if step["pairs"] else ""
+    return (
+        expression
+        if expression in _PLAIN_RESULTS
+        else expression[:1]
+        if not expression[:1].isdigit()
+        else "0"
+    )
 
 
 def _sessions(candidates: Sequence[Any]) -> list[tuple[Session, str]]:
@@ -427,7 +484,7 @@ def _watch(child: int, board: mmap.mmap, seconds: float) -> str | None:
 
 
 def check() -> None:
-    """A program of its own: runs the sessions of .meld/check.json, each in a fork, and prints what was seen."""
+    """A program of its own: runs the sessions of .meld/check.json, some in one fork; prints what was seen."""
     data = json.loads(Path(HOME, "check.json").read_text("utf-8"))
     layout = targets.Layout.from_json(data["layout"])
     targets.prepare(layout)
@@ -435,19 +492,30 @@ def check() -> None:
     stage = project.stage()
     _limit_memory()
 
-    def one(plain: Any) -> Callable[[], dict[str, Any]]:
-        def run() -> dict[str, Any]:
-            seen = stage.run(Session.from_json(plain), traced=True)
-            arcs = [[*arc, count] for arc, count in seen.arcs.items()]
-            shown = {"steps": seen.steps, "state": seen.state}
-            return {"outcome": seen.outcome(), "seen": shown, "arcs": arcs, "usable": seen.usable()}
+    def one(plain: Any) -> dict[str, Any] | None:
+        seen = stage.run(Session.from_json(plain), traced=True)
+        if not seen.usable():
+            return None
+        arcs = [[*arc, count] for arc, count in seen.arcs.items()]
+        return {"outcome": seen.outcome(), "seen": {"steps": seen.steps, "state": seen.state}, "arcs": arcs}
 
-        return run
+    def several(sessions: list[Any]) -> list[Any]:
+        answers: list[Any] | None = in_child(
+            lambda: [one(plain) for plain in sessions], 3.0 + 0.05 * len(sessions)
+        )
+        if answers is not None:
+            return answers
+        if len(sessions) == 1:
+            return [None]
+        half = len(sessions) // 2
+        return several(sessions[:half]) + several(sessions[half:])
 
-    answers = []
-    for plain in data["sessions"]:
-        answer = in_child(one(plain), 4.0)
-        answers.append(answer if answer is not None and answer["usable"] else None)
+    given = data["sessions"]
+    answers = [
+        answer
+        for start in range(0, len(given), _CHECKED_AT_ONCE)
+        for answer in several(given[start : start + _CHECKED_AT_ONCE])
+    ]
     json.dump(answers, sys.stdout)
 
 

@@ -38,7 +38,7 @@ def render(value: object, classes: Mapping[str, type]) -> str:
 
 
 def pairs(value: object, classes: Mapping[str, type], depth: int = 0) -> Pairs:
-    """What can be compared of any value; of an iterator what it yields, of an object its public attributes."""
+    """What can be compared of a value: of an iterator what it yields, of an object its public attributes."""
     try:
         return [("{}", render(value, classes))]
     except UnrenderableError:
@@ -68,7 +68,10 @@ def _of_items(items: list[object], read: str, classes: Mapping[str, type], depth
         found: Pairs = [(f"len({read})", str(len(items)))]
         if read == "{}" and depth < 3:
             for index, item in enumerate(items[:4]):
-                found += [(template.replace("{}", f"{{}}[{index}]"), e) for template, e in pairs(item, classes, depth + 1)]
+                found += [
+                    (template.replace("{}", f"{{}}[{index}]"), e)
+                    for template, e in pairs(item, classes, depth + 1)
+                ]
         return found[:_MAX_PAIRS]
 
 
@@ -80,7 +83,10 @@ def _of_entries(value: dict[object, object], classes: Mapping[str, type], depth:
         except UnrenderableError:
             continue
         if depth < 3 and "{" not in shown:
-            found += [(template.replace("{}", f"{{}}[{shown}]"), e) for template, e in pairs(item, classes, depth + 1)]
+            found += [
+                (template.replace("{}", f"{{}}[{shown}]"), e)
+                for template, e in pairs(item, classes, depth + 1)
+            ]
     return found[:_MAX_PAIRS]
 
 
@@ -94,7 +100,7 @@ def _of_attributes(value: object, classes: Mapping[str, type], depth: int) -> Pa
             continue
         try:
             item = getattr(value, name)
-        except Exception:  # noqa: BLE001, S112 - a property of foreign code may raise anything
+        except Exception:
             continue
         if callable(item) and not hasattr(item, "__dict__"):
             continue
@@ -113,8 +119,8 @@ def _render(value: object, classes: Mapping[str, type], depth: int) -> str:  # n
 
     if value is None or kind in {bool, bytes} or value is Ellipsis:
         return repr(value)
-    if kind is int:
-        if abs(value) > 10**300:  # type: ignore[operator,arg-type,type-var] - an int
+    if isinstance(value, int) and kind is int:
+        if abs(value) > 10**300:
             raise UnrenderableError
         return repr(value)
     if kind is str:
@@ -159,10 +165,12 @@ def _special(value: Any, classes: Mapping[str, type], depth: int) -> str:
         return value.__name__
     if classes.get(kind.__name__) is not kind:
         raise UnrenderableError
-    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.eq:  # type: ignore[attr-defined]
+    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.eq:
         fields = [f for f in dataclasses.fields(value) if f.compare]
         if all(f.init for f in fields) and "__eq__" in vars(kind):
-            parts = [f"{f.name}={_render(getattr(value, f.name), classes, depth + 1)}" for f in fields if f.init]
+            parts = [
+                f"{f.name}={_render(getattr(value, f.name), classes, depth + 1)}" for f in fields if f.init
+            ]
             return f"{kind.__name__}({', '.join(parts)})"
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         parts = [f"{n}={_render(getattr(value, n), classes, depth + 1)}" for n in kind._fields]
@@ -179,8 +187,8 @@ def _by_repr(value: object, classes: Mapping[str, type]) -> str:
     if not shown.startswith(f"{kind.__name__}(") or " at 0x" in shown:
         raise UnrenderableError
     try:
-        same = eval(shown, dict(classes)) == value  # noqa: S307 - in the sandbox, of code that runs there anyway
-    except Exception as error:  # noqa: BLE001 - whatever it raises it is no expression of the value
+        same = eval(shown, dict(classes)) == value
+    except Exception as error:
         raise UnrenderableError from error
     if same is not True:
         raise UnrenderableError

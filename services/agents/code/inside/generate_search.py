@@ -135,7 +135,12 @@ class Search:
                 self._found(guess.session, seen, False)
             self._outcomes.add(outcome)
             last = guess.session.steps[-1]
-            if seen.steps[-1].get("callable") and not last.bind and subject is None and len(guess.session.steps) < 2:
+            if (
+                seen.steps[-1].get("callable")
+                and not last.bind
+                and subject is None
+                and len(guess.session.steps) < 2
+            ):
                 queue += [self._and_call(guess.session) for _ in range(6)]
 
     def _pick(self) -> Session:
@@ -163,13 +168,17 @@ class Search:
 
     def _maker_of(self, targets: Sequence[Target]) -> Maker:
         trees = [t.syntax for t in targets if t.syntax is not None]
-        called = {
-            node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)
-        } | {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        called = {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)} | {
+            node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+        }
         functions = self._project.world.functions
         more: list[ast.AST] = [functions[name] for name in sorted(called & set(functions))]
         for tree in self._project.trees.values():
-            more += [n for n in tree.body if not isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+            more += [
+                n
+                for n in tree.body
+                if not isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            ]
             more += [
                 inner
                 for node in tree.body
@@ -187,10 +196,13 @@ class Search:
         return self._rng.choices([kind for kind, _ in parameter.given], weights)[0]
 
     def _arguments(self, target: Target) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, Kind], ...]]:
-        rng, made, kinds = self._rng, {}, []
+        rng, kinds = self._rng, []
+        made: dict[str, str] = {}
         left_out = set()
         if rng.random() < 0.5:
-            left_out = {p.name for p in target.parameters if p.optional and not p.variadic and rng.random() < 0.6}
+            left_out = {
+                p.name for p in target.parameters if p.optional and not p.variadic and rng.random() < 0.6
+            }
         order = [p for p in target.parameters if p.name not in left_out and not p.variadic]
         if rng.random() < 0.5:
             order.reverse()
@@ -312,7 +324,9 @@ class Search:
             kind = _kind_of_text(expression)
             new = self._maker.related(others, kind) if kind else None
         if new is None and target is not None and rng.random() < 0.15:
-            named = [p for p in target.parameters if p.name == keyword] or target.parameters[position : position + 1]
+            named = [p for p in target.parameters if p.name == keyword] or target.parameters[
+                position : position + 1
+            ]
             if named and not named[0].variadic:
                 new = self._maker.make(self._kind(named[0]), named[0].name)
         arguments[position] = (keyword, new or self._maker.change(expression))

@@ -36,7 +36,7 @@ class OverrunError(BaseException):
 class Step:
     """One call. template: source with {self} and {args} or {0}; arguments: (keyword or "", expression).
 
-    target: which callable. subject: the name of the object that it is called on. bind: the name of its result.
+    target: which callable. subject: name of the object that it is called on. bind: the name of its result.
     """
 
     target: str
@@ -156,29 +156,35 @@ class Stage:
             seen.arcs = tracer.arcs
         return seen
 
-    def _step(self, step: Step, space: dict[str, Any], tracer: Tracer | None) -> dict[str, Any]:
+    def _step(  # noqa: PLR0912 - one thing after the other
+        self, step: Step, space: dict[str, Any], tracer: Tracer | None
+    ) -> dict[str, Any]:
         names, before = [], {}
         try:
             for position, (_, expression) in enumerate(step.arguments):
                 name = f"argument_{position}_"
-                space[name] = eval(self._code(expression, "eval"), space)  # noqa: S307 - this is the sandbox
+                space[name] = eval(self._code(expression, "eval"), space)
                 names.append(name)
                 if _may_change(space[name]):
                     before[position] = self._pairs(space[name])
         except OverrunError:
             raise
-        except BaseException as error:  # noqa: BLE001 - foreign constructors raise anything
+        except BaseException as error:
             return {"raised": type(error).__name__, "message": "", "deliberate": False, "misuse": True}
         result: dict[str, Any] = {}
         printed = io.StringIO()
         value = None
         try:
             code = self._code(step.filled(names), "exec" if step.statement else "eval")
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), _traced(tracer):
+            with (
+                contextlib.redirect_stdout(printed),
+                contextlib.redirect_stderr(io.StringIO()),
+                _traced(tracer),
+            ):
                 if step.statement:
-                    exec(code, space)  # noqa: S102 - this is the sandbox
+                    exec(code, space)
                 else:
-                    value = eval(code, space)  # noqa: S307 - this is the sandbox
+                    value = eval(code, space)
                     if hasattr(value, "__next__"):
                         value = iter(list(itertools.islice(value, rendering.TAKEN)))
             if step.bind:
@@ -188,7 +194,7 @@ class Stage:
                 result["callable"] = True
         except OverrunError:
             raise
-        except BaseException as error:  # noqa: BLE001 - what foreign code raises is what is observed
+        except BaseException as error:
             result.update(self._raised(error))
         after = {p: now for p, old in before.items() if (now := self._pairs(space[names[p]])) != old}
         if after and "raised" not in result:
@@ -261,7 +267,7 @@ class Tracer:
         self._left = MAX_LINES
         self._before: dict[int, int] = {}
 
-    def __call__(self, frame: types.FrameType, event: str, argument: object) -> Any:
+    def __call__(self, frame: types.FrameType, _event: str, _argument: object) -> Any:
         """The trace function of a new frame; None for frames of others."""
         path = self._files.get(frame.f_code.co_filename)
         if path is None:
@@ -315,7 +321,7 @@ def snake(name: str) -> str:
 
 
 def in_child(work: Any, seconds: float) -> Any:
-    """What `work()` gives, computed in a fork; None when it did not end in time or died. JSON goes through."""
+    """What `work()` gives, as JSON out of a fork; None when it did not end in time or died."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

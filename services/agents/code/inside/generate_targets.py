@@ -118,7 +118,9 @@ class _Finder(importlib.abc.MetaPathFinder):
         self._layout = layout
         self._replaced = replaced
 
-    def find_spec(self, name: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: object, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
         del path, target
         place = self._layout.modules.get(name)
         if place is None or place not in self._replaced:
@@ -154,7 +156,7 @@ def load(layout: Layout, only: Sequence[str] = ()) -> Project:
             with contextlib.redirect_stdout(io.StringIO()):
                 module = importlib.import_module(name)
             trees[name] = ast.parse(Path(path).read_text("utf-8"))
-        except BaseException as error:  # noqa: BLE001 - foreign code may raise anything at import
+        except BaseException as error:
             failures[path] = f"{type(error).__name__}: {error}"[:300]
             continue
         modules[name], paths[name] = module, path
@@ -167,7 +169,9 @@ def load(layout: Layout, only: Sequence[str] = ()) -> Project:
 
 def _add_module(project: Project, name: str, module: types.ModuleType) -> None:
     tree, path = project.trees[name], project.paths[name]
-    syntax = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    syntax = {
+        n.name: n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
     order = {word: position for position, word in enumerate(syntax)}
     members = sorted(vars(module).items(), key=lambda pair: order.get(pair[0], len(order)))
     for word, value in members:
@@ -175,7 +179,9 @@ def _add_module(project: Project, name: str, module: types.ModuleType) -> None:
             continue
         if not (isinstance(value, type) or callable(value)):
             continue
-        alias = word if word not in project.origins and word not in STANDARD else f"{name.split('.')[-1]}_{word}"
+        alias = word
+        if word in project.origins or word in STANDARD:
+            alias = f"{name.rpartition('.')[2]}_{word}"
         if alias in project.origins:
             continue
         project.origins[alias] = (name, word)
@@ -237,8 +243,8 @@ _DUNDERS: dict[str, tuple[str, bool]] = {
     "__enter__": ("with {self}:\n    pass", True),
 }
 _WITH_OWN_KIND = {
-    "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__add__", "__sub__", "__mul__", "__and__", "__or__",
-    "__xor__", "__truediv__", "__matmul__", "__iadd__",
+    "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__add__", "__sub__", "__mul__", "__and__",
+    "__or__", "__xor__", "__truediv__", "__matmul__", "__iadd__",
 }  # fmt: skip
 
 
@@ -262,7 +268,7 @@ def _add_class(project: Project, alias: str, cls: type, node: ast.AST | None, pa
     for word, (owner, member) in _members(cls, project).items():
         syntax = project.world.functions.get(f"{owner}.{word}")
         with contextlib.suppress(TypeError, ValueError):
-            target = _method(project, alias, cls, word, member, syntax, path)
+            target = _method(project, alias, cls, word, member, syntax=syntax, path=path)
             if isinstance(member, staticmethod | classmethod):
                 standalone += target
                 if isinstance(member, classmethod) and _makes(cls, member):
@@ -279,10 +285,14 @@ def _own_functions(cls: type) -> list[str]:
         n
         for n, m in vars(cls).items()
         if isinstance(m, types.FunctionType | property | classmethod | staticmethod)
-        and not (n.startswith("_") and not n == "__init__" and n not in _DUNDERS)
+        and not (n.startswith("_") and n != "__init__" and n not in _DUNDERS)
         and n not in {"__new__", "__format__"}
-        and (inspect.unwrap(getattr(m, "__func__", getattr(m, "fget", m))).__module__ == cls.__module__)
+        and _plain_function(m).__module__ == cls.__module__
     ]
+
+
+def _plain_function(member: Any) -> Any:
+    return inspect.unwrap(getattr(member, "__func__", getattr(member, "fget", member)))
 
 
 def _members(cls: type, project: Project) -> dict[str, tuple[str, Any]]:
@@ -291,8 +301,7 @@ def _members(cls: type, project: Project) -> dict[str, tuple[str, Any]]:
     for base in reversed(cls.__mro__):
         if project.world.classes.get(base.__name__) is base:
             for word, member in vars(base).items():
-                if word in found:
-                    del found[word]
+                found.pop(word, None)
                 found[word] = (base.__name__, member)
     return found
 
@@ -306,7 +315,7 @@ def _makes(cls: type, member: classmethod[Any, Any, Any]) -> bool:
 
 
 def _method(
-    project: Project, alias: str, cls: type, word: str, member: Any, syntax: ast.AST | None, path: str
+    project: Project, alias: str, cls: type, word: str, member: Any, *, syntax: ast.AST | None, path: str
 ) -> list[Target]:
     key = f"{alias}.{word}"
     world = project.world
@@ -319,7 +328,9 @@ def _method(
     if isinstance(member, staticmethod | classmethod):
         bound = isinstance(member, classmethod)
         given = parameters(member.__func__, syntax, world, bound=bound)
-        return [Target(key, f"{alias}.{word}({{args}})", given, "", False, syntax, path, word.startswith("_"))]
+        return [
+            Target(key, f"{alias}.{word}({{args}})", given, "", False, syntax, path, word.startswith("_"))
+        ]
     if not callable(member) or isinstance(member, type):
         cached = getattr(member, "func", None)
         if type(member).__name__ == "cached_property" and cached is not None:
@@ -330,7 +341,7 @@ def _method(
             return []
         template, statement = _DUNDERS[word]
         given = parameters(member, syntax, world, bound=True)
-        if word == "__enter__" or word == "__hash__":
+        if word in {"__enter__", "__hash__"}:
             given = []
         if word in _WITH_OWN_KIND and given:
             given[0].given = [(Kind("object", words=(cls.__name__,)), 6.0), *given[0].given[:3], (ANY, 0.5)]
@@ -377,4 +388,3 @@ def _ends(text: str) -> list[int]:
             ends.append(text.index(mark))
     ends += [position + 1 for position, char in enumerate(text) if char == ")"][::-1][:6]
     return ends
-

@@ -1,4 +1,4 @@
-"""Expressions for arguments: made from kinds and from the constants of the code, and changed a little at a time.
+"""Expressions for arguments: made from kinds and the constants of the code, and changed a little at a time.
 
 A value is kept as the source of the expression that makes it. So it can be changed as a tree, run anywhere,
 and written into a test as it stands.
@@ -15,8 +15,9 @@ import random
 import re
 import types
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .generate_kinds import ANY, FLOAT, INT, STR, Kind, World, of_annotation, parameters
 
@@ -28,13 +29,15 @@ with warnings.catch_warnings():
 _INTS = (0, 1, -1, 2, 3, 4, 5, 7, 8, 10, 12, 15, 16, 20, 31, 64, 97, 100, 255, 1000, -2, -5, -10)
 _FLOATS = (0.0, 1.0, -1.0, 0.5, 2.5, -0.5, 1.5, 3.75, 10.0, 99.99, 100.0, -2.25, 0.1, 1000.5)
 _STRINGS = (
-    "", "a", "b", "A", "ab", "abc", "aa", "aba", "abba", "hello", "Hello World", "hello, world!", "0", "1", "42",
+    "", "a", "b", "A", "ab", "abc", "aa", "aba", "abba", "hello", "Hello World", "hello, world!", "0", "1",
+    "42",
     "-5", "3.14", "a1b2", "  pad  ", " ", "a,b,c", "key=value", "(a[b]{c})", "(()", "aaabbc", "CamelCaseText",
     "snake_case_text", "The quick brown fox", "line one\nline two", "x y  z", "Racecar", "é", "tést", "10:30",
     "2024-02-29", "a-b-c", "1,2,3", "!?", "zzz", "true", "user@example.com", "3 + 4", "MCMXCIV", "ABC", "\t",
     "listen", "silent",
 )  # fmt: skip
-_DATES = ((2024, 2, 29), (2023, 1, 1), (2023, 12, 31), (2000, 2, 28), (2024, 3, 1), (2023, 6, 15), (1999, 12, 31),
+_DATES = ((2024, 2, 29), (2023, 1, 1), (2023, 12, 31), (2000, 2, 28), (2024, 3, 1), (2023, 6, 15),
+          (1999, 12, 31),
           (2024, 7, 6), (2024, 1, 31), (1900, 3, 1))  # fmt: skip
 _TIMES = ((0, 0), (9, 30), (23, 59), (12, 0), (17, 45))
 _ONE = ("lambda x: x", "lambda x: x * 2", "lambda x: x + 1", "lambda x: -x", "len", "str", "lambda x: None",
@@ -42,7 +45,14 @@ _ONE = ("lambda x: x", "lambda x: x * 2", "lambda x: x + 1", "lambda x: -x", "le
 _TRUTH = ("lambda x: x > 2", "lambda x: x % 2 == 0", "lambda x: True", "lambda x: False", "lambda x: bool(x)",
           "lambda x: len(x) > 2")  # fmt: skip
 _TWO = ("lambda a, b: a + b", "lambda a, b: a * b", "lambda a, b: a - b", "max", "min", "lambda a, b: (a, b)")
-_NONE_TAKEN = ("lambda: 1", "lambda: 'done'", "lambda: None", "lambda: 1 / 0", "lambda: int('x')", "lambda: {}['k']")
+_NONE_TAKEN = (
+    "lambda: 1",
+    "lambda: 'done'",
+    "lambda: None",
+    "lambda: 1 / 0",
+    "lambda: int('x')",
+    "lambda: {}['k']",
+)
 _MAX_DEPTH = 3
 _MAX_TEXT = 400
 
@@ -118,7 +128,7 @@ def _matching(text: str, rng: random.Random) -> list[str]:
 _CATEGORIES = {"digit": "0123456789", "word": "abz_09AZ", "space": " "}
 
 
-def _example(parsed: object, rng: random.Random) -> str:  # noqa: PLR0912 - one branch for each kind of node
+def _example(parsed: object, rng: random.Random) -> str:
     text = ""
     for operator, argument in parsed:  # type: ignore[attr-defined]
         name = str(operator)
@@ -145,18 +155,17 @@ def _example(parsed: object, rng: random.Random) -> str:  # noqa: PLR0912 - one 
     return text
 
 
-def _one_of(choices: list[tuple[object, object]], rng: random.Random) -> str:
+def _one_of(choices: list[tuple[object, Any]], rng: random.Random) -> str:
     if str(choices[0][0]) == "NEGATE":
         banned = "".join(_one_of([c], rng) for c in choices[1:])
         return rng.choice([c for c in "abz19 -@" if c not in banned] or ["x"])
     operator, argument = rng.choice(choices)
     name = str(operator)
     if name == "RANGE":
-        low, high = argument  # type: ignore[misc]
-        return chr(rng.randint(low, high))
+        return chr(rng.randint(*argument))
     if name == "CATEGORY":
         return _of_category(str(argument), rng)
-    return chr(argument)  # type: ignore[arg-type]
+    return chr(argument)
 
 
 def _of_category(name: str, rng: random.Random) -> str:
@@ -184,7 +193,7 @@ class Maker:
             return self.make(rng.choice(kind.inner), name, depth)
         if kind.name == "literal":
             return rng.choice(kind.words)
-        plain = {
+        plain: Callable[[], str] | None = {
             "int": lambda: str(self._int(name)),
             "float": lambda: repr(self._float()),
             "str": lambda: repr(self._str()),
@@ -254,7 +263,8 @@ class Maker:
         return "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 8)))
 
     def _timedelta(self) -> str:
-        return f"datetime.timedelta({self.rng.choice(('days=1', 'hours=5', 'minutes=-30', 'seconds=90', 'days=40'))})"
+        spans = ("days=1", "hours=5", "minutes=-30", "seconds=90", "days=40")
+        return f"datetime.timedelta({self.rng.choice(spans)})"
 
     def _any(self, depth: int) -> str:
         kinds = [INT, STR, FLOAT, Kind("bool"), Kind("none")]
@@ -337,7 +347,9 @@ class Maker:
         elif inner == INT and depth + 1 <= _MAX_DEPTH and rng.random() < 0.6:
             parts = [str(rng.randint(-3, 9)) for _ in range(count)]
         else:
-            parts = [self.make(inner, name[:-1] if name.endswith("s") else "", depth + 1) for _ in range(count)]
+            parts = [
+                self.make(inner, name[:-1] if name.endswith("s") else "", depth + 1) for _ in range(count)
+            ]
         if rng.random() < 0.3 and inner in {INT, FLOAT, STR}:
             parts = sorted(parts, key=ast.literal_eval, reverse=rng.random() < 0.2)
         if kind.name == "list":
@@ -404,7 +416,7 @@ class Maker:
         optional = 0
         with contextlib.suppress(TypeError, ValueError):
             signature = inspect.signature(cls)
-            for parameter in reversed(signature.parameters.values()):
+            for parameter in reversed(list(signature.parameters.values())):
                 if parameter.default is parameter.empty:
                     break
                 optional += 1
@@ -424,7 +436,9 @@ class Maker:
         if not known:
             return None
         other = rng.choice(known)
-        if kind.name in {"int", "any", "str", "float", "union"} and isinstance(other, list | tuple | set | dict):
+        if kind.name in {"int", "any", "str", "float", "union"} and isinstance(
+            other, list | tuple | set | dict
+        ):
             flat = [x for x in other if isinstance(x, int | str | float)]
             if kind == INT and rng.random() < 0.4:
                 return str(rng.choice((0, len(other) - 1, len(other), 1, -1, sum(_numbers(flat)))))
@@ -489,17 +503,19 @@ class Maker:
                 return ast.Call(ast.Name("set", ast.Load()), [], [])
             return type(node)(parts, ast.Load()) if not isinstance(node, ast.Set) else ast.Set(parts)
         if isinstance(node, ast.Dict):
-            pairs = [(k, v) for k, v in zip(node.keys, node.values, strict=True) if k is not None]
+            pairs: list[tuple[ast.expr, ast.expr]] = [
+                (k, v) for k, v in zip(node.keys, node.values, strict=True) if k is not None
+            ]
             if pairs and rng.random() < 0.7:
                 pairs.pop(rng.randrange(len(pairs)))
             elif pairs:
-                key, value = rng.choice(pairs)
+                key, item = rng.choice(pairs)
                 if isinstance(key, ast.Constant):
-                    pairs.append((ast.Constant(self._near(key.value)), value))
+                    pairs.append((ast.Constant(self._near(key.value)), item))
             return ast.Dict([k for k, _ in pairs], [v for _, v in pairs])
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             return ast.parse(self._object(node.value.id, 0), mode="eval").body
-        if isinstance(node, ast.Lambda) or isinstance(node, ast.Name):
+        if isinstance(node, ast.Lambda | ast.Name):
             return ast.parse(rng.choice((*_ONE, *_TRUTH)), mode="eval").body
         return node
 
@@ -524,7 +540,7 @@ class Maker:
             parts[-1] = ast.Constant(self._near(last.value))
         return parts
 
-    def _near(self, value: object) -> object:
+    def _near(self, value: Any) -> Any:
         rng = self.rng
         if isinstance(value, bool):
             return not value
@@ -566,11 +582,15 @@ def _numbers(values: Sequence[object]) -> list[int]:
 
 
 _RANGES: dict[str, tuple[int, ...]] = {
-    "year": (2024, 2023, 1900, 2000, 1999, 0, 2100), "month": (1, 2, 12, 6, 0, 13), "day": (1, 28, 29, 31, 15, 0, 32),
-    "hour": (0, 12, 23, 24), "hours": (0, 1, 12, 24, 25), "minute": (0, 30, 59, 60), "minutes": (0, 5, 59, 60, 61),
+    "year": (2024, 2023, 1900, 2000, 1999, 0, 2100), "month": (1, 2, 12, 6, 0, 13),
+    "day": (1, 28, 29, 31, 15, 0, 32),
+    "hour": (0, 12, 23, 24), "hours": (0, 1, 12, 24, 25), "minute": (0, 30, 59, 60),
+    "minutes": (0, 5, 59, 60, 61),
     "seconds": (0, 1, 59, 60, 61, 3600, 3661, 86400, 90061), "n": (0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 20, -1),
-    "base": (2, 8, 10, 16, 36, 1, 37), "width": (0, 1, 5, 10, 20), "depth": (0, 1, 2, 3), "age": (0, 17, 18, 65, -1),
-    "capacity": (0, 1, 2, 3, 10), "size": (0, 1, 2, 3, 5), "limit": (0, 1, 2, 3, 10), "score": (0, 59, 60, 70, 80, 90, 100),
+    "base": (2, 8, 10, 16, 36, 1, 37), "width": (0, 1, 5, 10, 20), "depth": (0, 1, 2, 3),
+    "age": (0, 17, 18, 65, -1),
+    "capacity": (0, 1, 2, 3, 10), "size": (0, 1, 2, 3, 5), "limit": (0, 1, 2, 3, 10),
+    "score": (0, 59, 60, 70, 80, 90, 100),
     "k": (0, 1, 2, 3, 5, -1),
 }  # fmt: skip
 
@@ -579,7 +599,9 @@ def _changeable(node: ast.expr) -> Iterator[ast.expr]:
     if isinstance(node, ast.UnaryOp):
         yield node
         return
-    if isinstance(node, ast.Constant | ast.List | ast.Set | ast.Tuple | ast.Dict | ast.Attribute | ast.Lambda):
+    if isinstance(
+        node, ast.Constant | ast.List | ast.Set | ast.Tuple | ast.Dict | ast.Attribute | ast.Lambda
+    ):
         yield node
     if isinstance(node, ast.Attribute | ast.Lambda):
         return
@@ -609,7 +631,9 @@ def names_of(expression: str) -> set[str]:
         tree = ast.parse(expression)
     except SyntaxError:
         return set()
-    bound = {argument.arg for node in ast.walk(tree) if isinstance(node, ast.Lambda) for argument in node.args.args}
+    bound = {
+        argument.arg for node in ast.walk(tree) if isinstance(node, ast.Lambda) for argument in node.args.args
+    }
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - bound
 
 

@@ -27,7 +27,7 @@ _HASH_SEEDS = (0, 1, 77, 4242, 5, 31, 999, 123456)
 
 @dataclass(frozen=True)
 class Effort:
-    """What a generation may use. seconds: of the search; the gate and the mutants have bounds of their own."""
+    """What a generation may use. seconds: of the search; gate and mutants have bounds of their own."""
 
     seconds: float = 30.0
     mutants: int = 300
@@ -103,7 +103,13 @@ class Generation:
         disagreements = await self._write(report, expected, draft)
         measured = await self._gate(draft)
         score = await self._score(faults, draft, covered_before=bool(self._tests))
-        return self._result(faults, draft, before, measured, score, disagreements)
+        return self._result(faults, draft, before, measured, score=score, disagreements=disagreements)
+
+    async def unstable(self, files: Mapping[str, str]) -> set[str]:
+        """Cases of generated files that do not pass in every repetition."""
+        seeds = [_HASH_SEEDS[i % len(_HASH_SEEDS)] + i for i in range(self._effort.repetitions)]
+        seen = await self._run(sorted(files), files, seeds, measure=False)
+        return seen.unstable() if seen.ended() else {"the run did not end"}
 
     def _not_possible(self) -> str:
         if not self._sources:
@@ -129,7 +135,7 @@ class Generation:
     async def _existing(
         self, faults: Sequence[mutation.Mutant], draft: _Draft
     ) -> tuple[Share | None, dict[str, list[int]], set[int]]:
-        """What the tests that were given cover already: share, lines, numbers of the mutants that they find."""
+        """What the given tests cover already: share, lines, numbers of the mutants that they find."""
         if not self._tests:
             return None, {}, set()
         seen = await self._run(sorted(self._tests), {}, (0,), measure=True)
@@ -278,7 +284,7 @@ class Generation:
             texts = draft.texts()
             measured = await self._run([*sorted(texts), *sorted(self._tests)], texts, seeds, measure=True)
             unstable = measured.unstable()
-            own = {key for file in draft.files for key in file.keys()}
+            own = {key for file in draft.files for key in file.keys()}  # noqa: SIM118 - a method, no mapping
             lost = {key for key in own if not any(run and key in run for run in measured.runs)}
             if measured.ended() and not (unstable | lost) & own:
                 return measured
@@ -355,6 +361,7 @@ class Generation:
         draft: _Draft,
         before: Share | None,
         measured: _Measured,
+        *,
         score: Mapping[str, Any],
         disagreements: Sequence[Disagreement],
     ) -> Generated:
@@ -376,5 +383,5 @@ class Generation:
 
 
 def _module_of(report: Mapping[str, Any], function: str) -> str:
-    module: str = report["origins"][function.split(".")[0]][0]
+    module: str = report["origins"][function.split(".", maxsplit=1)[0]][0]
     return module

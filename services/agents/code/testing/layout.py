@@ -27,7 +27,7 @@ def layout(files: Mapping[str, str], tests: Mapping[str, str]) -> Layout:
     paths = [path for path in files if path.endswith(".py")]
     roots = {"src"} if any(path.startswith("src/") for path in paths) else set()
     roots |= _folders_of_plain_imports(paths, [*files.values(), *tests.values()])
-    modules = {}
+    modules: dict[str, str] = {}
     for path in paths:
         if PurePosixPath(path).name in _NO_MODULES:
             continue
@@ -64,7 +64,7 @@ def _folders_of_plain_imports(paths: Iterable[str], texts: Iterable[str]) -> set
 
 
 def test_path(module: str, tests: Mapping[str, str], taken: Iterable[str]) -> str:
-    """Where the new tests of a module stand: beside the tests that there are, else in the project's own folder."""
+    """Where the new tests of a module stand: beside the tests that there are, else in its own folder."""
     folder = next((str(PurePosixPath(path).parent) for path in tests), ".")
     used = {*tests, *taken}
     stem = f"test_{module.replace('.', '_')}"

@@ -32,7 +32,10 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Intended:
-    """A case that somebody expects. arguments, expected: Python expressions; raises: name of an exception, or empty."""
+    """A case that somebody expects.
+
+    arguments, expected: Python expressions. raises: the name of an exception, or empty.
+    """
 
     function: str
     arguments: tuple[str, ...]
@@ -91,7 +94,8 @@ class Generated:
         known["survivors"] = tuple(Survivor(**entry) for entry in data["survivors"])
         known["disagreements"] = tuple(
             Disagreement(
-                Intended(**{**entry["case"], "arguments": tuple(entry["case"]["arguments"])}), entry["observed"]
+                Intended(**{**entry["case"], "arguments": tuple(entry["case"]["arguments"])}),
+                entry["observed"],
             )
             for entry in data["disagreements"]
         )

@@ -27,7 +27,9 @@ class Property:
     def block(self, name: str, examples: int, *, fixed: bool) -> Block:
         """As a test. fixed: the same examples each time."""
         given = ", ".join(f"{parameter}={source}" for parameter, source in self.strategies)
-        told = f"max_examples={examples}, deadline=None, database=None" + (", derandomize=True" if fixed else "")
+        told = f"max_examples={examples}, deadline=None, database=None" + (
+            ", derandomize=True" if fixed else ""
+        )
         lead = f"@settings({told})\n@given({given})"
         fixtures = tuple(parameter for parameter, _ in self.strategies)
         return Block(name, cases=[Case(text=self.body)], fixtures=fixtures, lead=lead)
@@ -37,7 +39,9 @@ class Property:
         return f"test_{self.function.replace('.', '_')}_{self.title}"
 
 
-def candidates(functions: Sequence[Mapping[str, Any]], samples: Mapping[str, Sequence[Any]]) -> list[Property]:
+def candidates(
+    functions: Sequence[Mapping[str, Any]], samples: Mapping[str, Sequence[Any]]
+) -> list[Property]:
     """Properties that no sample contradicts, the telling ones first. They still have to be tried."""
     found: list[Property] = []
     usable = {}
@@ -83,13 +87,12 @@ def _of_one(
     if not ok:
         return
     if len(names) == 1 or all(isinstance(a[0], list | str) for a, _ in ok):
-        yield from _against_first(function, first, names, ok, call, made)
+        yield from _against_first(function, first, names, ok, call=call, made=made)
     if len(names) == 2 and required[0]["strategy"] == required[1]["strategy"]:
         swapped = function["template"].replace("{args}", ", ".join(names[::-1]))
         yield made("is_commutative", 3, f"assert {call} == {swapped}")
-    if all(isinstance(r, int | float) and not isinstance(r, bool) for _, r in ok):
-        if all(r >= 0 for _, r in ok):
-            yield made("is_not_negative", 5, f"assert {call} >= 0")
+    if all(isinstance(r, int | float) and not isinstance(r, bool) and r >= 0 for _, r in ok):
+        yield made("is_not_negative", 5, f"assert {call} >= 0")
     mutable = [p["name"] for p in required if p["kind"] in {"list", "dict", "set"}]
     if mutable:
         copies = "\n".join(f"{name}_before = copy.deepcopy({name})" for name in mutable)
@@ -105,6 +108,7 @@ def _against_first(
     first: str,
     names: Sequence[str],
     ok: Sequence[tuple[list[Any], Any]],
+    *,
     call: str,
     made: Callable[[str, int, str], Property],
 ) -> Iterator[Property]:

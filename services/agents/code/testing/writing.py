@@ -14,7 +14,18 @@ _WIDTH = 100
 _TAKEN = re.compile(r"^list\(itertools\.islice\(\{\}, (\d+)\)\)$")
 _SINGLETONS = {"True", "False", "None"}
 # Names that pytest or the written file use themselves.
-_RESERVED = {"request", "expected", "message", "pytest", "re", "self", "capsys", "math", "itertools"}
+_RESERVED = {
+    "raised",
+    "request",
+    "expected",
+    "message",
+    "pytest",
+    "re",
+    "self",
+    "capsys",
+    "math",
+    "itertools",
+}
 
 
 @dataclass(frozen=True)
@@ -128,10 +139,7 @@ class TestFile:
         if "pytest" in used:
             third.append("import pytest")
         if "given" in used:
-            third = ["from hypothesis import given, settings", "from hypothesis import strategies as st"] + (
-                ["import pytest"] if "pytest" in used else []
-            )
-            third.sort(key=lambda line: line.replace("from ", "").replace("import ", ""))
+            third += ["from hypothesis import given, settings", "from hypothesis import strategies as st"]
         own: dict[str, list[str]] = {}
         for name in sorted(used & set(self.origins)):
             module, word = self.origins[name]
@@ -147,11 +155,13 @@ class TestFile:
 
 def _names(source: str) -> set[str]:
     tree = ast.parse(source)
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
 
 
 class Writer:
-    """Makes blocks of the sessions of one module. parameters: names of each target's positional parameters."""
+    """Makes blocks of one module's sessions. parameters: names of each target's positional parameters."""
 
     def __init__(self, parameters: Mapping[str, Sequence[str]], names: Iterable[str]) -> None:
         self._parameters = parameters
@@ -203,8 +213,16 @@ class Writer:
             error, message = seen["raised"], seen["message"]
             name = f"{stem}_raises_{_snake(error.split('.')[-1])}"
             if message:
-                body = f"with pytest.raises({error}, match=re.escape(message)):\n    {call}"
-                return (target, names, error, True), name, (*names, "message"), body, Case((*values, repr(message)))
+                body = (
+                    f"with pytest.raises({error}) as raised:\n    {call}\nassert str(raised.value) == message"
+                )
+                return (
+                    (target, names, error, True),
+                    name,
+                    (*names, "message"),
+                    body,
+                    Case((*values, repr(message))),
+                )
             body = f"with pytest.raises({error}):\n    {call}"
             return (target, names, error, False), name, names, body, Case(values)
         if _bind or len(seen["pairs"]) != 1 or seen.get("callable"):
@@ -214,7 +232,9 @@ class Writer:
         single = expected in _SINGLETONS
         return (target, names, read, single), stem, (*names, "expected"), body, Case((*values, expected))
 
-    def _shape(self, target: str, arguments: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], list[str]] | None:
+    def _shape(
+        self, target: str, arguments: Sequence[Sequence[str]]
+    ) -> tuple[tuple[str, ...], list[str]] | None:
         """Names of the cells, and the arguments as the call has them."""
         known = self._parameters.get(target, ())
         keywords = [keyword for keyword, _ in arguments]
@@ -267,12 +287,12 @@ class Writer:
                 name = f"{name}_given" if name in taken or name in held.values() else name
                 held[position] = name
                 lines.append(f"{name} = {expression}")
-                expression = name
-            shown.append(expression)
+            shown.append(held.get(position, expression))
         call = _filled(template, arguments, shown, subject)
         if "raised" in result:
-            match = f", match=re.escape({result['message']!r})" if result["message"] else ""
-            return [*lines, f"with pytest.raises({result['raised']}{match}):", f"    {call}"]
+            told = result["message"]
+            lines += [f"with pytest.raises({result['raised']}){' as raised' if told else ''}:", f"    {call}"]
+            return [*lines, f"assert str(raised.value) == {told!r}"] if told else lines
         if statement:
             lines.append(call)
         elif bind:
