@@ -32,8 +32,8 @@ from .generate_strategies import described
 HOME = ".meld"
 _MODULE = "meld_inside"
 _MEMORY = 384 << 20
-_HANG_SECONDS = 4.0
-_MUTANT_SECONDS = 5.0
+_HANG_SECONDS = 8.0
+_MUTANT_SECONDS = 8.0
 _CHECKED_AT_ONCE = 40
 # How many sessions are to tell a mutant.
 _TIMES = 2
@@ -181,7 +181,7 @@ class Program:
                 )
             finally:
                 os._exit(0)
-        hung = _watch(child, board, seconds + 3 * _HANG_SECONDS)
+        hung = _watch(child, board, 4 * seconds + 3 * _HANG_SECONDS)
         board.close()
         if path.exists():
             for line in path.read_text("utf-8", "surrogatepass").splitlines():

@@ -18,6 +18,8 @@ MAX_RUNS = 1_600
 _STALE_RUNS = 500
 _MAX_STEPS = 9
 _MAX_EXTRA = 160
+# Share of the sessions kept although nothing about them is new.
+_KEPT = 0.3
 
 Found = Callable[[Session, Observation, bool], None]
 
@@ -105,10 +107,10 @@ class Search:
         target: Target | None,
         subject: Subject | None = None,
     ) -> None:
-        end = time.monotonic() + seconds
+        end = time.process_time() + seconds
         stale = runs = extra = 0
         queue = list(reversed(seeds))
-        while runs < MAX_RUNS and stale < _STALE_RUNS and time.monotonic() < end:
+        while runs < MAX_RUNS and stale < _STALE_RUNS and time.process_time() < end:
             runs, stale = runs + 1, stale + 1
             if queue:
                 guess = queue.pop()
@@ -130,7 +132,7 @@ class Search:
                 stale = 0
                 self._corpus.append(guess.session)
                 self._found(guess.session, seen, True)
-            elif outcome not in self._outcomes and extra < _MAX_EXTRA:
+            elif extra < _MAX_EXTRA and (outcome not in self._outcomes or self._rng.random() < _KEPT):
                 extra += 1
                 self._found(guess.session, seen, False)
             self._outcomes.add(outcome)

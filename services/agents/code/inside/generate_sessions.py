@@ -20,9 +20,10 @@ from typing import Any
 
 from . import generate_rendering as rendering
 
-# Bounds of one call: lines of the project under trace, seconds without.
+# Bounds of one session: lines of the project under trace, seconds of the processor, seconds on the clock.
 MAX_LINES = 30_000
-MAX_SECONDS = 0.7
+MAX_SECONDS = 0.5
+_MAX_WAITING = 4.0
 _MAX_OUTPUT = 400
 _MAX_MESSAGE = 200
 _MISUSE = (TypeError, AttributeError, NameError, RecursionError, MemoryError, NotImplementedError)
@@ -245,16 +246,19 @@ def _may_change(value: object) -> bool:
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Interrupts what takes longer, and again should it be caught."""
+    """Interrupts what takes more of the processor's time, or sleeps; and again should it be caught."""
 
     def ring(_number: int, _frame: types.FrameType | None) -> None:
         raise OverrunError
 
+    signal.signal(signal.SIGPROF, ring)
     signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
+    signal.setitimer(signal.ITIMER_REAL, _MAX_WAITING, 0.5)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

@@ -53,6 +53,15 @@ _NONE_TAKEN = (
     "lambda: int('x')",
     "lambda: {}['k']",
 )
+# Characters that matter to code which uses these names.
+_ALPHABETS = {
+    "isdigit": "0123456789", "isdecimal": "0123456789", "isnumeric": "0123456789", "digits": "0123456789",
+    "int": "0123456789", "isalpha": "abcXYZ", "isalnum": "abXY019", "isupper": "abABC", "islower": "abABC",
+    "isspace": "ab ", "ascii_lowercase": "abcxyz", "ascii_uppercase": "ABCXYZ", "ascii_letters": "abcXYZ",
+    "ord": "abcxyzABCXYZ", "float": "0123456789.", "upper": "abcABC", "lower": "abcABC",
+    "hexdigits": "09afAF",
+    "punctuation": "!#-,.",
+}  # fmt: skip
 _MAX_DEPTH = 3
 _MAX_TEXT = 400
 
@@ -65,6 +74,7 @@ class Constants:
     floats: list[float] = field(default_factory=list)
     strings: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    alphabets: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, trees: Sequence[ast.AST], rng: random.Random) -> Constants:
@@ -75,6 +85,9 @@ class Constants:
             for node in ast.walk(tree):
                 if isinstance(node, ast.Constant):
                     found._keep(node, node in documented, rng)
+                word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+                found.alphabets += [_ALPHABETS[word]] if word in _ALPHABETS else []
+        found.alphabets = sorted(set(found.alphabets))
         for name in ("ints", "floats", "strings", "texts"):
             values = getattr(found, name)
             setattr(found, name, list(dict.fromkeys(values))[:60])
@@ -250,17 +263,28 @@ class Maker:
     def _str(self) -> str:
         rng, roll = self.rng, self.rng.random()
         texts, strings = self.constants.texts, self.constants.strings
-        if texts and roll < 0.25:
+        if texts and roll < 0.2:
             return rng.choice(texts)
-        if strings and roll < 0.4:
+        if strings and roll < 0.3:
             return rng.choice(strings)
+        if self.constants.alphabets and roll < 0.5:
+            return self._random_text()
         if roll < 0.75:
             return rng.choice(_STRINGS)
         if strings and roll < 0.88:
             parts = [rng.choice((*strings, "a", "1", " ", "x1")) for _ in range(rng.randint(2, 5))]
             return "".join(parts)[:60]
+        return self._random_text()
+
+    def _random_text(self) -> str:
+        """Characters that matter to the code, some of the others among them."""
+        rng = self.rng
         alphabet = self._alphabet if self._alphabet and rng.random() < 0.5 else "ab01 ,xyAB-."
-        return "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 8)))
+        if self.constants.alphabets and rng.random() < 0.7:
+            alphabet = rng.choice(self.constants.alphabets) * 3
+            short = "".join(s for s in self.constants.strings if len(s) <= 3)
+            alphabet += short if rng.random() < 0.5 else ""
+        return "".join(rng.choice(alphabet) for _ in range(rng.choice((1, 2, 3, 4, 5, 6, 8, 12, 16))))
 
     def _timedelta(self) -> str:
         spans = ("days=1", "hours=5", "minutes=-30", "seconds=90", "days=40")
@@ -566,7 +590,9 @@ class Maker:
         if roll < 0.6 and text:
             return text[:position] + text[position + rng.randint(1, 2) :]
         if roll < 0.7 and text:
-            alphabet = self._alphabet or "ab1 "
+            alphabet = (rng.choice(self.constants.alphabets) if self.constants.alphabets else "") + (
+                self._alphabet[:12] or "ab1 "
+            )
             return text[:position] + rng.choice(alphabet) + text[position + 1 :]
         if roll < 0.75:
             return text.swapcase()

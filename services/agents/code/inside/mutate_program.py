@@ -10,6 +10,8 @@ import contextlib
 import gc
 import io
 import json
+import resource
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -57,9 +59,8 @@ def main() -> None:
             )
 
     _warm(pytest.main)
-    started = time.monotonic()
     clean = in_child(lambda: code(None), 60.0)
-    usual = time.monotonic() - started
+    usual = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     killed: list[int] = []
     survived: list[int] = []
     left: list[int] = []
@@ -67,10 +68,16 @@ def main() -> None:
         if time.monotonic() > end:
             left.append(mutant["id"])
             continue
-        ended = in_child(lambda m=mutant: code(m), 2.0 + 5 * usual)
+        ended = in_child(lambda m=mutant: _bounded(code, m, 1.0 + 4 * usual), 30.0)
         (survived if ended == 0 else killed).append(mutant["id"])
     report = {"clean": clean, "killed": killed, "survived": survived, "left": left}
     Path(HOME, "mutated.json").write_text(json.dumps(report), "utf-8")
+
+
+def _bounded(code: Callable[[Any], int], mutant: Any, seconds: float) -> int:
+    """Ends this process when it uses more of the processor's time: the mutant does not end."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    return code(mutant)
 
 
 def _warm(run: Callable[[list[str]], object]) -> None:

@@ -225,7 +225,7 @@ class Generation:
         if not names:
             return
         texts = {file.path: file.text() for file in trial.values()}
-        seen = await self._run(sorted(texts), texts, (0, 1), measure=False)
+        seen = await self._run(sorted(texts), texts, (0,), measure=False)
         if not seen.ended():
             return
         unstable, kept = seen.unstable(), dict[str, int]()
