@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in $(BIN)/python python3.11 python3.12 python3.13 python
 INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Python 3.11 or newer with its venv module is needed and was not found (python3.11, python3.12, python3.13, python3)" >&2; exit 1; :)
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore test lint format stubs lock probe bench bench-retrieval chaos clean install install-dev
+.PHONY: help run backup verify-backup restore test lint format stubs lock probe doctor bench bench-retrieval chaos clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the 
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
+
+doctor: install ## Say whether the models answer, what they can do, and whether code can be executed safely
+	@$(BIN)/python -m services.agents.doctor
 
 backup: install ## Copy all that the running house keeps into backups/ (or TO=folder; KEEP=n keeps the newest n)
 	@$(BIN)/python -m services.backup create $(or $(TO),backups) $(if $(KEEP),--keep $(KEEP))

@@ -12,8 +12,10 @@ import grpc.aio
 from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
+from services.agents.chat.prices import parse_prices
+from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
-from services.agents.ports import ChatModel
+from services.agents.ports import ChatModel, Sandboxed
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
 from services.agents.runs import RunLimits, Runs
@@ -41,11 +43,17 @@ async def assemble(
     vector_channel: grpc.aio.Channel,
     session_channel: grpc.aio.Channel,
     model: ChatModel | None,
+    *,
+    registry: Registry | None = None,
+    sandbox: Sandboxed | None = None,
 ) -> AsyncIterator[House]:
-    """The service, learning its routes in the background; runs still at work are ended at exit."""
+    """The service, learning its routes in the background; runs still at work are ended at exit.
+
+    registry: the roster's when None. sandbox: None where code cannot be executed safely.
+    """
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
-    registry = Registry()
+    registry = registry or Registry()
     routes = triage.Triage(triage.load_examples(), triage.load_cues(), vector.embed)
     pipeline = Pipeline(
         retriever=vector,
@@ -57,6 +65,7 @@ async def assemble(
         limits=Limits(
             settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
         ),
+        sandbox=sandbox,
     )
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
@@ -67,8 +76,9 @@ async def assemble(
         conversations=session,
         replicas=ReplicaClient(replica),
         limits=RunLimits(
-            settings.meld_max_runs, settings.meld_max_model_calls, longest, settings.meld_session_wait_seconds
+            settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),
+        prices=parse_prices(settings.meld_model_prices),
     )
     dependencies = [
         Dependency("vector", vector.ping),
@@ -84,3 +94,14 @@ async def assemble(
     finally:
         learning.cancel()
         await runs.close(_DETACHED_GRACE_SECONDS)
+
+
+def _allowance(settings: AgentsSettings) -> Allowance:
+    """What one run may use."""
+    return Allowance(
+        model_calls=settings.meld_max_model_calls,
+        tool_calls=settings.meld_max_tool_calls,
+        tokens=settings.meld_max_run_tokens,
+        seconds=settings.meld_max_run_seconds,
+        hops=settings.meld_max_hops,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jsonschema
@@ -41,6 +42,7 @@ _WELL_KNOWN: dict[str, dict[str, Any]] = {
     "google.protobuf.Value": {},
     "google.protobuf.ListValue": {"type": "array"},
 }
+_FREE = frozenset(f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue"))
 _MAX_CAUSE = 200
 
 
@@ -57,14 +59,35 @@ def of(descriptor: Descriptor) -> dict[str, Any]:
     return schema
 
 
+def asked(descriptor: Any, fields: Sequence[str] = ()) -> dict[str, Any]:
+    """The schema in which a model is asked for a message, in the part of JSON Schema that servers can hold a
+    model to: every field is required, one that may be absent is null instead.
+
+    fields: of the outermost message, those that are asked for; all when empty. Raises TypeError for maps and
+    free objects, which no server can be held to.
+    """
+    definitions: dict[str, Any] = {}
+    wanted = [descriptor.fields_by_name[name] for name in fields] or list(descriptor.fields)
+    schema = {"title": descriptor.name, **_asked_object(wanted, definitions)}
+    if definitions:
+        schema["$defs"] = definitions
+    return schema
+
+
+def fault(value: Any, schema: dict[str, Any]) -> str:
+    """What is wrong with a value: the path and the cause; empty when it fits."""
+    found = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    return "" if found is None else f"{found.json_path}: {found.message[:_MAX_CAUSE]}"
+
+
 def parse(value: dict[str, Any], schema: dict[str, Any], kind: type[M], *, agent_id: str) -> M:
     """The value as a message. Raises InvalidArgumentError (INPUTS_INVALID) that names the path and the
     cause.
     """
     validator = jsonschema.Draft202012Validator(schema)
-    fault = jsonschema.exceptions.best_match(validator.iter_errors(value))
-    if fault is not None:
-        raise _invalid(agent_id, fault.json_path, fault.message)
+    found = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    if found is not None:
+        raise _invalid(agent_id, found.json_path, found.message)
     message = kind()
     try:
         json_format.ParseDict(value, message)
@@ -114,3 +137,35 @@ def _message(descriptor: Descriptor, definitions: dict[str, Any]) -> dict[str, A
         definitions[descriptor.name] = {}
         definitions[descriptor.name].update(_object(descriptor, definitions))
     return {"$ref": f"#/$defs/{descriptor.name}"}
+
+
+def _asked_object(fields: Sequence[FieldDescriptor], definitions: dict[str, Any]) -> dict[str, Any]:
+    properties = {field.name: _asked_field(field, definitions) for field in fields}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _asked_field(field: FieldDescriptor, definitions: dict[str, Any]) -> dict[str, Any]:
+    single = _asked_single(field, definitions)
+    if field.is_repeated:
+        return {"type": "array", "items": single}
+    return {"anyOf": [single, {"type": "null"}]} if field.has_presence else single
+
+
+def _asked_single(field: FieldDescriptor, definitions: dict[str, Any]) -> dict[str, Any]:
+    message = field.message_type
+    if message is None:
+        # Of the two forms of a long number a model writes the plain one.
+        return {"type": "integer"} if _SCALARS.get(field.type) is _INT64 else _single(field, definitions)
+    if message.GetOptions().map_entry or message.full_name in _FREE:
+        raise TypeError(f"a model cannot be asked for {message.full_name}")
+    if message.full_name in _WELL_KNOWN:
+        return dict(_WELL_KNOWN[message.full_name])
+    if message.name not in definitions:
+        definitions[message.name] = {}
+        definitions[message.name].update(_asked_object(list(message.fields), definitions))
+    return {"$ref": f"#/$defs/{message.name}"}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,28 +13,35 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from meldrag.agents.v1 import agents_pb2, results_pb2
-from services.agents import wire
+from services.agents import results, wire
 from services.agents.answering import citations, generative, prompt
 from services.agents.answering.extractive import Evidence
 from services.agents.answering.followup import search_query
 from services.agents.answering.sources import VerifiedSources
+from services.agents.asking import Asker
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
-from services.agents.ports import ChatModel, Conversations, ModelError, Prompt, Retriever, Vectors
+from services.agents.ports import (
+    ChatModel,
+    Conversations,
+    ModelError,
+    Prompt,
+    Retriever,
+    Sandboxed,
+    Vectors,
+)
 from services.agents.recorder import Recorder
 from services.agents.roster.agent import Work
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
 from services.agents.routing.triage import Triage
 from services.agents.run import Run
-from services.chassis import context, telemetry
-from services.chassis.errors import NotFoundError, ServiceError, UnavailableError
+from services.agents.tools import Toolbox
+from services.chassis import telemetry
+from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
 AUTO = "auto"
-# Kept of the deadline for an answer from the documents, should the model take all the rest.
-_RESERVE_SECONDS = 2.0
-_RESERVE_SHARE = 0.2
 
 _NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
 _NOTHING_FOUND = "Nothing was found in the documents that answers this."
@@ -71,6 +77,15 @@ class _Answer:
     sources: VerifiedSources
 
 
+@dataclass(frozen=True)
+class _Equipped:
+    """What a run works with. fence: the name of all its fences, which nobody could know before."""
+
+    fence: str
+    tools: Toolbox
+    ask: Asker
+
+
 class Pipeline:
     """Does the work of runs. Emits their events, all but the last."""
 
@@ -84,6 +99,8 @@ class Pipeline:
         triage: Triage,
         default_collection: str,
         limits: Limits,
+        sandbox: Sandboxed | None = None,
+        draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._retriever = retriever
         self._conversations = conversations
@@ -92,6 +109,8 @@ class Pipeline:
         self._triage = triage
         self._default_collection = default_collection
         self._limits = limits
+        self._sandbox = sandbox
+        self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
 
     async def work(
@@ -127,10 +146,11 @@ class Pipeline:
                 query=case.retrieval.query, passages=map(wire.passage, case.retrieval.passages)
             )
         )
-        answer = await self._answer(run, case)
-        result = await self._typed_result(case, answer)
+        equipped = self._equip(run, case)
+        answer = await self._answer(run, case, equipped)
+        result = await self._typed_result(run, case, answer, equipped)
         run.emit(result=result)
-        run.emit(usage=wire.usage(run.ledger))
+        run.tell_usage()
         return agents_pb2.RunResult(
             run_id=run.key.run_id,
             agent_id=run.agent_id,
@@ -177,7 +197,21 @@ class Pipeline:
             span.set_attribute("meldrag.passages", len(passages))
             return Retrieval(query, passages, degraded)
 
-    async def _answer(self, run: Run, case: _Case) -> _Answer:
+    def _equip(self, run: Run, case: _Case) -> _Equipped:
+        definition, fence = case.hosted.definition, self._draw_fence()
+        tools = Toolbox(run, definition.agent_id, definition.tools)
+        ask = Asker(
+            run,
+            self._model,
+            tools,
+            agent_prompt=case.hosted.prompt,
+            allowed=definition.tools,
+            data_tokens=self._limits.passage_tokens,
+            fence=fence,
+        )
+        return _Equipped(fence, tools, ask)
+
+    async def _answer(self, run: Run, case: _Case, equipped: _Equipped) -> _Answer:
         retrieval = case.retrieval
         has_material = bool(retrieval.passages or case.conversation.turns or len(case.request.inputs.fields))
         if not has_material:
@@ -185,13 +219,21 @@ class Pipeline:
         if self._model is None:
             return await self._extract(run, case)
         try:
-            return await self._generate(run, case, self._model)
+            return await self._generate(run, case, self._model, equipped.fence)
         except ModelError as error:
             _log.warning("answering without the model: %s", error)
             run.settle_text()
+            equipped.ask.give_up()
             return await self._without_model(run, case, error)
+        except ResourceExhaustedError as error:
+            if error.reason != "BUDGET_EXHAUSTED":
+                raise
+            equipped.ask.give_up()
+            return await self._without_budget(run, case, error)
+        finally:
+            run.tell_usage()
 
-    async def _generate(self, run: Run, case: _Case, model: ChatModel) -> _Answer:
+    async def _generate(self, run: Run, case: _Case, model: ChatModel, fence: str) -> _Answer:
         request, passages = case.request, case.retrieval.passages
         shown = prompt.shown_passages(passages, self._limits.passage_tokens)
         inputs = json_format.MessageToDict(request.inputs)
@@ -202,19 +244,19 @@ class Pipeline:
                 question=request.message,
                 passages=shown,
                 turns=case.conversation.turns,
-                inputs=json.dumps(inputs, ensure_ascii=False, indent=1) if inputs else "",
+                inputs=prompt.shown_inputs(inputs, self._limits.passage_tokens),
                 history_tokens=self._limits.history_tokens,
-                fence=secrets.token_hex(8),
+                fence=fence,
             ),
             request.temperature if request.HasField("temperature") else None,
             request.max_output_tokens if request.HasField("max_output_tokens") else None,
+            run.ledger.tokens_left(),
         )
-        left = context.remaining()
         draft = await generative.draft(
             model,
             asked,
             shown,
-            seconds=left - min(_RESERVE_SECONDS, _RESERVE_SHARE * left),
+            seconds=run.ledger.seconds_left(),
             meter=run.ledger,
             say=run.say,
         )
@@ -251,6 +293,17 @@ class Pipeline:
         run.degrade(_model_down(name, error))
         return await self._extract(run, case)
 
+    async def _without_budget(self, run: Run, case: _Case, error: ResourceExhaustedError) -> _Answer:
+        findings, evidence, sources = await self._select(run, case)
+        if not findings:
+            raise error
+        run.degrade(
+            Degradation(
+                "budget", f"{error.message}. The answer consists of sentences of the documents instead."
+            )
+        )
+        return self._extracted(run, findings, evidence, sources)
+
     async def _extract(self, run: Run, case: _Case) -> _Answer:
         findings, evidence, sources = await self._select(run, case)
         if not findings:
@@ -286,8 +339,11 @@ class Pipeline:
         run.say(_NO_DOCUMENTS if case.retrieval.no_documents else _NOTHING_FOUND)
         return _Answer(agents_pb2.ANSWER_MODE_NO_ANSWER, (), evidence, VerifiedSources(self._retriever))
 
-    async def _typed_result(self, case: _Case, answer: _Answer) -> results_pb2.AgentResult:
+    async def _typed_result(
+        self, run: Run, case: _Case, answer: _Answer, equipped: _Equipped
+    ) -> results_pb2.AgentResult:
         definition = case.hosted.definition
+        kept: list[Message] = []
         work: Work[Any] = Work(
             question=case.request.message,
             inputs=case.inputs,
@@ -295,8 +351,22 @@ class Pipeline:
             evidence=answer.evidence,
             sources=answer.sources,
             route=self._triage.route,
+            tools=equipped.tools,
+            ask=equipped.ask,
+            keep=kept.append,
+            sandbox=self._sandbox,
         )
-        made = await definition.compose(work)
+        try:
+            made = await definition.compose(work)
+        except ResourceExhaustedError as error:
+            if error.reason != "BUDGET_EXHAUSTED" or not (kept or answer.findings):
+                raise
+            run.degrade(Degradation("budget", f"{error.message}; this is what there is."))
+            if not kept:
+                return results_pb2.AgentResult()
+            made = kept[-1]
+        numbers = [citation.number for citation in answer.sources.citations()]
+        results.check(made, numbers, agent_id=definition.agent_id)
         return results_pb2.AgentResult(**{definition.agent_id: made})
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
+from services.agents.chat.capabilities import Capabilities, Capability
 from services.agents.model import Conversation, Passage, Quote
 from services.sandbox.model import Job, Outcome
 
 M = TypeVar("M", bound=Message)
 
 Vectors = NDArray[np.float32]
+
+# Plain JSON: objects, lists, strings, finite numbers, true, false and null.
+Json = Any
+JsonObject = dict[str, Any]
 
 
 class Retriever(Protocol):
@@ -165,20 +170,71 @@ class RunEvent:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A picture (image/png, image/jpeg, image/webp, image/gif) or a recording (audio/wav, audio/mpeg)."""
+
+    media_type: str
+    data: bytes
+
+    @property
+    def needs(self) -> Capability:
+        """What a model must be able to do with it."""
+        return Capability.VISION if self.media_type.startswith("image/") else Capability.AUDIO
+
+
+@dataclass(frozen=True)
+class ToolRequest:
+    """A model asks for a use of a tool. arguments: JSON as the model wrote it, not checked."""
+
+    call_id: str
+    tool: str
+    arguments: str
+
+
+@dataclass(frozen=True)
 class ChatMessage:
-    """A message to a model. role: "system", "user" or "assistant"."""
+    """A message to a model.
+
+    role: "system", "user", "assistant" or "tool". requests: what an assistant asked for. answers: the call_id
+    of the request that a tool's message answers. attachments: of a user's message.
+    """
 
     role: str
     text: str
+    requests: tuple[ToolRequest, ...] = ()
+    answers: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True)
+class OfferedTool:
+    """A tool that a model may ask for. parameters: JSON Schema of its arguments, an object."""
+
+    name: str
+    description: str
+    parameters: JsonObject
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is asked, and how it may answer. A None leaves the choice to the model or the setting."""
+    """What a model is asked, and how it may answer. A None leaves the choice to the model or the setting.
+
+    budget_tokens: it writes no more than this, whatever the choice would be. schema: JSON Schema to which its
+    answer is held where the model has JSON_SCHEMA; others see nothing of it. tools: offered where the model
+    has TOOLS.
+    """
 
     messages: tuple[ChatMessage, ...]
     temperature: float | None = None
     max_output_tokens: int | None = None
+    budget_tokens: int | None = None
+    schema: JsonObject | None = None
+    tools: tuple[OfferedTool, ...] = ()
+
+    @property
+    def needs(self) -> Capabilities:
+        """Without which a model cannot be asked this."""
+        return frozenset(part.needs for message in self.messages for part in message.attachments)
 
 
 @dataclass(frozen=True)
@@ -199,6 +255,9 @@ class ModelDone:
     input_tokens: int
     output_tokens: int
     cut: bool = False
+
+
+Piece = TextPiece | ToolRequest | ModelDone
 
 
 class ModelError(Exception):
@@ -228,6 +287,83 @@ class ModelError(Exception):
         self.truncated = truncated
 
 
+class Tools(Protocol):
+    """What an agent may do besides reading."""
+
+    async def use(
+        self,
+        tool: str,
+        arguments: JsonObject,
+        action: Callable[[], Awaitable[JsonObject]],
+        summary: Callable[[JsonObject], str],
+    ) -> JsonObject:
+        """The result of the action, which is done once: a run that is resumed or replayed gets it from its
+        record. All that is random, timed or executed stands inside an action.
+
+        tool: one of AgentDefinition.tools; another one is a defect (LookupError). arguments: for people;
+        shortened in the event. action: its result is plain JSON, at most 1 MiB. summary: of the result, for
+        people, in a line.
+
+        Raises ResourceExhaustedError (BUDGET_EXHAUSTED) at a limit of the run, also in the middle of the
+        action when time is up, and whatever the action raises.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ModelTool:
+    """A tool that a model may use while it is asked. `name` is one of AgentDefinition.tools.
+
+    parameters: JSON Schema of the arguments, which are checked before `action` gets them. action, summary: as
+    in Tools.use.
+    """
+
+    name: str
+    description: str
+    parameters: JsonObject
+    action: Callable[[JsonObject], Awaitable[JsonObject]]
+    summary: Callable[[JsonObject], str]
+
+
+class Ask(Protocol):
+    """Asks a model for a part of the agent's typed result."""
+
+    async def __call__(
+        self,
+        kind: type[M],
+        task: str,
+        *,
+        data: Mapping[str, str] | None = None,
+        fields: Sequence[str] = (),
+        check: Callable[[M], None] | None = None,
+        tools: Sequence[ModelTool] = (),
+        attachments: Sequence[Attachment] = (),
+    ) -> M | None:
+        """The part, which fits its schema and passed `check`; None where no model is configured.
+
+        None also where a model gave none that fits: the run has then told so as a degradation, and the agent
+        goes on with what it has without.
+
+        task: what is wanted, in words of ours and of the person who asks. data: named texts that nobody
+        vouches for: documents, code, logs; they are fenced, and shortened to MELD_PASSAGE_TOKENS together.
+        fields: of `kind`, those that are asked for; a model has no business with verdicts and measured
+        numbers. check: raises ValueError with what is wrong, which the model is told once, as it is of an
+        answer outside the schema. tools: what the model may use meanwhile, in a few turns. attachments: only
+        models that can see or hear them are asked.
+
+        Raises whatever an action of a tool raises that is no ServiceError.
+        """
+        ...
+
+
+class Sandboxed(Protocol):
+    """Executes code that nobody trusts."""
+
+    async def run(self, job: Job) -> Outcome:
+        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is none."""
+        ...
+
+
 class Meter(Protocol):
     """Counts what a run uses."""
 
@@ -239,8 +375,8 @@ class Meter(Protocol):
 class ChatModel(Protocol):
     """Writes text."""
 
-    def stream(self, prompt: Prompt, seconds: float, meter: Meter) -> AsyncGenerator[TextPiece | ModelDone]:
-        """Text as it comes, then exactly one ModelDone, within `seconds`.
+    def stream(self, prompt: Prompt, seconds: float, meter: Meter) -> AsyncGenerator[Piece]:
+        """Text as it comes, requests for offered tools, then exactly one ModelDone, within `seconds`.
 
         Raises ModelError. Closing the iterator closes the connection to the model.
         """

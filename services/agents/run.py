@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from meldrag.agents.v1 import agents_pb2
+from services.agents import wire
 from services.agents.ledger import Ledger
 from services.agents.model import Degradation
 from services.chassis.errors import ServiceError
@@ -110,9 +111,11 @@ class Run:
     def degrade(self, degradation: Degradation) -> None:
         """Tells what the run goes on without."""
         self.degradations.append(degradation)
-        self.emit(
-            degradation=agents_pb2.Degradation(component=degradation.component, reason=degradation.reason)
-        )
+        self.emit(degradation=wire.degradation(degradation))
+
+    def tell_usage(self) -> None:
+        """Tells what has been used so far."""
+        self.emit(usage=wire.usage(self.ledger))
 
     def refuse(self, error: ServiceError) -> None:
         """Ends the run before its first event."""

@@ -9,13 +9,14 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from meldrag.agents.v1 import agents_pb2
 from services.agents import wire
-from services.agents.ledger import Ledger
+from services.agents.chat.prices import Price
+from services.agents.ledger import Allowance, Ledger, exhausted
 from services.agents.measures import RunMeasures
 from services.agents.model import Degradation
 from services.agents.ports import (
@@ -81,12 +82,12 @@ class Worker(Protocol):
 class RunLimits:
     """How many runs, and how long.
 
-    max_runs: at once. max_model_calls: of one run. detached_seconds: longest life of a detached run.
+    max_runs: at once. allowance: of one run. detached_seconds: longest life of a detached run.
     record_seconds: what a finished run waits for the session service before its caller gets the last event.
     """
 
     max_runs: int
-    max_model_calls: int
+    allowance: Allowance
     detached_seconds: float
     record_seconds: float
 
@@ -122,6 +123,7 @@ class Runs:
         conversations: Conversations,
         replicas: Replicas,
         limits: RunLimits,
+        prices: Mapping[str, Price] | None = None,
         measures: RunMeasures | None = None,
     ) -> None:
         self._worker = worker
@@ -129,6 +131,7 @@ class Runs:
         self._conversations = conversations
         self._replicas = replicas
         self._limits = limits
+        self._prices = prices or {}
         self._live: dict[str, _Live] = {}
         self._requests: dict[tuple[str, str], str] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -137,14 +140,14 @@ class Runs:
         self._measures.watch(lambda: [_agent_of(live) for live in list(self._live.values())])
 
     async def follow(
-        self, request: agents_pb2.RunAgentRequest
+        self, request: agents_pb2.RunAgentRequest, left: str = ""
     ) -> AsyncGenerator[agents_pb2.RunAgentResponse]:
         """Runs the request, or streams the run that answered it before.
 
-        Closing the generator cancels the run, unless it is detached. Raises ServiceError before the first
-        event.
+        left: what the run that asks for this one leaves it of its ledger; see Allowance.text. Closing the
+        generator cancels the run, unless it is detached. Raises ServiceError before the first event.
         """
-        found = await self._begin(request)
+        found = await self._begin(request, self._limits.allowance.within(left))
         if isinstance(found, str):
             async with contextlib.aclosing(
                 self._records.replay(found, agents_pb2.RunAgentResponse)
@@ -204,7 +207,7 @@ class Runs:
 
     # -- beginning ---------------------------------------------------------------------------------------
 
-    async def _begin(self, request: agents_pb2.RunAgentRequest) -> _Live | str:
+    async def _begin(self, request: agents_pb2.RunAgentRequest, allowance: Allowance) -> _Live | str:
         """A run at work, or the id of the recorded one that answered this request id."""
         if len(self._live) >= self._limits.max_runs:
             raise ResourceExhaustedError(
@@ -213,20 +216,24 @@ class Runs:
                 metadata={"limit": str(self._limits.max_runs)},
                 retry_after=1.0,
             )
+        if not allowance.hops:
+            raise exhausted("hops", self._limits.allowance.hops)
         tenant = context.principal().tenant_id
         if not request.request_id:
-            return self._launch(RunKey(new_run_id(), tenant, ""), request)
+            return self._launch(RunKey(new_run_id(), tenant, ""), request, allowance)
         claim = (tenant, request.request_id)
         if claim in self._requests:
             raise _in_progress(request.request_id, self._requests[claim])
         self._requests[claim] = ""
         try:
-            return await self._claim(tenant, request)
+            return await self._claim(tenant, request, allowance)
         except BaseException:
             self._requests.pop(claim, None)
             raise
 
-    async def _claim(self, tenant: str, request: agents_pb2.RunAgentRequest) -> _Live | str:
+    async def _claim(
+        self, tenant: str, request: agents_pb2.RunAgentRequest, allowance: Allowance
+    ) -> _Live | str:
         for attempt in range(_MAX_ATTEMPTS):
             key = RunKey(derived_run_id(tenant, request.request_id, attempt), tenant, request.request_id)
             # Known from here on to another replica that finds the record and asks.
@@ -237,7 +244,7 @@ class Runs:
             except UnavailableError:
                 # Without the record nothing tells whether the request was answered before; the run goes
                 # on where it can, and says that it is not recorded.
-                return self._launch(key, request, recorder)
+                return self._launch(key, request, allowance, recorder)
             except FailedPreconditionError as error:
                 raise FailedPreconditionError(
                     "the request id was used with another request",
@@ -249,7 +256,7 @@ class Runs:
                 return record.run_id
             ours = record.owner in ("", self._replicas.name)
             if record.state is RunState.RUNNING and record.last_sequence == 0 and ours:
-                return self._launch(key, request, recorder)
+                return self._launch(key, request, allowance, recorder)
             if record.state is RunState.RUNNING:
                 await self._bury(record, request.request_id)
         raise AbortedError(
@@ -287,11 +294,15 @@ class Runs:
             return True
 
     def _launch(
-        self, key: RunKey, request: agents_pb2.RunAgentRequest, recorder: Recorder | None = None
+        self,
+        key: RunKey,
+        request: agents_pb2.RunAgentRequest,
+        allowance: Allowance,
+        recorder: Recorder | None = None,
     ) -> _Live:
         recorder = recorder or self._recorder(key, request)
-        run = Run(key, Ledger(self._limits.max_model_calls), recorder.add)
         with self._time_of(request):
+            run = Run(key, Ledger(allowance, prices=self._prices), recorder.add)
             work = asyncio.create_task(self._worker.work(run, request, recorder), name=f"work {key.run_id}")
             live = _Live(run, request, recorder, work)
             live.life = asyncio.create_task(self._live_through(live), name=f"life {key.run_id}")

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc, replicas_pb2, replicas_pb2_grpc
-from services.agents import validation, wire
+from services.agents import ledger, validation, wire
 from services.agents.pipeline import AUTO
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.triage import Triage
@@ -53,12 +53,11 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
         self, request: agents_pb2.RunAgentRequest, rpc: Any
     ) -> AsyncGenerator[agents_pb2.RunAgentResponse]:
         """The events of a run."""
-        del rpc
         validation.check_run(request)
         if request.agent_id != AUTO:
             hosted = self._registry.get(request.agent_id)
             self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
-        async with aclosing(self._runs.follow(request)) as events:
+        async with aclosing(self._runs.follow(request, _left(rpc))) as events:
             async for event in events:
                 yield event
 
@@ -94,6 +93,11 @@ def hosted(agents: AgentServicer, replica: ReplicaServicer) -> list[chassis.Host
             REPLICAS, lambda server: replicas_pb2_grpc.add_ReplicaServiceServicer_to_server(replica, server)
         ),
     ]
+
+
+def _left(rpc: Any) -> str:
+    """What the run that calls leaves of its ledger; empty where none does."""
+    return next((str(value) for key, value in rpc.invocation_metadata() or () if key == ledger.KEY), "")
 
 
 def _agent(hosted: Hosted) -> agents_pb2.Agent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -31,9 +31,16 @@ class AgentsSettings(ServiceSettings):
     meld_google_model: str = "gemini-2.5-flash"
     meld_cohere_model: str = "command-a-03-2025"
 
+    # What models can do: "model=tools+json_schema+vision+audio", separated by commas. Of other models it is
+    # what their vendor documents.
+    meld_model_capabilities: str = ""
+
     # US dollars for a million tokens: "model=input/output", separated by commas. Of other models no cost is
     # told.
     meld_model_prices: str = ""
+
+    # What shuts code in that agents execute; nothing is executed without.
+    meld_sandbox: Literal["auto", "bubblewrap", "landlock", "off"] = "auto"
 
     # Runs at once; one more is refused.
     meld_max_runs: Annotated[int, Field(ge=1, le=10_000)] = 400
@@ -44,6 +51,12 @@ class AgentsSettings(ServiceSettings):
     meld_passage_tokens: Annotated[int, Field(ge=100, le=1_000_000)] = 6000
     # Calls of the model that one run may make, retries included.
     meld_max_model_calls: Annotated[int, Field(ge=1, le=1000)] = 16
+    # Uses of tools, tokens read and written by models, and seconds that one run may take.
+    meld_max_tool_calls: Annotated[int, Field(ge=1, le=100_000)] = 256
+    meld_max_run_tokens: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 200_000
+    meld_max_run_seconds: Annotated[float, Field(gt=0, le=3600)] = 1800.0
+    # How many runs may stand below each other, the first one counted.
+    meld_max_hops: Annotated[int, Field(ge=1, le=32)] = 4
 
     @property
     def bind(self) -> str:

@@ -68,9 +68,10 @@ def usage(ledger: Ledger) -> agents_pb2.Usage:
         output_tokens=ledger.output_tokens,
         model_calls=ledger.model_calls,
         tool_calls=ledger.tool_calls,
-        duration=_duration(ledger.elapsed()),
-        first_text=None if ledger.first_text is None else _duration(ledger.first_text),
+        duration=duration(ledger.elapsed()),
+        first_text=None if ledger.first_text is None else duration(ledger.first_text),
         model=ledger.model,
+        cost_usd=ledger.cost_usd,
     )
 
 
@@ -104,7 +105,8 @@ def attributes(result: agents_pb2.RunResult) -> dict[str, object]:
     }
 
 
-def _duration(seconds: float) -> duration_pb2.Duration:
+def duration(seconds: float) -> duration_pb2.Duration:
+    """Seconds as a span."""
     made = duration_pb2.Duration()
     made.FromMicroseconds(round(seconds * 1e6))
     return made

@@ -96,9 +96,12 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, the environment, the files of secrets: the first that says something counts."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, _SecretFiles(settings_cls)
+        """Arguments, the environment, `.env` for programs that read it, the files of secrets.
+
+        The first that says something counts. A service is given its environment and names no `.env`.
+        """
+        del file_secret_settings
+        return init_settings, env_settings, dotenv_settings, _SecretFiles(settings_cls)
 
 
 def load(kind: type[S]) -> S:

@@ -85,6 +85,35 @@ def test_text_appears_while_it_is_written_and_numbers_become_sources_at_the_end(
     expect(page.locator(".step").first).to_have_text("Research takes it80 % sure. it asks what is written")
 
 
+def test_steps_tokens_time_and_cost_show_while_the_run_goes_on(open_page: OpenPage, serve: Serve) -> None:
+    hold = threading.Event()
+
+    def script(gateway: ScriptedGateway, run: Run) -> None:
+        started(run)
+        usage = {"input_tokens": 1200, "output_tokens": 34, "model": "gpt-x", "cost_usd": 0.0123}
+        run.tell("usage", {**usage, "duration_seconds": 1.5})
+        run.tell("tool_started", {"call_id": "call_1", "tool": "run_tests", "arguments": {"path": "a.py"}})
+        hold.wait(10)
+        end = {"succeeded": True, "summary": "2 of 3 tests pass", "duration_seconds": 2.5}
+        run.tell("tool_finished", {"call_id": "call_1", "tool": "run_tests", **end})
+        degradation = {"component": "budget", "reason": "the run has reached its limit of 1 tool calls"}
+        run.tell("degradation", degradation)
+        gateway.succeed(run, gateway.result(run, ANSWER, [], degraded=[degradation]))
+
+    _, url = serve(script)
+    page = open_page(url)
+    ask(page)
+    expect(page.locator(".steps summary")).to_have_text("Using run_tests")
+    page.locator(".steps summary").click()
+    expect(page.locator(".step").last).to_have_text("gpt-x1,200 tokens read, 34 written, $0.0123")
+    expect(page.locator(".step[data-state=running]")).to_have_text("run_tests")
+    hold.set()
+    expect(page.locator(".step", has_text="run_tests")).to_have_text("run_tests2 of 3 tests pass, 2.5 s")
+    expect(page.locator(".notice")).to_have_text(
+        "Ended at a limit: the run has reached its limit of 1 tool calls."
+    )
+
+
 def test_a_reset_replaces_what_was_written(open_page: OpenPage, serve: Serve) -> None:
     hold = threading.Event()
 

@@ -45,6 +45,23 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Calls:
+    """Asks for tools: (name, arguments) each. The arguments are JSON text, or what the model takes for it."""
+
+    calls: Sequence[tuple[str, str]] | Callable[[JsonObject], Sequence[tuple[str, str]]]
+    text: str = ""
+    usage: tuple[int, int] | None = (120, 12)
+    finish: str = "tool_calls"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Declines, in the field that the protocol has for it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Failure:
     """A status that is not 200."""
 
@@ -90,7 +107,7 @@ ERROR_EVENT = Raw(b'data: {"error": {"message": "scripted error", "type": "serve
 WEB_PAGE = Raw(b"<html><body>It works!</body></html>", "text/html")
 NO_CHOICES = Raw(b'data: {"id": "x", "object": "chat.completion.chunk", "choices": []}\n\ndata: [DONE]\n\n')
 
-Step = Answer | Failure | Hang | Stall | Drop | Raw
+Step = Answer | Calls | Refusal | Failure | Hang | Stall | Drop | Raw
 
 
 @dataclass
@@ -125,13 +142,14 @@ class Exchange:
 class ModelServer:
     """Serves a script from a thread of its own, so that both sync and async tests can use it.
 
-    `forever` is what every chat completion beyond the script gets; without it such a request is an error.
+    `forever` is what every chat completion beyond the script gets, made from its body when it is a function;
+    without it such a request is an error.
     """
 
     def __init__(
         self,
         *steps: Step,
-        forever: Step | None = None,
+        forever: Step | Callable[[JsonObject], Step] | None = None,
         dimension: int = 16,
         strict: bool = True,
         port: int = 0,
@@ -289,7 +307,8 @@ class ModelServer:
             await _send_json(writer, 404, {"error": {"message": f"no such path: {exchange.path}"}})
 
     async def _answer_chat(self, exchange: Exchange, writer: asyncio.StreamWriter) -> None:
-        step = self._steps.pop(0) if self._steps else self._forever
+        beyond = self._forever(exchange.body) if callable(self._forever) else self._forever
+        step = self._steps.pop(0) if self._steps else beyond
         exchange.step = step
         match step:
             case None:
@@ -310,6 +329,12 @@ class ModelServer:
             case Drop(text=text):
                 await _stream(writer, _chunks(_pieces(text, exchange.body), None, None), 0.0)
                 writer.transport.abort()
+            case Calls():
+                await _stream(writer, _asking(step, exchange.body), 0.0, end=True, done=True)
+            case Refusal(text=text):
+                refused = [{"index": 0, "delta": {"refusal": text}, "finish_reason": None}]
+                chunks = [_envelope("chat.completion.chunk", refused), *_chunks((), "stop", (9, 9))]
+                await _stream(writer, chunks, 0.0, end=True, done=True)
             case Answer():
                 await _send_answer(writer, step, exchange.body)
 
@@ -382,6 +407,23 @@ def _chunks(pieces: Sequence[str], finish: str | None, usage: tuple[int, int] | 
     if usage is not None:
         chunks.append(_envelope(kind, []) | {"usage": _usage(usage)})
     return chunks
+
+
+def _asking(step: Calls, body: JsonObject) -> list[JsonObject]:
+    """The name comes first, the arguments in two parts."""
+    deltas: list[JsonObject] = [{"content": step.text}] if step.text else []
+    calls = step.calls(body) if callable(step.calls) else step.calls
+    for index, (name, arguments) in enumerate(calls):
+        half = len(arguments) // 2
+        first = {"name": name, "arguments": arguments[:half]}
+        deltas += [
+            {"tool_calls": [{"index": index, "id": f"c{index}", "type": "function", "function": first}]},
+            {"tool_calls": [{"index": index, "function": {"arguments": arguments[half:]}}]},
+        ]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    return [_envelope("chat.completion.chunk", [choice]) for choice in choices] + _chunks(
+        (), step.finish, step.usage
+    )
 
 
 def _envelope(kind: str, choices: list[JsonObject]) -> JsonObject:

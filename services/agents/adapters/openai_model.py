@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import email.utils
+import json
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import openai
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk
 from opentelemetry import propagate, trace
 
+from services.agents.chat.capabilities import Capabilities, Capability
 from services.agents.chat.chain import ModelChain
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.providers import OPENAI_BASE_URL, Provider
-from services.agents.ports import ChatMessage, ModelDone, ModelError, Prompt, TextPiece
+from services.agents.ports import (
+    Attachment,
+    ChatMessage,
+    ModelDone,
+    ModelError,
+    OfferedTool,
+    Piece,
+    Prompt,
+    TextPiece,
+    ToolRequest,
+)
 from services.chassis import telemetry
 
 T = TypeVar("T")
@@ -26,6 +40,10 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 3.0
 _FIRST_TEXT_SECONDS = 20.0
 _IDLE_SECONDS = 15.0
+# Beyond these a model is out of control.
+_MAX_REQUESTS = 16
+_MAX_ARGUMENTS = 100_000
+_MAX_SHOWN_REFUSAL = 200
 _REPEATABLE_STATUSES = frozenset({408, 409, 429})
 _ILL_STATUSES = frozenset({408, 429})
 
@@ -35,12 +53,20 @@ async def open_chain(
     providers: Sequence[Provider], max_output_tokens: int, measures: ModelMeasures | None = None
 ) -> AsyncIterator[ModelChain]:
     """A chat model made of these providers, at least one."""
+    async with open_endpoints(providers, max_output_tokens) as endpoints:
+        yield ModelChain(endpoints, measures=measures)
+
+
+@asynccontextmanager
+async def open_endpoints(
+    providers: Sequence[Provider], max_output_tokens: int
+) -> AsyncIterator[list[OpenAIEndpoint]]:
+    """The model of each provider."""
     async with AsyncExitStack() as stack:
-        endpoints = [
+        yield [
             OpenAIEndpoint(provider, await stack.enter_async_context(_client(provider)), max_output_tokens)
             for provider in providers
         ]
-        yield ModelChain(endpoints, measures=measures)
 
 
 def _client(provider: Provider) -> openai.AsyncOpenAI:
@@ -68,6 +94,11 @@ class OpenAIEndpoint:
         """The model's name."""
         return self._provider.model
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do besides writing text, as declared."""
+        return self._provider.capabilities
+
     async def reach(self) -> None:
         """Opens a connection to the endpoint's address and closes it."""
         address = urlsplit(self._provider.base_url)
@@ -79,7 +110,7 @@ class OpenAIEndpoint:
             raise self._error(f"{address.hostname}:{port} cannot be reached", repeatable=True) from error
         writer.close()
 
-    async def attempt(self, prompt: Prompt, seconds: float) -> AsyncGenerator[TextPiece | ModelDone]:
+    async def attempt(self, prompt: Prompt, seconds: float) -> AsyncGenerator[Piece]:
         """Asks once. Raises ModelError; text that came before it is marked by `truncated`."""
         # Not the current span: the block is left and entered again at each piece.
         span = telemetry.tracer().start_span(
@@ -98,40 +129,44 @@ class OpenAIEndpoint:
         finally:
             span.end()
 
-    async def _read(
-        self, prompt: Prompt, deadline: float, span: trace.Span
-    ) -> AsyncGenerator[TextPiece | ModelDone]:
+    async def _read(self, prompt: Prompt, deadline: float, span: trace.Span) -> AsyncGenerator[Piece]:
         first = min(deadline, time.monotonic() + _FIRST_TEXT_SECONDS)
         stream = await self._guarded(self._open(prompt, span), first)
-        told, finish, usage = False, "", None
+        answer = _Answer()
         async with stream:
             chunks = aiter(stream)
             while True:
-                limit = min(deadline, time.monotonic() + _IDLE_SECONDS) if told else first
+                limit = min(deadline, time.monotonic() + _IDLE_SECONDS) if answer.begun else first
                 try:
                     chunk = await self._guarded(anext(chunks, None), limit)
                 except ModelError:
-                    if finish:
+                    if answer.finish:
                         break
                     raise
                 if chunk is None:
                     break
-                text, ended, usage = self._parts(chunk, usage)
-                finish = ended or finish
-                if text:
-                    told = True
+                if text := self._text(chunk, answer):
                     yield TextPiece(text)
-        yield self._done(finish, told, usage)
+        # What was not offered cannot be asked for.
+        requests = self._requests(answer) if self._offered(prompt) else ()
+        done = self._done(answer, asks=bool(requests))
+        for request in requests:
+            yield request
+        yield done
 
     async def _open(self, prompt: Prompt, span: trace.Span) -> openai.AsyncStream[ChatCompletionChunk]:
         headers: dict[str, str] = {}
         propagate.inject(headers, trace.set_span_in_context(span))
         limit = prompt.max_output_tokens or self._max_output_tokens
+        if prompt.budget_tokens is not None:
+            limit = max(1, min(limit, prompt.budget_tokens))
         # OpenAI's newer models refuse the old name of the limit; other endpoints know only that.
         own = self._provider.base_url.startswith(OPENAI_BASE_URL)
         return await self._client.chat.completions.create(
             model=self.model,
             messages=[_message(message) for message in prompt.messages],
+            tools=[_tool(tool) for tool in self._offered(prompt)] or openai.omit,
+            response_format=self._format(prompt) or openai.omit,
             stream=True,
             stream_options={"include_usage": True},
             temperature=openai.omit if prompt.temperature is None else prompt.temperature,
@@ -139,6 +174,16 @@ class OpenAIEndpoint:
             max_tokens=openai.omit if own else limit,
             extra_headers=headers,
         )
+
+    def _offered(self, prompt: Prompt) -> Sequence[OfferedTool]:
+        return prompt.tools if Capability.TOOLS in self.capabilities else ()
+
+    def _format(self, prompt: Prompt) -> Any:
+        # Servers that hold a model to a schema from the first token on would keep it from asking for a tool.
+        if prompt.schema is None or Capability.JSON_SCHEMA not in self.capabilities or self._offered(prompt):
+            return None
+        named = {"name": "answer", "schema": prompt.schema, "strict": True}
+        return {"type": "json_schema", "json_schema": named}
 
     async def _guarded(self, work: Awaitable[T], deadline: float) -> T:
         """The outcome of one step, before the deadline; every failure as a ModelError."""
@@ -166,30 +211,50 @@ class OpenAIEndpoint:
             retry_after=retry_after(error.response.headers.get("retry-after", ""), time.time()),
         )
 
-    def _parts(
-        self, chunk: ChatCompletionChunk, usage: tuple[int, int] | None
-    ) -> tuple[str, str, tuple[int, int] | None]:
-        """Text, finish reason and usage of a chunk. The client does not validate, so every field may lack."""
+    def _text(self, chunk: ChatCompletionChunk, answer: _Answer) -> str:
+        """The text of a chunk; all else that it has goes into the answer.
+
+        The client does not validate, so every field may lack.
+        """
         try:
             if chunk.usage is not None:
-                usage = int(chunk.usage.prompt_tokens or 0), int(chunk.usage.completion_tokens or 0)
+                answer.usage = int(chunk.usage.prompt_tokens or 0), int(chunk.usage.completion_tokens or 0)
             if not chunk.choices:
-                return "", "", usage
+                return ""
             choice = chunk.choices[0]
-            text = choice.delta.content if choice.delta is not None else None
-            return str(text or ""), str(choice.finish_reason or ""), usage
+            answer.finish = str(choice.finish_reason or "") or answer.finish
+            if choice.delta is None:
+                return ""
+            answer.refusal += str(choice.delta.refusal or "")[: _MAX_SHOWN_REFUSAL - len(answer.refusal)]
+            for call in choice.delta.tool_calls or ():
+                answer.join(call)
+            text = str(choice.delta.content or "")
+            answer.told = answer.told or bool(text)
+            return text
         except (ValueError, TypeError, AttributeError) as error:
             raise self._error("the model's answer cannot be read", ill=True) from error
 
-    def _done(self, finish: str, told: bool, usage: tuple[int, int] | None) -> ModelDone:
-        if not finish:
+    def _requests(self, answer: _Answer) -> tuple[ToolRequest, ...]:
+        requests = tuple(
+            ToolRequest(asked.call_id or f"request_{position}", asked.tool, asked.arguments)
+            for position, asked in enumerate(answer.requests)
+        )
+        if len(requests) > _MAX_REQUESTS or any(len(asked.arguments) > _MAX_ARGUMENTS for asked in requests):
+            raise self._error("the model asks for tools without end", ill=True)
+        return requests
+
+    def _done(self, answer: _Answer, *, asks: bool) -> ModelDone:
+        if not answer.finish:
             raise self._error("the model's answer broke off", repeatable=True, ill=True)
-        if finish not in {"stop", "length"}:
-            raise self._error(f"the model ended with {finish!r}")
-        if not told:
+        if answer.refusal and not answer.told:
+            raise self._error(f"the model refused: {answer.refusal}")
+        # Some servers end with "stop" where a tool is asked for.
+        if answer.finish not in {"stop", "length"} and not (asks and answer.finish == "tool_calls"):
+            raise self._error(f"the model ended with {answer.finish!r}")
+        if not answer.told and not asks:
             raise self._error("the model answered nothing", ill=True)
-        tokens = usage or (0, 0)
-        return ModelDone(self.model, *tokens, cut=finish == "length")
+        tokens = answer.usage or (0, 0)
+        return ModelDone(self.model, *tokens, cut=answer.finish == "length")
 
     def _error(
         self, message: str, *, repeatable: bool = False, ill: bool = False, retry_after: float | None = None
@@ -197,14 +262,98 @@ class OpenAIEndpoint:
         return ModelError(message, model=self.model, repeatable=repeatable, ill=ill, retry_after=retry_after)
 
 
-def _message(message: ChatMessage) -> ChatCompletionMessageParam:
+@dataclass
+class _Request:
+    """A request for a tool, as it comes."""
+
+    index: int
+    call_id: str = ""
+    tool: str = ""
+    arguments: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether its name and its arguments have come."""
+        try:
+            return bool(self.tool) and isinstance(json.loads(self.arguments), dict)
+        except (ValueError, RecursionError):
+            return False
+
+
+@dataclass
+class _Answer:
+    """What has come of an answer besides its text. told: whether text has come."""
+
+    told: bool = False
+    finish: str = ""
+    usage: tuple[int, int] | None = None
+    refusal: str = ""
+    requests: list[_Request] = field(default_factory=list)
+
+    @property
+    def begun(self) -> bool:
+        """Whether text or a request has come."""
+        return self.told or bool(self.requests)
+
+    def join(self, part: Any) -> None:
+        """Adds a part of a request: the first has the name, each has some of the arguments.
+
+        A part belongs to the last one of its index, unless it begins another: some servers number all with 0.
+        """
+        index, call_id = int(part.index or 0), str(part.id or "")
+        name = str((part.function and part.function.name) or "")
+        known = next((one for one in reversed(self.requests) if one.index == index), None)
+        if (
+            known is None
+            or (call_id and known.call_id and call_id != known.call_id)
+            or (name and known.whole)
+        ):
+            if len(self.requests) > _MAX_REQUESTS:
+                return
+            known = _Request(index)
+            self.requests.append(known)
+        known.call_id = known.call_id or call_id
+        known.tool = known.tool or name
+        if len(known.arguments) <= _MAX_ARGUMENTS:
+            known.arguments += str((part.function and part.function.arguments) or "")
+
+
+def _message(message: ChatMessage) -> Any:
     match message.role:
         case "system":
             return {"role": "system", "content": message.text}
+        case "assistant" if message.requests:
+            calls = [
+                {
+                    "id": asked.call_id,
+                    "type": "function",
+                    "function": {"name": asked.tool, "arguments": asked.arguments},
+                }
+                for asked in message.requests
+            ]
+            return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
         case "assistant":
             return {"role": "assistant", "content": message.text}
+        case "tool":
+            return {"role": "tool", "content": message.text, "tool_call_id": message.answers}
+        case _ if message.attachments:
+            text = {"type": "text", "text": message.text}
+            return {"role": "user", "content": [text, *map(_attachment, message.attachments)]}
         case _:
             return {"role": "user", "content": message.text}
+
+
+def _attachment(attachment: Attachment) -> Any:
+    data = base64.b64encode(attachment.data).decode()
+    if attachment.needs is Capability.VISION:
+        return {"type": "image_url", "image_url": {"url": f"data:{attachment.media_type};base64,{data}"}}
+    kind = "wav" if attachment.media_type == "audio/wav" else "mp3"
+    return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
+
+
+def _tool(tool: OfferedTool) -> Any:
+    described = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": described}
 
 
 def retry_after(header: str, now: float) -> float | None:

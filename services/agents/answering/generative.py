@@ -57,7 +57,7 @@ async def draft(
                 if length > _MAX_CHARACTERS:
                     raise ModelError("the model does not end", model="", ill=True, truncated=bool(said))
                 show(rewriter.feed(opening.feed(piece.text)))
-            else:
+            elif isinstance(piece, ModelDone):
                 done = piece
     if done is None:
         raise ModelError("the model's answer broke off", model="", ill=True, truncated=bool(said))

@@ -6,9 +6,11 @@ document can close it, and marks by which model servers tell roles apart are bro
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from typing import Any
 
 from services.agents.model import Passage, Turn
 from services.agents.ports import ChatMessage
@@ -65,12 +67,48 @@ def messages(
     )
 
 
+def fenced(name: str, text: str, fence: str) -> str:
+    """A text that is data, inside its fence."""
+    return f"<<<{name} {fence}\n\n{harmless(text)}\n\n{name} {fence}>>>"
+
+
+def shortened(text: str, limit: int) -> str:
+    """The first characters of a text, which says so where that is not all."""
+    return text if len(text) <= limit else f"{text[:limit]}\n(the rest of {len(text)} characters is left out)"
+
+
+def shown_inputs(inputs: Mapping[str, Any], token_budget: int) -> str:
+    """A caller's inputs as text; long texts in them are cut, each alike, so that the others are seen too."""
+    limit = _BYTES_PER_TOKEN * token_budget
+    whole = json.dumps(inputs, ensure_ascii=False, indent=1) if inputs else ""
+    if len(whole) <= limit:
+        return whole
+    share = limit // max(1, sum(1 for _ in _texts(inputs)))
+    return shortened(json.dumps(_cut(inputs, share), ensure_ascii=False, indent=1), limit)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+
+
+def _cut(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return shortened(value, limit)
+    if isinstance(value, Mapping):
+        return {key: _cut(item, limit) for key, item in value.items()}
+    return [_cut(item, limit) for item in value] if isinstance(value, list) else value
+
+
 def _history(turns: Sequence[Turn], token_budget: int) -> list[ChatMessage]:
     """The newest turns that fit, oldest first, beginning with the user's."""
     kept: list[ChatMessage] = []
     left = token_budget
     for turn in reversed(turns):
-        text = _harmless(turn.text)
+        text = harmless(turn.text)
         left -= estimated_tokens(text)
         if left < 0:
             break
@@ -84,16 +122,17 @@ def _request(question: str, passages: Sequence[Passage], inputs: str, fence: str
     parts = [f"<<<passages {fence}"]
     for number, passage in enumerate(passages, 1):
         page = f", page {passage.page}" if passage.page else ""
-        title = _harmless(" ".join(passage.title.split()))[:200]
-        parts.append(f"[{number}] {title}{page}\n{_harmless(passage.text)}")
+        title = harmless(" ".join(passage.title.split()))[:200]
+        parts.append(f"[{number}] {title}{page}\n{harmless(passage.text)}")
     if not passages:
         parts.append("(none were found)")
     parts.append(f"passages {fence}>>>")
     if inputs:
-        parts += [f"<<<inputs {fence}", _harmless(inputs), f"inputs {fence}>>>"]
+        parts.append(fenced("inputs", inputs, fence))
     parts.append(question)
     return "\n\n".join(parts)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """The text, with a character that is not seen in the marks by which model servers tell roles apart."""
     return _ROLE_MARK.sub(lambda match: "\u200b".join(match.group()), text)

@@ -10,9 +10,10 @@ from contextlib import aclosing
 from typing import Protocol
 
 from services.agents.chat.breaker import Breaker
+from services.agents.chat.capabilities import Capabilities
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.retry import MAX_RETRIES, RetryBudget, backoff
-from services.agents.ports import Meter, ModelDone, ModelError, Prompt, TextPiece
+from services.agents.ports import Meter, ModelDone, ModelError, Piece, Prompt
 
 # Longer than this nobody waits for a first word; the documents' own sentences are there at once.
 _MAX_WAIT_SECONDS = 20.0
@@ -26,7 +27,12 @@ class Endpoint(Protocol):
         """Its name."""
         ...
 
-    def attempt(self, prompt: Prompt, seconds: float) -> AsyncGenerator[TextPiece | ModelDone]:
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do besides writing text."""
+        ...
+
+    def attempt(self, prompt: Prompt, seconds: float) -> AsyncGenerator[Piece]:
         """As ChatModel.stream, once."""
         ...
 
@@ -74,13 +80,11 @@ class ModelChain:
                 return
         raise failure
 
-    async def stream(
-        self, prompt: Prompt, seconds: float, meter: Meter
-    ) -> AsyncGenerator[TextPiece | ModelDone]:
+    async def stream(self, prompt: Prompt, seconds: float, meter: Meter) -> AsyncGenerator[Piece]:
         """Text as it comes, then one ModelDone. Raises ModelError, or what the meter raises."""
         deadline = self._clock() + seconds
         self._budget.called()
-        refused: set[int] = set()
+        refused = self._unable(prompt)
         failure: ModelError | None = None
         retries = 0
         while True:
@@ -115,9 +119,23 @@ class ModelChain:
             retries += 1
             await self._sleep(wait)
 
+    def _unable(self, prompt: Prompt) -> set[int]:
+        """The endpoints that cannot be asked this. Raises ModelError when none can."""
+        if not prompt.needs:
+            return set()
+        unable = {
+            position
+            for position, (endpoint, _) in enumerate(self._links)
+            if not prompt.needs <= endpoint.capabilities
+        }
+        if len(unable) == len(self._links):
+            names = " and ".join(sorted(need.value for need in prompt.needs))
+            raise ModelError(f"no model with {names} is configured", model="")
+        return unable
+
     async def _attempt(
         self, endpoint: Endpoint, breaker: Breaker, prompt: Prompt, seconds: float, meter: Meter
-    ) -> AsyncGenerator[TextPiece | ModelDone]:
+    ) -> AsyncGenerator[Piece]:
         """One attempt, whose outcome the breaker learns."""
         began, outcome = self._clock(), ""
         try:

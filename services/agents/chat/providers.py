@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
+from services.agents.chat import capabilities
+from services.agents.chat.capabilities import Capabilities
 from services.agents.settings import AgentsSettings
 from services.chassis.settings import SettingsError
 
@@ -21,31 +23,42 @@ _BASE_URLS = {
 
 @dataclass(frozen=True)
 class Provider:
-    """A model, where it is asked, and with which key."""
+    """A model, where it is asked, with which key, and what it can do besides writing text."""
 
     name: str
     base_url: str
     model: str
     api_key: SecretStr
+    capabilities: Capabilities = frozenset()
 
 
 def configured(settings: AgentsSettings) -> tuple[Provider, ...]:
     """The providers that have a key, in the order of MELD_MODEL_ORDER; OpenAI also with a base URL alone.
 
-    Raises SettingsError for an order that names something else.
+    Raises SettingsError for an order that names something else, and for capabilities that there are not.
     """
+    declared = capabilities.parse(settings.meld_model_capabilities)
     order = [name.strip() for name in settings.meld_model_order.split(",") if name.strip()]
     unknown = sorted(set(order) - set(_BASE_URLS))
     if unknown or len(set(order)) != len(order):
         raise SettingsError(
             f"MELD_MODEL_ORDER: each of {', '.join(_BASE_URLS)} at most once, and nothing else"
         )
-    known = {provider.name: provider for provider in _all(settings)}
+    known = {
+        provider.name: replace(provider, capabilities=declared.get(provider.model, _documented(provider)))
+        for provider in _all(settings)
+    }
     return tuple(
         known[name]
         for name in order
         if known[name].api_key.get_secret_value() or (name == "openai" and settings.openai_base_url)
     )
+
+
+def _documented(provider: Provider) -> Capabilities:
+    # Another server than the vendor's may be anything, Ollama, vLLM, a proxy: its owner says what it can do.
+    vendor = provider.base_url == _BASE_URLS[provider.name]
+    return capabilities.documented(provider.name if vendor else "", provider.model)
 
 
 def _all(settings: AgentsSettings) -> tuple[Provider, ...]:

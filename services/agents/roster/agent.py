@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Finding, Quote
+from services.agents.ports import Ask, Sandboxed, Tools
 from services.agents.routing.route import Route
 
 In = TypeVar("In", bound=Message)
@@ -38,7 +39,9 @@ class Work(Generic[In]):
     """What an agent makes its result from.
 
     findings: the statements of the answer's text, with their verified citations; empty without an answer.
-    route: which agent fits a text.
+    route: which agent fits a text. tools: what the agent does besides reading. ask: asks a model. keep: takes
+    the best result so far, which is what the run ends with should `compose` meet a limit of the run. sandbox:
+    None where code cannot be executed safely.
     """
 
     question: str
@@ -47,6 +50,10 @@ class Work(Generic[In]):
     evidence: Evidence
     sources: Sources
     route: Callable[[str], Awaitable[Route]]
+    tools: Tools
+    ask: Ask
+    keep: Callable[[Message], None]
+    sandbox: Sandboxed | None = None
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:
         """What the passages say of a topic, quoted and cited, best first."""
@@ -62,7 +69,8 @@ class Work(Generic[In]):
 class AgentDefinition(Generic[In, Out]):
     """An agent: what it is for, what it takes, what it makes, and how.
 
-    examples: requests that it is good for. compose: makes the typed result from the evidence.
+    examples: requests that it is good for. compose: makes the typed result from the evidence. tools: the only
+    ones that Work.tools lets it use, and that a model is offered or obeyed in.
     """
 
     agent_id: str

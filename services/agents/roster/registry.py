@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -28,10 +28,13 @@ class Hosted:
 
 
 class Registry:
-    """The hosted agents, in the order in which the contract lists their results."""
+    """The hosted agents, in the order in which the contract lists their results.
 
-    def __init__(self) -> None:
-        found = {hosted.definition.agent_id: hosted for hosted in _discover()}
+    agents: instead of those of the roster.
+    """
+
+    def __init__(self, agents: Iterable[Hosted] | None = None) -> None:
+        found = {hosted.definition.agent_id: hosted for hosted in agents or _discover()}
         results = results_pb2.AgentResult.DESCRIPTOR.oneofs_by_name["result"].fields
         self._agents = {field.name: found[field.name] for field in results}
 

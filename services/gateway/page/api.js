@@ -77,6 +77,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {number} output_tokens
  * @property {string} [model] Empty when none answered.
  * @property {number | null} [duration_seconds]
+ * @property {number | null} [cost_usd] Null where the model's price is not known.
  */
 
 /** @typedef {{component: string, reason: string}} Degradation */

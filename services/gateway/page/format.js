@@ -29,6 +29,12 @@ export function size(bytes) {
 }
 
 /**
+ * US dollars: "$0.0042", "$1.20".
+ * @param {number} value
+ */
+export const dollars = (value) => `$${value.toFixed(value < 0.1 ? 4 : 2)}`;
+
+/**
  * A span of time: "0.4 s", "12 s", "2 min 5 s".
  * @param {number} milliseconds
  */

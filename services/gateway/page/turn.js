@@ -2,7 +2,7 @@
 
 import { AnswerText } from "./answer.js";
 import { element, icon } from "./dom.js";
-import { count, duration, number } from "./format.js";
+import { count, dollars, duration, number } from "./format.js";
 import { Verification, sourceList } from "./sources.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -22,6 +22,7 @@ const WITHOUT = {
   model: "The model is not answering",
   session: "This conversation is not being kept",
   vector_index: "Searched by keyword only",
+  budget: "Ended at a limit",
 };
 
 export class Turn {
@@ -192,8 +193,10 @@ export class Turn {
       steps.push(step(use.tool, [use.summary, time].filter(Boolean).join(", "), state));
     }
     if (run.usage && (run.usage.input_tokens > 0 || run.usage.output_tokens > 0)) {
-      const { model, input_tokens, output_tokens } = run.usage;
-      steps.push(step(model || "Model", `${number(input_tokens)} tokens read, ${number(output_tokens)} written`));
+      const { model, input_tokens, output_tokens, cost_usd } = run.usage;
+      const tokens = `${number(input_tokens)} tokens read, ${number(output_tokens)} written`;
+      const cost = cost_usd == null ? "" : `, ${dollars(cost_usd)}`;
+      steps.push(step(model || "Model", tokens + cost));
     }
     this.#stepList.replaceChildren(...steps);
   }

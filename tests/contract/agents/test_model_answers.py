@@ -151,6 +151,18 @@ async def test_the_prompt_holds_agent_rules_history_passages_and_question(
     assert exchange.body["stream_options"] == {"include_usage": True}
 
 
+async def test_inputs_stay_within_the_budget_of_passages(open_house: Open) -> None:
+    files = [{"path": "long.py", "content": "x = 1\n" * 50_000}]
+    with ModelServer(Answer("Yes [1].")) as server:
+        house = await open_house(server.base_url, meld_passage_tokens=500)
+        await house.run(QUESTION, agent_id="code_analyzer", inputs={"files": files})
+        (exchange,) = server.chats
+    last = exchange.messages[-1]["content"]
+    assert len(last) < 5000
+    assert "long.py" in last
+    assert "characters is left out" in last
+
+
 async def test_history_stays_within_its_budget(open_house: Open, session: SessionNeighbour) -> None:
     session.open("s-1")
     for number in range(30):
@@ -347,7 +359,7 @@ async def test_the_next_provider_answers_when_the_first_does_not(open_house: Ope
         ]
         async with open_chain(providers, 100) as chain:
             prompt = Prompt((ChatMessage("user", "Hi"),))
-            pieces = [piece async for piece in chain.stream(prompt, 10, Ledger(5))]
+            pieces = [piece async for piece in chain.stream(prompt, 10, Ledger.of(model_calls=5))]
         assert isinstance(pieces[-1], ModelDone)
         assert pieces[-1].model == "second"
         assert broken.chats[0].headers["authorization"] == "Bearer key-one"

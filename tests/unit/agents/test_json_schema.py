@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from meldrag.agents.v1 import results_pb2
+import pytest
+
+from meldrag.agents.v1 import agents_pb2, results_pb2
 from services.agents import json_schema
 
 
@@ -26,3 +28,25 @@ def test_times_are_strings() -> None:
 def test_an_empty_message_takes_nothing() -> None:
     schema = json_schema.of(results_pb2.QuestionInputs.DESCRIPTOR)
     assert (schema["properties"], schema["additionalProperties"]) == ({}, False)
+
+
+def test_a_model_is_asked_for_every_field_and_may_leave_out_what_may_be_absent() -> None:
+    schema = json_schema.asked(results_pb2.TestGeneratorResult.DESCRIPTOR, ("passed", "coverage", "files"))
+    assert schema["required"] == list(schema["properties"]) == ["passed", "coverage", "files"]
+    assert schema["properties"]["coverage"] == {"anyOf": [{"$ref": "#/$defs/Coverage"}, {"type": "null"}]}
+    assert schema["$defs"]["SourceFile"]["required"] == ["path", "content"]
+    assert json_schema.fault({"passed": 1, "coverage": None, "files": []}, schema) == ""
+    assert json_schema.fault({"passed": 1, "files": []}, schema).startswith("$: 'coverage' is a required")
+    assert json_schema.fault({"passed": "1", "coverage": None, "files": []}, schema).startswith("$.passed: ")
+
+
+def test_every_result_of_the_roster_can_be_asked_for_and_read_back() -> None:
+    for field in results_pb2.AgentResult.DESCRIPTOR.oneofs_by_name["result"].fields:
+        schema = json_schema.asked(field.message_type)
+        assert schema["required"]
+        assert "$schema" not in schema
+
+
+def test_what_no_server_can_be_held_to_is_not_asked_for() -> None:
+    with pytest.raises(TypeError, match="Struct"):
+        json_schema.asked(agents_pb2.RunAgentRequest.DESCRIPTOR)

@@ -16,7 +16,7 @@ from services.chassis.errors import NotFoundError
 def begun() -> tuple[Run, list[agents_pb2.RunAgentResponse]]:
     """A run and what its recorder hears."""
     heard: list[agents_pb2.RunAgentResponse] = []
-    return Run(RunKey("run_1", "local", ""), Ledger(3), heard.append), heard
+    return Run(RunKey("run_1", "local", ""), Ledger.of(model_calls=3), heard.append), heard
 
 
 def end(run: Run) -> None:

@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
+from services.agents.chat.capabilities import Capability
 from services.agents.chat.chain import ModelChain
 from services.agents.ledger import Ledger
-from services.agents.ports import ModelDone, ModelError, Prompt, TextPiece
+from services.agents.ports import Attachment, ChatMessage, ModelDone, ModelError, Prompt, TextPiece
 from services.chassis.errors import ResourceExhaustedError
 
 PROMPT = Prompt(())
@@ -25,6 +26,7 @@ class Endpoint:
     def __init__(self, name: str, *script: str | ModelError | Sequence[str | ModelError]) -> None:
         self.model = name
         self.script = list(script)
+        self.capabilities: frozenset[Capability] = frozenset()
         self.attempts = 0
 
     async def attempt(self, prompt: Prompt, seconds: float) -> AsyncGenerator[TextPiece | ModelDone]:
@@ -62,7 +64,7 @@ async def told(
     time = Time()
     chain = ModelChain(endpoints, clock=time, sleep=time.sleep, draw=lambda: draw)
     text, author = "", ""
-    async for piece in chain.stream(PROMPT, seconds, ledger or Ledger(20)):
+    async for piece in chain.stream(PROMPT, seconds, ledger or Ledger.of(model_calls=20)):
         if isinstance(piece, TextPiece):
             text += piece.text
         else:
@@ -129,7 +131,7 @@ async def test_after_the_first_text_nobody_else_goes_on() -> None:
 
 async def test_the_ledger_ends_the_tries() -> None:
     with pytest.raises(ResourceExhaustedError) as caught:
-        await told(Endpoint("a", *[failure()] * 9), ledger=Ledger(2))
+        await told(Endpoint("a", *[failure()] * 9), ledger=Ledger.of(model_calls=2))
     assert caught.value.reason == "BUDGET_EXHAUSTED"
 
 
@@ -140,7 +142,7 @@ async def test_an_outage_is_not_multiplied() -> None:
     chain = ModelChain([endpoint], clock=time, sleep=time.sleep, draw=lambda: 0.5)
     for _ in range(300):
         with pytest.raises(ModelError):
-            async for _ in chain.stream(PROMPT, 60, Ledger(20)):
+            async for _ in chain.stream(PROMPT, 60, Ledger.of(model_calls=20)):
                 pass
         time.now += 0.2
     assert endpoint.attempts <= 1.2 * 300
@@ -153,7 +155,7 @@ async def test_a_few_failures_are_not_multiplied() -> None:
     endpoint = Endpoint("a", *script)
     chain = ModelChain([endpoint], clock=time, sleep=time.sleep, draw=lambda: 0.5)
     for _ in range(300):
-        pieces = [piece async for piece in chain.stream(PROMPT, 60, Ledger(20))]
+        pieces = [piece async for piece in chain.stream(PROMPT, 60, Ledger.of(model_calls=20))]
         assert isinstance(pieces[-1], ModelDone)
         time.now += 0.2
     assert endpoint.attempts <= 1.3 * 300
@@ -165,9 +167,23 @@ async def test_ping_tells_that_the_breaker_is_open() -> None:
     await chain.ping()
     for _ in range(3):
         with pytest.raises(ModelError):
-            async for _ in chain.stream(PROMPT, 60, Ledger(20)):
+            async for _ in chain.stream(PROMPT, 60, Ledger.of(model_calls=20)):
                 pass
     with pytest.raises(ModelError):
         await chain.ping()
     time.now += 5
     await chain.ping()
+
+
+async def test_a_picture_is_shown_to_models_that_see() -> None:
+    blind, seeing = Endpoint("blind", "nothing"), Endpoint("seeing", "a cat")
+    seeing.capabilities = frozenset({Capability.VISION})
+    picture = Attachment("image/png", b"")
+    shown = Prompt((ChatMessage("user", "What is it?", attachments=(picture,)),))
+    chain = ModelChain([blind, seeing])
+    pieces = [piece async for piece in chain.stream(shown, 60, Ledger.of(model_calls=9))]
+    assert pieces == [TextPiece("a cat"), ModelDone("seeing", 0, 0)]
+    assert blind.attempts == 0
+    with pytest.raises(ModelError, match="no model with vision is configured"):
+        async for _ in ModelChain([blind]).stream(shown, 60, Ledger.of(model_calls=9)):
+            pass

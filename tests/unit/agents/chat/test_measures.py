@@ -34,7 +34,7 @@ def chain_of(*endpoints: Endpoint, prices: str = "") -> tuple[ModelChain, Measur
 
 
 async def told(chain: ModelChain, ledger: Ledger | None = None) -> None:
-    async for _ in chain.stream(PROMPT, 60, ledger or Ledger(20)):
+    async for _ in chain.stream(PROMPT, 60, ledger or Ledger.of(model_calls=20)):
         pass
 
 
@@ -49,7 +49,7 @@ async def test_calls_by_outcome_and_their_time() -> None:
 
 async def test_a_caller_that_leaves_abandons_its_call() -> None:
     chain, measured = chain_of(Endpoint("a", ["one", "two"]))
-    async with aclosing(chain.stream(PROMPT, 60, Ledger(20))) as pieces:
+    async with aclosing(chain.stream(PROMPT, 60, Ledger.of(model_calls=20))) as pieces:
         await anext(pieces)
     assert measured.values("meldrag.model.calls") == {"a abandoned": 1}
 
@@ -57,7 +57,7 @@ async def test_a_caller_that_leaves_abandons_its_call() -> None:
 async def test_a_call_that_the_run_may_not_make_is_none() -> None:
     chain, measured = chain_of(Endpoint("a", "fine"))
     with pytest.raises(ResourceExhaustedError):
-        await told(chain, Ledger(0))
+        await told(chain, Ledger.of(model_calls=0))
     assert measured.values("meldrag.model.calls") == {}
 
 

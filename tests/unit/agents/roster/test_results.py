@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -19,6 +20,20 @@ MANUAL = (
     "3. Clean the filter of the pump.\n\n"
     "The electric pump is quiet. The diesel pump is strong, but there is a risk of fire with the diesel pump."
 )
+
+
+class NoTools:
+    """For agents that have none."""
+
+    async def use(self, tool: str, *_: object) -> dict[str, Any]:
+        raise AssertionError(f"{tool} was used")
+
+
+NO_TOOLS = NoTools()
+
+
+async def ask_nobody(*_: object, **__: object) -> None:
+    """As where no model is configured."""
 
 
 class Sources:
@@ -58,6 +73,9 @@ async def made(
         evidence=evidence,
         sources=sources,
         route=route,
+        tools=NO_TOOLS,
+        ask=ask_nobody,
+        keep=lambda result: None,
     )
     return results_pb2.AgentResult(**{agent_id: await hosted.definition.compose(work)})
 
