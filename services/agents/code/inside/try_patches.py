@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -334,6 +335,8 @@ def _end(process: int, reader: int) -> None:
 
 def main() -> None:
     """Answers the request."""
+    # Changes may be odd; what the compiler thinks of them is of no use here.
+    warnings.simplefilter("ignore")
     asked = stage.request()
     stage.Script.argv = tuple(asked["script_argv"])
     stage.enter(asked["sizes"], ())
