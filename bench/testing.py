@@ -55,7 +55,8 @@ async def measure(sandbox: Sandboxed, name: str, code: str, effort: Effort, repe
     """Generates tests for one file, then runs them so many times more."""
     started = time.monotonic()
     project = Project({f"{name}.py": code})
-    generated = await Generation(sandbox, project, effort).generate()
+    generation = Generation(sandbox, project, effort)
+    generated = await generation.score(await generation.generate())
     seconds = time.monotonic() - started
     flaky = 0
     if generated.files and repetitions:

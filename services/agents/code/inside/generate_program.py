@@ -399,7 +399,7 @@ class Program:
             for path, before, line, count in held.arcs:
                 if (path, line) not in self._covered:
                     gains[path, before, line, min(count, 2)] = 1
-            for step in held.seen["steps"]:
+            for step in held.seen["steps"] if not self._covered else ():
                 gains["outcome", held.session.steps[0].target, _shape(step)] = 1
             wanted[held.code] = gains
         taken: dict[object, int] = {}

@@ -8,7 +8,7 @@ Nothing is claimed that pytest did not show in the sandbox.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.agents.code import mutation
@@ -102,8 +102,34 @@ class Generation:
             return Generated(reason=draft.notes[-1], before=before, notes=tuple(draft.notes))
         disagreements = await self._write(report, expected, draft)
         measured = await self._gate(draft)
-        score = await self._score(faults, draft, covered_before=bool(self._tests))
-        return self._result(faults, draft, before, measured, score=score, disagreements=disagreements)
+        return Generated(
+            files=draft.texts(),
+            passed=sum(file.count() for file in draft.files),
+            dropped=draft.dropped,
+            before=before,
+            after=measured.share() if measured.coverage else None,
+            mutants=len(faults),
+            left=len(faults),
+            disagreements=tuple(disagreements),
+            notes=tuple(dict.fromkeys(draft.notes)),
+            repetitions=len(measured.runs),
+            given=tuple(sorted(self._tests)),
+        )
+
+    async def score(self, generated: Generated) -> Generated:
+        """The same with the mutants that the tests find, the given ones too."""
+        faults = self._faults()
+        tests = [*sorted(generated.files), *generated.given]
+        if not tests or not faults:
+            return generated
+        score = await self._mutated(tests, generated.files, faults)
+        survivors = [faults[number] for number in score["survived"]]
+        return replace(
+            generated,
+            killed=len(score["killed"]),
+            left=len(score["left"]),
+            survivors=tuple(Survivor(m.path, m.line, m.description) for m in survivors[:_MAX_SURVIVORS]),
+        )
 
     async def unstable(self, files: Mapping[str, str]) -> set[str]:
         """Cases of generated files that do not pass in every repetition."""
@@ -201,7 +227,8 @@ class Generation:
             given = sorted(sessions.get(module, []), key=lambda s: order.get(s["steps"][0][0], 0))
             files[module].blocks += writers[module].blocks(given)
         draft.files = list(files.values())
-        await self._add_properties(report, files, writers)
+        if not self._tests:
+            await self._add_properties(report, files, writers)
         return await self._add_expected(report, expected, files, writers)
 
     async def _add_properties(
@@ -322,16 +349,6 @@ class Generation:
 
     # --- the mutants
 
-    async def _score(
-        self, faults: Sequence[mutation.Mutant], draft: _Draft, *, covered_before: bool
-    ) -> dict[str, Any]:
-        """What became of the mutants under all tests, the given ones too."""
-        texts = draft.texts()
-        tests = [*sorted(texts), *(sorted(self._tests) if covered_before else [])]
-        if not tests or not faults:
-            return {"killed": [], "survived": [], "left": [number for number, _ in enumerate(faults)]}
-        return await self._mutated(tests, texts, faults)
-
     async def _mutated(
         self, tests: Sequence[str], added: Mapping[str, str], faults: Sequence[mutation.Mutant]
     ) -> dict[str, Any]:
@@ -352,34 +369,6 @@ class Generation:
         if found["clean"] != 0:
             found["left"] = [number for number, _ in enumerate(faults)]
         return found
-
-    # --- the result
-
-    def _result(
-        self,
-        faults: Sequence[mutation.Mutant],
-        draft: _Draft,
-        before: Share | None,
-        measured: _Measured,
-        *,
-        score: Mapping[str, Any],
-        disagreements: Sequence[Disagreement],
-    ) -> Generated:
-        survivors = [faults[number] for number in score["survived"]]
-        return Generated(
-            files=draft.texts(),
-            passed=sum(file.count() for file in draft.files),
-            dropped=draft.dropped,
-            before=before,
-            after=measured.share() if measured.coverage else None,
-            mutants=len(faults),
-            killed=len(score["killed"]),
-            left=len(score["left"]),
-            survivors=tuple(Survivor(m.path, m.line, m.description) for m in survivors[:_MAX_SURVIVORS]),
-            disagreements=tuple(disagreements),
-            notes=tuple(dict.fromkeys(draft.notes)),
-            repetitions=len(measured.runs),
-        )
 
 
 def _module_of(report: Mapping[str, Any], function: str) -> str:

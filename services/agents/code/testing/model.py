@@ -58,8 +58,9 @@ class Generated:
 
     files: the tests by path. passed: cases in them, all of which passed each time. dropped: cases that were
     written and left out because they failed or were not the same each time. mutants, killed: how many faults
-    were planted and how many the tests find (with those that were there before); left: how many of them time
-    did not suffice for. reason: why nothing was run; empty when it was.
+    were planted and how many the tests find (with those that were there before); left: how many of them
+    were not run. given: the paths of the tests that were there, where they pass. reason: why nothing was run; empty
+    when it was.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Generated:
     notes: tuple[str, ...] = ()
     repetitions: int = 0
     reason: str = ""
+    given: tuple[str, ...] = ()
 
     def mutation_score(self) -> float | None:
         """Share of the mutants that were run which the tests find; None when none was."""
@@ -99,5 +101,5 @@ class Generated:
             )
             for entry in data["disagreements"]
         )
-        known["notes"] = tuple(data["notes"])
+        known["notes"], known["given"] = tuple(data["notes"]), tuple(data["given"])
         return cls(**known)
