@@ -17,9 +17,9 @@ _NO_SANDBOX = "Code cannot be executed safely here, so no test was written: ther
 _NOTHING_KEPT = "No test passed in every repetition, so none was kept."
 _MAX_EXPECTATIONS = 20
 _TASK = """Name at most 20 cases that the functions of this code should meet by what they are for: their
-names, documentation and the request. Cover the intent and the edges. Give the function's name, its arguments and
-the expected result as Python expressions, or the exception that it should raise, and in one sentence why. Say
-what the code should do, not what it does: a case that it does not meet is told as a disagreement."""
+names, documentation and the request. Cover the intent and the edges. Give the function's name, its arguments
+and the expected result as Python expressions, or the exception that it should raise, and in one sentence why.
+Say what the code should do, not what it does: a case that it does not meet is told as a disagreement."""
 
 
 async def compose(work: Work[results_pb2.CodeInputs]) -> results_pb2.TestGeneratorResult:

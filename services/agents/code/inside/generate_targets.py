@@ -155,6 +155,9 @@ def load(layout: Layout, only: Sequence[str] = ()) -> Project:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 module = importlib.import_module(name)
+            if not _is_at(module, path):
+                failures[path] = f"{name} is the name of another module here"
+                continue
             trees[name] = ast.parse(Path(path).read_text("utf-8"))
         except BaseException as error:
             failures[path] = f"{type(error).__name__}: {error}"[:300]
@@ -165,6 +168,10 @@ def load(layout: Layout, only: Sequence[str] = ()) -> Project:
     for name, module in modules.items():
         _add_module(project, name, module)
     return project
+
+
+def _is_at(module: types.ModuleType, path: str) -> bool:
+    return Path(module.__file__ or "/").absolute() == Path(path).absolute()
 
 
 def _add_module(project: Project, name: str, module: types.ModuleType) -> None:
@@ -179,7 +186,7 @@ def _add_module(project: Project, name: str, module: types.ModuleType) -> None:
             continue
         if not (isinstance(value, type) or callable(value)):
             continue
-        alias = word
+        alias = f"the_{word}" if word.lower().startswith("test") else word
         if word in project.origins or word in STANDARD:
             alias = f"{name.rpartition('.')[2]}_{word}"
         if alias in project.origins:

@@ -221,7 +221,9 @@ class Generation:
         files: dict[str, writing.TestFile] = {}
         writers: dict[str, writing.Writer] = {}
         for module in self._layout.modules:
-            path = layout.test_path(module, self._project.everything(), [f.path for f in files.values()])
+            path = layout.place(
+                module, self._project.tests, [*self._project.files, *(f.path for f in files.values())]
+            )
             files[module] = writing.TestFile(path, module, origins)
             writers[module] = writing.Writer(report["parameters"], origins)
             given = sorted(sessions.get(module, []), key=lambda s: order.get(s["steps"][0][0], 0))

@@ -63,7 +63,7 @@ def _folders_of_plain_imports(paths: Iterable[str], texts: Iterable[str]) -> set
     return found
 
 
-def test_path(module: str, tests: Mapping[str, str], taken: Iterable[str]) -> str:
+def place(module: str, tests: Mapping[str, str], taken: Iterable[str]) -> str:
     """Where the new tests of a module stand: beside the tests that there are, else in its own folder."""
     folder = next((str(PurePosixPath(path).parent) for path in tests), ".")
     used = {*tests, *taken}

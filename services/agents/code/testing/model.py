@@ -59,8 +59,8 @@ class Generated:
     files: the tests by path. passed: cases in them, all of which passed each time. dropped: cases that were
     written and left out because they failed or were not the same each time. mutants, killed: how many faults
     were planted and how many the tests find (with those that were there before); left: how many of them
-    were not run. given: the paths of the tests that were there, where they pass. reason: why nothing was run; empty
-    when it was.
+    were not run. given: the paths of the tests that were there, where they pass. reason: why nothing was
+    run; empty when it was.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
