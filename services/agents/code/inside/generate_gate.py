@@ -1,7 +1,7 @@
 """Runs pytest on test files, inside the sandbox: outcomes of each case, several times, and the coverage.
 
-Reads .meld/gate.json: {"roots", "tests" (paths), "sources" (paths), "runs" (one run for each hash seed),
-"coverage" (bool)}; writes .meld/gated.json: {"runs": [{key: outcome}], "coverage": {...}, "errors": [...]}.
+Reads .meld/gate.json: {"roots", "tests" (paths), "sources" (paths), "runs" (pairs of a hash seed and a
+number of runs), "coverage" (bool), "seconds" (of each run)}; writes .meld/gated.json: {"runs": [{key: outcome}], "coverage": {...}, "errors": [...]}.
 A key is "path::name" or "path::name#index" for the index-th case of a parametrised test.
 """
 
@@ -12,8 +12,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .generate_sessions import in_child
 
 HOME = ".meld"
 
@@ -70,28 +73,42 @@ def paths(roots: list[str]) -> None:
         sys.path.insert(0, str(Path(root).absolute()))
 
 
-def once(*, backwards: bool, measure: bool) -> None:
-    """A program of its own: one run, its outcomes in .meld/once.json."""
+def once(first: int, count: int, *, measure: bool) -> None:
+    """A program of its own: so many runs, each in a fork, their outcomes in .meld/once.json.
+
+    first: number of the first run; those of odd numbers go backwards. measure: the first one is measured.
+    """
     import pytest  # noqa: PLC0415
 
     data = json.loads(Path(HOME, "gate.json").read_text("utf-8"))
     paths(data["roots"])
-    measured: dict[str, Any] = {}
-    recorder = Recorder(backwards=backwards)
-    if measure:
-        import coverage  # noqa: PLC0415
+    if any("hypothesis" in Path(path).read_text("utf-8") for path in data["tests"]):
+        import hypothesis.strategies  # noqa: F401, PLC0415
 
-        sources = [str(Path(path).absolute()) for path in data["sources"]]
-        watch = coverage.Coverage(data_file=None, config_file=False, branch=True, include=sources)
-        watch.start()
-        pytest.main([*options(), *data["tests"]], plugins=[recorder])
-        watch.stop()
-        measured = _measured(watch, data["sources"])
-    else:
-        pytest.main([*options(), *data["tests"]], plugins=[recorder])
-    Path(HOME, "once.json").write_text(
-        json.dumps({"outcomes": recorder.outcomes, "errors": recorder.errors, "coverage": measured}), "utf-8"
-    )
+    def run(number: int) -> dict[str, Any]:
+        measured: dict[str, Any] = {}
+        recorder = Recorder(backwards=bool(number % 2))
+        with Path(os.devnull).open("w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+            if measure and number == first:
+                measured = _measuring(lambda: pytest.main(arguments, plugins=[recorder]), data["sources"])
+            else:
+                pytest.main(arguments, plugins=[recorder])
+        return {"outcomes": recorder.outcomes, "errors": recorder.errors, "coverage": measured}
+
+    arguments = [*options(), *data["tests"]]
+    results = [in_child(lambda n=n: run(n), float(data["seconds"])) for n in range(first, first + count)]
+    Path(HOME, "once.json").write_text(json.dumps(results), "utf-8")
+
+
+def _measuring(run: Callable[[], object], paths_measured: list[str]) -> dict[str, Any]:
+    import coverage  # noqa: PLC0415
+
+    sources = [str(Path(path).absolute()) for path in paths_measured]
+    watch = coverage.Coverage(data_file=None, config_file=False, branch=True, include=sources)
+    watch.start()
+    run()
+    watch.stop()
+    return _measured(watch, paths_measured)
 
 
 def _measured(watch: Any, sources: list[str]) -> dict[str, Any]:
@@ -126,33 +143,38 @@ def _measured(watch: Any, sources: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs pytest once for each hash seed, every second time backwards, and writes all outcomes."""
+    """Runs pytest with each hash seed so many times, every second time backwards, and writes all outcomes."""
     data = json.loads(Path(HOME, "gate.json").read_text("utf-8"))
     runs: list[dict[str, str] | None] = []
     errors: list[str] = []
     measured: dict[str, Any] = {}
-    for index, seed in enumerate(data["runs"]):
+    for seed, count in data["runs"]:
         Path(HOME, "once.json").unlink(missing_ok=True)
-        call = f"g.once(backwards={bool(index % 2)}, measure={bool(data['coverage'] and index == 0)})"
+        measure = bool(data["coverage"]) and not runs
+        call = f"g.once({len(runs)}, {count}, measure={measure})"
         program = (
             f"import sys; sys.path.insert(0, {HOME!r}); from meld_inside import generate_gate as g; {call}"
         )
         os.putenv("PYTHONHASHSEED", str(seed))
+        results: list[dict[str, Any] | None]
         try:
             subprocess.run(
                 [sys.executable, "-c", program],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=float(data["seconds"]),
+                timeout=float(data["seconds"]) * count + 10,
                 check=False,
             )
-            one = json.loads(Path(HOME, "once.json").read_text("utf-8"))
-        except (subprocess.TimeoutExpired, OSError, ValueError) as error:
-            errors.append(f"run {index}: {type(error).__name__}: the tests did not end or left no result")
-            runs.append(None)
-            continue
-        runs.append(one["outcomes"])
-        errors += one["errors"]
-        measured = one["coverage"] or measured
+            results = json.loads(Path(HOME, "once.json").read_text("utf-8"))
+        except (subprocess.TimeoutExpired, OSError, ValueError):
+            results = [None] * count
+        for one in results:
+            if one is None:
+                errors.append(f"run {len(runs)}: the tests did not end or left no result")
+                runs.append(None)
+                continue
+            runs.append(one["outcomes"])
+            errors += one["errors"]
+            measured = one["coverage"] or measured
     report = {"runs": runs, "coverage": measured, "errors": errors[:40]}
     Path(HOME, "gated.json").write_text(json.dumps(report), "utf-8")

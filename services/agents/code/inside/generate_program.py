@@ -42,11 +42,15 @@ _PLAIN_RESULTS = {"None", "True", "False", "[]", "{}", "''", "0", "()", "set()"}
 
 @dataclass
 class Held:
-    """A session with what was seen of it. mutants: those that it tells from the code."""
+    """A session with what was seen of it. new: it ran something that none before it did.
+
+    mutants: those that it tells from the code.
+    """
 
     session: Session
     code: str
     outcome: str = ""
+    new: bool = True
     seen: dict[str, Any] = field(default_factory=dict)
     arcs: list[tuple[str, int, int, int]] = field(default_factory=list)
     mutants: set[int] = field(default_factory=set)
@@ -97,13 +101,19 @@ class Program:
         self._stage_ended("check")
         self._drop_dependent()
         self._stage_ended("order")
-        self._kill(list(self._held.values()), self._open_mutants(), self._end - 0.4 * self._seconds)
+        # A slow machine makes a run longer, not blind.
+        enough = max(self._end - 0.4 * self._seconds, time.monotonic() + 0.4 * self._seconds)
+        self._kill(list(self._held.values()), self._open_mutants(), enough)
+        self._end = max(self._end, time.monotonic() + 0.3 * self._seconds)
         self._stage_ended("mutants")
         for round_number in range(3):
-            if self.left() < 0.2 * self._seconds or not self._open_mutants():
+            if self.left() < 0.1 * self._seconds or not self._open_mutants():
                 break
+            before = len(self._open_mutants())
             self._chase(round_number)
             self._stage_ended("chase")
+            if round_number and len(self._open_mutants()) == before:
+                break
         chosen = self._choice()
         return {
             "failures": survey["failures"],
@@ -186,8 +196,9 @@ class Program:
         if path.exists():
             for line in path.read_text("utf-8", "surrogatepass").splitlines():
                 with contextlib.suppress(ValueError):
-                    session = Session.from_json(json.loads(line))
-                    self._held.setdefault(session.code(), Held(session, session.code()))
+                    plain, new = json.loads(line)
+                    session = Session.from_json(plain)
+                    self._held.setdefault(session.code(), Held(session, session.code(), new=new))
         return hung
 
     def _hunt_here(
@@ -205,9 +216,9 @@ class Program:
         project = targets.load(self._layout)
         with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
 
-            def found(session: Session, seen: Observation, _new: bool) -> None:
+            def found(session: Session, seen: Observation, new: bool) -> None:
                 session = Session(session.steps[: len(seen.steps)])
-                file.write(json.dumps(session.to_json()) + "\n")
+                file.write(json.dumps([session.to_json(), new]) + "\n")
                 file.flush()
 
             count = 0
@@ -228,37 +239,54 @@ class Program:
     # --- check
 
     def _check_all(self, only: Sequence[str] | None = None) -> None:
-        """Keeps what fresh processes with two hash seeds agree on."""
+        """Keeps what fresh processes with two hash seeds agree on, as far as time goes."""
         codes = [code for code in (only if only is not None else list(self._held)) if code in self._held]
+        codes.sort(key=lambda code: not self._held[code].new)
         given = [self._held[code].session.to_json() for code in codes]
-        first, second = (self._checked(given, seed) for seed in ("1", "4242"))
-        for code, one, other in zip(codes, first, second, strict=True):
+        told = {"layout": self._plain_layout(), "sessions": given}
+        Path(HOME, "check.json").write_text(json.dumps(told), "utf-8")
+        end = time.monotonic() + max(self.left() * 0.6, 10.0)
+        running = [self._checking(seed) for seed in ("1", "4242")]
+        first, second = (self._checked(process, seed, end) for process, seed in running)
+        for position, code in enumerate(codes):
+            one, other = first.get(position), second.get(position)
             if one is None or other is None or one["outcome"] != other["outcome"]:
                 del self._held[code]
                 continue
             held = self._held[code]
             held.outcome, held.seen = one["outcome"], one["seen"]
             held.arcs = [tuple(arc) for arc in one["arcs"]]
+        if len(first) < len(codes):
+            self._notes.append(f"{len(codes) - len(first)} calls were not looked at again, for lack of time")
 
-    def _checked(self, sessions: list[Any], hash_seed: str) -> list[Any]:
-        path = Path(HOME, "check.json")
-        path.write_text(json.dumps({"layout": self._plain_layout(), "sessions": sessions}), "utf-8")
+    def _checking(self, hash_seed: str) -> tuple[subprocess.Popen[bytes], str]:
         start = f"import sys; sys.path.insert(0, {HOME!r}); from {_MODULE} import generate_program as p"
-        program = f"{start}; p.check()"
         os.putenv("PYTHONHASHSEED", hash_seed)
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{start}; p.check({hash_seed!r})"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return process, hash_seed
+
+    def _checked(
+        self, process: subprocess.Popen[bytes], hash_seed: str, end: float
+    ) -> dict[int, dict[str, Any]]:
+        """What the process wrote by the end, by the session's position."""
         try:
-            done = subprocess.run(
-                [sys.executable, "-c", program],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=max(self.left() * 0.5, 5.0),
-                check=False,
-            )
-            answers = json.loads(done.stdout)
-        except (subprocess.TimeoutExpired, ValueError):
-            answers = []
-        found: list[Any] = [*answers, *[None] * len(sessions)]
-        return found[: len(sessions)]
+            process.wait(max(end - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        path = Path(HOME, f"checked-{hash_seed}.jsonl")
+        found = {}
+        for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+            with contextlib.suppress(ValueError):
+                position, answer = json.loads(line)
+                found[position] = answer
+        path.unlink(missing_ok=True)
+        return found
 
     def _plain_layout(self) -> dict[str, Any]:
         return {"modules": dict(self._layout.modules), "roots": list(self._layout.roots)}
@@ -341,7 +369,7 @@ class Program:
         share = max(self.left() * 0.5 / max(len(groups), 1), 0.3)
         new: list[str] = []
         for index, mutants in enumerate(groups.values()):
-            if self.left() < 0.2 * self._seconds:
+            if self.left() < 0.1 * self._seconds:
                 break
             reaching = self._reaching(list(self._held.values()), mutants[0])
             if not reaching:
@@ -366,7 +394,7 @@ class Program:
         self._check_all(added)
         self._drop_dependent()
         fresh = [self._held[code] for code in added if code in self._held]
-        self._kill(fresh, self._open_mutants(), self._end)
+        self._kill(fresh, self._open_mutants(), max(self._end, time.monotonic() + 0.1 * self._seconds))
 
     def _near(self, sessions: list[Session], number: int) -> list[Any]:
         """Changes of sessions that can become tests, each with its outcome."""
@@ -483,8 +511,8 @@ def _watch(child: int, board: mmap.mmap, seconds: float) -> str | None:
         time.sleep(0.02)
 
 
-def check() -> None:
-    """A program of its own: runs the sessions of .meld/check.json, some in one fork; prints what was seen."""
+def check(name: str) -> None:
+    """A program of its own: runs the sessions of .meld/check.json, some in one fork; writes what was seen."""
     data = json.loads(Path(HOME, "check.json").read_text("utf-8"))
     layout = targets.Layout.from_json(data["layout"])
     targets.prepare(layout)
@@ -511,12 +539,12 @@ def check() -> None:
         return several(sessions[:half]) + several(sessions[half:])
 
     given = data["sessions"]
-    answers = [
-        answer
-        for start in range(0, len(given), _CHECKED_AT_ONCE)
-        for answer in several(given[start : start + _CHECKED_AT_ONCE])
-    ]
-    json.dump(answers, sys.stdout)
+    with Path(HOME, f"checked-{name}.jsonl").open("w", encoding="utf-8") as file:
+        for start in range(0, len(given), _CHECKED_AT_ONCE):
+            answers = several(given[start : start + _CHECKED_AT_ONCE])
+            for position, answer in enumerate(answers, start):
+                file.write(json.dumps([position, answer]) + "\n")
+            file.flush()
 
 
 def main() -> None:

@@ -107,10 +107,15 @@ class Search:
         target: Target | None,
         subject: Subject | None = None,
     ) -> None:
-        end = time.process_time() + seconds
+        end, latest = time.process_time() + seconds, time.monotonic() + 2 * seconds
         stale = runs = extra = 0
         queue = list(reversed(seeds))
-        while runs < MAX_RUNS and stale < _STALE_RUNS and time.process_time() < end:
+        while (
+            runs < MAX_RUNS
+            and stale < _STALE_RUNS
+            and time.process_time() < end
+            and time.monotonic() < latest
+        ):
             runs, stale = runs + 1, stale + 1
             if queue:
                 guess = queue.pop()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
+import dis
 import io
 import itertools
 import json
@@ -25,6 +25,7 @@ MAX_LINES = 30_000
 MAX_SECONDS = 0.5
 _MAX_WAITING = 4.0
 _MAX_OUTPUT = 400
+_RAISE = dis.opmap["RAISE_VARARGS"]
 _MAX_MESSAGE = 200
 _MISUSE = (TypeError, AttributeError, NameError, RecursionError, MemoryError, NotImplementedError)
 
@@ -125,12 +126,10 @@ class Stage:
         names: Mapping[str, object],
         classes: Mapping[str, type],
         files: Mapping[str, str],
-        raising: Mapping[str, set[int]],
     ) -> None:
         self._names = dict(names)
         self._classes = classes
         self._files = files
-        self._raising = raising
         self._compiled: dict[str, types.CodeType] = {}
 
     def run(self, session: Session, *, traced: bool) -> Observation:
@@ -222,8 +221,9 @@ class Stage:
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         if trace is not None:
-            path = self._files.get(trace.tb_frame.f_code.co_filename)
-            deliberate = path is not None and trace.tb_lineno in self._raising.get(path, ())
+            code = trace.tb_frame.f_code
+            ours = code.co_filename in self._files
+            deliberate = ours and code.co_code[trace.tb_lasti] == _RAISE
         name = kind.__name__
         if kind.__module__ != "builtins" and self._classes.get(name) is not kind:
             name = f"{kind.__module__}.{kind.__qualname__}"
@@ -307,16 +307,6 @@ def _traced(tracer: Tracer | None) -> Iterator[None]:
         yield
     finally:
         sys.settrace(None)
-
-
-def raising_lines(tree: ast.AST) -> set[int]:
-    """The lines of `raise` and `assert`."""
-    return {
-        line
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Raise | ast.Assert)
-        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
-    }
 
 
 def snake(name: str) -> str:

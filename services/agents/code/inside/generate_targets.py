@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .generate_kinds import ANY, Kind, Parameter, World, parameters
-from .generate_sessions import Stage, raising_lines
+from .generate_sessions import Stage
 from .generate_values import world_of
 
 STANDARD: dict[str, types.ModuleType] = {
@@ -95,8 +95,7 @@ class Project:
     def stage(self) -> Stage:
         """Where sessions of this project run."""
         files = {str(Path(m.__file__ or "").absolute()): self.paths[n] for n, m in self.modules.items()}
-        raising = {self.paths[name]: raising_lines(tree) for name, tree in self.trees.items()}
-        return Stage(self.names, self.world.classes, files, raising)
+        return Stage(self.names, self.world.classes, files)
 
 
 class _Replaced(importlib.machinery.SourceFileLoader):

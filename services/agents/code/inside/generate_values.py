@@ -13,6 +13,7 @@ import enum
 import inspect
 import random
 import re
+import textwrap
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ _ALPHABETS = {
     "hexdigits": "09afAF",
     "punctuation": "!#-,.",
 }  # fmt: skip
+_CLOSING = {"[": "]", "(": ")", "{": "}", "<": ">"}
 _MAX_DEPTH = 3
 _MAX_TEXT = 400
 
@@ -75,6 +77,7 @@ class Constants:
     strings: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     alphabets: list[str] = field(default_factory=list)
+    joints: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, trees: Sequence[ast.AST], rng: random.Random) -> Constants:
@@ -87,7 +90,9 @@ class Constants:
                     found._keep(node, node in documented, rng)
                 word = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
                 found.alphabets += [_ALPHABETS[word]] if word in _ALPHABETS else []
+                found.joints += _joints(node)
         found.alphabets = sorted(set(found.alphabets))
+        found.joints = sorted(set(found.joints))
         for name in ("ints", "floats", "strings", "texts"):
             values = getattr(found, name)
             setattr(found, name, list(dict.fromkeys(values))[:60])
@@ -97,6 +102,7 @@ class Constants:
         value = node.value
         if documented and isinstance(value, str):
             self.texts += [a or b for a, b in re.findall(r"'([^'\n]{1,40})'|\"([^\"\n]{1,40})\"", value)]
+            self.texts += _blocks(value)
         elif isinstance(value, bool):
             return
         elif isinstance(value, int) and abs(value) < 10**7:
@@ -117,6 +123,31 @@ def _docstrings(tree: ast.AST) -> set[ast.AST]:
         and isinstance(node.body[0], ast.Expr)
         and isinstance(node.body[0].value, ast.Constant)
     }
+
+
+def _joints(node: ast.AST) -> list[str]:
+    """What a text is split at."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return []
+    if node.func.attr == "splitlines":
+        return ["\n"]
+    if node.func.attr in {"split", "rsplit", "partition", "rpartition"}:
+        first = node.args[0] if node.args else ast.Constant(" ")
+        if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value:
+            return [first.value]
+    return []
+
+
+def _blocks(text: str) -> list[str]:
+    """The parts of a documentation that are indented: examples, most often."""
+    blocks: list[str] = []
+    for part in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+        lines = part.splitlines()
+        indented = [line for line in lines if line.startswith("  ") and ">>>" not in line]
+        if indented and len(indented) == len(lines):
+            blocks.append(textwrap.dedent("\n".join(lines))[:300])
+            blocks += [line.strip() for line in lines[:6]]
+    return blocks
 
 
 def _dated(text: str) -> list[str]:
@@ -267,7 +298,9 @@ class Maker:
             return rng.choice(texts)
         if strings and roll < 0.3:
             return rng.choice(strings)
-        if self.constants.alphabets and roll < 0.5:
+        if self.constants.joints and roll < 0.45:
+            return self._joined()
+        if self.constants.alphabets and roll < 0.55:
             return self._random_text()
         if roll < 0.75:
             return rng.choice(_STRINGS)
@@ -275,6 +308,28 @@ class Maker:
             parts = [rng.choice((*strings, "a", "1", " ", "x1")) for _ in range(rng.randint(2, 5))]
             return "".join(parts)[:60]
         return self._random_text()
+
+    def _joined(self) -> str:
+        """Parts with what the code splits texts at between them."""
+        rng, joints = self.rng, self.constants.joints
+        outer = "\n" if "\n" in joints and rng.random() < 0.8 else rng.choice(joints)
+        marks = [s for s in (*self.constants.strings, *joints) if 0 < len(s) <= 3 and s != outer] or [""]
+        words = ["a", "b", "x1", "12", "7", "", "3.5", *(s for s in self.constants.strings if s.isalnum())]
+        parts = []
+        for _ in range(rng.choice((1, 1, 2, 2, 3, 4))):
+            shape = rng.random()
+            mark, word, other = rng.choice(marks), rng.choice(words), rng.choice(words)
+            if shape < 0.3:
+                parts.append(f"{word}{mark}{other}")
+            elif shape < 0.5:
+                parts.append(f"{mark}{word}{_CLOSING.get(mark) or rng.choice(marks)}")
+            elif shape < 0.65:
+                parts.append(f"{word} {mark} {other}")
+            elif shape < 0.75 and self.constants.texts:
+                parts.append(rng.choice(self.constants.texts))
+            else:
+                parts.append(word)
+        return outer.join(parts)[:120]
 
     def _random_text(self) -> str:
         """Characters that matter to the code, some of the others among them."""
@@ -581,8 +636,26 @@ class Maker:
             return self._near_text(value.decode("latin-1")).encode("latin-1", "replace")
         return value
 
+    def _near_parts(self, text: str) -> str:
+        """One of the parts, between what the code splits texts at, left out, doubled, changed or added."""
+        rng = self.rng
+        joint = next((j for j in self.constants.joints if j in text), rng.choice(self.constants.joints))
+        parts = text.split(joint) if joint else [text]
+        position, roll = rng.randrange(len(parts)), rng.random()
+        if roll < 0.5:
+            parts.insert(position + 1, self._joined().split(joint or "\n")[0])
+        elif roll < 0.65:
+            parts.insert(position, parts[position])
+        elif roll < 0.8:
+            parts.pop(position)
+        else:
+            rng.shuffle(parts)
+        return joint.join(parts)[:150]
+
     def _near_text(self, text: str) -> str:
         rng, roll = self.rng, self.rng.random()
+        if self.constants.joints and rng.random() < 0.35:
+            return self._near_parts(text)
         position = rng.randint(0, len(text))
         token = rng.choice((*self.constants.strings, "a", " ", "1", "Z", "-", text[:1])) if roll < 0.5 else ""
         if roll < 0.4:

@@ -270,7 +270,7 @@ class Writer:
             lines += new
         for name, pairs in seen["state"]:
             for read, expected in pairs:
-                if read.startswith("type(") and asserted:
+                if read.startswith("type(") and (asserted or len(pairs) > 1):
                     continue
                 lines.append(_assertion(read.replace("{}", name), expected))
         name = f"test_{_plain(steps[0][0])}" if len(steps) == 1 else _session_name(steps)

@@ -152,7 +152,7 @@ def test_nothing_is_compared_that_differs_in_the_next_process(value: object) -> 
 def run(code: str, *, traced: bool = False) -> Any:
     names: dict[str, object] = {}
     exec(compile(code, "/project/m.py", "exec"), names)
-    stage = Stage(names, {}, {"/project/m.py": "m.py"}, {"m.py": {3}})
+    stage = Stage(names, {}, {"/project/m.py": "m.py"})
     return stage.run(Session((Step("f", "f({args})", (("", "[2, 1]"),)),)), traced=traced)
 
 
