@@ -1,7 +1,8 @@
 """Runs pytest on test files, inside the sandbox: outcomes of each case, several times, and the coverage.
 
 Reads .meld/gate.json: {"roots", "tests" (paths), "sources" (paths), "runs" (pairs of a hash seed and a
-number of runs), "coverage" (bool), "seconds" (of each run)}; writes .meld/gated.json: {"runs": [{key: outcome}], "coverage": {...}, "errors": [...]}.
+number of runs), "coverage" (bool), "seconds" (of each run)}. Writes .meld/gated.json: {"runs": [{key:
+outcome}], "coverage": {...}, "errors": [...]}.
 A key is "path::name" or "path::name#index" for the index-th case of a parametrised test.
 """
 

@@ -174,10 +174,9 @@ def test_an_error_that_was_raised_on_purpose_is_told_from_misuse() -> None:
 
 @pytest.mark.parametrize("traced", [True, False])
 def test_a_call_that_does_not_end_is_ended(traced: bool) -> None:
-    seen = run(
-        "def f(a):\n    while True:\n        try:\n            a = a\n        except Exception:\n            pass\n",
-        traced=traced,
-    )
+    catching = "        try:\n            a = a\n        except Exception:\n            pass\n"
+
+    seen = run(f"def f(a):\n    while True:\n{catching}", traced=traced)
 
     assert seen.overrun
     assert not seen.usable()

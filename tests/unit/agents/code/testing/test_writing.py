@@ -77,8 +77,8 @@ def test_calls_of_an_object_stand_in_order_with_its_state_at_the_end() -> None:
 
     text = written(session([made, push, holds], seen, [["stack", [["{}.items", "[7]"]]]]))
 
-    expected = "    stack = Stack(2)\n    stack.push(7)\n    assert (7 in stack) is True\n    assert stack.items == [7]\n"
-    assert expected in text
+    lines = ["stack = Stack(2)", "stack.push(7)", "assert (7 in stack) is True", "assert stack.items == [7]"]
+    assert "".join(f"    {line}\n" for line in lines) in text
 
 
 def test_a_short_generator_is_read_to_its_end() -> None:
