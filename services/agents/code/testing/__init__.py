@@ -1,0 +1,1 @@
+"""Tests written for code from what the code was observed to do."""
