@@ -398,6 +398,14 @@ class Ask(Protocol):
         ...
 
 
+class Sandboxed(Protocol):
+    """Executes code that nobody trusts."""
+
+    async def run(self, job: Job) -> Outcome:
+        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is none."""
+        ...
+
+
 class Meter(Protocol):
     """Counts what a run uses."""
 

@@ -16,7 +16,7 @@ MIN_SIZES = 5
 _MIN_RANGE = 4.0
 _RESAMPLES = 200
 _ALTERNATIVE = 0.05
-_MAX_ERROR = 0.25
+_MAX_ERROR = 0.35
 _OVERHEAD = 8.0
 _BASES = (1.25, 1.4, 1.618, 2.0, 3.0, 4.0)
 
@@ -82,7 +82,7 @@ def growth(sizes: Sequence[int], repetitions: Sequence[Sequence[float]], seed: i
     medians = np.array([float(np.median(costs)) for costs in repetitions])
     if len(n) < MIN_SIZES:
         return _untold(f"{len(n)} sizes were measured; {MIN_SIZES} are needed")
-    if medians.min() <= 0:
+    if min(min(costs) for costs in repetitions) <= 0:
         return _untold("a cost of 0 was measured")
     if n.max() / n.min() < _MIN_RANGE:
         return _untold(f"the sizes go from {n.min():g} to {n.max():g}; a factor of {_MIN_RANGE:g} is needed")

@@ -201,7 +201,7 @@ async def run_phase(
     if not result.get("finished"):
         said = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
         ended = outcome.end is not End.EXITED
-        result["unread"] = outcome.detail if ended or not said else said[-1][:300]
+        result["unread"] = outcome.detail if ended else said[-1][:300] if said else "it left no result"
     return result
 
 

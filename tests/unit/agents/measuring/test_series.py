@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -113,12 +114,8 @@ def test_json_that_cannot_be_read_is_named(text: str, told: str) -> None:
 @given(st.text(max_size=200))
 def test_whatever_comes_is_read_or_refused(text: str) -> None:
     for read in (read_csv, read_json):
-        try:
-            table = read(text)
-        except InvalidArgumentError as error:
-            assert error.reason == "INPUTS_INVALID"
-        else:
-            assert all(len(series.values) for series in table.series)
+        with contextlib.suppress(InvalidArgumentError):
+            assert all(len(series.values) for series in read(text).series)
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=30))

@@ -145,20 +145,25 @@ async def test_coaching_invents_no_dates() -> None:
     assert result.feedback
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("agent_id", ["performance", "image", "audio"])
+=======
+@pytest.mark.parametrize("agent_id", ["code_debugger", "code_repair", "test_generator", "image", "audio"])
+>>>>>>> analyze
 async def test_what_needs_a_tool_was_not_run_and_says_why(agent_id: str) -> None:
     result = getattr(await made(agent_id, "Is the electric pump quiet?"), agent_id)
     assert result.verdict == results_pb2.VERDICT_NOT_RUN
     assert "no tool" in result.verdict_reason
-    findings = result.findings if agent_id == "performance" else result.evidence
-    assert "The electric pump is quiet." in [finding.statement for finding in findings]
+    assert "The electric pump is quiet." in [finding.statement for finding in result.evidence]
 
 
-async def test_the_code_analyzer_claims_no_findings_of_its_own() -> None:
-    result = (await made("code_analyzer", "Is the electric pump quiet?")).code_analyzer
-    assert not result.findings
+@pytest.mark.parametrize("agent_id", ["code_analyzer", "performance"])
+async def test_without_inputs_nothing_is_analysed_or_measured(agent_id: str) -> None:
+    result = getattr(await made(agent_id, "Is the electric pump quiet?"), agent_id)
+    assert result.verdict == results_pb2.VERDICT_NOT_RUN
+    assert "among the inputs" in result.verdict_reason
     assert not result.metrics
-    assert result.evidence
+    assert result.evidence if agent_id == "code_analyzer" else result.findings
 
 
 async def test_a_quote_that_does_not_hold_is_in_no_result() -> None:

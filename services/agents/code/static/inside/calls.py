@@ -11,6 +11,7 @@ from .modules import Module, origin
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BUILTINS = frozenset(dir(builtins))
+_PASSED_ON = 3
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class _Index:
         self._bases: dict[str, list[str]] = {}
         for module in known.values():
             self._define(module, module.tree.body, "")
-        for name, module in known.items():
-            self._tops[name] = self._top_names(module)
+        # What a module passes on may itself have been passed on to it.
+        for _ in range(_PASSED_ON):
+            self._tops = {name: self._top_names(module) for name, module in known.items()}
         for module in known.values():
             self._inherit(module, module.tree.body, "")
 
@@ -150,7 +152,7 @@ class _Index:
         kinds = {}
         for argument in arguments:
             if argument.annotation is not None:
-                kind = self._refer(argument.annotation, scope)
+                kind = self._refer(_unquoted(argument.annotation), scope)
                 if isinstance(self._functions.get(kind), ast.ClassDef):
                     kinds[argument.arg] = kind
         plain = not any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
@@ -196,8 +198,6 @@ class _Index:
             return known if ":" in known or known in {"?", "outside"} else self._module(known)
         if isinstance(node, ast.Attribute):
             return self._attribute(node, scope)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
-            return scope.names.get(node.value, "?")
         if isinstance(node, ast.Constant | ast.JoinedStr | ast.List | ast.Dict | ast.Set | ast.Tuple):
             return "builtin"
         return "?"
@@ -253,6 +253,13 @@ class _Index:
                 return "outside"
             waiting += [base for base in bases if ":" in base]
         return ""
+
+
+def _unquoted(annotation: ast.expr) -> ast.expr:
+    """The name in a quoted annotation."""
+    text = annotation.value if isinstance(annotation, ast.Constant) else None
+    quoted = isinstance(text, str) and text.isidentifier()
+    return ast.Name(str(text), ast.Load()) if quoted else annotation
 
 
 def _definitions(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
