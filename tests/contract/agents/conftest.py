@@ -86,11 +86,7 @@ async def agents_house(
 ) -> AsyncIterator[Client]:
     """The agents service on a port of its own: that of meld_agents_address where it is given.
 
-<<<<<<< HEAD
-    registry: of other agents than the roster's. sandbox: none where it is not given.
-=======
     registry: of other agents than the roster's. sandbox: None where code cannot be executed.
->>>>>>> analyze
     """
     bind = settings.get("meld_agents_address", "127.0.0.1:0")
     # A machine that runs other tests is slow; where a test is about the wait it says so.
