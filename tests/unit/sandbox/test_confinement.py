@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from services.sandbox.model import Job
+from services.sandbox.model import Job, Limits
 from tests.unit.sandbox.rooms import LAYERS, launcher, sandbox
 
 
@@ -53,13 +54,19 @@ async def test_a_process_in_the_sandbox(name: str) -> None:
     mark = f"mark-{secrets.token_hex(8)}"
     layer = launcher(name).layer
     code = "import time; time.sleep(1000)"
-    running = asyncio.create_task(sandbox(name).run(Job(argv=("python", "-c", code, mark))))
+    running = asyncio.create_task(
+        sandbox(name).run(Job(argv=("python", "-c", code, mark), limits=Limits(seconds=60)))
+    )
     try:
         while (process := _inside(mark)) is None:
             await asyncio.sleep(0.02)
         status, limits, spaces = _status(process), _limits(process), _spaces(process)
         session = os.getsid(process)
-        score, descriptors = _score(process), _descriptors(process)
+        score = _score(process)
+        # While it starts, the interpreter opens its own files. What was passed on would stay open.
+        until = time.monotonic() + 30
+        while len(descriptors := _descriptors(process)) > 3 and time.monotonic() < until:
+            await asyncio.sleep(0.05)
         nice = psutil.Process(process).nice()
         environment = psutil.Process(process).environ()
     finally:
