@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import os
 import shutil
 import sys
@@ -47,6 +48,7 @@ def program(name: str) -> str | None:
     return str(path) if path.is_file() and os.access(path, os.X_OK) else None
 
 
+@functools.cache
 def readable() -> tuple[str, ...]:
     """What a run may read and execute: the interpreter, its packages, and the libraries of the system."""
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")
@@ -81,9 +83,11 @@ def command(layer: Layer, disk_bytes: int, bubblewrap: str = "", second: bool = 
     if layer is Layer.LANDLOCK:
         return _launch(str(_SERVICES.parent), "guarded")
     mounts: list[str] = []
-    for path in readable():
+    paths = readable()
+    for path in paths:
         target = os.path.realpath(path)
-        if os.path.islink(path) and target in {os.path.realpath(real) for real in readable() if real != path}:  # noqa: PTH114
+        # As where /lib64 is a link to /usr/lib64: the same file may not have two places for the loader.
+        if os.path.islink(path) and any(target == os.path.realpath(real) for real in paths if real != path):  # noqa: PTH114
             mounts += ["--symlink", os.readlink(path), path]  # noqa: PTH115
         else:
             mounts += ["--ro-bind", path, path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -82,6 +83,9 @@ class Sandbox:
             end = outcome.end.value
             return outcome
         except LaunchError as error:
+            # A launcher that was killed did not clear up.
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(folders.sweep, self.launcher.folder)
             self._unavailable(str(error))
         finally:
             self._places.release()

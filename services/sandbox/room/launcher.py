@@ -16,6 +16,8 @@ from services.sandbox.room import frames, kernel, space, tree
 from services.sandbox.room.confinement import Confinement
 from services.sandbox.room.supervisor import AbandonedError, Bounds, Ended, Supervisor
 
+_TRIES = 8
+
 
 def main() -> None:
     """One job, one outcome. Ends without one when the service has gone."""
@@ -105,10 +107,8 @@ def _room(head: dict[str, Any]) -> Iterator[str]:
         _furnish(head["folder"])
         yield head["folder"]
         return
-    room = f"{head['folder']}/{os.urandom(8).hex()}"
-    lock = os.open(f"{room}.lock", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    room, lock = _locked(head["folder"])
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         os.mkdir(room, 0o700)
         _furnish(room)
         yield room
@@ -116,6 +116,19 @@ def _room(head: dict[str, Any]) -> Iterator[str]:
         space.remove(room)
         os.unlink(f"{room}.lock")
         os.close(lock)
+
+
+def _locked(folder: str) -> tuple[str, int]:
+    """A name for a room, and the descriptor of its lock. Raises OSError."""
+    for _ in range(_TRIES):
+        room = f"{folder}/{os.urandom(8).hex()}"
+        lock = os.open(f"{room}.lock", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(f"{room}.lock"):
+            return room, lock
+        # A sweep came between the two and took it for one that was left.
+        os.close(lock)
+    raise OSError("no room stays where it is made")
 
 
 def _furnish(room: str) -> None:

@@ -231,6 +231,26 @@ def test_a_launcher_that_is_killed_leaves_no_process(name: str, which: int, tmp_
     assert wait_until_gone(mark[::-1]) == []
 
 
+async def test_what_a_killed_launcher_left_is_swept(tmp_path: Path) -> None:
+    mark = f"mark-{secrets.token_hex(8)}"
+    job = Job(argv=("python", "-c", _FOREVER, mark), limits=Limits(seconds=600))
+    running = asyncio.create_task(sandbox("landlock", tmp_path).run(job))
+    while len(alive(mark)) < 2:
+        await asyncio.sleep(0.05)
+    (guard,) = (
+        child
+        for child in psutil.Process().children()
+        if any(mark in part for inner in child.children(recursive=True) for part in inner.cmdline())
+    )
+
+    guard.children()[0].kill()
+    with pytest.raises(FailedPreconditionError, match="without a word"):
+        await running
+
+    assert alive(mark) == []
+    assert left(tmp_path) == []
+
+
 async def test_without_a_sandbox_nothing_runs(tmp_path: Path) -> None:
     box = await open_sandbox("off")
 
