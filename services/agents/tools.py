@@ -88,7 +88,7 @@ class Toolbox:
         asked = {"call": call_id, "tool": tool, "arguments": arguments}
 
         async def act() -> JsonObject:
-            return _checked(tool, await self._in_time(action))
+            return self._checked(tool, await self._in_time(action))
 
         journal = self._run.journal
         if tool in self._effects:
@@ -108,6 +108,22 @@ class Toolbox:
                 raise
             raise exhausted("seconds", round(ledger.elapsed(), 1)) from error
 
+    def _checked(self, tool: str, result: JsonObject) -> JsonObject:
+        """The result, if it can be written to a record. Raises InternalError (RESULT_INVALID)."""
+        try:
+            size, cause = len(json.dumps(result, allow_nan=False).encode()), ""
+        except (TypeError, ValueError) as error:
+            size, cause = 0, str(error)
+        if size > MAX_RESULT_BYTES:
+            cause = f"{size} bytes; {MAX_RESULT_BYTES} are allowed"
+        if cause:
+            raise InternalError(
+                f"the result of the tool {tool} cannot be kept: {cause}",
+                reason="RESULT_INVALID",
+                metadata={"agent_id": self._agent_id, "cause": f"{tool}: {cause}"},
+            )
+        return result
+
 
 def _unknown(tool: str) -> ServiceError:
     return InternalError(
@@ -116,23 +132,6 @@ def _unknown(tool: str) -> ServiceError:
         reason="TOOL_OUTCOME_UNKNOWN",
         metadata={"tool": tool},
     )
-
-
-def _checked(tool: str, result: JsonObject) -> JsonObject:
-    """The result, if it can be written to a record. Raises InternalError (RESULT_INVALID)."""
-    try:
-        size, cause = len(json.dumps(result, allow_nan=False).encode()), ""
-    except (TypeError, ValueError) as error:
-        size, cause = 0, str(error)
-    if size > MAX_RESULT_BYTES:
-        cause = f"{size} bytes; {MAX_RESULT_BYTES} are allowed"
-    if cause:
-        raise InternalError(
-            f"the result of the tool {tool} cannot be kept: {cause}",
-            reason="RESULT_INVALID",
-            metadata={"tool": tool, "cause": cause},
-        )
-    return result
 
 
 def _shown(arguments: JsonObject) -> struct_pb2.Struct:

@@ -111,6 +111,7 @@ def test_a_run_has_exactly_the_documented_members() -> None:
             "duration_seconds": 1.5,
             "first_text_seconds": None,
             "model": "",
+            "cost_usd": None,
         },
         "degraded": [{"component": "model", "reason": "down"}],
         "session_id": None,
