@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from meldrag.agents.v1 import agents_pb2
+from services.agents.journal.difference import Difference
 from services.agents.ledger import Ledger
 from services.agents.model import Degradation
 from services.agents.run import Run, RunKey
@@ -73,3 +74,57 @@ async def test_a_refusal_is_raised() -> None:
     run.refuse(NotFoundError("no", reason="AGENT_NOT_FOUND"))
     with pytest.raises(NotFoundError):
         await anext(run.follow())
+
+
+async def told(run: Run) -> None:
+    """What a small run says."""
+    run.say("It was ")
+    await asyncio.sleep(0.03)
+    run.say("built ")
+    run.say("in 1884.")
+    run.degrade(Degradation("model", "gone"))
+
+
+async def test_a_repeated_run_tells_the_recorded_events_and_records_none_again() -> None:
+    first, recorded = begun()
+    await told(first)
+    heard: list[agents_pb2.RunAgentResponse] = []
+    again = Run(RunKey("run_1", "local", ""), Ledger.of(model_calls=3), heard.append, past=recorded)
+    # The same text in other pieces, at another time.
+    for character in "It was built in 1884.":
+        again.say(character)
+    again.degrade(Degradation("model", "gone"))
+    assert list(again.events()) == recorded
+    assert heard == []
+    assert again.left() is None
+    again.say("more")
+    again.settle_text()
+    assert [event.sequence for event in heard] == [len(recorded) + 1]
+
+
+@pytest.mark.parametrize("text", ["It was", "It was built in 1885.", "It was built in 1884. Or so."])
+async def test_other_text_is_a_difference(text: str) -> None:
+    first, recorded = begun()
+    await told(first)
+    again = Run(RunKey("run_1", "local", ""), Ledger.of(model_calls=3), [].append, past=recorded)
+
+    def tell() -> None:
+        again.say(text)
+        again.degrade(Degradation("model", "gone"))
+
+    with pytest.raises(Difference):
+        tell()
+    assert again.journal.difference is not None
+    # It ends behind what is recorded.
+    again.settle_past()
+    assert [event.sequence for event in again.events()] == list(range(1, len(recorded) + 1))
+
+
+async def test_an_event_that_does_not_come_again_is_left() -> None:
+    first, recorded = begun()
+    await told(first)
+    again = Run(RunKey("run_1", "local", ""), Ledger.of(model_calls=3), [].append, past=recorded)
+    again.say("It was built in 1884.")
+    left = again.left()
+    assert left is not None
+    assert (left.kind, left.position) == ("event", len(recorded))
