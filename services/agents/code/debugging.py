@@ -127,7 +127,7 @@ async def diagnose(
     """
     execution = await run_tests(project, sandbox, tools)
     if sandbox is None or not execution.ran or not telling.failing(execution):
-        return Diagnosis(execution)
+        return Diagnosis(execution, locate(project, execution))
     trials = Trials()
     if execution.failing:
         trials = await try_changes(project, execution, sandbox, tools, seconds=_SEARCH_SECONDS)

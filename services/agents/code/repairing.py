@@ -10,6 +10,7 @@ from services.agents.code import telling
 from services.agents.code.debugging import fitted, run_tests, try_changes
 from services.agents.code.execution import Execution
 from services.agents.code.localisation import Suspect, locate
+from services.agents.code.patching import syntax
 from services.agents.code.patching.patch import unified_diff
 from services.agents.code.patching.search import Trials
 from services.agents.code.project import Project
@@ -19,7 +20,10 @@ from services.agents.ports import Ask, JsonObject, Sandboxed, Tools
 VERIFY = "verify_change"
 
 _SEARCH_SECONDS = 28.0
-_PROOF_SECONDS = 12.0
+_PROOF_SECONDS = 10.0
+# A repair without a model is to be over by then.
+_WHOLE_SECONDS = 55.0
+_LEAST_SECONDS = 5.0
 # Changes out of the search that are put to the proof, and proposals of a model.
 _MAX_PROOFS = 3
 _MAX_PROPOSALS = 2
@@ -53,6 +57,10 @@ async def repair(
     Raises what the tools raise: ResourceExhaustedError (BUDGET_EXHAUSTED) at a limit of the run.
     """
     before = await run_tests(project, sandbox, tools)
+    if sandbox is not None and not before.ran and before.errors:
+        written = syntax.mended(project.files)
+        if written is not None:
+            return await _rewritten(project, written, question, sandbox=sandbox, tools=tools, ask=ask)
     nothing = Repair(results_pb2.VERDICT_NOT_RUN, before.reason, before, before, {})
     if sandbox is None or not before.ran:
         return nothing
@@ -97,6 +105,36 @@ async def repair(
     return await _from_search(bench, replace(failed, proposals=tuple(bench.judged)))
 
 
+async def _rewritten(
+    project: Project,
+    written: Mapping[str, str],
+    question: str,
+    *,
+    sandbox: Sandboxed,
+    tools: Tools,
+    ask: Ask,
+) -> Repair:
+    """The repair of a project whose files could not even be read, after the change with which they can."""
+    readable = project.having(written)
+    found = await repair(readable, question, sandbox, tools, ask)
+    if found.verdict == results_pb2.VERDICT_VERIFIED:
+        return replace(found, changes={**written, **found.changes})
+    if not found.before.clean:
+        return found
+    # All that lacked was that the files could be read.
+    bench = _Bench(project, found.before, sandbox, tools)
+    proof = await bench.judge(written, "the change with which the files can be read")
+    return replace(
+        found,
+        verdict=_verdict(proof),
+        reason=proof.reason,
+        execution=proof.execution,
+        changes=written if proof.holds else {},
+        explanation=f"{', '.join(sorted(written))} can be read again.",
+        proposals=tuple(bench.judged),
+    )
+
+
 def _verdict(proof: Proof) -> results_pb2.Verdict:
     if proof.holds:
         return results_pb2.VERDICT_VERIFIED
@@ -112,6 +150,7 @@ class _Bench:
         self.sandbox = sandbox
         self.tools = tools
         self.judged: list[results_pb2.CodeExperiment] = []
+        self.seconds = 0.0
 
     async def judge(self, changes: Mapping[str, str], what: str) -> Proof:
         """The proof of a change. Kept as a proposal that was judged."""
@@ -125,6 +164,7 @@ class _Bench:
             VERIFY, {"change": what, "diff": diff}, action, lambda result: str(result["reason"])
         )
         proof = Proof.from_json(value)
+        self.seconds += 2 * proof.execution.seconds
         self.judged.append(
             results_pb2.CodeExperiment(
                 description=what, verdict=_verdict(proof), reason=proof.reason, diff=diff
@@ -136,12 +176,21 @@ class _Bench:
 async def _from_search(bench: _Bench, failed: Repair) -> Repair:
     if not bench.before.failing:
         return replace(failed, reason=f"{failed.reason} {telling.symptom(bench.before)}")
+    # Seconds as they are recorded, so that a replay decides the same.
+    left = _WHOLE_SECONDS - _PROOF_SECONDS - bench.before.seconds
     trials = await try_changes(
-        bench.project, bench.before, bench.sandbox, bench.tools, seconds=_SEARCH_SECONDS
+        bench.project,
+        bench.before,
+        bench.sandbox,
+        bench.tools,
+        seconds=min(_SEARCH_SECONDS, max(left, _LEAST_SECONDS)),
     )
     suspects = locate(bench.project, bench.before, trials.lines)
     failed = replace(failed, trials=trials, suspects=suspects)
     for patch in trials.plausible[:_MAX_PROOFS]:
+        used = bench.before.seconds + trials.seconds + bench.seconds
+        if bench.judged and used > _WHOLE_SECONDS - _PROOF_SECONDS:
+            break
         changes = {patch.path: patch.apply(bench.project.files[patch.path])}
         proof = await bench.judge(changes, f"{patch.path}, line {patch.line}: {patch.operator}")
         if proof.holds:

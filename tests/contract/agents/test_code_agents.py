@@ -150,7 +150,7 @@ async def test_what_no_change_can_mend_is_reported_as_failed(open_house: Open, s
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (("def average(:\n", TESTS), "average.py, line 1: SyntaxError"),
+        (("def ] average what\n???\n", TESTS), "average.py, line 1: SyntaxError"),
         ((AVERAGE, ""), "No test was found"),
         ((AVERAGE, "import average\n\nprint(average.average([1]))\n"), "No test was found"),
         (("import not_there_at_all\n", TESTS), "'not_there_at_all'"),
@@ -177,6 +177,17 @@ async def test_without_a_sandbox_nothing_is_run(open_house: Open, agent_id: str)
     found = getattr(result_of(await run(off, agent_id)).result, agent_id)
     assert found.verdict == results_pb2.VERDICT_NOT_RUN
     assert "switched off" in found.verdict_reason
+
+
+@pytest.mark.parametrize("text", [AVERAGE, MENDED])
+async def test_a_file_that_cannot_be_read_is_mended_first(
+    open_house: Open, sandbox: Sandboxed, text: str
+) -> None:
+    house = await open_house(sandbox=sandbox)
+    found = result_of(await run(house, "code_repair", text.replace("values:", "values"))).result.code_repair
+    assert found.verdict == results_pb2.VERDICT_VERIFIED
+    assert [file.content for file in found.files] == [MENDED]
+    assert "+    for value in values:" in found.diff
 
 
 async def test_tests_that_pass_leave_nothing_to_mend(open_house: Open, sandbox: Sandboxed) -> None:

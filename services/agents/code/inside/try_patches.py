@@ -224,6 +224,7 @@ class Crowd:
         self._test_seconds = float(asked["test_seconds"])
         self._swap = Swap(list(asked["sizes"]))
         self._found = 0
+        self._values = _values_of_tests([*failing, *passing])
 
     def try_all(self) -> None:
         """In order, until the time is over or enough have passed."""
@@ -302,6 +303,8 @@ class Crowd:
             with stage.time_limit(self._test_seconds):
                 if not self._swap.put(path, edits):
                     return 0, 0, 3
+            for space, values in self._values:
+                space.update(copy.deepcopy(values))
             for item in self._failing:
                 run += 1
                 fixed += self._trial.passes(item)
@@ -318,6 +321,22 @@ class Crowd:
         except BaseException:  # a changed module may raise anything when it is loaded
             return fixed, run, 3
         return fixed, run, 0
+
+
+def _values_of_tests(items: Sequence[pytest.Item]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Name spaces of test modules, and copies of the lists and the like in them: code under test may change
+    these, and the next change is to meet them as they were."""
+    found = []
+    for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+        values = {}
+        for name, value in vars(module).items():
+            if isinstance(value, list | dict | set | tuple) and not name.startswith("__"):
+                try:
+                    values[name] = copy.deepcopy(value)
+                except Exception:  # noqa: S112 - what cannot be copied stays as it is
+                    continue
+        found.append((vars(module), values))
+    return found
 
 
 def _quiet() -> None:

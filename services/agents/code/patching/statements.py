@@ -145,6 +145,25 @@ def results(context: Context, statement: ast.stmt) -> Iterator[Change]:
         for name in source.names(statement)[:8]:
             for new in (f"{known} + {name}", f"{name} + {known}", f"({known}, {name})", f"{known} or {name}"):
                 yield Change((Edit(start, end, f"return {new}"),), "result", 2.7)
+        for one, two in itertools.permutations(source.names(statement)[:7], 2):
+            for new in (
+                f"{one}[:{two}]",
+                f"{one}[{two}]",
+                f"{one}[{two}:]",
+                f"{one} + {two}",
+                f"{one} - {two}",
+            ):
+                yield Change((Edit(start, end, f"return {new}"),), "result", 2.9)
+        for name in source.names(statement)[:7]:
+            for new in (
+                f"{name}[-1]",
+                f"{name}[0]",
+                f"len({name})",
+                f"{name}[1:]",
+                f"{name}[:-1]",
+                f"max({name})",
+            ):
+                yield Change((Edit(start, end, f"return {new}"),), "result", 2.8)
         for new in (
             f"list({known})",
             f"{known}[::-1]",
