@@ -24,9 +24,8 @@ class PlainSandbox:
                 path = root / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            argv = [sys.executable if word == "python" else word for word in job.argv[:1]] + list(
-                job.argv[1:]
-            )
+            name = Path(sys.executable).name if job.argv[0] == "python" else job.argv[0]
+            argv = [str(Path(sys.executable).with_name(name)), *job.argv[1:]]
             started = time.monotonic()
             process = await asyncio.create_subprocess_exec(
                 *argv,
