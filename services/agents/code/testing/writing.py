@@ -293,8 +293,8 @@ class Writer:
                 lines.append(f"{name} = {expression}")
             shown.append(held.get(position, expression))
         call = _filled(template, arguments, shown, subject)
-        short = "raised" in result or all(_length(expected) < _MANY for _, expected in result["pairs"])
-        if short and result.get("pairs", [["{}", ""]])[0][0] == "{}":
+        pairs = result.get("pairs", [])
+        if "raised" in result or all(read == "{}" and _length(e) < _MANY for read, e in pairs):
             call = _ISLICE.sub(r"list(\1)", call)
         if "raised" in result:
             told = result["message"]
