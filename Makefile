@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in $(BIN)/python python3.11 python3.12 python3.13 python
 INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Python 3.11 or newer with its venv module is needed and was not found (python3.11, python3.12, python3.13, python3)" >&2; exit 1; :)
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore test lint format stubs lock probe doctor bench bench-retrieval chaos clean install install-dev
+.PHONY: help run backup verify-backup restore test lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ probe: ## Build the reference grpc_health_probe into the environment (needs Go)
 	cd tests/tools && go build -mod=readonly -o ../../$(BIN)/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
 
 bench: install-dev ## Measure speed on this machine, with BENCH=name one module of bench/
-	@for name in $(or $(BENCH),$(filter-out __init__ retrieval,$(basename $(notdir $(wildcard bench/*.py))))); do \
+	@for name in $(or $(BENCH),$(filter-out __init__ agents retrieval,$(basename $(notdir $(wildcard bench/*.py))))); do \
 		echo "== bench.$$name" && $(BIN)/python -m bench.$$name || exit 1; done
+
+bench-agents: install-dev ## Measure how often the code agents find and mend faults (about an hour; FAULTS=n a program)
+	@$(BIN)/python -m bench.agents $(if $(FAULTS),--faults $(FAULTS))
 
 bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the data sets that are there
 	@$(BIN)/python -m bench.retrieval

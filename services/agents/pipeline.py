@@ -30,7 +30,7 @@ from services.agents.ports import (
     Vectors,
 )
 from services.agents.recorder import Recorder
-from services.agents.roster.agent import Work
+from services.agents.roster.agent import AgentDefinition, Work
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
 from services.agents.routing.triage import Triage
@@ -149,12 +149,13 @@ class Pipeline:
         equipped = self._equip(run, case)
         answer = await self._answer(run, case, equipped)
         result = await self._typed_result(run, case, answer, equipped)
+        mode = _told(run, case.hosted.definition, result, answer.mode)
         run.emit(result=result)
         run.tell_usage()
         return agents_pb2.RunResult(
             run_id=run.key.run_id,
             agent_id=run.agent_id,
-            answer_mode=answer.mode,
+            answer_mode=mode,
             text=run.text,
             citations=map(wire.citation, answer.sources.citations()),
             result=result,
@@ -368,6 +369,25 @@ class Pipeline:
         numbers = [citation.number for citation in answer.sources.citations()]
         results.check(made, numbers, agent_id=definition.agent_id)
         return results_pb2.AgentResult(**{definition.agent_id: made})
+
+
+def _told(
+    run: Run,
+    definition: AgentDefinition[Any, Any],
+    result: results_pb2.AgentResult,
+    mode: agents_pb2.AnswerMode,
+) -> agents_pb2.AnswerMode:
+    """Adds what the agent's tools found to the text; they are the answer where no passage gives one."""
+    chosen = result.WhichOneof("result")
+    text = definition.tell(getattr(result, chosen)) if definition.tell is not None and chosen else ""
+    if not text:
+        return mode
+    if mode == agents_pb2.ANSWER_MODE_NO_ANSWER:
+        run.restart(text)
+        return agents_pb2.ANSWER_MODE_TOOLS
+    run.say(f"\n\n{text}")
+    run.settle_text()
+    return mode
 
 
 async def _opened(recorder: Recorder, seconds: float) -> bool:

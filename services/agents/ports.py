@@ -50,17 +50,6 @@ class Retriever(Protocol):
         ...
 
 
-class Sandboxed(Protocol):
-    """Runs programs where they can do no harm."""
-
-    async def run(self, job: Job) -> Outcome:
-        """What the program did, within the job's limits.
-
-        Raises FailedPreconditionError (TOOL_UNAVAILABLE) where no sandbox is possible.
-        """
-        ...
-
-
 class Conversations(Protocol):
     """Reads and continues sessions.
 
@@ -353,6 +342,14 @@ class Ask(Protocol):
 
         Raises whatever an action of a tool raises that is no ServiceError.
         """
+        ...
+
+
+class Sandboxed(Protocol):
+    """Executes code that nobody trusts."""
+
+    async def run(self, job: Job) -> Outcome:
+        """The outcome of the job. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is none."""
         ...
 
 

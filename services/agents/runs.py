@@ -65,6 +65,7 @@ _MODES = {
     agents_pb2.ANSWER_MODE_GENERATIVE: "generative",
     agents_pb2.ANSWER_MODE_EXTRACTIVE: "extractive",
     agents_pb2.ANSWER_MODE_NO_ANSWER: "no_answer",
+    agents_pb2.ANSWER_MODE_TOOLS: "tools",
 }
 
 

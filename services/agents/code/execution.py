@@ -395,7 +395,7 @@ def _is_support(path: str) -> bool:
 
 
 def _is_script(text: str) -> bool:
-    """Whether a file of tests has none that pytest would find."""
+    """Whether a file of tests has none that pytest would find, and asserts something when it is run."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -405,18 +405,21 @@ def _is_script(text: str) -> bool:
             return False
         if isinstance(node, ast.ClassDef) and (node.name.startswith("Test") or node.bases):
             return False
-    return True
+    return _asserts_at_top(text)
 
 
 def _asserts_at_top(text: str) -> bool:
+    """Whether running a file asserts something: by itself, or in a function that it calls."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return True
-    inner = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return any(
-        isinstance(node, ast.Assert)
+        return False
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    top = [
+        node
         for statement in tree.body
-        if not isinstance(statement, inner)
+        if not isinstance(statement, definitions)
         for node in ast.walk(statement)
-    )
+    ]
+    asserted = any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+    return asserted and any(isinstance(node, ast.Assert | ast.Call) for node in top)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ Line = tuple[str, int]
 _SLICE = 0.10
 _FRAME = 0.12
 _LOOP = 0.10
-_TRIVIAL = -0.20
+_KIND = 0.25
+_TRIVIAL = -0.12
 _CONDITION = 0.04
 _PLAIN_START = -0.06
 # How much a change counts that lets failing tests pass.
@@ -137,6 +139,9 @@ def _bonus(source: Source, path: str, failing: list[TestOutcome]) -> dict[int, l
         sliced |= slices.backward(source, ran, criterion).keys()
         node = source.by_line.get(inner) if inner is not None else None
         if node is None:
+            if _other_kind(test):
+                for line in slices.results(source, ran):
+                    _add(found, line, _KIND, "the result is not even of the kind that is expected")
             continue
         if test.end is TestEnd.TIMEOUT:
             loop = node if isinstance(node, ast.While) else source.loop(node)
@@ -149,6 +154,23 @@ def _bonus(source: Source, path: str, failing: list[TestOutcome]) -> dict[int, l
     for line in sliced:
         _add(found, line, _SLICE, "the failure depends on it")
     return found
+
+
+def _other_kind(test: TestOutcome) -> bool:
+    """Whether an assertion compared values of different types, such as a list with a number."""
+    if test.failure is None or test.failure.exception != "AssertionError":
+        return False
+    found = re.match(r"(?:assert )?(.+?) [!=]= (.+)", test.failure.message.split("\n")[0])
+    if found is None:
+        return False
+    try:
+        got, expected = ast.literal_eval(found[1]), ast.literal_eval(found[2])
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return False
+    numbers = (int, float, complex)
+    return type(got) is not type(expected) and not (
+        isinstance(got, numbers) and isinstance(expected, numbers)
+    )
 
 
 def _add(found: dict[int, list[tuple[float, str]]], line: int, extra: float, reason: str) -> None:

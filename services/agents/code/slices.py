@@ -7,6 +7,7 @@ approximation: data and control dependence of the text, kept to the statements t
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Collection, Iterable
 
 from services.agents.code.patching.source import Source, own_nodes
@@ -78,9 +79,10 @@ def definitions(node: ast.stmt) -> set[str]:
         elif isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store | ast.Del):
             names |= _roots(part.value)
         elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute):
-            # A method may change its object; an argument may be changed by whoever gets it.
+            # A method may change its object; an argument may be changed by a function that gets it.
             names |= _roots(part.func.value)
-        if isinstance(part, ast.Call):
+        own = isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
+        if isinstance(part, ast.Call) and own and not hasattr(builtins, ast.unparse(part.func)):
             for argument in part.args:
                 names |= _roots(argument) if isinstance(argument, ast.Name | ast.Attribute) else set()
     return names

@@ -64,7 +64,7 @@ import { asProblem, failed } from "./problem.js";
  * @typedef {object} Answer The result of a run.
  * @property {string} run_id
  * @property {string} agent
- * @property {"GENERATIVE" | "EXTRACTIVE" | "NO_ANSWER" | null} answer_mode
+ * @property {"GENERATIVE" | "EXTRACTIVE" | "NO_ANSWER" | "TOOLS" | null} answer_mode
  * @property {string} text
  * @property {Citation[]} citations
  * @property {Usage | null} [usage]

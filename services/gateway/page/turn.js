@@ -320,6 +320,7 @@ function conclusion(run, agentName, began) {
 function manner(mode, model) {
   if (mode === "EXTRACTIVE") return "quoted from your documents";
   if (mode === "NO_ANSWER") return "no answer found";
+  if (mode === "TOOLS") return "found by running tools";
   return `written by ${model || "the model"} from your documents`;
 }
 

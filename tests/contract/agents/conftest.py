@@ -15,6 +15,7 @@ from services.agents.adapters import session_client, vector_client
 from services.agents.adapters.models import open_models
 from services.agents.assembly import House, assemble
 from services.agents.chat.providers import configured
+from services.agents.ports import Sandboxed
 from services.agents.roster.registry import Registry
 from services.agents.servicer import SERVICE
 from services.agents.settings import AgentsSettings
@@ -76,11 +77,16 @@ def streamed(events: list[Event]) -> str:
 
 @asynccontextmanager
 async def agents_house(
-    vector: str, session: str, model_url: str = "", registry: Registry | None = None, **settings: Any
+    vector: str,
+    session: str,
+    model_url: str = "",
+    registry: Registry | None = None,
+    sandbox: Sandboxed | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Client]:
     """The agents service on a port of its own: that of meld_agents_address where it is given.
 
-    registry: of other agents than the roster's.
+    registry: of other agents than the roster's. sandbox: none where it is not given.
     """
     bind = settings.get("meld_agents_address", "127.0.0.1:0")
     # A machine that runs other tests is slow; where a test is about the wait it says so.
@@ -95,6 +101,7 @@ async def agents_house(
                 await enter(open_aio_channel(session, session_client.SERVICE)),
                 await enter(open_models(configured(read), read.openai_max_tokens)),
                 registry=registry,
+                sandbox=sandbox,
             )
         )
         server = Server(

@@ -50,7 +50,7 @@ class Reporter:
         self._failures: dict[str, dict[str, Any]] = {}
         self._outcome = ""
         self._output = ""
-        self._started = 0.0
+        self._used = 0.0
 
     def _tell(self, **message: Any) -> None:
         data = json.dumps(message).encode() + b"\n"
@@ -84,7 +84,7 @@ class Reporter:
         self._tell(kind="begin", id=item.nodeid, limit=self._limit(item))
         self._outcome, self._output = "passed", ""
         self._failures.clear()
-        self._started = time.process_time()
+        self._used = 0.0
         if self._lines is not None:
             self._lines.clear()
         try:
@@ -94,7 +94,7 @@ class Reporter:
                 kind="end",
                 id=item.nodeid,
                 outcome=self._outcome,
-                seconds=time.process_time() - self._started,
+                seconds=self._used,
                 output=stage.bounded(self._output),
                 lines={} if self._lines is None else self._lines.read(),
                 **self._failures.get("failure", {}),
@@ -115,14 +115,18 @@ class Reporter:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         """The test itself has a limit, and its lines are marked."""
-        with stage.time_limit(self._limit(item)):
-            if self._lines is None:
-                return (yield)
-            self._lines.start()
-            try:
-                return (yield)
-            finally:
-                self._lines.stop()
+        started = time.process_time()
+        try:
+            with stage.time_limit(self._limit(item)):
+                if self._lines is None:
+                    return (yield)
+                self._lines.start()
+                try:
+                    return (yield)
+                finally:
+                    self._lines.stop()
+        finally:
+            self._used = time.process_time() - started
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:

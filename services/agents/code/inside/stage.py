@@ -129,12 +129,6 @@ class Collecting:
     def __init__(self, scripts: Iterable[str]) -> None:
         self._scripts = {str(Path(path).resolve()) for path in scripts}
 
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        """A script of the project."""
-        if str(file_path) in self._scripts:
-            return Script.from_parent(parent, path=file_path)
-        return None
-
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
     ) -> pytest.Collector | None:

@@ -53,21 +53,24 @@ def candidates(
         except (SyntaxError, ValueError, RecursionError):
             continue
         context = Context(source, known)
-        for message in messages:
+        for message in dict.fromkeys(messages):
             for change in statements.missing_import(source, message):
-                _keep(found, source, path, 1, change, 1.0)
+                _keep(found, source, path, line=1, change=change, score=1.0)
+            for change in statements.missing_name(source, message):
+                line = source.text.count("\n", 0, change.edits[0].start) + 1
+                _keep(found, source, path, line=line, change=change, score=1.0)
         for statement in source.statements:
             score = suspicion.get((path, statement.lineno))
             if score is None:
                 continue
             for operator in (*expressions.OPERATORS, *statements.OPERATORS):
                 for change in operator(context, statement):
-                    _keep(found, source, path, statement.lineno, change, score)
+                    _keep(found, source, path, line=statement.lineno, change=change, score=score)
     return sorted(found.values(), key=lambda patch: (patch.cost, patch.line, patch.edits))[:limit]
 
 
 def _keep(
-    found: dict[tuple[str, str], Patch], source: Source, path: str, line: int, change: Change, score: float
+    found: dict[tuple[str, str], Patch], source: Source, path: str, *, line: int, change: Change, score: float
 ) -> None:
     edits = tuple(edit for edit in change.edits if source.text[edit.start : edit.end] != edit.new)
     if not edits:

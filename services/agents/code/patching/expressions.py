@@ -136,7 +136,7 @@ def _put(source: Source, node: ast.AST, new: str, operator: str, cost: float) ->
 
 
 def _between(
-    source: Source, left: ast.AST, right: ast.AST, token: str, operator: str, cost: float
+    source: Source, left: ast.AST, right: ast.AST, token: str, *, operator: str, cost: float
 ) -> Iterator[Change]:
     start, end = source.span(left)[1], source.span(right)[0]
     found = _TOKENS.search(source.text, start, end)
@@ -153,7 +153,9 @@ def comparisons(context: Context, statement: ast.stmt) -> Iterator[Change]:
         sides = [node.left, *node.comparators]
         for place, kind in enumerate(node.ops):
             for token, cost in _COMPARED.get(type(kind), ()):
-                yield from _between(source, sides[place], sides[place + 1], token, "comparison", cost)
+                yield from _between(
+                    source, sides[place], sides[place + 1], token, operator="comparison", cost=cost
+                )
         if len(node.ops) == 2:
             first = source.text[source.span(sides[0])[0] : source.span(sides[1])[1]]
             second = source.text[source.span(sides[1])[0] : source.span(sides[2])[1]]
@@ -167,7 +169,7 @@ def arithmetic(context: Context, statement: ast.stmt) -> Iterator[Change]:
     for node in own_nodes(statement):
         if isinstance(node, ast.BinOp):
             for token, cost in _COMPUTED.get(type(node.op), ()):
-                yield from _between(source, node.left, node.right, token, "arithmetic", cost)
+                yield from _between(source, node.left, node.right, token, operator="arithmetic", cost=cost)
             left, right = source.of(node.left), source.of(node.right)
             step = isinstance(node.right, ast.Constant)
             yield _put(source, node, left, "operand", 1.5 if step else 2.2)
@@ -190,7 +192,7 @@ def arithmetic(context: Context, statement: ast.stmt) -> Iterator[Change]:
                     yield Change((Edit(found.start(), found.end(), "="),), "assignment", 1.6)
 
 
-def conditions(context: Context, statement: ast.stmt) -> Iterator[Change]:
+def conditions(context: Context, statement: ast.stmt) -> Iterator[Change]:  # noqa: PLR0912 - a case for each form
     """and for or, a part of a condition less, the opposite."""
     source = context.source
     for node in own_nodes(statement):
@@ -299,7 +301,7 @@ def _possible_conditions(context: Context, statement: ast.stmt) -> Iterator[tupl
         yield f"{first} < len({second})", 3.4
 
 
-def constants(context: Context, statement: ast.stmt) -> Iterator[Change]:
+def constants(context: Context, statement: ast.stmt) -> Iterator[Change]:  # noqa: PLR0912 - a case for each form
     """Another constant: one more, one less, the opposite, or one that the tests name."""
     source = context.source
     for node in own_nodes(statement):
@@ -444,7 +446,7 @@ def calls(context: Context, statement: ast.stmt) -> Iterator[Change]:
                     yield _put(source, node, f"{name}({text})", "one more call", 2.5 if known else 3.1)
 
 
-def _call(context: Context, node: ast.Call) -> Iterator[Change]:
+def _call(context: Context, node: ast.Call) -> Iterator[Change]:  # noqa: PLR0912 - a case for each form
     source = context.source
     own = isinstance(node.func, ast.Name) and node.func.id in source.functions
     for first, second in itertools.combinations(node.args, 2):
@@ -518,16 +520,16 @@ def _own_call(
                     yield _put(source, argument, new, "argument", cost)
         for option in source.names(node)[:8]:
             if option != text:
-                for token, cost in (("-", 2.5), ("+", 2.5), ("%", 2.6), ("//", 2.8), ("*", 2.9)):
-                    yield _put(source, argument, f"{text} {token} {option}", "argument", cost)
-                    yield _put(source, argument, f"{option} {token} {text}", "argument", cost + 0.2)
+                for sign, cost in (("-", 2.5), ("+", 2.5), ("%", 2.6), ("//", 2.8), ("*", 2.9)):
+                    yield _put(source, argument, f"{text} {sign} {option}", "argument", cost)
+                    yield _put(source, argument, f"{option} {sign} {text}", "argument", cost + 0.2)
     if len(node.args) < len(parameters) and not node.keywords:
         close = source.span(node)[1] - 1
         for option in source.names(node)[:10]:
             yield Change((Edit(close, close, f", {option}" if node.args else option),), "argument", 2.0)
 
 
-def subscripts(context: Context, statement: ast.stmt) -> Iterator[Change]:
+def subscripts(context: Context, statement: ast.stmt) -> Iterator[Change]:  # noqa: PLR0912 - a case for each form
     """Indices exchanged, bounds of slices that are missing or too many."""
     source = context.source
     for node in own_nodes(statement):
@@ -574,7 +576,7 @@ def subscripts(context: Context, statement: ast.stmt) -> Iterator[Change]:
             yield Change((Edit(end, end, ":-1"),), "bound", 2.8)
 
 
-def harvested(context: Context, statement: ast.stmt) -> Iterator[Change]:
+def harvested(context: Context, statement: ast.stmt) -> Iterator[Change]:  # noqa: PLR0912 - a case for each form
     """An expression gives way to another one of the same function, or grows by one."""
     source = context.source
     function = source.function(statement)
@@ -603,9 +605,9 @@ def harvested(context: Context, statement: ast.stmt) -> Iterator[Change]:
         inner = f"({text})" if not _is_closed(text) and not isinstance(node, ast.BinOp) else text
         for name in [*variables, "2"]:
             if name != text:
-                for token, cost in (("+", 2.8), ("-", 2.9), ("*", 3.1), ("%", 3.2), ("//", 3.2)):
-                    operand = f"({inner})" if isinstance(node, ast.BinOp) and token in "*%//" else inner
-                    yield _put(source, node, f"{operand} {token} {name}", "one more operand", cost)
+                for sign, cost in (("+", 2.8), ("-", 2.9), ("*", 3.1), ("%", 3.2), ("//", 3.2)):
+                    operand = f"({inner})" if isinstance(node, ast.BinOp) and sign in "*%//" else inner
+                    yield _put(source, node, f"{operand} {sign} {name}", "one more operand", cost)
                 yield _put(source, node, f"{name} - {inner}", "one more operand", 3.2)
                 yield _put(source, node, f"{name} + {inner}", "one more operand", 3.2)
         for name in variables[:6]:

@@ -20,7 +20,7 @@ MAX_CANDIDATES = 12_000
 _MAX_PAIRS = 3_000
 _PARTIAL = 60
 # Seconds that a test may use with a change: those that it used before, many times over, within these bounds.
-_LEAST, _MOST, _UNKNOWN = 0.1, 1.0, 0.3
+_LEAST, _MOST, _UNKNOWN = 0.06, 1.0, 0.3
 _WORKERS = 2
 _MEMORY_BYTES = 1 << 30
 
@@ -101,7 +101,7 @@ async def search(
     first = candidates(
         project.files, suspicion, project.tests.values(), limit=MAX_CANDIDATES, messages=messages
     )
-    run = _Run(sandbox, project, execution, enough, extra_seconds)
+    run = _Run(sandbox, project, execution, enough=enough, extra_seconds=extra_seconds)
     trials, used = await run.go(first, 0.75 * seconds)
     tried = len(trials)
     if not any(trial.passes for trial in trials) and used < seconds - 2:
@@ -161,15 +161,15 @@ class _Run:
     """Runs of the program inside the sandbox over one project."""
 
     def __init__(
-        self, sandbox: Sandboxed, project: Project, execution: Execution, enough: int, extra_seconds: float
+        self, sandbox: Sandboxed, project: Project, execution: Execution, *, enough: int, extra_seconds: float
     ) -> None:
         self._sandbox = sandbox
         self._project = project
         quick = sorted(execution.failing, key=lambda test: (test.end is TestEnd.TIMEOUT, test.seconds))
         self._failing = [test.test_id for test in quick]
         self._passing = [test.test_id for test in execution.passing]
-        slowest = max((test.seconds for test in execution.passing), default=_UNKNOWN / 10)
-        self._test_seconds = min(_MOST, max(_LEAST, 10 * slowest))
+        ended = [test.seconds for test in execution.tests if test.end in {TestEnd.PASSED, TestEnd.FAILED}]
+        self._test_seconds = min(_MOST, max(_LEAST, 10 * max(ended))) if ended else _UNKNOWN
         self._enough = enough
         self._extra = extra_seconds
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from services.agents.code.patching.expressions import Change, Context, Operator
 from services.agents.code.patching.patch import Edit
-from services.agents.code.patching.source import Source, is_text
+from services.agents.code.patching.source import Source, is_text, own_nodes
 
 _JUMPS = (ast.Return, ast.Continue, ast.Break, ast.Raise)
 _RESULTS = ("None", "0", "1", "-1", "[]", "True", "False", '""', "[[]]", "{}", "()", "set()")
@@ -66,7 +66,7 @@ def _in_two_steps(
             yield Change((Edit(*source.span(statement), new),), "order", 2.6)
 
 
-def jumps(context: Context, statement: ast.stmt) -> Iterator[Change]:
+def jumps(context: Context, statement: ast.stmt) -> Iterator[Change]:  # noqa: PLR0912 - a case for each form
     """break for continue, yield from for yield, if for while, a result for a value that is dropped."""
     source = context.source
     start, end = source.span(statement)
@@ -218,13 +218,13 @@ def _special_cases(source: Source, statement: ast.stmt, entry: bool) -> Iterator
         for test in ("== 0", "== 1", "<= 1", "< 2") if entry else ():
             yield f"len({name}) {test}", 2.7 + extra
     for one, two in itertools.permutations((parameters if entry else source.names(statement)[:4])[:5], 2):
-        for token in ("==", ">", ">=", "in", "not in"):
-            if token == "==" and one > two:
+        for sign in ("==", ">", ">=", "in", "not in"):
+            if sign == "==" and one > two:
                 continue
-            yield f"{one} {token} {two}", 2.8 if entry else 3.2
-            if token in {"in", "not in"}:
+            yield f"{one} {sign} {two}", 2.8 if entry else 3.2
+            if sign in {"in", "not in"}:
                 continue
-            yield f"{one} {token} len({two})", 3.1 if entry else 3.4
+            yield f"{one} {sign} len({two})", 3.1 if entry else 3.4
     seen: set[str] = set()
     for node in ast.walk(function):
         if isinstance(node, ast.Compare | ast.BoolOp) or (
@@ -322,7 +322,9 @@ def insertions(context: Context, statement: ast.stmt) -> Iterator[Change]:
             yield Change((Edit(behind, behind, line),), "another branch", cost + 0.4)
 
 
-def _possible_lines(context: Context, statement: ast.stmt) -> Iterator[tuple[str, float]]:
+def _possible_lines(  # noqa: PLR0912 - a case for each form
+    context: Context, statement: ast.stmt
+) -> Iterator[tuple[str, float]]:
     source = context.source
     function = source.function(statement)
     if function is None:
@@ -472,6 +474,58 @@ _KNOWN_NAMES = {
     "permutations": "itertools",
     "product": "itertools",
 }
+
+
+def missing_name(source: Source, message: str) -> Iterator[Change]:
+    """A first value for a variable that an error says has none."""
+    found = re.search(r"name '(\w+)' is not defined|local variable '(\w+)'", message)
+    if found is None:
+        return
+    name = found[1] or found[2]
+    for statement in source.statements:
+        function = source.function(statement)
+        used = {node.id for node in own_nodes(statement) if isinstance(node, ast.Name)}
+        if function is None or name not in used or not source.alone(statement):
+            continue
+        first = next((node for node in function.body if not is_text(node)), statement)
+        loops = [node for node in source.above(statement) if isinstance(node, ast.For | ast.While)]
+        places = dict.fromkeys([first, statement, *loops[-1:], *loops[:1]])
+        known = [other for other in source.names(statement)[:8] if other != name]
+        for place in places:
+            if not source.alone(place):
+                continue
+            start = source.block(place)[0]
+            for at, value in enumerate(_first_values(known)):
+                line = f"{source.indent(place)}{name} = {value}\n"
+                yield Change((Edit(start, start, line),), "first value", 0.6 + 0.02 * at)
+        for other in known:
+            for node in own_nodes(statement):
+                if isinstance(node, ast.Name) and node.id == name:
+                    yield Change((Edit(*source.span(node), other),), "variable", 0.8)
+        return
+
+
+def _first_values(known: list[str]) -> Iterator[str]:
+    yield from ("0", "[]", "{}", "set()", "1", "None", '""', "False", "True", "-1", 'float("inf")')
+    for name in known:
+        yield name
+        for form in (
+            "len({})",
+            "set({})",
+            "list({})",
+            "{}[0]",
+            "sorted({})",
+            "len({}) - 1",
+            "{}[-1]",
+            "[{}]",
+            "{{{}}}",
+        ):
+            yield form.format(name)
+        for form in ("[0] * len({})", "[0] * ({} + 1)", "{}[len({}) // 2]", "abs({})", "min({})", "max({})"):
+            yield form.replace("{}", name)
+    for one, two in itertools.permutations(known[:5], 2):
+        for form in ("{} + {}", "{} - {}", "({} + {}) // 2", "{}[{}]", "{} // {}", "{} % {}"):
+            yield form.format(one, two)
 
 
 def missing_import(source: Source, message: str) -> Iterator[Change]:

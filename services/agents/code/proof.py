@@ -1,0 +1,128 @@
+"""Proves that a change mends a project: the tests, as they are, in fresh sandboxes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.agents.code.execution import Execution, TestEnd, execute
+from services.agents.code.project import Project
+from services.agents.ports import Sandboxed
+
+# A change that lets tests pass once may do so by chance.
+RUNS = 2
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the tests say of a change. ran: they were executed. holds: all of them passed, each time."""
+
+    ran: bool
+    holds: bool
+    reason: str
+    execution: Execution
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return {
+            "ran": self.ran,
+            "holds": self.holds,
+            "reason": self.reason,
+            "execution": self.execution.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Proof:
+        """What `to_json` wrote down."""
+        return cls(value["ran"], value["holds"], value["reason"], Execution.from_json(value["execution"]))
+
+
+async def prove(
+    sandbox: Sandboxed,
+    project: Project,
+    changes: Mapping[str, str],
+    before: Execution,
+    *,
+    seconds: float = 15.0,
+) -> Proof:
+    """Runs the tests on the changed project, each time in a new sandbox.
+
+    changes: new contents of files of the project; its tests stay as they are. before: the run without the
+    change, which says what tests there are. Raises FailedPreconditionError (TOOL_UNAVAILABLE).
+    """
+    changed = project.having(changes)
+    expected = {test.test_id for test in before.tests if test.end is not TestEnd.SKIPPED} | {*before.missing}
+    done: list[Execution] = []
+    for _ in range(RUNS):
+        done.append(await execute(sandbox, changed, seconds=seconds, trace=False))
+        if verdict := _objection(done[-1], expected):
+            return Proof(done[-1].ran, False, verdict, done[-1])
+    count = len(done[-1].passing)
+    return Proof(True, True, f"All {count} tests pass, in {RUNS} runs.", done[-1])
+
+
+def _objection(execution: Execution, expected: set[str]) -> str:
+    """Why a run proves nothing; empty when it does."""
+    if not execution.ran:
+        return execution.reason
+    if execution.errors:
+        error = execution.errors[0]
+        return f"{error.where} cannot be loaded: {error.exception}: {error.message[:200]}"
+    if execution.failing:
+        names = ", ".join(test.test_id for test in execution.failing[:3])
+        return f"{len(execution.failing)} of {len(execution.tests)} tests fail: {names}"
+    passed = {test.test_id for test in execution.passing}
+    if lost := sorted(expected - passed):
+        return f"{len(lost)} tests did not run: {', '.join(lost[:3])}"
+    return "" if execution.clean else "No test passed."
+
+
+def proposed_change(text: str, files: Mapping[str, str]) -> dict[str, str] | None:
+    """The files as a unified diff in the text would leave them; None when there is none that fits them.
+
+    Its context has to stand where it says, or at one other place alone.
+    """
+    found: dict[str, str] = {}
+    path, hunk = "", []  # type: str, list[str]
+    start = 0
+    for line in [*text.splitlines(), "+++ "]:
+        header = _HUNK.match(line)
+        if header is not None or line.startswith(("+++ ", "--- ")):
+            if hunk and not _apply(found, files, path, start, hunk):
+                return None
+            hunk = []
+        if header is not None:
+            start = int(header[1])
+        elif line.startswith("+++ "):
+            path = re.sub(r"^[ab]/", "", line[4:].split("\t")[0].strip())
+            start = 0
+        elif start and line[:1] in {" ", "+", "-"}:
+            hunk.append(line)
+        elif start and not line and hunk:
+            hunk.append(" ")
+        elif line.startswith("```"):
+            start = 0
+    return found or None
+
+
+def _apply(
+    found: dict[str, str], files: Mapping[str, str], path: str, start: int, hunk: Sequence[str]
+) -> bool:
+    if path not in files:
+        return False
+    while hunk and hunk[-1] == " ":
+        hunk = hunk[:-1]
+    lines = found.get(path, files[path]).split("\n")
+    old = [line[1:] for line in hunk if line[0] in " -"]
+    new = [line[1:] for line in hunk if line[0] in " +"]
+    places = [at for at in range(len(lines) - len(old) + 1) if lines[at : at + len(old)] == old]
+    if start - 1 in places:
+        places = [start - 1]
+    if len(places) != 1 or not old:
+        return False
+    at = places[0]
+    found[path] = "\n".join([*lines[:at], *new, *lines[at + len(old) :]])
+    return True
