@@ -154,7 +154,9 @@ def _scored(result: Mapping[str, object]) -> str:
 
 
 def tell(result: results_pb2.TestGeneratorResult) -> str:
-    """The result in plain words."""
+    """The result in plain words; empty where no files were given."""
+    if result.verdict_reason == _NO_FILES:
+        return ""
     if result.verdict != results_pb2.VERDICT_VERIFIED:
         return f"No tests were written. {result.verdict_reason}"
     files = ", ".join(file.path for file in result.files)
@@ -197,4 +199,5 @@ AGENT = AgentDefinition(
     ),
     compose=compose,
     tools=("generate_tests", "run_mutants"),
+    tell=tell,
 )

@@ -239,7 +239,8 @@ class Search:
 
     def _call_alone(self, target: Target) -> _Guess:
         arguments, kinds = self._arguments(target)
-        return _Guess(Session((Step(target.key, target.template, arguments),)), kinds)
+        step = Step(target.key, target.template, arguments, statement=target.statement)
+        return _Guess(Session((step,)), kinds)
 
     def _plain(self, target: Target) -> list[_Guess]:
         """Some calls with each kind that a parameter may have."""
@@ -256,7 +257,7 @@ class Search:
                     continue
                 arguments += [("", ast.unparse(argument)) for argument in call.args]
                 arguments += [(k.arg, ast.unparse(k.value)) for k in call.keywords if k.arg]
-                steps.append(Step(target.key, target.template, tuple(arguments)))
+                steps.append(Step(target.key, target.template, tuple(arguments), statement=target.statement))
         return list(dict.fromkeys(steps))[:20]
 
     def _and_call(self, session: Session) -> _Guess:

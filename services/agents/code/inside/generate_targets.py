@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .generate_kinds import ANY, Kind, Parameter, World, parameters
+from .generate_rendering import TAKEN
 from .generate_sessions import Stage
 from .generate_values import world_of
 
@@ -198,14 +199,33 @@ def _add_module(project: Project, name: str, module: types.ModuleType) -> None:
         elif getattr(value, "__name__", "") != "<lambda>" or word in order:
             with contextlib.suppress(TypeError, ValueError):
                 project.functions.append(_function(project.world, alias, value, node, path))
+    for word, value in members:
+        home = getattr(value, "__module__", None) or ""
+        known = word in project.origins or word in STANDARD or not isinstance(value, type)
+        foreign = home.split(".")[0] not in sys.stdlib_module_names - {"builtins", "typing"}
+        if not known and not foreign and getattr(sys.modules.get(home), word, None) is value:
+            project.origins[word] = (home, word)
+            project.names[word] = value
 
 
 def _function(world: World, alias: str, value: Any, node: ast.AST | None, path: str) -> Target:
     template = f"{alias}({{args}})"
-    if inspect.iscoroutinefunction(value):
-        template = f"asyncio.run({template})"
+    template = _to_its_end(value, template)
     found = parameters(value, node, world, bound=False)
-    return Target(alias, template, found, syntax=node, path=path, private=alias.startswith("_"))
+    decorators = getattr(node, "decorator_list", [])
+    entered = any(ast.unparse(d).split(".")[-1] == "contextmanager" for d in decorators)
+    if entered:
+        template = f"with {template}:\n    pass"
+    return Target(alias, template, found, "", entered, node, path, alias.startswith("_"))
+
+
+def _to_its_end(value: Any, template: str) -> str:
+    """The call such that its body runs."""
+    if inspect.iscoroutinefunction(value):
+        return f"asyncio.run({template})"
+    if inspect.isgeneratorfunction(value):
+        return f"list(itertools.islice({template}, {TAKEN}))"
+    return template
 
 
 _DUNDERS: dict[str, tuple[str, bool]] = {
@@ -357,8 +377,7 @@ def _method(
         if parameter.name == "other" and not parameter.typed:
             parameter.given = [(Kind("object", words=(cls.__name__,)), 6.0), *parameter.given[:3]]
     template = f"{{self}}.{word}({{args}})"
-    if inspect.iscoroutinefunction(member):
-        template = f"asyncio.run({template})"
+    template = _to_its_end(member, template)
     return [Target(key, template, given, alias, False, syntax, path, word.startswith("_"))]
 
 

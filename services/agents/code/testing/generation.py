@@ -16,11 +16,13 @@ from services.agents.code.project import Project, is_test_name
 from services.agents.code.testing import intent, layout, programs, properties, writing
 from services.agents.code.testing.model import Disagreement, Generated, Intended, Share, Survivor
 from services.agents.ports import Sandboxed
+from services.sandbox.model import Job
 
 _EXAMPLES_TRIED = 300
 _EXAMPLES_KEPT = 60
 _MAX_SURVIVORS = 100
 _GATE_ROUNDS = 3
+_HYPOTHESIS = "The tests of properties need the package hypothesis."
 # Seeds of hashing for the runs of the gate; every second run goes backwards.
 _HASH_SEEDS = (0, 77, 4242, 31)
 
@@ -65,11 +67,12 @@ class _Measured:
 
 @dataclass
 class _Draft:
-    """The files that are being written. notes: for the result."""
+    """The files that are being written. notes: for the result. final: the texts that the gate saw."""
 
     files: list[writing.TestFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     dropped: int = 0
+    final: dict[str, str] = field(default_factory=dict)
 
     def texts(self) -> dict[str, str]:
         return {file.path: file.text() for file in self.files if file.blocks}
@@ -102,8 +105,10 @@ class Generation:
             return Generated(reason=draft.notes[-1], before=before, notes=tuple(draft.notes))
         disagreements = await self._write(report, expected, draft)
         measured = await self._gate(draft)
+        if any("from hypothesis import" in text for text in draft.final.values()):
+            draft.notes.append(_HYPOTHESIS)
         return Generated(
-            files=draft.texts(),
+            files=draft.final,
             passed=sum(file.count() for file in draft.files),
             dropped=draft.dropped,
             before=before,
@@ -309,7 +314,7 @@ class Generation:
         runs = _runs(max(self._effort.repetitions, 2))
         measured = _Measured([], {}, [])
         for _ in range(_GATE_ROUNDS):
-            texts = draft.texts()
+            texts = draft.final = await self._formatted(draft.texts())
             measured = await self._run([*sorted(texts), *sorted(self._tests)], texts, runs, measure=True)
             unstable = measured.unstable()
             own = {key for file in draft.files for key in file.keys()}  # noqa: SIM118 - a method, no mapping
@@ -322,8 +327,23 @@ class Generation:
             draft.dropped += sum(file.drop(unstable | lost) for file in draft.files)
             draft.files = [file for file in draft.files if file.blocks]
         draft.dropped += sum(file.count() for file in draft.files)
-        draft.files = []
+        draft.files, draft.final = [], {}
         return measured
+
+    async def _formatted(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """The files as `ruff format` lays them out; as they are where that does not work."""
+        if not texts:
+            return {}
+        outcome = await self._sandbox.run(
+            Job(
+                argv=("ruff", "format", "--isolated", "--no-cache", "--line-length", "100", *sorted(texts)),
+                files={path: text.encode("utf-8") for path, text in texts.items()},
+                collect=tuple(sorted(texts)),
+            )
+        )
+        if outcome.exit_code != 0 or len(outcome.files) != len(texts):
+            return dict(texts)
+        return {path: content.decode("utf-8") for path, content in sorted(outcome.files.items())}
 
     async def _run(
         self,

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _WIDTH = 100
+# Fewer items than are taken of a generator: it has ended.
+_MANY = 30
 _TAKEN = re.compile(r"^list\(itertools\.islice\(\{\}, (\d+)\)\)$")
+_ISLICE = re.compile(r"^list\(itertools\.islice\((.*), \d+\)\)$", re.DOTALL)
 _SINGLETONS = {"True", "False", "None"}
 # Names that pytest or the written file use themselves.
 _RESERVED = {
@@ -210,6 +213,7 @@ class Writer:
         values = tuple(_cells(arguments, starred=names == ("arguments",)))
         stem = f"test_{_plain(target)}"
         if "raised" in seen:
+            call = _ISLICE.sub(r"list(\1)", call)
             error, message = seen["raised"], seen["message"]
             name = f"{stem}_raises_{_snake(error.split('.')[-1])}"
             if message:
@@ -289,9 +293,13 @@ class Writer:
                 lines.append(f"{name} = {expression}")
             shown.append(held.get(position, expression))
         call = _filled(template, arguments, shown, subject)
+        pairs = result.get("pairs", [])
+        if "raised" in result or all(read == "{}" and _length(e) < _MANY for read, e in pairs):
+            call = _ISLICE.sub(r"list(\1)", call)
         if "raised" in result:
             told = result["message"]
-            lines += [f"with pytest.raises({result['raised']}){' as raised' if told else ''}:", f"    {call}"]
+            opening = f"with pytest.raises({result['raised']}){' as raised' if told else ''}:"
+            lines += [opening, textwrap.indent(call, "    ")]
             return [*lines, f"assert str(raised.value) == {told!r}"] if told else lines
         if statement:
             lines.append(call)

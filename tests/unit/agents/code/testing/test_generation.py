@@ -12,7 +12,7 @@ import pytest
 from services.agents.code.project import Project
 from services.agents.code.testing.generation import Effort, Generation
 from services.agents.code.testing.model import Generated, Intended
-from tests.support.plain_sandbox import PlainSandbox
+from services.agents.ports import Sandboxed
 
 EFFORT = Effort(seconds=5.0, mutants=30, mutant_seconds=40.0, repetitions=2)
 PARKING = '''
@@ -58,15 +58,18 @@ def twice(n: int):
 
 
 async def generated(
-    files: dict[str, str], tests: dict[str, str] | None = None, expected: tuple[Intended, ...] = ()
+    sandbox: Sandboxed,
+    files: dict[str, str],
+    tests: dict[str, str] | None = None,
+    expected: tuple[Intended, ...] = (),
 ) -> Generated:
-    generation = Generation(PlainSandbox(), Project(files, tests or {}), EFFORT)
+    generation = Generation(sandbox, Project(files, tests or {}), EFFORT)
     return await generation.generate(expected)
 
 
 @pytest.mark.timeout(240)
-async def test_tests_run_all_of_the_code_and_find_most_faults(tmp_path: Path) -> None:
-    generation = Generation(PlainSandbox(), Project({"parking.py": PARKING}), EFFORT)
+async def test_tests_run_all_of_the_code_and_find_most_faults(sandbox: Sandboxed, tmp_path: Path) -> None:
+    generation = Generation(sandbox, Project({"parking.py": PARKING}), EFFORT)
 
     made = await generation.score(await generation.generate())
 
@@ -98,11 +101,11 @@ async def test_tests_run_all_of_the_code_and_find_most_faults(tmp_path: Path) ->
 
 
 @pytest.mark.timeout(240)
-async def test_an_expectation_that_the_code_does_not_meet_is_told() -> None:
+async def test_an_expectation_that_the_code_does_not_meet_is_told(sandbox: Sandboxed) -> None:
     met = Intended("fee", ("30",), "0", "", "The first half hour is free.")
     unmet = Intended("fee", ("61", "True"), "150", "", "Members pay three quarters.")
 
-    made = await generated({"parking.py": PARKING}, expected=(met, unmet))
+    made = await generated(sandbox, {"parking.py": PARKING}, expected=(met, unmet))
 
     assert [(d.case, d.observed) for d in made.disagreements] == [(unmet, "assert 200 == 150")]
     assert "# The first half hour is free.\ndef test_fee_as_intended():" in made.files["test_parking.py"]
@@ -110,10 +113,10 @@ async def test_an_expectation_that_the_code_does_not_meet_is_told() -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_only_what_given_tests_lack_is_added() -> None:
+async def test_only_what_given_tests_lack_is_added(sandbox: Sandboxed) -> None:
     given = "from parking import fee\n\n\ndef test_free():\n    assert fee(10) == 0\n"
 
-    made = await generated({"parking.py": PARKING}, {"tests/test_parking.py": given})
+    made = await generated(sandbox, {"parking.py": PARKING}, {"tests/test_parking.py": given})
 
     assert made.before is not None
     assert made.after is not None
@@ -123,13 +126,13 @@ async def test_only_what_given_tests_lack_is_added() -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_what_is_not_the_same_each_time_is_not_kept() -> None:
-    made = await generated({"chance.py": CHANCE})
+async def test_what_is_not_the_same_each_time_is_not_kept(sandbox: Sandboxed) -> None:
+    made = await generated(sandbox, {"chance.py": CHANCE})
 
     text = made.files["test_chance.py"]
     assert "twice(" in text
     assert "now(" not in text
-    again = Generation(PlainSandbox(), Project({"chance.py": CHANCE}), Effort(repetitions=4))
+    again = Generation(sandbox, Project({"chance.py": CHANCE}), Effort(repetitions=4))
     assert await again.unstable(made.files) == set()
 
 
@@ -140,13 +143,15 @@ async def test_what_is_not_the_same_each_time_is_not_kept() -> None:
         ({"a.py": "def f(:\n"}, "a.py is not Python: invalid syntax (a.py, line 1)"),
     ],
 )
-async def test_code_that_cannot_be_tested_is_told(files: dict[str, str], reason: str) -> None:
-    assert (await generated(files)).reason == reason
+async def test_code_that_cannot_be_tested_is_told(
+    sandbox: Sandboxed, files: dict[str, str], reason: str
+) -> None:
+    assert (await generated(sandbox, files)).reason == reason
 
 
 @pytest.mark.timeout(120)
-async def test_code_that_cannot_be_imported_is_told() -> None:
-    made = await generated({"a.py": "import nowhere_at_all\n\n\ndef f():\n    return 1\n"})
+async def test_code_that_cannot_be_imported_is_told(sandbox: Sandboxed) -> None:
+    made = await generated(sandbox, {"a.py": "import nowhere_at_all\n\n\ndef f():\n    return 1\n"})
 
     assert made.reason == ("a.py cannot be imported: ModuleNotFoundError: No module named 'nowhere_at_all'")
     assert made.files == {}
