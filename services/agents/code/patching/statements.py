@@ -204,11 +204,15 @@ def guards(context: Context, statement: ast.stmt) -> Iterator[Change]:
     entry = statement is first
     indent = source.indent(statement)
     start = source.block(statement)[0]
+    parameters = source.parameters(function)
+    # A base case that gives several values back is built from the parameters.
+    bases = {form for name in parameters for form in (f"not {name}", f"{name} == 0", f"{name} is None")}
     answers = _results(context, statement)[: _MAX_RESULTS if entry else _MAX_RESULTS // 3]
     for condition, cost in _special_cases(source, statement, entry):
-        for place, answer in enumerate(answers):
+        several = _tuples(function, parameters) if entry and condition in bases else []
+        for place, answer in enumerate([*answers, *several]):
             text = f"{indent}if {condition}:\n{indent}    return {answer}\n"
-            yield Change((Edit(start, start, text),), "guard", cost + 0.06 * place)
+            yield Change((Edit(start, start, text),), "guard", cost + min(0.06 * place, 1.0))
         if source.loop(statement) is not None:
             for word in ("continue", "break"):
                 text = f"{indent}if {condition}:\n{indent}    {word}\n"
@@ -221,6 +225,22 @@ def guards(context: Context, statement: ast.stmt) -> Iterator[Change]:
             body = source.of(statement)
             text = f"if {condition}:\n{indent}    {body}"
             yield Change((Edit(*source.span(statement), text),), "guard", cost + 0.6)
+
+
+def _tuples(function: ast.AST, parameters: list[str]) -> list[str]:
+    """Results of as many values as the function gives back elsewhere, out of parameters and first values."""
+    sizes = {
+        len(node.value.elts)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
+    }
+    parts = [*parameters[:3], "0", "1", "[]", "None"]
+    return [
+        f"({', '.join(chosen)})"
+        for size in sorted(sizes)
+        if 2 <= size <= 3
+        for chosen in itertools.product(parts[: 7 - size], repeat=size)
+    ]
 
 
 def _special_cases(source: Source, statement: ast.stmt, entry: bool) -> Iterator[tuple[str, float]]:

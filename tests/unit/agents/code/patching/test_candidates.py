@@ -106,3 +106,15 @@ def test_only_suspicious_lines_are_changed() -> None:
     assert found
     assert all(ast.parse(patch.apply(text)) for patch in found)
     assert {patch.line for patch in found} == {2}
+
+
+def test_an_endless_recursion_makes_a_base_case_likely() -> None:
+    text = "def f(a, b):\n    g, x, y = f(b, a % b)\n    return (g, y, x)\n"
+    suspicion = {("a.py", 2): 1.0, ("a.py", 3): 1.0}
+
+    def place(*exceptions: str) -> int:
+        found = candidates({"a.py": text}, suspicion, (), limit=100_000, exceptions=exceptions)
+        guard = "    if b == 0:\n        return (a, 1, 0)\n"
+        return [patch.apply(text) for patch in found].index(text.replace("    g,", f"{guard}    g,", 1))
+
+    assert place("RecursionError") < place()
