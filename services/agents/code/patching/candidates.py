@@ -25,7 +25,7 @@ _HINTS = {
     "ZeroDivisionError": {"guard": 0.6},
     "TypeError": {"guard": 0.3, "one more call": 0.3, "one call less": 0.3},
     "AttributeError": {"guard": 0.4, "another function": 0.3},
-    "TimeUp": {"condition": 0.4, "one statement more": 0.3, "arithmetic": 0.2},
+    "TimeUp": {"condition": 0.4, "step of a loop": 0.9, "one statement more": 0.3},
 }
 
 

@@ -446,6 +446,31 @@ def _uses(function: ast.AST) -> dict[str, set[str]]:
     return uses
 
 
+def loop_steps(context: Context, statement: ast.stmt) -> Iterator[Change]:
+    """A step that a loop lacks: what its condition looks at changes at the end of its body."""
+    source = context.source
+    if not isinstance(statement, ast.While) or not source.alone(statement.body[-1]):
+        return
+    end = source.block(statement.body[-1])[1]
+    indent = source.indent(statement.body[0])
+    if not source.text[:end].endswith("\n"):
+        return
+    looked_at = dict.fromkeys(node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name))
+    for name in looked_at:
+        for step in (
+            f"{name} += 1",
+            f"{name} -= 1",
+            f"{name} //= 2",
+            f"{name}.pop()",
+            f"{name} = {name}[1:]",
+        ):
+            yield Change((Edit(end, end, f"{indent}{step}\n"),), "step of a loop", 2.0)
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                step = f"{name} = {name}.{node.attr}"
+                yield Change((Edit(end, end, f"{indent}{step}\n"),), "step of a loop", 2.2)
+
+
 def defaults(context: Context, statement: ast.stmt) -> Iterator[Change]:
     """A parameter whose default is one and the same list for all calls gets a new one in each."""
     source = context.source
@@ -474,6 +499,7 @@ OPERATORS: tuple[Operator, ...] = (
     deletions,
     moves,
     insertions,
+    loop_steps,
     defaults,
 )
 

@@ -118,3 +118,11 @@ def test_an_endless_recursion_makes_a_base_case_likely() -> None:
         return [patch.apply(text) for patch in found].index(text.replace("    g,", f"{guard}    g,", 1))
 
     assert place("RecursionError") < place()
+
+
+def test_a_loop_that_does_not_end_may_lack_its_step() -> None:
+    text = "def f(a):\n    b = 0\n    while b < a:\n        print(b)\n    return b\n"
+    suspicion = {("a.py", line): 1.0 for line in (2, 3, 4, 5)}
+    found = candidates({"a.py": text}, suspicion, (), limit=100_000, exceptions=("TimeUp",))
+    tried = [patch.apply(text) for patch in found]
+    assert text.replace("print(b)\n", "print(b)\n        b += 1\n") in tried[:15]
