@@ -19,6 +19,8 @@ from services.sandbox.model import Limits
 MAX_CANDIDATES = 12_000
 _MAX_PAIRS = 3_000
 _PARTIAL = 60
+# Of the time, for changes of one place.
+_SINGLE_SHARE = 0.7
 # Seconds that a test may use with a change: those that it used before, many times over, within these bounds.
 _LEAST, _MOST, _UNKNOWN = 0.05, 1.0, 0.08
 _WORKERS = 2
@@ -107,7 +109,7 @@ async def search(
         exceptions={failure.exception for failure in failures},
     )
     run = _Run(sandbox, project, execution, enough=enough, extra_seconds=extra_seconds)
-    trials, used = await run.go(first, 0.75 * seconds)
+    trials, used = await run.go(first, _SINGLE_SHARE * seconds)
     tried = len(trials)
     if not any(trial.passes for trial in trials) and used < seconds - 2:
         pairs = _pairs(trials)
