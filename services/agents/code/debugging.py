@@ -49,7 +49,7 @@ async def run_tests(project: Project, sandbox: Sandboxed | None, tools: Tools) -
     box = sandbox
 
     async def action() -> JsonObject:
-        return fitted(await execute(box, project, seconds=RUN_SECONDS, test_seconds=1.5)).to_json()
+        return fitted(await execute(box, project, seconds=RUN_SECONDS, test_seconds=1.0)).to_json()
 
     arguments: JsonObject = {
         "files": sorted(project.files),

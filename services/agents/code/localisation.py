@@ -32,6 +32,8 @@ _CONDITION = 0.04
 _PLAIN_START = -0.06
 # How much a change counts that lets failing tests pass.
 _EVIDENCE = 1.2
+# Of each statement where the lines that ran are not known.
+_BLIND = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def locate(
     """
     broken = _broken_lines(project, execution)
     failing = [test for test in execution.failing if test.lines]
+    blind = bool(execution.failing) and not failing
     found: list[tuple[float, Suspect]] = []
     for path, source in sources(project).items():
         bonus = _bonus(source, path, failing)
@@ -65,11 +68,13 @@ def locate(
             line = node.lineno
             lines = range(line, (node.end_lineno or line) + 1) if not hasattr(node, "body") else (line,)
             failed = sum(_ran(test, path, lines) for test in failing)
-            if not failed:
+            if not failed and not blind:
                 continue
             passed = sum(_ran(test, path, lines) for test in execution.passing)
-            base = ochiai(failed, passed, len(failing))
-            reasons = [f"run by {failed} of {len(failing)} failing and {passed} passing tests"]
+            base = _BLIND if blind else ochiai(failed, passed, len(failing))
+            reasons = ["nothing is known of the lines that the failing tests ran"]
+            if not blind:
+                reasons = [f"run by {failed} of {len(failing)} failing and {passed} passing tests"]
             score = base + _kind(node)
             for extra, reason in bonus.get(line, ()):
                 score += extra

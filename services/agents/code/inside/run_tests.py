@@ -24,7 +24,9 @@ _GRACE_SECONDS = 1.5
 _COLLECT_SECONDS = 15.0
 _MAX_CHILDREN = 40
 # After so many tests that ran into their limit the others get less.
-_PATIENCE = 3
+_PATIENCE = 2
+# Of the time, kept for marking lines.
+_TRACE_SHARE = 0.35
 _LEAST_SECONDS = 0.3
 
 
@@ -176,7 +178,11 @@ class Run:
 
     def whole(self) -> None:
         """Runs the tests, then marks their lines."""
+        whole = self._deadline
+        if self._asked["trace"]:
+            self._deadline -= _TRACE_SHARE * float(self._asked["seconds"])
         self._go(None, self.tests)
+        self._deadline = whole
         if self._asked["trace"] and self.tests:
             traced: dict[str, dict[str, Any]] = {}
             lines = stage.Lines(self._asked["sizes"], self._places)

@@ -72,7 +72,7 @@ def enter(files: Iterable[str], tests: Iterable[str]) -> None:
 
 def wall_seconds(cpu_seconds: float) -> float:
     """What the clock may show for so much processor time: a test may sleep a little or share its machine."""
-    return 2 * cpu_seconds + 1
+    return 2 * cpu_seconds + 0.5
 
 
 @contextlib.contextmanager

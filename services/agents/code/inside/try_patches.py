@@ -27,7 +27,8 @@ from _pytest.runner import runtestprotocol
 from . import stage
 
 _CHUNK = 24
-_GRACE_SECONDS = 1.0
+# Signals end what is slow; this is for what hears none, on a machine that may be busy.
+_GRACE_SECONDS = 2.5
 # Failing tests that still fail, after which a change is given up.
 _ENOUGH_FAILURES = 2
 
@@ -224,6 +225,7 @@ class Crowd:
         self._test_seconds = float(asked["test_seconds"])
         self._swap = Swap(list(asked["sizes"]))
         self._found = 0
+        self._resigned: set[int] = set()
         self._values = _values_of_tests([*failing, *passing])
 
     def try_all(self) -> None:
@@ -245,6 +247,7 @@ class Crowd:
     def _hear(self, children: dict[int, tuple[int, list[int], bytes, float]]) -> list[int]:
         """What is left of batches whose child is gone."""
         left: list[int] = []
+        resigned = self._resigned
         tests = len(self._failing) + len(self._passing)
         patience = min(stage.wall_seconds(self._test_seconds), self._test_seconds * tests) + _GRACE_SECONDS
         ready = select.select(list(children), [], [], 0.2)[0]
@@ -253,18 +256,24 @@ class Crowd:
             data = os.read(reader, 1 << 16) if reader in ready else b""
             if data:
                 *whole, buffer = (buffer + data).split(b"\n")
-                for line in whole:
-                    self._note(json.loads(line))
-                done = {result[0] for result in map(json.loads, whole)}
+                told = [json.loads(line) for line in whole]
+                for result in told:
+                    self._note(result)
+                done = {result[0] for result in told}
+                if any(result[3] == 2 for result in told):
+                    # It ends itself after a change that did not end; the next one is not to blame.
+                    resigned.add(reader)
                 batch = [index for index in batch if index not in done]
                 children[reader] = (process, batch, buffer, time.monotonic())
             elif reader in ready or time.monotonic() - last > patience:
                 _end(process, reader)
                 del children[reader]
-                if batch:
+                if batch and reader not in resigned:
                     # Whatever the first of them did, it ended the child.
                     self._note([batch[0], 0, 0, 2])
-                    left += batch[1:]
+                    batch = batch[1:]
+                left += batch
+                resigned.discard(reader)
         return left
 
     def _note(self, result: list[int]) -> None:

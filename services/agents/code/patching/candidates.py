@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from services.agents.code.patching import expressions, statements
 from services.agents.code.patching.expressions import Change, Context
@@ -14,6 +15,18 @@ from services.agents.code.patching.source import Source
 # How much a line that is not suspicious adds to the cost of its changes.
 _DISTANCE = 2.0
 _MAX_LITERAL = 12
+
+
+# What an exception makes likelier, and how much that takes off the cost.
+_HINTS = {
+    "RecursionError": {"guard": 0.9, "argument": 0.6},
+    "IndexError": {"one more or less": 0.3, "bound": 0.3, "comparison": 0.3, "guard": 0.3},
+    "KeyError": {"index": 0.4, "guard": 0.4},
+    "ZeroDivisionError": {"guard": 0.6},
+    "TypeError": {"guard": 0.3, "one more call": 0.3, "one call less": 0.3},
+    "AttributeError": {"guard": 0.4, "another function": 0.3},
+    "TimeUp": {"condition": 0.4, "step of a loop": 0.9, "one statement more": 0.3},
+}
 
 
 def literals(tests: Iterable[str]) -> list[str]:
@@ -40,10 +53,12 @@ def candidates(
     *,
     limit: int,
     messages: Sequence[str] = (),
+    exceptions: Collection[str] = (),
 ) -> list[Patch]:
     """At most so many patches, by cost and suspicion.
 
-    suspicion: 0 to 1 by path and line of a statement. messages: of the errors that the tests ran into.
+    suspicion: 0 to 1 by path and line of a statement. messages, exceptions: of the errors that the
+    tests ran into.
     """
     known = literals(tests)
     found: dict[tuple[str, str], Patch] = {}
@@ -66,7 +81,13 @@ def candidates(
             for operator in (*expressions.OPERATORS, *statements.OPERATORS):
                 for change in operator(context, statement):
                     _keep(found, source, path, line=statement.lineno, change=change, score=score)
+    found = {key: _hinted(patch, exceptions) for key, patch in found.items()}
     return sorted(found.values(), key=lambda patch: (patch.cost, patch.line, patch.edits))[:limit]
+
+
+def _hinted(patch: Patch, exceptions: Collection[str]) -> Patch:
+    off = max((_HINTS.get(name, {}).get(patch.operator, 0.0) for name in exceptions), default=0.0)
+    return replace(patch, cost=patch.cost - off) if off else patch
 
 
 def _keep(

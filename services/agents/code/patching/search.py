@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.agents.code.execution import RESULT, Execution, TestEnd, prepared, run_request, way
+from services.agents.code.execution import RESULT, Execution, Failure, TestEnd, prepared, run_request, way
 from services.agents.code.localisation import Line, locate
 from services.agents.code.patching.candidates import candidates
 from services.agents.code.patching.patch import Edit, Patch
@@ -19,8 +19,10 @@ from services.sandbox.model import Limits
 MAX_CANDIDATES = 12_000
 _MAX_PAIRS = 3_000
 _PARTIAL = 60
+# Of the time, for changes of one place.
+_SINGLE_SHARE = 0.7
 # Seconds that a test may use with a change: those that it used before, many times over, within these bounds.
-_LEAST, _MOST, _UNKNOWN = 0.06, 1.0, 0.3
+_LEAST, _MOST, _UNKNOWN = 0.05, 1.0, 0.08
 _WORKERS = 2
 _MEMORY_BYTES = 1 << 30
 
@@ -97,12 +99,17 @@ async def search(
     """
     suspects = locate(project, execution)
     suspicion = {(suspect.path, suspect.line): suspect.score for suspect in suspects}
-    messages = [failure.message for failure in _failures(execution)]
+    failures = _failures(execution)
     first = candidates(
-        project.files, suspicion, project.tests.values(), limit=MAX_CANDIDATES, messages=messages
+        project.files,
+        suspicion,
+        project.tests.values(),
+        limit=MAX_CANDIDATES,
+        messages=[failure.message for failure in failures],
+        exceptions={failure.exception for failure in failures},
     )
     run = _Run(sandbox, project, execution, enough=enough, extra_seconds=extra_seconds)
-    trials, used = await run.go(first, 0.75 * seconds)
+    trials, used = await run.go(first, _SINGLE_SHARE * seconds)
     tried = len(trials)
     if not any(trial.passes for trial in trials) and used < seconds - 2:
         pairs = _pairs(trials)
@@ -119,7 +126,7 @@ async def search(
     )
 
 
-def _failures(execution: Execution) -> list[Any]:
+def _failures(execution: Execution) -> list[Failure]:
     return [*execution.errors, *(test.failure for test in execution.failing if test.failure is not None)]
 
 

@@ -204,11 +204,15 @@ def guards(context: Context, statement: ast.stmt) -> Iterator[Change]:
     entry = statement is first
     indent = source.indent(statement)
     start = source.block(statement)[0]
+    parameters = source.parameters(function)
+    # A base case that gives several values back is built from the parameters.
+    bases = {form for name in parameters for form in (f"not {name}", f"{name} == 0", f"{name} is None")}
     answers = _results(context, statement)[: _MAX_RESULTS if entry else _MAX_RESULTS // 3]
     for condition, cost in _special_cases(source, statement, entry):
-        for place, answer in enumerate(answers):
+        several = _tuples(function, parameters) if entry and condition in bases else []
+        for place, answer in enumerate([*answers, *several]):
             text = f"{indent}if {condition}:\n{indent}    return {answer}\n"
-            yield Change((Edit(start, start, text),), "guard", cost + 0.06 * place)
+            yield Change((Edit(start, start, text),), "guard", cost + min(0.06 * place, 1.0))
         if source.loop(statement) is not None:
             for word in ("continue", "break"):
                 text = f"{indent}if {condition}:\n{indent}    {word}\n"
@@ -221,6 +225,22 @@ def guards(context: Context, statement: ast.stmt) -> Iterator[Change]:
             body = source.of(statement)
             text = f"if {condition}:\n{indent}    {body}"
             yield Change((Edit(*source.span(statement), text),), "guard", cost + 0.6)
+
+
+def _tuples(function: ast.AST, parameters: list[str]) -> list[str]:
+    """Results of as many values as the function gives back elsewhere, out of parameters and first values."""
+    sizes = {
+        len(node.value.elts)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
+    }
+    parts = [*parameters[:3], "0", "1", "[]", "None"]
+    return [
+        f"({', '.join(chosen)})"
+        for size in sorted(sizes)
+        if 2 <= size <= 3
+        for chosen in itertools.product(parts[: 7 - size], repeat=size)
+    ]
 
 
 def _special_cases(source: Source, statement: ast.stmt, entry: bool) -> Iterator[tuple[str, float]]:
@@ -426,6 +446,31 @@ def _uses(function: ast.AST) -> dict[str, set[str]]:
     return uses
 
 
+def loop_steps(context: Context, statement: ast.stmt) -> Iterator[Change]:
+    """A step that a loop lacks: what its condition looks at changes at the end of its body."""
+    source = context.source
+    if not isinstance(statement, ast.While) or not source.alone(statement.body[-1]):
+        return
+    end = source.block(statement.body[-1])[1]
+    indent = source.indent(statement.body[0])
+    if not source.text[:end].endswith("\n"):
+        return
+    looked_at = dict.fromkeys(node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name))
+    for name in looked_at:
+        for step in (
+            f"{name} += 1",
+            f"{name} -= 1",
+            f"{name} //= 2",
+            f"{name}.pop()",
+            f"{name} = {name}[1:]",
+        ):
+            yield Change((Edit(end, end, f"{indent}{step}\n"),), "step of a loop", 2.0)
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                step = f"{name} = {name}.{node.attr}"
+                yield Change((Edit(end, end, f"{indent}{step}\n"),), "step of a loop", 2.2)
+
+
 def defaults(context: Context, statement: ast.stmt) -> Iterator[Change]:
     """A parameter whose default is one and the same list for all calls gets a new one in each."""
     source = context.source
@@ -454,6 +499,7 @@ OPERATORS: tuple[Operator, ...] = (
     deletions,
     moves,
     insertions,
+    loop_steps,
     defaults,
 )
 

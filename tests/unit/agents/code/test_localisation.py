@@ -82,6 +82,11 @@ def test_a_result_of_another_kind_points_to_what_is_returned() -> None:
     assert locate(Project({"m.py": text}), execution)[0].line == 5
 
 
+def test_without_any_line_that_ran_each_statement_may_be_the_cause() -> None:
+    execution = Execution(tests=(TestOutcome("1", TestEnd.TIMEOUT),))
+    assert len(locate(Project({"m.py": MIDDLE}), execution)) == 11
+
+
 def test_nothing_is_suspicious_when_all_is_well() -> None:
     assert locate(Project({"m.py": MIDDLE}), Execution(tests=(ran("1", TestEnd.PASSED, 2),))) == ()
 

@@ -106,3 +106,23 @@ def test_only_suspicious_lines_are_changed() -> None:
     assert found
     assert all(ast.parse(patch.apply(text)) for patch in found)
     assert {patch.line for patch in found} == {2}
+
+
+def test_an_endless_recursion_makes_a_base_case_likely() -> None:
+    text = "def f(a, b):\n    g, x, y = f(b, a % b)\n    return (g, y, x)\n"
+    suspicion = {("a.py", 2): 1.0, ("a.py", 3): 1.0}
+
+    def place(*exceptions: str) -> int:
+        found = candidates({"a.py": text}, suspicion, (), limit=100_000, exceptions=exceptions)
+        guard = "    if b == 0:\n        return (a, 1, 0)\n"
+        return [patch.apply(text) for patch in found].index(text.replace("    g,", f"{guard}    g,", 1))
+
+    assert place("RecursionError") < place()
+
+
+def test_a_loop_that_does_not_end_may_lack_its_step() -> None:
+    text = "def f(a):\n    b = 0\n    while b < a:\n        print(b)\n    return b\n"
+    suspicion = {("a.py", line): 1.0 for line in (2, 3, 4, 5)}
+    found = candidates({"a.py": text}, suspicion, (), limit=100_000, exceptions=("TimeUp",))
+    tried = [patch.apply(text) for patch in found]
+    assert text.replace("print(b)\n", "print(b)\n        b += 1\n") in tried[:15]
