@@ -116,7 +116,7 @@ def growths(series: int, seed: int) -> Iterator[str]:
     source = np.random.default_rng(seed)
     wide, narrow = [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048], [4, 6, 8, 12, 16, 20, 24]
     truths: dict[str, tuple[Callable[[float], float], list[int]]] = {
-        "O(1)": (lambda n: 1e-6, wide),
+        "O(1)": (lambda _: 1e-6, wide),
         "O(log n)": (lambda n: 1e-7 + 2e-7 * np.log2(n), wide),
         "O(n)": (lambda n: 1e-6 + 1e-7 * n, wide),
         "O(n log n)": (lambda n: 1e-6 + 1e-7 * n * np.log2(n), wide),
