@@ -70,7 +70,8 @@ class AgentDefinition(Generic[In, Out]):
     """An agent: what it is for, what it takes, what it makes, and how.
 
     examples: requests that it is good for. compose: makes the typed result from the evidence. tools: the only
-    ones that Work.tools lets it use, and that a model is offered or obeyed in.
+    ones that Work.tools lets it use, and that a model is offered or obeyed in. tell: the result in words, for
+    the answer's text; empty when there is nothing to tell.
     """
 
     agent_id: str
@@ -81,6 +82,7 @@ class AgentDefinition(Generic[In, Out]):
     examples: tuple[str, ...]
     compose: Callable[[Work[In]], Awaitable[Out]]
     tools: tuple[str, ...] = ()
+    tell: Callable[[Out], str] | None = None
 
 
 def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:

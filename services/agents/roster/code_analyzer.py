@@ -128,7 +128,9 @@ def _metrics(analysis: Analysis) -> list[results_pb2.Metric]:
 
 
 def tell(result: results_pb2.CodeAnalyzerResult) -> str:
-    """The outcome in plain words."""
+    """The outcome in plain words; empty when the documents answer and there was no code."""
+    if result.verdict_reason == _NO_FILES and result.evidence:
+        return ""
     if result.verdict == results_pb2.VERDICT_NOT_RUN:
         return f"Nothing was analysed. {result.verdict_reason}"
     counts = {m.name: int(m.value) for m in result.metrics}
@@ -181,4 +183,5 @@ AGENT = AgentDefinition(
     ),
     compose=compose,
     tools=(_ANALYSE,),
+    tell=tell,
 )
