@@ -15,7 +15,7 @@ from services.agents.measuring.ranks import Numbers
 MIN_VALUES = 12
 MIN_SEGMENT = 5
 # Above this many values, medians of blocks are searched: a change is then known to the block.
-_MAX_SEARCHED = 4_000
+_MAX_SEARCHED = 2_000
 _MAX_CHANGES = 50
 _SEARCH_LEVEL = 0.01
 _LEAST_SPREAD = 0.2

@@ -16,7 +16,8 @@ MIN_SIZES = 5
 _MIN_RANGE = 4.0
 _RESAMPLES = 200
 _ALTERNATIVE = 0.05
-_MAX_ERROR = 0.35
+_MAX_ERROR = 0.25
+_LEAST_CONFIDENCE = 0.5
 _OVERHEAD = 8.0
 _BASES = (1.25, 1.4, 1.618, 2.0, 3.0, 4.0)
 
@@ -95,6 +96,8 @@ def growth(sizes: Sequence[int], repetitions: Sequence[Sequence[float]], seed: i
         reason = f"no class fits: the closest, {best.name}, is off by {best.error:.0%} on average"
         return _untold(reason, exponent)
     shares = _resampled(n, repetitions, seed)
+    if shares.get(best.name, 0.0) < _LEAST_CONFIDENCE:
+        return _untold(f"the measurements waver between {' and '.join(sorted(shares))}", exponent)
     others = sorted(((share, name) for name, share in shares.items() if name != best.name), reverse=True)
     return Growth(
         name=best.name,

@@ -23,6 +23,7 @@ MAX_ROWS = 200_000
 MAX_COLUMNS = 64
 MAX_GROUPS = 6
 _MAX_CELL = 1_000
+_MAX_NAME = 120
 _SHOWN = 60
 _DELIMITERS = (",", ";", "\t", "|")
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-"}
@@ -129,6 +130,9 @@ def _table(
     count = len(next(iter(cells.values()), ()))
     if not count:
         raise _invalid(where, "there are no rows")
+    for name in cells:
+        if len(name) > _MAX_NAME:
+            raise _invalid(where, f"the name of a column has {len(name)} characters; {_MAX_NAME} are allowed")
     if count > MAX_ROWS or len(cells) > MAX_COLUMNS:
         raise _invalid(where, f"at most {MAX_ROWS} rows and {MAX_COLUMNS} columns")
     for asked in filter(None, (time_column, group_column)):
@@ -137,6 +141,8 @@ def _table(
     times, dated, time_name = _times(where, cells, time_column)
     group_name = group_column or _group_name(cells, time_name)
     groups = [_text(cell) for cell in cells[group_name]] if group_name else None
+    if groups is not None and max(map(len, groups)) > _MAX_NAME:
+        raise _invalid(where, f"the name of a group has more than {_MAX_NAME} characters")
     if groups is not None and group_column and len(set(groups)) > MAX_GROUPS:
         raise _invalid(
             where, f"column {group_column!r} has {len(set(groups))} groups; {MAX_GROUPS} are allowed"

@@ -56,7 +56,7 @@ async def _analysis(work: Work[results_pb2.CodeInputs], files: dict[str, str]) -
             _ANALYSE,
             {"paths": sorted(files)},
             action,
-            lambda value: outcome_in_words(Analysis.from_json(value)).splitlines()[0],
+            lambda value: outcome_in_words(Analysis.from_json(value)),
         )
     except FailedPreconditionError as error:
         return Analysis(reason=error.message)
@@ -88,6 +88,7 @@ def _result(analysis: Analysis) -> results_pb2.CodeAnalyzerResult:
         ],
         left_out_count=analysis.left_out,
         skipped_paths=analysis.skipped,
+        left_out=analysis.cut,
         verdict=results_pb2.VERDICT_NOT_RUN if analysis.reason else results_pb2.VERDICT_VERIFIED,
         verdict_reason=analysis.reason,
     )
@@ -127,7 +128,9 @@ def _metrics(analysis: Analysis) -> list[results_pb2.Metric]:
 
 
 def tell(result: results_pb2.CodeAnalyzerResult) -> str:
-    """The outcome in plain words."""
+    """The outcome in plain words; empty when the documents answer and there was no code."""
+    if result.verdict_reason == _NO_FILES and result.evidence:
+        return ""
     if result.verdict == results_pb2.VERDICT_NOT_RUN:
         return f"Nothing was analysed. {result.verdict_reason}"
     counts = {m.name: int(m.value) for m in result.metrics}
@@ -158,6 +161,7 @@ def tell(result: results_pb2.CodeAnalyzerResult) -> str:
         lines.append(f"These tools did not get through: {'; '.join(failed)}.")
     if result.skipped_paths:
         lines.append(f"No tool here knows the language of {', '.join(result.skipped_paths[:5])}.")
+    lines += result.left_out
     if result.review or result.opinions:
         lines.append(f"A model's opinion, which nothing has checked: {result.review}".rstrip())
         lines += [f"- {o.path}:{o.line} {o.statement}" for o in result.opinions[:10]]
@@ -179,4 +183,5 @@ AGENT = AgentDefinition(
     ),
     compose=compose,
     tools=(_ANALYSE,),
+    tell=tell,
 )

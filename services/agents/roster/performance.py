@@ -284,7 +284,9 @@ def _draw(result: Result, charts: tuple[Chart, ...] | list[Chart]) -> None:
 
 
 def tell(result: Result) -> str:
-    """The outcome in plain words."""
+    """The outcome in plain words; empty when the documents answer and there was nothing to measure."""
+    if result.verdict_reason == _NOTHING and result.findings:
+        return ""
     if result.verdict == results_pb2.VERDICT_NOT_RUN:
         return f"Nothing was measured. {result.verdict_reason}"
     lines: list[str] = []
@@ -382,4 +384,5 @@ AGENT = AgentDefinition(
     ),
     compose=compose,
     tools=(_STUDY, _PROFILE, _COMPARE),
+    tell=tell,
 )

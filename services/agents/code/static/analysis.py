@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from typing import Any
 
@@ -20,6 +20,9 @@ KNOWN = ("Python", "JavaScript", "TypeScript", "Go", "Java", "Rust", "C")
 MAX_FINDINGS = 500
 MAX_FUNCTIONS = 2_000
 MAX_CALLS = 1_500
+# Below what a tool may give back.
+MAX_BYTES = 800_000
+_MAX_CUTS = 40
 _PACKAGE = ".meld/static_inside"
 _REQUEST = ".meld/request.json"
 _RESULT = ".meld/result.json"
@@ -62,7 +65,8 @@ class Analysis:
     reason: why nothing was looked at; then the rest is empty. findings: the most severe first, at most 500;
     left_out: how many more there are. files: measures, with `functions`. calls, unresolved: who calls whom,
     and calls whose target is not known, with the reason. cycles: paths of modules that import each other.
-    tools: which ran, how long, and why they failed. skipped: files of languages that no tool here knows.
+    tools: which ran, how long, and why they failed. cut: what is longer than a result may be, in words.
+    skipped: files of languages that no tool here knows.
     """
 
     reason: str = ""
@@ -75,6 +79,7 @@ class Analysis:
     duplicates: list[JsonObject] = field(default_factory=list)
     tools: list[JsonObject] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
 
     def to_json(self) -> JsonObject:
         """As plain JSON."""
@@ -89,11 +94,6 @@ class Analysis:
     def count(self, severity: str) -> int:
         """Findings of a severity."""
         return sum(1 for finding in self.findings if finding.severity == severity)
-
-    def most_complex(self) -> tuple[str, JsonObject] | None:
-        """The function with the most paths through it, after its file's path."""
-        every = [(file["path"], function) for file in self.files for function in file["functions"]]
-        return max(every, key=lambda item: int(item[1]["complexity"]), default=None)
 
 
 async def analyse(sandbox: Sandboxed, files: Mapping[str, str]) -> Analysis:
@@ -149,21 +149,44 @@ def _read(outcome: Outcome, lines: Mapping[str, int], skipped: list[str]) -> Ana
     if not told.get("finished"):
         tools.append({"tool": "the tools after these", "seconds": 0.0, "failed": _why(outcome)})
     found = merged(rows)
-    left = MAX_FUNCTIONS
-    for file in files:
-        del file["functions"][left:]
-        left -= len(file["functions"])
-    return Analysis(
-        findings=tuple(found[:MAX_FINDINGS]),
-        left_out=max(0, len(found) - MAX_FINDINGS),
-        files=sorted(files, key=lambda file: str(file["path"])),
-        calls=calls,
-        unresolved=unresolved,
-        cycles=cycles,
-        duplicates=duplicates,
-        tools=tools,
-        skipped=skipped,
+    return _bounded(
+        Analysis(
+            findings=tuple(found[:MAX_FINDINGS]),
+            left_out=max(0, len(found) - MAX_FINDINGS),
+            files=sorted(files, key=lambda file: str(file["path"])),
+            calls=calls,
+            unresolved=unresolved,
+            cycles=cycles,
+            duplicates=duplicates,
+            tools=tools,
+            skipped=skipped,
+        )
     )
+
+
+def _bounded(analysis: Analysis) -> Analysis:
+    """The analysis, short enough to be recorded: lists are halved, what is least missed first."""
+    cut: list[str] = []
+    while len(json.dumps(analysis.to_json())) > MAX_BYTES and len(cut) < _MAX_CUTS:
+        functions = sum(len(file["functions"]) for file in analysis.files)
+        longest = max(
+            len(analysis.unresolved), len(analysis.calls) / 2, functions / 4, len(analysis.findings) / 8
+        )
+        if longest == len(analysis.unresolved):
+            analysis = replace(analysis, unresolved=analysis.unresolved[: len(analysis.unresolved) // 2])
+            cut.append(f"Of the unresolved calls the first {len(analysis.unresolved)} are listed.")
+        elif longest == len(analysis.calls) / 2:
+            analysis = replace(analysis, calls=analysis.calls[: len(analysis.calls) // 2])
+            cut.append(f"Of the calls the first {len(analysis.calls)} are listed.")
+        elif longest == functions / 4:
+            files = [{**f, "functions": f["functions"][: len(f["functions"]) // 2]} for f in analysis.files]
+            analysis = replace(analysis, files=files)
+            cut.append("Of the functions of each file the first half is listed.")
+        else:
+            kept = len(analysis.findings) // 2
+            left_out = analysis.left_out + len(analysis.findings) - kept
+            analysis = replace(analysis, findings=analysis.findings[:kept], left_out=left_out)
+    return replace(analysis, cut=cut)
 
 
 def _file(value: Mapping[str, Any]) -> JsonObject:
@@ -179,30 +202,11 @@ def _why(outcome: Outcome) -> str:
 
 
 def outcome_in_words(analysis: Analysis) -> str:
-    """What came out, in a few sentences for people."""
+    """What came out, in a line for people."""
     if analysis.reason:
         return f"Nothing was analysed. {analysis.reason}"
     count = len(analysis.files)
     counts = [f"{analysis.count(severity)} {severity}" for severity in SEVERITIES if analysis.count(severity)]
     if analysis.left_out:
         counts.append(f"{analysis.left_out} more that are not listed")
-    parts = [
-        f"{count} file{'s' if count != 1 else ''} analysed: "
-        + (f"{', '.join(counts)}." if counts else "no findings.")
-    ]
-    parts += [
-        f"{f.path}:{f.line}: {f.severity}: {f.message} ({f.tool} {f.rule})" for f in analysis.findings[:8]
-    ]
-    if (most := analysis.most_complex()) is not None:
-        path, f = most
-        parts.append(
-            f"The most complex function is {f['name']} ({path}:{f['line']}) with a cyclomatic complexity of "
-            f"{f['complexity']}."
-        )
-    failed = [f"{t['tool']} ({t['failed']})" for t in analysis.tools if t["failed"]]
-    if failed:
-        parts.append(f"These tools did not get through: {'; '.join(failed)}.")
-    if analysis.skipped:
-        shown = ", ".join(analysis.skipped[:5]) + (" and others" if len(analysis.skipped) > 5 else "")
-        parts.append(f"Not looked at, for want of a tool for the language: {shown}.")
-    return "\n".join(parts)
+    return f"{count} file{'s' if count != 1 else ''} analysed: {', '.join(counts) or 'no findings'}."

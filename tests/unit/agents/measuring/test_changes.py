@@ -91,7 +91,7 @@ def test_long_series_are_searched_in_blocks() -> None:
     values = source.normal(size=20_000)
     values[10_011:] += 1
     (found,) = changes(values)
-    assert found.resolution == 5
+    assert found.resolution == 10
     assert abs(found.index - 10_011) <= 5 * found.resolution
 
 

@@ -57,6 +57,8 @@ def test_csv_as_programs_write_it(text: str) -> None:
         ("a\n1\nsoon\n", "row 2 of column 'a' is no number: 'soon'"),
         ("a\nx\ny\n", "no column holds numbers"),
         ("a,b\n,1\n", "column 'a' holds no number"),
+        ("a" * 200 + "\n1\n", "120 are allowed"),
+        (f"a,group\n1,{'x' * 200}\n2,y\n", "more than 120"),
         ("a\n1e999\n2\n", "row 1 of column 'a' is no number"),
         ("a\n" + "1\n" * (MAX_ROWS + 1), "at most"),
     ],

@@ -160,6 +160,10 @@ async def test_without_inputs_nothing_is_analysed_or_measured(agent_id: str) -> 
     assert "among the inputs" in result.verdict_reason
     assert not result.metrics
     assert result.evidence if agent_id == "code_analyzer" else result.findings
+    tell = Registry().get(agent_id).definition.tell
+    assert tell is not None
+    # The documents answer; that nothing ran is no news then.
+    assert tell(result) == ""
 
 
 async def test_a_quote_that_does_not_hold_is_in_no_result() -> None:

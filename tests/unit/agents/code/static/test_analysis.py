@@ -189,3 +189,16 @@ async def test_findings_are_bounded_errors_first() -> None:
     assert len(made.findings) == 500
     assert made.findings[0].rule == "F821"
     assert made.left_out == 101
+
+
+async def test_an_analysis_is_never_longer_than_a_record_may_be() -> None:
+    files = {
+        f"{'deep/' * 30}m{k}.py": "\n".join(
+            f"def f{i}(x):\n    return x.call_{i}() + f{i}(x)" for i in range(200)
+        )
+        for k in range(15)
+    }
+    made = await of(files)
+    assert len(json.dumps(made.to_json())) <= 800_000
+    assert made.cut
+    assert len(made.files) == 15

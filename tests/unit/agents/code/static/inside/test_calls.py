@@ -98,8 +98,11 @@ def test_what_is_known_at_run_time_only_is_named_with_its_reason() -> None:
 
 
 def test_builtins_and_other_packages_are_neither() -> None:
-    text = "import os, json as j\nfrom re import compile\nprint(os.path.join('a'), j.dumps(1), "
-    "compile('a'), 'a'.upper())"
+    text = """
+        import os, json as j
+        from re import compile
+        print(os.path.join('a'), j.dumps(1), compile('a'), 'a'.upper())
+    """
     assert graph({"app.py": text}) == []
 
 

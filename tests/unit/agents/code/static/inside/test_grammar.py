@@ -48,8 +48,10 @@ def test_every_language_counts_alike(language: str) -> None:
 
 
 def test_a_function_in_a_function_counts_for_itself() -> None:
-    text = "function out(a) {\n  const inner = (b) => b ? 1 : 2;\n  return [1].map(function (c) { if (c) {} "
-    "});\n}"
+    text = (
+        "function out(a) {\n  const inner = (b) => b ? 1 : 2;\n"
+        "  return [1].map(function (c) { if (c) {} });\n}"
+    )
     found = {f["name"]: (f["complexity"], f["line"]) for f in measure("JavaScript", text)["functions"]}
     assert found == {"out": (1, 1), "inner": (2, 2), "(anonymous)": (2, 3)}
 
