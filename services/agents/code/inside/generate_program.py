@@ -35,6 +35,8 @@ _MEMORY = 384 << 20
 _HANG_SECONDS = 8.0
 _MUTANT_SECONDS = 8.0
 _CHECKED_AT_ONCE = 40
+# Sessions that become tests.
+_MOST = 600
 # How many sessions are to tell a mutant.
 _TIMES = 2
 _PLAIN_RESULTS = {"None", "True", "False", "[]", "{}", "''", "0", "()", "set()"}
@@ -433,7 +435,7 @@ class Program:
         taken: dict[object, int] = {}
         chosen: list[Held] = []
         rest = dict(self._held)
-        while rest:
+        while rest and len(chosen) < _MOST:
             worth = {
                 code: sum(taken.get(gain, 0) < times for gain, times in wanted[code].items()) for code in rest
             }
