@@ -31,7 +31,7 @@ from .generate_strategies import described
 
 HOME = ".meld"
 _MODULE = "meld_inside"
-_MEMORY = 384 << 20
+_MEMORY = 600 << 20
 _HANG_SECONDS = 8.0
 _MUTANT_SECONDS = 8.0
 _CHECKED_AT_ONCE = 40
@@ -160,7 +160,10 @@ class Program:
     def _hunt_all(self, listed: Sequence[tuple[str, str, bool, tuple[str, int, int]]]) -> None:
         public = [entry for entry in listed if not entry[2]]
         share = 0.35 * self._seconds / max(len(public), 1)
-        for kind, key, _, _ in public:
+        for position, (kind, key, _, _) in enumerate(public):
+            if self.left() <= 0:
+                self._notes.append(f"{len(public) - position} functions or classes were not reached in time")
+                break
             self._hunt(kind, key, min(max(share, 0.4), 4.0))
         run = {line for held in self._held.values() for line in held.lines()} | self._covered
         for kind, key, private, (path, start, end) in listed:
