@@ -35,6 +35,7 @@ ANY = Kind("any")
 INTS, STRS = Kind("list", (INT,)), Kind("list", (STR,))
 MATRIX = Kind("list", (INTS,))
 GRAPH = Kind("dict", (STR, STRS))
+WEIGHTED_GRAPH = Kind("dict", (STR, Kind("dict", (STR, INT))))
 
 Weighted = list[tuple[Kind, float]]
 
@@ -248,7 +249,7 @@ _NAMES: dict[str, tuple[Kind, ...]] = {
         Kind("dict", (STR, INT)),
     ),
     "matrix grid board rows mat table2d image": (MATRIX,),
-    "graph adj adjacency edges_by_node tree_map deps dependencies neighbors": (GRAPH,),
+    "graph adj adjacency edges_by_node tree_map deps dependencies neighbors": (GRAPH, WEIGHTED_GRAPH),
     "edges pairs intervals ranges points segments": (Kind("list", (Kind("tuple", (INT, INT)),)),),
     "f g func fn function callback predicate pred key_func mapper reducer transform op operation action": (
         Kind("callable", (ANY, ANY), ("1",)),

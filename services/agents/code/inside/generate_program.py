@@ -31,10 +31,12 @@ from .generate_strategies import described
 
 HOME = ".meld"
 _MODULE = "meld_inside"
-_MEMORY = 384 << 20
+_MEMORY = 600 << 20
 _HANG_SECONDS = 8.0
 _MUTANT_SECONDS = 8.0
 _CHECKED_AT_ONCE = 40
+# Sessions that become tests.
+_MOST = 600
 # How many sessions are to tell a mutant.
 _TIMES = 2
 _PLAIN_RESULTS = {"None", "True", "False", "[]", "{}", "''", "0", "()", "set()"}
@@ -158,7 +160,10 @@ class Program:
     def _hunt_all(self, listed: Sequence[tuple[str, str, bool, tuple[str, int, int]]]) -> None:
         public = [entry for entry in listed if not entry[2]]
         share = 0.35 * self._seconds / max(len(public), 1)
-        for kind, key, _, _ in public:
+        for position, (kind, key, _, _) in enumerate(public):
+            if self.left() <= 0:
+                self._notes.append(f"{len(public) - position} functions or classes were not reached in time")
+                break
             self._hunt(kind, key, min(max(share, 0.4), 4.0))
         run = {line for held in self._held.values() for line in held.lines()} | self._covered
         for kind, key, private, (path, start, end) in listed:
@@ -433,7 +438,7 @@ class Program:
         taken: dict[object, int] = {}
         chosen: list[Held] = []
         rest = dict(self._held)
-        while rest:
+        while rest and len(chosen) < _MOST:
             worth = {
                 code: sum(taken.get(gain, 0) < times for gain, times in wanted[code].items()) for code in rest
             }

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .generate_kinds import INT, INTS, STR, Kind, Parameter
+from .generate_kinds import ANY, INT, INTS, STR, Kind, Parameter
 from .generate_sessions import Observation, Session, Stage, Step, snake
 from .generate_targets import Project, Subject, Target, examples
 from .generate_values import Constants, Maker
@@ -216,7 +216,8 @@ class Search:
         for parameter in order:
             kind = self._kind(parameter)
             kinds.append((parameter.name, kind))
-            text = self._maker.related(list(made.values()), kind) if rng.random() < 0.35 else None
+            near = kind if parameter.typed or rng.random() < 0.5 else ANY
+            text = self._maker.related(list(made.values()), near) if rng.random() < 0.35 else None
             made[parameter.name] = text or self._maker.make(kind, parameter.name)
         shown: list[tuple[str, str]] = []
         skipped = False

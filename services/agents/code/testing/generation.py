@@ -18,7 +18,6 @@ from services.agents.code.testing.model import Disagreement, Generated, Intended
 from services.agents.ports import Sandboxed
 from services.sandbox.model import Job
 
-_EXAMPLES_TRIED = 300
 _EXAMPLES_KEPT = 60
 _MAX_SURVIVORS = 100
 _GATE_ROUNDS = 3
@@ -29,13 +28,19 @@ _HASH_SEEDS = (0, 77, 4242, 31)
 
 @dataclass(frozen=True)
 class Effort:
-    """What a generation may use. seconds: of the search; gate and mutants have bounds of their own."""
+    """What a generation may use.
+
+    seconds: of the search, on a machine that has nothing else to do; on a busy one up to three times of it.
+    mutant_seconds, gate_seconds: for the mutants, and for each run of all tests. repetitions: runs that every
+    test has to pass. examples: on which a property is tried. The same seed makes the same guesses.
+    """
 
     seconds: float = 30.0
     mutants: int = 300
     mutant_seconds: float = 90.0
     gate_seconds: float = 60.0
     repetitions: int = 3
+    examples: int = 300
     seed: int = 2024
 
 
@@ -253,7 +258,7 @@ class Generation:
                 module, writing.TestFile(f"test_properties_{len(trial)}_.py", module, files[module].origins)
             )
             name = f"test_candidate_{number}"
-            file.blocks.append(candidate.block(name, _EXAMPLES_TRIED, fixed=False))
+            file.blocks.append(candidate.block(name, self._effort.examples, fixed=False))
             names[f"{file.path}::{name}"] = (module, candidate)
         if not names:
             return

@@ -14,7 +14,7 @@ from services.agents.code.testing.generation import Effort, Generation
 from services.agents.code.testing.model import Generated, Intended
 from services.agents.ports import Sandboxed
 
-EFFORT = Effort(seconds=5.0, mutants=30, mutant_seconds=40.0, repetitions=2)
+EFFORT = Effort(seconds=4.0, mutants=25, mutant_seconds=40.0, repetitions=2, examples=30)
 PARKING = '''
 """What parking costs."""
 
