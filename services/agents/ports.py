@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
-from services.agents.model import Conversation, Passage, Quote
+from services.agents.model import Conversation, Passage, Quote, Standing
 
 M = TypeVar("M", bound=Message)
 
@@ -39,8 +39,8 @@ class Retriever(Protocol):
         """One row of unit length per text, at most 256 of them."""
         ...
 
-    async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
-        """Whether each quote's bytes stand where it says."""
+    async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:
+        """Where each quote stands in the original; None when its bytes do not stand where it says."""
         ...
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from services.vector.extraction.errors import BY_REASON, ExtractionError
-from services.vector.extraction.model import Block, BlockKind, Extraction, Limits, Span
-from services.vector.extraction.writer import LABEL_MAX, TITLE_MAX
+from services.vector.extraction.model import Block, BlockKind, Extraction, Limits, Place, Span
+from services.vector.extraction.writer import LABEL_MAX, PLACE_MAX, TITLE_MAX, WARNING_MAX, WARNINGS_MAX
 
 REQUEST_MAX: Final = 64 * 1024
 _LENGTH: Final = 4
@@ -41,7 +41,14 @@ def decode_request(line: bytes) -> Request:
 def answer_max(limits: Limits) -> int:
     """No answer within the limits is longer, in bytes."""
     # A label is at most six bytes a character in JSON, beside its position.
-    return limits.text_bytes + limits.pages * 32 + limits.blocks * (64 + 6 * LABEL_MAX) + 64 * 1024
+    return (
+        limits.text_bytes
+        + limits.pages * 32
+        + limits.blocks * (64 + 6 * LABEL_MAX)
+        + limits.places * (64 + 6 * PLACE_MAX)
+        + WARNINGS_MAX * (8 + 6 * WARNING_MAX)
+        + 64 * 1024
+    )
 
 
 def encode_extraction(extraction: Extraction) -> list[bytes]:
@@ -54,6 +61,8 @@ def encode_extraction(extraction: Extraction) -> list[bytes]:
             [block.kind.value, block.byte_start, block.byte_end, block.level, block.label]
             for block in extraction.blocks
         ],
+        "places": [[place.byte_start, place.label, place.page, place.line] for place in extraction.places],
+        "warnings": list(extraction.warnings),
     }
     return [*_framed({"extraction": header}), extraction.text.encode("utf-8")]
 
@@ -110,6 +119,11 @@ def _extraction(fields: Any, text: str) -> Extraction:
             Block(BlockKind(kind), _offset(start), _offset(end), _offset(level), str(label)[:LABEL_MAX])
             for kind, start, end, level, label in fields["blocks"]
         ),
+        tuple(
+            Place(_offset(start), str(label)[:PLACE_MAX], _offset(page), _offset(line))
+            for start, label, page, line in fields["places"]
+        ),
+        tuple(str(warning)[:WARNING_MAX] for warning in fields["warnings"][:WARNINGS_MAX]),
     )
 
 
