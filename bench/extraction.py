@@ -25,6 +25,7 @@ from pathlib import Path
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.extractor import Extractor
 from services.vector.extraction.model import Limits
+from services.vector.extraction.recognition import Recogniser
 
 _OTHER = re.compile(r"[\W_]+")
 
@@ -56,7 +57,7 @@ async def measure(folder: Path) -> dict[str, Sum]:
     for line in (folder / "needles.jsonl").read_text().splitlines():
         entry = json.loads(line)
         needles[entry["file"]].append(entry["needle"])
-    extractor = Extractor()
+    extractor = Extractor(recogniser=Recogniser.installed())
     sums: dict[str, Sum] = defaultdict(Sum)
     for line in (folder / "manifest.jsonl").read_text().splitlines():
         name = json.loads(line)["file"]

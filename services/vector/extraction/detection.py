@@ -152,12 +152,19 @@ def _refuse_polyglot(source: BinaryIO, head: bytes, media_type: str, filename: s
             tail[end + 20 : end + 22], "little"
         ) == len(tail)
     else:
-        other = head.startswith(_ZIP) and b"%PDF-" in head[:_PDF_HEAD]
+        # An archive of documents may well begin with a PDF; anywhere else such a header is a trick.
+        inside = media_type == "application/zip" and head.startswith(b"%PDF-", _first_content(head))
+        other = head.startswith(_ZIP) and b"%PDF-" in head[:_PDF_HEAD] and not inside
     if other:
         raise FormatUnsupportedError(
             "the bytes are a PDF and an archive at once",
             {"filename": filename, "media_type": "application/octet-stream", "supported": supported()},
         )
+
+
+def _first_content(head: bytes) -> int:
+    """Where the bytes of the first file of an archive begin."""
+    return 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
 
 
 def _unsupported(filename: str, media_type: str, named: Format | None) -> FormatUnsupportedError:

@@ -22,6 +22,9 @@ class Limits:
     archive_entries: int = 2_000
     archive_bytes: int = 256 * 1024 * 1024
     archive_ratio: int = 100
+    # Pictures of pages that go to text recognition, and how long that may take for all of them.
+    picture_bytes: int = 64 * 1024 * 1024
+    recognition_seconds: float = 120.0
     # Wall clock, and also the processor time of the child.
     seconds: float = 30.0
     # The child's address space; its resident memory cannot be more.
@@ -82,8 +85,8 @@ class Extraction:
 
     `pages` has one span a page in order, empty where the page has no text, and is empty where the format
     has no pages. `blocks` are in order and do not overlap. `places` are in order, no two at one byte.
-    `warnings` say, for people, which text of the source is missing. `sha256` is the lower-case hex hash of the UTF-8
-    text. Raises ValueError when a span lies outside the text, cuts a character or is out of order.
+    `warnings` say, for people, which text of the source is missing. `sha256` is the lower-case hex hash of
+    the UTF-8 text. Raises ValueError when a span lies outside the text, cuts a character or is out of order.
     """
 
     text: str

@@ -5,7 +5,7 @@ so a document that unfolds beyond the limits stops early. Places say where the t
 they never stop a document: beyond their limit they become coarser.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -34,8 +34,15 @@ class TextWriter:
     a lone surrogate.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(
+        self, limits: Limits, *, recognised: Mapping[int, str] | None = None, recognises: bool = False
+    ) -> None:
+        """recognised: text that was recognised in pictures of pages, by page from 0; recognises: whether the
+        format may ask for more of it, by raising PicturesNeededError.
+        """
         self.limits = limits
+        self.recognised: Mapping[int, str] = recognised or {}
+        self.recognises = recognises
         self.title: str | None = None
         self._parts: list[str] = []
         self._size = 0
@@ -55,6 +62,11 @@ class TextWriter:
     def size(self) -> int:
         """Bytes written so far."""
         return self._size
+
+    @property
+    def is_part(self) -> bool:
+        """Whether a document within the document is being read."""
+        return bool(self._part)
 
     @property
     def coarse(self) -> bool:
