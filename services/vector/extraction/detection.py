@@ -6,7 +6,11 @@ import re
 from typing import BinaryIO, Final
 
 from services.vector.extraction import archive
-from services.vector.extraction.errors import DocumentEmptyError, FormatUnsupportedError
+from services.vector.extraction.errors import (
+    DocumentEmptyError,
+    DocumentUnreadableError,
+    FormatUnsupportedError,
+)
 from services.vector.extraction.model import Limits
 from services.vector.extraction.registry import (
     FORMATS,
@@ -23,6 +27,11 @@ _PDF_HEAD: Final = 1024
 _ZIP: Final = b"PK\x03\x04"
 _ZIP_END: Final = b"PK\x05\x06"
 
+_OLE: Final = "application/x-ole-storage"
+# Formats whose files become OLE containers when they get a password ([MS-OFFCRYPTO] 2.3.4).
+_OFFICE: Final = frozenset({"docx", "pptx", "xlsx"})
+_LOCKED: Final = "EncryptedPackage".encode("utf-16-le")
+
 # offset, bytes, media type
 _MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"%PDF-", "application/pdf"),
@@ -36,7 +45,7 @@ _MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\xcf\xfa\xed\xfe", "application/x-mach-binary"),
     (0, b"\xca\xfe\xba\xbe", "application/java-vm"),
     (0, b"\0asm", "application/wasm"),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE),
     (0, b"{\\rtf", "application/rtf"),
     (0, b"%!PS", "application/postscript"),
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -92,6 +101,8 @@ def detect(source: BinaryIO, filename: str, claimed_media_type: str, limits: Lim
     media_type = _binary_type(source, head, named, limits)
     if media_type is None:
         return _text_format(head, filename, named, claimed_media_type)
+    if media_type == _OLE and named is not None and named.module in _OFFICE and _is_locked(source):
+        raise DocumentUnreadableError.because("encrypted: a password is needed")
     _refuse_polyglot(source, head, media_type, filename)
     found = next((entry for entry in FORMATS if entry.binary and media_type in entry.media_types), None)
     if found is None or (named is not None and named is not found):
@@ -107,6 +118,11 @@ def _binary_type(source: BinaryIO, head: bytes, named: Format | None, limits: Li
     if named is not None and named.module == "pdf" and b"%PDF-" in head[:_PDF_HEAD] and not _HTML.match(head):
         return named.media_type
     return None
+
+
+def _is_locked(source: BinaryIO) -> bool:
+    source.seek(0)
+    return _LOCKED in source.read()
 
 
 def _package_type(source: BinaryIO, limits: Limits) -> str:

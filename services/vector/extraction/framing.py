@@ -43,7 +43,8 @@ def encode_request(request: Request) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     fields = json.loads(line)
-    return Request(**{**fields, "limits": Limits(**fields["limits"])})
+    recognised = tuple((page, text) for page, text in fields["recognised"])
+    return Request(**{**fields, "limits": Limits(**fields["limits"]), "recognised": recognised})
 
 
 def answer_max(limits: Limits) -> int:

@@ -110,7 +110,7 @@ class TextWriter:
         at = self._size - len(line.encode("utf-8")) - skipped
         for text, (_, label) in zip(texts, cells, strict=True):
             if label and text:
-                self._record(Place(at, label))
+                self._record(Place(at, self._named(label)))
             at += len(text.encode("utf-8")) + len(separator)
 
     def line(self, kind: BlockKind, text: str, *, apart: bool = False) -> None:
@@ -160,9 +160,7 @@ class TextWriter:
 
     def place(self, label: str, *, page: int = 0, line: int = 0) -> None:
         """The next text that is written stands there, and so does what follows it up to the next place."""
-        if self._part:
-            label = f"{self._part}, {label}" if label else self._part
-        self._place = Place(0, label[:PLACE_MAX], page, line)
+        self._place = Place(0, self._named(label), page, line)
 
     def verbatim(self, text: str) -> int:
         """The text as it is (normalised by the caller), for formats whose source is the text; its lines are
@@ -282,6 +280,12 @@ class TextWriter:
         self._settle()
         self._push(text)
         return start
+
+    def _named(self, label: str) -> str:
+        """A place with the part that it is in."""
+        if self._part:
+            label = f"{self._part}, {label}" if label else self._part
+        return label[:PLACE_MAX]
 
     def _settle(self) -> None:
         """The place that was announced begins here."""

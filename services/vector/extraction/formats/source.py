@@ -104,11 +104,9 @@ def _mark(lines: list[_Line], writer: TextWriter) -> None:
         was_quoted = quoted
         if len(line.text) <= _LINE_MAX:
             quoted ^= len(_QUOTES.findall(line.text)) % 2 == 1
-        name = (
-            None
-            if was_quoted or line.blank or len(line.text) > _LINE_MAX
-            else _defined(line.text, lines[place + 1].text if place + 1 < len(lines) else "")
-        )
+        if was_quoted or line.blank or len(line.text) > _LINE_MAX:
+            continue
+        name = _defined(line.text, lines[place + 1].text if place + 1 < len(lines) else "")
         if name is None:
             continue
         first = _above(lines, place, code)
@@ -149,12 +147,10 @@ def _defined(line: str, after: str) -> str | None:
     for pattern in _DEFINITIONS:
         found = pattern.match(line)
         if found is not None:
-            words = set(re.findall(r"[A-Za-z_]+", line[: found.end("name")]))
-            name = found["name"]
+            if pattern is not _DEFINITIONS[-1]:
+                return found["name"]
             # The last pattern is loose: a statement or a call is no definition.
-            loose = pattern is _DEFINITIONS[-1]
-            if name not in _STATEMENTS and not (
-                loose and (words & _STATEMENTS or not (line.rstrip().endswith("{") or after.strip() == "{"))
-            ):
-                return name
+            words = set(re.findall(r"[A-Za-z_]+", line[: found.end("name")]))
+            opens = line.rstrip().endswith("{") or after.strip() == "{"
+            return found["name"] if opens and not words & _STATEMENTS else None
     return None
