@@ -14,6 +14,7 @@ from services.vector.extraction.model import Extraction, Limits
 from services.vector.extraction.registry import FORMATS
 from services.vector.extraction.writer import TextWriter
 
+GREY = b"/ColorSpace /DeviceGray /BitsPerComponent 8"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ODT = "application/vnd.oasis.opendocument.text"
@@ -96,6 +97,65 @@ def pdf(pages: Sequence[Sequence[str]]) -> bytes:
         )
         objects.append(stream(b"BT /F1 12 Tf 72 720 Td %s ET" % shown))
     return pdf_of(objects)
+
+
+def scanned_pdf(pages: Sequence[bytes | None], width: int, height: int, entries: bytes = GREY) -> bytes:
+    """A PDF of pages that show nothing but a picture of these samples; None is an empty page."""
+    kids = b" ".join(b"%d 0 R" % (3 + 3 * place) for place in range(len(pages)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages)),
+    ]
+    for place, picture in enumerate(pages):
+        shown = b"" if picture is None else b"q 612 0 0 792 0 0 cm /Im1 Do Q"
+        first = 3 + 3 * place
+        resources = b"" if picture is None else b"/XObject << /Im1 %d 0 R >>" % (first + 2)
+        objects += [
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources << %s >> >>"
+            % (first + 1, resources),
+            stream(shown),
+            stream(
+                zlib.compress(picture or b"", 1),
+                b"/Type /XObject /Subtype /Image /Width %d /Height %d /Filter /FlateDecode %s "
+                % (width, height, entries),
+            ),
+        ]
+    return pdf_of(objects)
+
+
+def joined_pdf(documents: Sequence[bytes]) -> bytes:
+    """The pages of all of them in one."""
+    writer = PdfWriter()
+    for document in documents:
+        writer.append(io.BytesIO(document))
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def lettering(text: str, scale: int = 8) -> tuple[bytes, int, int]:
+    """Grey samples of the text in large letters, with their width and height; capitals of _LETTERS only."""
+    rows = [bytearray() for _ in range(7)]
+    for char in text:
+        for row, pattern in zip(rows, _LETTERS[char], strict=True):
+            row += b"".join((b"\0" if dot == "#" else b"\xff") * scale for dot in f"{pattern} ")
+    width = len(rows[0]) + 20 * scale
+    edge = b"\xff" * (10 * scale)
+    blank = b"\xff" * width * 10 * scale
+    data = blank + b"".join((edge + bytes(row) + edge) * scale for row in rows) + blank
+    return data, width, len(data) // width
+
+
+_LETTERS = {
+    "L": ["#    ", "#    ", "#    ", "#    ", "#    ", "#    ", "#####"],
+    "A": [" ### ", "#   #", "#   #", "#####", "#   #", "#   #", "#   #"],
+    "M": ["#   #", "## ##", "# # #", "# # #", "#   #", "#   #", "#   #"],
+    "P": ["#### ", "#   #", "#   #", "#### ", "#    ", "#    ", "#    "],
+    "T": ["#####", "  #  ", "  #  ", "  #  ", "  #  ", "  #  ", "  #  "],
+    "E": ["#####", "#    ", "#    ", "#### ", "#    ", "#    ", "#####"],
+    "H": ["#   #", "#   #", "#   #", "#####", "#   #", "#   #", "#   #"],
+    " ": ["     "] * 7,
+}
 
 
 def _escaped(line: str) -> bytes:
@@ -251,7 +311,8 @@ def workbook(
         {
             "_rels/.rels": relations([("officeDocument", "xl/workbook.xml")]),
             "xl/workbook.xml": (
-                f'<workbook xmlns="{_SHEET}" xmlns:r="{_OFFICE_RELATIONS}"><sheets>{nodes}</sheets></workbook>'
+                f'<workbook xmlns="{_SHEET}" xmlns:r="{_OFFICE_RELATIONS}"><sheets>{nodes}</sheets>'
+                "</workbook>"
             ).encode(),
             "xl/_rels/workbook.xml.rels": relations(
                 [
@@ -301,8 +362,9 @@ def epub(chapters: Sequence[str], more: dict[str, bytes] | None = None, prolog: 
                 b'<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
             ),
             "OEBPS/book.opf": (
-                '<package xmlns="http://www.idpf.org/2007/opf"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
-                f"<dc:title>A book</dc:title></metadata><manifest>{items}</manifest><spine>{spine}</spine></package>"
+                '<package xmlns="http://www.idpf.org/2007/opf">'
+                '<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>A book</dc:title></metadata>'
+                f"<manifest>{items}</manifest><spine>{spine}</spine></package>"
             ).encode(),
             **{
                 f"OEBPS/text/c {n}.xhtml": f"{prolog}<html><body>{inside}</body></html>".encode()

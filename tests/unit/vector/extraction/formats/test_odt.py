@@ -8,14 +8,15 @@ from tests.unit.vector.extraction.samples import blocks, open_document, read
 def test_headings_lists_tables_and_notes_in_order() -> None:
     body = (
         '<text:h text:outline-level="2">The <text:span>plan</text:span></text:h>'
-        '<text:p>One<text:s text:c="2"/>two<text:tab/>three<text:note><text:note-citation>1</text:note-citation>'
-        "<text:note-body><text:p>Below.</text:p></text:note-body></text:note></text:p>"
+        '<text:p>One<text:s text:c="2"/>two<text:tab/>three<text:note>'
+        "<text:note-citation>1</text:note-citation><text:note-body><text:p>Below.</text:p></text:note-body></text:note></text:p>"
         "<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>"
         "<text:list><text:list-item><text:p>a</text:p><text:list><text:list-item><text:p>b</text:p>"
         "</text:list-item></text:list></text:list-item></text:list>"
         "<table:table><table:table-header-rows><table:table-row><table:table-cell><text:p>Day</text:p>"
-        '</table:table-cell><table:table-cell table:number-columns-repeated="2"><text:p>x</text:p></table:table-cell>'
-        '<table:table-cell table:number-columns-repeated="16000"/></table:table-row></table:table-header-rows>'
+        '</table:table-cell><table:table-cell table:number-columns-repeated="2"><text:p>x</text:p>'
+        '</table:table-cell><table:table-cell table:number-columns-repeated="16000"/></table:table-row>'
+        "</table:table-header-rows>"
         "<table:table-row><table:table-cell><text:p>Mon</text:p><table:table><table:table-row><table:table-cell>"
         "<text:p>in</text:p></table:table-cell><table:table-cell><text:p>side</text:p></table:table-cell>"
         "</table:table-row></table:table></table:table-cell></table:table-row></table:table>"

@@ -6,8 +6,10 @@ from tests.unit.vector.extraction.samples import blocks, read
 
 def test_paragraphs_headings_and_rows() -> None:
     data = (
-        rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}{\f1\fcharset204 Times;}}{\info{\title The plan}{\author x}}"
-        rb"{\*\generator Word;}\pard\outlinelevel0 Heading\par\pard Gr\'f6\u223 ?e {\b bold} {\v hidden}\emdash end\par"
+        rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}{\f1\fcharset204 Times;}}"
+        rb"{\info{\title The plan}{\author x}}"
+        rb"{\*\generator Word;}\pard\outlinelevel0 Heading\par"
+        rb"\pard Gr\'f6\u223 ?e {\b bold} {\v hidden}\emdash end\par"
         rb"{\f1 \'cf\'f0}\par\trowd\intbl Day\cell Price\cell\row\intbl Mon\cell 42\cell\row\pard after"
         rb"{\pict\bin6 }}}}}}}"
         rb"\par}"

@@ -45,9 +45,9 @@ def test_languages_with_braces() -> None:
     assert headings("func (s *Server) Run(ctx Context) error {\n\tif err := x(); err != nil {\n\t}\n}\n") == [
         (1, "Run")
     ]
-    assert headings("static int sum(int a, int b)\n{\n    return a + b;\n}\nint main(void) {\n    while (1) {\n    }\n}\n") == [
-        (1, "sum"), (1, "main"),
-    ]  # fmt: skip
+    assert headings(
+        "static int sum(int a, int b)\n{\n    return a + b;\n}\nint main(void) {\n    while (1) {\n    }\n}\n"
+    ) == [(1, "sum"), (1, "main")]
     assert headings(
         "public class E extends F {\n    public static Map<String, List<Integer>> find(String a) throws X {\n"
         "        synchronized (this) {\n        }\n        call(a);\n    }\n}\n"
