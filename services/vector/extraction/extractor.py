@@ -8,12 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from services.vector.extraction import framing
+from services.vector.extraction import children, framing
 from services.vector.extraction.decoding import is_blank, normalise
 from services.vector.extraction.errors import (
     DocumentEmptyError,
@@ -124,7 +123,7 @@ class Extractor:
         except TimeoutError as error:
             raise ParserLimitError.over(limits.seconds, "seconds") from error
         finally:
-            await _end(child)
+            await children.end(child)
         if status:
             raise _died(status, limits)
         try:
@@ -151,15 +150,6 @@ async def _converse(child: asyncio.subprocess.Process, request: framing.Request)
         if len(answer) > answer_max:
             raise DocumentUnreadableError.because("the parser gave no valid answer: it is too long")
     return answer
-
-
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Kills what is left of the child and its group, and reaps it."""
-    if child.returncode is None:
-        # It may end by itself in this moment.
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
 
 
 def _died(status: int, limits: Limits) -> ExtractionError:

@@ -7,13 +7,13 @@ has no text: the page that shows it stays unread, and the document says so.
 import asyncio
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from services.vector.extraction import children
 from services.vector.extraction.decoding import normalise
 from services.vector.extraction.model import Limits
 from services.vector.extraction.needs import Picture
@@ -73,7 +73,7 @@ class Recogniser:
         environment: Mapping[str, str],
         seconds: float,
     ) -> str:
-        """What it prints, or nothing when it fails."""
+        """What it prints, or nothing when it fails or prints without end."""
         child = await asyncio.create_subprocess_exec(
             *_CONFINED,
             str(limits.seconds),
@@ -89,14 +89,11 @@ class Recogniser:
         try:
             async with asyncio.timeout(seconds):
                 printed = await _converse(child, data)
-                status = await child.wait()
+                status = await child.wait() if printed else None
         except TimeoutError:
             return ""
         finally:
-            if child.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                await child.wait()
+            await children.end(child)
         return normalise(printed.decode("utf-8", "replace")) if status == 0 else ""
 
 
@@ -117,7 +114,7 @@ async def _converse(child: asyncio.subprocess.Process, data: bytes) -> bytes:
         while piece := await child.stdout.read(64 * 1024):
             printed += piece
             if len(printed) > _OUTPUT_MAX:
-                return bytes(printed[:_OUTPUT_MAX])
+                return b""
         return bytes(printed)
     finally:
         sending.cancel()

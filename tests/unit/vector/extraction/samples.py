@@ -138,7 +138,7 @@ def lettering(text: str, scale: int = 8) -> tuple[bytes, int, int]:
     rows = [bytearray() for _ in range(7)]
     for char in text:
         for row, pattern in zip(rows, _LETTERS[char], strict=True):
-            row += b"".join((b"\0" if dot == "#" else b"\xff") * scale for dot in f"{pattern} ")
+            row.extend(b"".join((b"\0" if dot == "#" else b"\xff") * scale for dot in f"{pattern} "))
     width = len(rows[0]) + 20 * scale
     edge = b"\xff" * (10 * scale)
     blank = b"\xff" * width * 10 * scale
