@@ -85,6 +85,12 @@ _PACKAGES: Final = (
     ("ppt/presentation.xml", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
 )
 
+_OTHER_PACKAGES: Final = (
+    ("[Content_Types].xml", "application/vnd.openxmlformats-package"),
+    ("META-INF/MANIFEST.MF", "application/java-archive"),
+    ("AndroidManifest.xml", "application/vnd.android.package-archive"),
+)
+
 
 def detect(source: BinaryIO, filename: str, claimed_media_type: str, limits: Limits) -> Format:
     """The format to read `source` as; `filename` is clean.
@@ -137,6 +143,10 @@ def _package_type(source: BinaryIO, limits: Limits) -> str:
                 return declared
         if "[Content_Types].xml" in names and any(name.startswith("word/") for name in names):
             return _PACKAGES[0][1]
+        # An archive, but not one of documents: its parts mean nothing by themselves.
+        for part, media_type in _OTHER_PACKAGES:
+            if part in names:
+                return media_type
     return "application/zip"
 
 

@@ -40,6 +40,8 @@ _TITLE_NOISE: Final = re.compile(
 _MORE_LEVELS: Final = 6
 # Pages that a warning names.
 _NAMED_MAX: Final = 20
+# Bytes of a page that draws something.
+_DRAWING_MIN: Final = 2_000
 
 
 def read(source: BinaryIO, writer: TextWriter) -> None:
@@ -118,10 +120,24 @@ def _recognised(reader: PdfReader, pages: list[str], writer: TextWriter) -> list
             "the PDF has pictures of pages but no text; it needs text recognition"
             + ("" if not writer.recognised else ", which found none")
         )
+    drawn = [number + 1 for number in empty if number not in silent and _draws(reader.pages[number])]
+    if drawn:
+        writer.warn(f"page {_named(drawn)} has drawings and no text")
     if unread:
-        shown = ", ".join(map(str, unread[:_NAMED_MAX])) + (" and more" if len(unread) > _NAMED_MAX else "")
-        writer.warn(f"the text of page {shown} is missing: only a picture, and no text was recognised in it")
+        writer.warn(
+            f"the text of page {_named(unread)} is missing: only a picture, and no text was recognised in it"
+        )
     return pages
+
+
+def _named(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:_NAMED_MAX])) + (" and more" if len(numbers) > _NAMED_MAX else "")
+
+
+def _draws(page: Any) -> bool:
+    """Whether more stands on a page than a frame or a line, such as text that was turned into curves."""
+    contents = page.get_contents()
+    return contents is not None and len(contents.get_data()) > _DRAWING_MIN
 
 
 def _pictures(reader: PdfReader, numbers: list[int], writer: TextWriter) -> list[Picture]:

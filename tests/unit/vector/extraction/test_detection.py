@@ -75,6 +75,16 @@ def test_finds_the_format(data: bytes, filename: str, claimed: str, expected: st
         (samples.book({"One": [["a"]]}), "a.pptx", samples.XLSX),
         (samples.epub(["<p>a</p>"]), "a.zip", "application/epub+zip"),
         (WORD, "a.odt", samples.DOCX),
+        (
+            samples.package({"[Content_Types].xml": b"<a/>", "xl/workbook.bin": b""}),
+            "a.xlsb",
+            "application/vnd.openxmlformats-package",
+        ),
+        (
+            samples.package({"META-INF/MANIFEST.MF": b"a", "b.xml": b"<b/>"}),
+            "a.zip",
+            "application/java-archive",
+        ),
         (PDF, "a.eml", "application/pdf"),
         (PDF, "a.xml", "application/pdf"),
         (EXE, "a.py", "application/vnd.microsoft.portable-executable"),
