@@ -5,7 +5,6 @@ has no text: the page that shows it stays unread, and the document says so.
 """
 
 import asyncio
-import os
 import shutil
 import sys
 import time
@@ -46,8 +45,6 @@ class Recogniser:
         """Page -> its text, for pages where any was found, within `limits.recognition_seconds` for all."""
         end = time.monotonic() + limits.recognition_seconds
         environment = {**environment, "OMP_THREAD_LIMIT": "1"}
-        if "TESSDATA_PREFIX" in os.environ:
-            environment["TESSDATA_PREFIX"] = os.environ["TESSDATA_PREFIX"]
         if self._languages is None:
             listed = await self._run(["--list-langs"], b"", limits, environment, _LIST_SECONDS)
             names = [name for name in listed.split("\n")[1:] if name and name not in _NO_LANGUAGES]
