@@ -10,7 +10,7 @@ class Passage:
     """A passage of a document. Offsets are UTF-8 bytes into the extraction; `text` is exactly those bytes.
 
     score: by which passages are ordered; vector_score: cosine similarity to the query, 0 where unknown.
-    page: counted from 1; 0 where there are none.
+    page: counted from 1; 0 where there are none. location: where it stands in the original, for people.
     """
 
     document_id: str
@@ -25,16 +25,22 @@ class Passage:
     score: float = 0.0
     lexical_score: float = 0.0
     vector_score: float = 0.0
+    location: str = ""
 
 
 @dataclass(frozen=True)
 class Quote:
-    """A piece of a passage, with its place in the extraction in bytes."""
+    """A piece of a passage, with its place in the extraction in bytes.
+
+    page and location: where it stands in the original, once that is known; until then its passage says it.
+    """
 
     passage: Passage
     byte_start: int
     byte_end: int
     text: str
+    page: int = 0
+    location: str = ""
 
     @classmethod
     def of(cls, passage: Passage, start: int, end: int) -> Quote:
@@ -42,6 +48,14 @@ class Quote:
         text = passage.text[start:end]
         first = passage.byte_start + len(passage.text[:start].encode())
         return cls(passage, first, first + len(text.encode()), text)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a quote that was verified stands in the original. page: 0 where there are none."""
+
+    page: int = 0
+    location: str = ""
 
 
 @dataclass(frozen=True)

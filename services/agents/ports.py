@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from services.agents.chat.capabilities import Capabilities, Capability
-from services.agents.model import Conversation, Passage, Quote
+from services.agents.model import Conversation, Passage, Quote, Standing
 from services.agents.routing.route import Route
 from services.sandbox.model import Job, Outcome
 
@@ -47,8 +47,8 @@ class Retriever(Protocol):
         """One row of unit length per text, at most 256 of them."""
         ...
 
-    async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
-        """Whether each quote's bytes stand where it says."""
+    async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:
+        """Where each quote stands in the original; None when its bytes do not stand where it says."""
         ...
 
 

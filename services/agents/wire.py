@@ -25,6 +25,7 @@ def passage(value: Passage) -> agents_pb2.Passage:
         page=value.page,
         score=value.score,
         collection_id=value.collection_id,
+        location=value.location,
     )
 
 
@@ -38,9 +39,10 @@ def citation(value: Citation) -> agents_pb2.Citation:
         byte_start=quote.byte_start,
         byte_end=quote.byte_end,
         quote=quote.text,
-        page=quote.passage.page,
+        page=quote.page or quote.passage.page,
         number=value.number,
         collection_id=quote.passage.collection_id,
+        location=quote.location or quote.passage.location,
     )
 
 
@@ -107,6 +109,7 @@ def attributes(result: agents_pb2.RunResult) -> dict[str, object]:
                 "byte_end": citation.byte_end,
                 "quote": citation.quote,
                 "page": citation.page,
+                "location": citation.location,
             }
             for citation in result.citations
         ],

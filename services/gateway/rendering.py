@@ -146,6 +146,7 @@ def document(value: vector_pb2.Document) -> dict[str, Json]:
         "extraction_sha256": value.extraction_sha256,
         "text_bytes": value.text_bytes,
         "pages": value.pages or None,
+        "warnings": list(value.warnings),
         "metadata": struct(value.metadata),
         "created": _optional_time(value, "create_time"),
     }
@@ -164,6 +165,7 @@ def hit(value: vector_pb2.Hit) -> dict[str, Json]:
         "byte_end": value.span.byte_end,
         "extraction_sha256": value.extraction_sha256,
         "page": value.page or None,
+        "location": value.location or None,
         "headings": list(value.headings),
         "score": value.score,
         "lexical_score": value.lexical_score,
@@ -189,6 +191,8 @@ def verdict(value: vector_pb2.CitationVerdict) -> dict[str, Json]:
     return {
         "verified": value.verified,
         "fault": enum_name(vector_pb2.CitationFault.DESCRIPTOR, value.fault),
+        "page": value.page or None,
+        "location": value.location or None,
     }
 
 
@@ -257,6 +261,7 @@ def citation(value: agents_pb2.Citation) -> dict[str, Json]:
         "byte_end": value.byte_end,
         "quote": value.quote,
         "page": value.page or None,
+        "location": value.location or None,
     }
 
 
@@ -272,6 +277,7 @@ def passage(value: agents_pb2.Passage) -> dict[str, Json]:
         "byte_start": value.byte_start,
         "byte_end": value.byte_end,
         "page": value.page or None,
+        "location": value.location or None,
         "score": value.score,
     }
 

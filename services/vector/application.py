@@ -19,6 +19,7 @@ from services.vector.deletion import Deletion
 from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
 from services.vector.extraction.extractor import Extractor
 from services.vector.extraction.model import Limits
+from services.vector.extraction.recognition import Recogniser
 from services.vector.faults import embedder_unavailable
 from services.vector.index.folder import EmbeddedStore, RemoteStore
 from services.vector.index.keeper import IndexKeeper, IndexStore
@@ -148,7 +149,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             ingestion=Ingestion(
                 documents=documents,
                 spool=spool,
-                extractor=Extractor(),
+                extractor=Extractor(recogniser=Recogniser.installed()),
                 limits=limits,
                 drafter=drafter,
                 executor=executor,

@@ -10,6 +10,7 @@ from enum import IntEnum
 from services.vector.documents import Document
 from services.vector.identifiers import is_document_id
 from services.vector.record.documents import Documents
+from services.vector.record.places import Where
 
 
 class Fault(IntEnum):
@@ -32,23 +33,37 @@ class Claim:
     quote: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a claim holds, and if so where its quote stands in the original."""
+
+    fault: Fault | None
+    where: Where = Where()  # noqa: RUF009 # frozen
+
+
 class Citations:
     """Checks claims against the record."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    async def verify(self, tenant_id: str, claims: Sequence[Claim]) -> list[Fault | None]:
-        """One verdict per claim, None where it holds."""
+    async def verify(self, tenant_id: str, claims: Sequence[Claim]) -> list[Verdict]:
+        """One per claim, in order."""
         ids = {claim.document_id for claim in claims if is_document_id(claim.document_id)}
         documents = await self._documents.get_any(tenant_id, ids)
-        verdicts: list[Fault | None] = []
+        verdicts: list[Verdict] = []
         for claim in claims:
-            verdicts.append(await self._verdict(documents.get(claim.document_id), claim))
+            verdicts.append(await self._judge(documents.get(claim.document_id), claim))
             await asyncio.sleep(0)
         return verdicts
 
-    async def _verdict(self, document: Document | None, claim: Claim) -> Fault | None:
+    async def _judge(self, document: Document | None, claim: Claim) -> Verdict:
+        fault = await self._fault(document, claim)
+        if fault is not None or document is None:
+            return Verdict(fault)
+        return Verdict(None, await self._documents.locate(document.key, claim.byte_start, claim.byte_end))
+
+    async def _fault(self, document: Document | None, claim: Claim) -> Fault | None:
         if document is None:
             return Fault.DOCUMENT_NOT_FOUND
         if claim.extraction_sha256 != document.extraction_sha256:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from services.vector.extraction.model import Place
+
 Scalar = str | float | bool
 
 
@@ -73,6 +75,7 @@ class Document:
     create_time: datetime
     chunks: int
     vectors: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ class Draft:
     metadata: Mapping[str, Scalar]
     create_time: datetime
     passages: Sequence[Passage]
+    places: Sequence[Place] = ()
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

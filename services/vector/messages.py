@@ -79,6 +79,7 @@ def document(value: Document) -> pb.Document:
         metadata=struct(value.metadata),
         create_time=timestamp(value.create_time),
         filename=value.filename,
+        warnings=value.warnings,
     )
 
 
@@ -141,6 +142,7 @@ def hit(found: ScoredPassage) -> pb.Hit:
         span=pb.Span(byte_start=passage.byte_start, byte_end=passage.byte_end),
         extraction_sha256=passage.extraction_sha256,
         page=passage.page,
+        location=passage.location,
         score=scores.fused,
         lexical_score=scores.lexical,
         vector_score=scores.vector,

@@ -223,8 +223,13 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         verdicts = await self._application.citations.verify(_tenant(), claims)
         return pb.VerifyCitationsResponse(
             verdicts=[
-                pb.CitationVerdict(verified=fault is None, fault=pb.CitationFault.Name(fault or 0))
-                for fault in verdicts
+                pb.CitationVerdict(
+                    verified=verdict.fault is None,
+                    fault=pb.CitationFault.Name(verdict.fault or 0),
+                    page=verdict.where.page,
+                    location=verdict.where.location,
+                )
+                for verdict in verdicts
             ]
         )
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.support.launched import ROOT, House
+from tests.unit.vector.extraction import samples
 from tests.unit.vector.extraction.samples import pdf
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -31,6 +32,15 @@ DEPTHS = {
     "Oyhavn": "six",
     "Brattvik": "ten",
 }
+FEES = b"Berth,Fee\nQuay,30\nJetty,71\n"
+BOOK = samples.book({"Fees": [["Berth", "Fee"], ["Quay", 30], ["Jetty", 71]]})
+MAIL = samples.mail("See below.", [("fees.csv", "text/csv", FEES)])
+PRESENTED = samples.presentation(
+    [
+        samples.slide(samples.shape("title", "The port")),
+        samples.slide(samples.slide_table([["Berth", "Fee"], ["Quay", "30"], ["Jetty", "71"]])),
+    ]
+)
 # Characters of more than one byte before the sentence: a span counts bytes.
 PREFACE = "Öppet året om – även för små båtar. "
 
@@ -137,6 +147,36 @@ def test_an_answer_is_right_and_its_citations_are_what_is_stored(
         assert text[citation["byte_start"] : citation["byte_end"]].decode() == citation["quote"]
         assert hashlib.sha256(text).hexdigest() == citation["extraction_sha256"]
     assert all(verdicts(house, answer["citations"]))
+
+
+@pytest.mark.parametrize(
+    ("filename", "data", "place"),
+    [
+        ("prices.xlsx", BOOK, ("Fees!", None)),
+        ("fees.pptx", PRESENTED, ("slide 2", 2)),
+        ("fees.eml", MAIL, ("fees.csv, line ", None)),
+        ("fees.zip", samples.package({"port/fees.csv": FEES}), ("port/fees.csv, line ", None)),
+    ],
+)
+def test_a_fact_in_a_table_is_cited_with_its_place(
+    house: House, filename: str, data: bytes, place: tuple[str, int | None]
+) -> None:
+    collection = filename.replace(".", "-")
+    api = f"{house.base_url}/api/v1"
+    httpx.post(f"{api}/collections", json={"name": collection}, timeout=30).raise_for_status()
+    sent = httpx.post(
+        f"{api}/collections/{collection}/documents", files={"file": (filename, data)}, timeout=30
+    )
+    assert ready_document(house, sent.headers["Location"])["warnings"] == []
+    question = {"agent": "research", "message": "What is the fee of the jetty?", "collections": [collection]}
+
+    answer = httpx.post(f"{api}/runs", json=question, timeout=60).json()
+
+    cited = [citation for citation in answer["citations"] if "71" in citation["quote"]]
+    assert cited, answer
+    assert cited[0]["location"].startswith(place[0])
+    assert cited[0]["page"] == place[1]
+    assert verdicts(house, answer["citations"]) == [True] * len(answer["citations"])
 
 
 def test_a_citation_that_was_changed_anywhere_is_refused(

@@ -10,7 +10,7 @@ import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
-from services.agents.model import Passage, Quote
+from services.agents.model import Passage, Quote, Standing
 from services.agents.ports import Vectors
 from services.chassis.errors import ServiceError, UnavailableError, from_rpc_error
 
@@ -60,7 +60,7 @@ class VectorClient:
             raise _translated(error) from error
         return np.array([embedding.values for embedding in made.embeddings], dtype=np.float32)
 
-    async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
+    async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:
         """See Retriever."""
         request = vector_pb2.VerifyCitationsRequest(
             citations=[
@@ -77,7 +77,10 @@ class VectorClient:
             answer = await self._stub.VerifyCitations(request)
         except grpc.RpcError as error:
             raise _translated(error) from error
-        return [verdict.verified for verdict in answer.verdicts]
+        return [
+            Standing(verdict.page, verdict.location) if verdict.verified else None
+            for verdict in answer.verdicts
+        ]
 
 
 def _passage(hit: vector_pb2.Hit) -> Passage:
@@ -94,6 +97,7 @@ def _passage(hit: vector_pb2.Hit) -> Passage:
         score=hit.score,
         lexical_score=hit.lexical_score,
         vector_score=hit.vector_score,
+        location=hit.location,
     )
 
 

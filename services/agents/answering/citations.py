@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from services.agents.answering import sentences, terms
 from services.agents.model import Citation, Finding, Passage, Quote
@@ -42,14 +42,16 @@ class CitationBook:
         """What was cited, by number."""
         return tuple(self._citations)
 
-    def without(self, numbers: Collection[int]) -> CitationBook:
-        """A book without these citations. The others keep their numbers, and a new one gets a fresh
-        number.
+    def with_quotes(self, quotes: Mapping[int, Quote]) -> CitationBook:
+        """A book of the citations of these numbers only, with these quotes. They keep their numbers, and a
+        new one gets a fresh number.
         """
         book = CitationBook()
         book._last = self._last
-        book._citations = [c for c in self._citations if c.number not in numbers]
-        book._numbers = {key: number for key, number in self._numbers.items() if number not in numbers}
+        book._citations = [
+            Citation(c.number, quotes[c.number]) for c in self._citations if c.number in quotes
+        ]
+        book._numbers = {key: number for key, number in self._numbers.items() if number in quotes}
         return book
 
 

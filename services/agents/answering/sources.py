@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.agents.answering.citations import CitationBook
-from services.agents.model import Citation, Finding, Quote
+from services.agents.model import Citation, Finding, Quote, Standing
 from services.agents.ports import Retriever
 
 _PER_CALL = 500
@@ -26,8 +27,9 @@ class VerifiedSources:
         sources = cls(retriever)
         citations = drafted.citations()
         held = await sources.check([citation.quote for citation in citations])
-        broken = frozenset(c.number for c, holds in zip(citations, held, strict=True) if not holds)
-        sources._book = drafted.without(broken)
+        found = {c.number: quote for c, quote in zip(citations, held, strict=True) if quote is not None}
+        broken = frozenset(c.number for c in citations if c.number not in found)
+        sources._book = drafted.with_quotes(found)
         return sources, broken
 
     def citations(self) -> tuple[Citation, ...]:
@@ -37,15 +39,16 @@ class VerifiedSources:
     async def cite(self, quotes: Sequence[Quote]) -> list[Finding]:
         """The quotes that hold, as findings under their numbers. Raises UnavailableError."""
         held = await self.check(quotes)
-        return [
-            Finding(quote.text, (self._book.cite(quote),))
-            for quote, holds in zip(quotes, held, strict=True)
-            if holds
-        ]
+        return [Finding(quote.text, (self._book.cite(quote),)) for quote in held if quote is not None]
 
-    async def check(self, quotes: Sequence[Quote]) -> list[bool]:
-        """Whether each quote's bytes stand where it says. Raises UnavailableError."""
-        held: list[bool] = []
+    async def check(self, quotes: Sequence[Quote]) -> list[Quote | None]:
+        """The quotes with where they stand in the original; None for one whose bytes do not stand where it
+        says. Raises UnavailableError.
+        """
+        held: list[Standing | None] = []
         for start in range(0, len(quotes), _PER_CALL):
             held += await self._retriever.verify(quotes[start : start + _PER_CALL])
-        return held
+        return [
+            None if standing is None else replace(quote, page=standing.page, location=standing.location)
+            for quote, standing in zip(quotes, held, strict=True)
+        ]

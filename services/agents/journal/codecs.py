@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 
 from services.agents.journal.entry import canonical, packed, raw, read_json
-from services.agents.model import Conversation, Passage, Turn
+from services.agents.model import Conversation, Passage, Standing, Turn
 from services.agents.ports import ModelError, Vectors
 from services.agents.routing.route import Alternative, Route
 from services.chassis import errors
@@ -58,6 +58,12 @@ def _read_found(data: bytes) -> Found:
 # Passages are flat, and `asdict` takes ten times as long.
 FOUND: Codec[Found] = Codec(
     lambda found: canonical([[vars(passage) for passage in found[0]], found[1]]), _read_found
+)
+
+
+STANDINGS: Codec[list[Standing | None]] = Codec(
+    lambda standings: canonical([standing and [standing.page, standing.location] for standing in standings]),
+    lambda data: [said and Standing(*said) for said in read_json(data)],
 )
 
 

@@ -12,13 +12,14 @@ from services.agents.journal.codecs import (
     CONVERSATION,
     FOUND,
     ROUTE,
+    STANDINGS,
     VECTORS,
     read_error,
     written_error,
 )
 from services.agents.journal.entry import Outcome, canonical, digest, packed, read_json, unpacked
 from services.agents.journal.journal import Journal
-from services.agents.model import Conversation, Passage, Quote
+from services.agents.model import Conversation, Passage, Quote, Standing
 from services.agents.ports import (
     Answered,
     ChatModel,
@@ -59,7 +60,7 @@ class JournaledRetriever:
             "embed", {"texts": list(texts)}, lambda: self._inner.embed(texts), VECTORS
         )
 
-    async def verify(self, quotes: Sequence[Quote]) -> list[bool]:
+    async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:
         """See Retriever."""
         asked = [
             [
@@ -68,7 +69,7 @@ class JournaledRetriever:
             ]
             for quote in quotes
         ]
-        return await self._journal.ask("verify", asked, lambda: self._inner.verify(quotes))
+        return await self._journal.ask("verify", asked, lambda: self._inner.verify(quotes), STANDINGS)
 
 
 class JournaledConversations:

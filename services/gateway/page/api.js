@@ -31,6 +31,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {number} chunks Passages.
  * @property {number} vectors Passages that have their vector.
  * @property {number | null} [pages]
+ * @property {string[]} [warnings] Which text of the original is missing.
  * @property {string} [extraction_sha256]
  */
 
@@ -45,6 +46,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {number} byte_end
  * @property {string} quote
  * @property {number | null} [page] From 1.
+ * @property {string | null} [location] Where it stands in the original, for people.
  */
 
 /**
@@ -57,6 +59,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {number} byte_start
  * @property {number} byte_end
  * @property {number | null} [page]
+ * @property {string | null} [location]
  * @property {number} score
  */
 

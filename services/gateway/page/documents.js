@@ -426,6 +426,9 @@ export function uploadProgress({ phase, fraction, stage, document, problem }) {
  */
 export function documentProgress(document) {
   const { state, chunks, vectors, error, bytes } = document;
+  if (state === "READY" && document.warnings?.length) {
+    return { text: `Text is missing: ${document.warnings.join("; ")}`, tone: "bad" };
+  }
   if (state === "READY") return { text: `${count(chunks, "passage")}, ${size(bytes)}`, tone: "good" };
   if (state === "FAILED") return { text: error?.message || error?.reason || "It could not be read.", tone: "bad" };
   if (state === "EMBEDDING") {

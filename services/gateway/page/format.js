@@ -60,3 +60,9 @@ export function ago(then, now = new Date()) {
   if (minutes < 48 * 60) return "yesterday";
   return then.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
 }
+
+/**
+ * Where a quote stands in its original: "slide 3", "Prices!B7", "page 2"; empty where nobody knows.
+ * @param {{ page?: number | null, location?: string | null } | null | undefined} place
+ */
+export const where = (place) => place?.location || (place?.page ? `page ${place.page}` : "");

@@ -7,7 +7,7 @@ import { api } from "./api.js";
 import { ByteText, pieces } from "./bytes.js";
 import { byId, element } from "./dom.js";
 import { brokenWidth, runs } from "./flow.js";
-import { count, size } from "./format.js";
+import { count, size, where } from "./format.js";
 import { asProblem } from "./problem.js";
 import { showMark } from "./sources.js";
 
@@ -24,6 +24,7 @@ import { showMark } from "./sources.js";
  * @property {number} byte_end
  * @property {string} quote What should stand there.
  * @property {number | null} [page]
+ * @property {string | null} [location]
  * @property {number} [number] Of the citation.
  */
 
@@ -178,7 +179,7 @@ export class Reader {
     const mark = element("span");
     this.#facts.replaceChildren(
       ...(place?.number ? [element("span", { class: "source-number" }, String(place.number))] : []),
-      ...(place?.page ? [element("span", { class: "source-page" }, `page ${place.page}`)] : []),
+      ...(where(place) ? [element("span", { class: "source-page" }, where(place))] : []),
       mark,
     );
     if (place && view.verification) showMark(mark, view.verification, /** @type {Citation} */ (place));
@@ -201,6 +202,7 @@ export class Reader {
     }
     if (!place && text.length === 0) this.#say("This document has no text.");
     if (!place) this.#facts.append(document.pages ? count(document.pages, "page") : size(text.length));
+    if (!place && document.warnings?.length) this.#say(`Not all of it could be read: ${document.warnings.join("; ")}.`);
     const drawing = `${view.documentId} ${marks.map((mark) => `${mark.byte_start}-${mark.byte_end}`).join(" ")}`;
     if (this.#drawn !== drawing) this.#text.replaceChildren(...blocks(text, marks, document.media_type ?? ""));
     this.#drawn = drawing;

@@ -1,5 +1,6 @@
 /** The sources of an answer, each with its quote and whether the quote was found to stand. */
 
+import { where } from "./format.js";
 import { api } from "./api.js";
 import { element, icon } from "./dom.js";
 import { asProblem } from "./problem.js";
@@ -100,7 +101,7 @@ export function sourceList(citations, verification, onOpen) {
           "span",
           { class: "source-name" },
           element("span", { class: "source-title" }, citation.title),
-          citation.page ? element("span", { class: "source-page" }, `page ${citation.page}`) : "",
+          where(citation) ? element("span", { class: "source-page" }, where(citation)) : "",
           mark,
         ),
         element("q", { class: "source-quote" }, citation.quote),

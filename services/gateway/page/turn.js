@@ -2,7 +2,7 @@
 
 import { AnswerText } from "./answer.js";
 import { element, icon } from "./dom.js";
-import { count, dollars, duration, number } from "./format.js";
+import { count, dollars, duration, number, where } from "./format.js";
 import { Verification, sourceList } from "./sources.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -219,7 +219,7 @@ export class Turn {
               ),
           },
           element("span", { class: "passage-title" }, place.title),
-          place.page ? element("span", { class: "source-page" }, `page ${place.page}`) : "",
+          where(place) ? element("span", { class: "source-page" }, where(place)) : "",
           element("span", { class: "passage-text" }, place.text.trim().slice(0, 120)),
         ),
       ),

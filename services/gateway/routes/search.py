@@ -93,7 +93,7 @@ def verify_citations() -> Response:
 
 def _citation(fields: Fields) -> vector_pb2.Citation:
     # What a run's citation carries besides is no part of the claim.
-    for name in ("title", "page", "number", "collection"):
+    for name in ("title", "page", "location", "number", "collection"):
         fields.drop(name)
     result = vector_pb2.Citation(
         document_id=fields.text("document_id", required=True),

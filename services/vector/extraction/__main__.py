@@ -11,6 +11,7 @@ from pathlib import Path
 from services.vector.extraction import detection, framing, sandbox
 from services.vector.extraction.errors import DocumentUnreadableError, ExtractionError, ParserLimitError
 from services.vector.extraction.model import Extraction
+from services.vector.extraction.needs import PicturesNeededError
 from services.vector.extraction.writer import TextWriter
 
 # Freed when memory runs out, so that there is some to say so.
@@ -23,7 +24,9 @@ def _extract(request: framing.Request) -> Extraction:
             source, request.filename, request.claimed_media_type, request.limits
         )
         source.seek(0)
-        writer = TextWriter(request.limits)
+        writer = TextWriter(
+            request.limits, recognised=dict(request.recognised), recognises=request.recognises
+        )
         document_format.reader().read(source, writer)
         return writer.finish(document_format.media_type)
 
@@ -32,6 +35,8 @@ def _answer(request: framing.Request) -> list[bytes]:
     ballast: bytearray | None = bytearray(_BALLAST)
     try:
         return framing.encode_extraction(_extract(request))
+    except PicturesNeededError as needed:
+        return framing.encode_pictures(needed.pictures)
     except MemoryError:
         ballast = None
         return framing.encode_error(ParserLimitError.over(request.limits.memory_bytes, "bytes of memory"))

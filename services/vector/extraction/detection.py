@@ -6,7 +6,11 @@ import re
 from typing import BinaryIO, Final
 
 from services.vector.extraction import archive
-from services.vector.extraction.errors import DocumentEmptyError, FormatUnsupportedError
+from services.vector.extraction.errors import (
+    DocumentEmptyError,
+    DocumentUnreadableError,
+    FormatUnsupportedError,
+)
 from services.vector.extraction.model import Limits
 from services.vector.extraction.registry import (
     FORMATS,
@@ -23,6 +27,11 @@ _PDF_HEAD: Final = 1024
 _ZIP: Final = b"PK\x03\x04"
 _ZIP_END: Final = b"PK\x05\x06"
 
+_OLE: Final = "application/x-ole-storage"
+# Formats whose files become OLE containers when they get a password ([MS-OFFCRYPTO] 2.3.4).
+_OFFICE: Final = frozenset({"docx", "pptx", "xlsx"})
+_LOCKED: Final = "EncryptedPackage".encode("utf-16-le")
+
 # offset, bytes, media type
 _MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"%PDF-", "application/pdf"),
@@ -36,7 +45,7 @@ _MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\xcf\xfa\xed\xfe", "application/x-mach-binary"),
     (0, b"\xca\xfe\xba\xbe", "application/java-vm"),
     (0, b"\0asm", "application/wasm"),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE),
     (0, b"{\\rtf", "application/rtf"),
     (0, b"%!PS", "application/postscript"),
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -76,6 +85,12 @@ _PACKAGES: Final = (
     ("ppt/presentation.xml", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
 )
 
+_OTHER_PACKAGES: Final = (
+    ("[Content_Types].xml", "application/vnd.openxmlformats-package"),
+    ("META-INF/MANIFEST.MF", "application/java-archive"),
+    ("AndroidManifest.xml", "application/vnd.android.package-archive"),
+)
+
 
 def detect(source: BinaryIO, filename: str, claimed_media_type: str, limits: Limits) -> Format:
     """The format to read `source` as; `filename` is clean.
@@ -92,6 +107,8 @@ def detect(source: BinaryIO, filename: str, claimed_media_type: str, limits: Lim
     media_type = _binary_type(source, head, named, limits)
     if media_type is None:
         return _text_format(head, filename, named, claimed_media_type)
+    if media_type == _OLE and named is not None and named.module in _OFFICE and _is_locked(source):
+        raise DocumentUnreadableError.because("encrypted: a password is needed")
     _refuse_polyglot(source, head, media_type, filename)
     found = next((entry for entry in FORMATS if entry.binary and media_type in entry.media_types), None)
     if found is None or (named is not None and named is not found):
@@ -109,6 +126,11 @@ def _binary_type(source: BinaryIO, head: bytes, named: Format | None, limits: Li
     return None
 
 
+def _is_locked(source: BinaryIO) -> bool:
+    source.seek(0)
+    return _LOCKED in source.read()
+
+
 def _package_type(source: BinaryIO, limits: Limits) -> str:
     with archive.open_archive(source, limits) as package:
         names = set(package.namelist())
@@ -121,6 +143,10 @@ def _package_type(source: BinaryIO, limits: Limits) -> str:
                 return declared
         if "[Content_Types].xml" in names and any(name.startswith("word/") for name in names):
             return _PACKAGES[0][1]
+        # An archive, but not one of documents: its parts mean nothing by themselves.
+        for part, media_type in _OTHER_PACKAGES:
+            if part in names:
+                return media_type
     return "application/zip"
 
 
@@ -152,12 +178,19 @@ def _refuse_polyglot(source: BinaryIO, head: bytes, media_type: str, filename: s
             tail[end + 20 : end + 22], "little"
         ) == len(tail)
     else:
-        other = head.startswith(_ZIP) and b"%PDF-" in head[:_PDF_HEAD]
+        # An archive of documents may well begin with a PDF; anywhere else such a header is a trick.
+        inside = media_type == "application/zip" and head.startswith(b"%PDF-", _first_content(head))
+        other = head.startswith(_ZIP) and b"%PDF-" in head[:_PDF_HEAD] and not inside
     if other:
         raise FormatUnsupportedError(
             "the bytes are a PDF and an archive at once",
             {"filename": filename, "media_type": "application/octet-stream", "supported": supported()},
         )
+
+
+def _first_content(head: bytes) -> int:
+    """Where the bytes of the first file of an archive begin."""
+    return 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
 
 
 def _unsupported(filename: str, media_type: str, named: Format | None) -> FormatUnsupportedError:

@@ -8,11 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from services.vector.extraction import framing
+from services.vector.extraction import children, framing
 from services.vector.extraction.decoding import is_blank, normalise
 from services.vector.extraction.errors import (
     DocumentEmptyError,
@@ -23,6 +23,8 @@ from services.vector.extraction.errors import (
 )
 from services.vector.extraction.filename import clean_filename
 from services.vector.extraction.model import Extraction, Limits
+from services.vector.extraction.needs import Picture
+from services.vector.extraction.recognition import Recogniser
 from services.vector.extraction.writer import TITLE_MAX, one_line
 
 _READ: Final = 256 * 1024
@@ -47,9 +49,17 @@ class Extractor:
     children.
     """
 
-    def __init__(self, *, children: int = 2, command: Sequence[str] = _COMMAND) -> None:
+    def __init__(
+        self,
+        *,
+        children: int = 2,
+        command: Sequence[str] = _COMMAND,
+        recogniser: Recogniser | None = None,
+    ) -> None:
+        """recogniser: reads pictures of pages; without one they stay unread, and the document says so."""
         self._slots = asyncio.Semaphore(children)
         self._command = tuple(command)
+        self._recogniser = recogniser
 
     async def extract(
         self,
@@ -73,16 +83,30 @@ class Extractor:
                 raise DocumentTooLargeError.over(limits.file_bytes, "bytes")
             if size == 0:
                 raise DocumentEmptyError.because("the file has no bytes")
-            request = framing.Request(absolute, name, claimed_media_type[:200], limits)
+            request = framing.Request(
+                absolute, name, claimed_media_type[:200], limits, self._recogniser is not None
+            )
             async with asyncio.timeout_at(deadline), self._slots:
-                return await self._run(request)
+                return await self._read(request)
         except ExtractionError as error:
             error.metadata.setdefault("filename", filename[-300:])
             if error.reason == DocumentUnreadableError.reason:
                 error.metadata.setdefault("media_type", claimed_media_type[:300])
             raise
 
-    async def _run(self, request: framing.Request) -> Extraction:
+    async def _read(self, request: framing.Request) -> Extraction:
+        answer = await self._run(request)
+        if isinstance(answer, Extraction):
+            return answer
+        recogniser = self._recogniser
+        texts = await recogniser.read(answer, request.limits, _environment()) if recogniser else {}
+        again = replace(request, recognises=False, recognised=tuple(sorted(texts.items())))
+        answer = await self._run(again)
+        if isinstance(answer, Extraction):
+            return answer
+        raise DocumentUnreadableError.because("the parser gave no valid answer: it asks for pictures again")
+
+    async def _run(self, request: framing.Request) -> Extraction | list[Picture]:
         limits = request.limits
         child = await asyncio.create_subprocess_exec(
             *self._command,
@@ -99,7 +123,7 @@ class Extractor:
         except TimeoutError as error:
             raise ParserLimitError.over(limits.seconds, "seconds") from error
         finally:
-            await _end(child)
+            await children.end(child)
         if status:
             raise _died(status, limits)
         try:
@@ -126,15 +150,6 @@ async def _converse(child: asyncio.subprocess.Process, request: framing.Request)
         if len(answer) > answer_max:
             raise DocumentUnreadableError.because("the parser gave no valid answer: it is too long")
     return answer
-
-
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Kills what is left of the child and its group, and reaps it."""
-    if child.returncode is None:
-        # It may end by itself in this moment.
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
 
 
 def _died(status: int, limits: Limits) -> ExtractionError:

@@ -10,10 +10,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from services.vector.extraction.errors import BY_REASON, ExtractionError
-from services.vector.extraction.model import Block, BlockKind, Extraction, Limits, Span
-from services.vector.extraction.writer import LABEL_MAX, TITLE_MAX
+from services.vector.extraction.model import Block, BlockKind, Extraction, Limits, Place, Span
+from services.vector.extraction.needs import Picture
+from services.vector.extraction.writer import LABEL_MAX, PLACE_MAX, TITLE_MAX, WARNING_MAX, WARNINGS_MAX
 
-REQUEST_MAX: Final = 64 * 1024
+# The text of recognised pages goes along.
+REQUEST_MAX: Final = 64 * 1024 * 1024
+PICTURES_MAX: Final = 2_000
 _LENGTH: Final = 4
 _MESSAGE_MAX: Final = 600
 _METADATA_MAX: Final = 16
@@ -21,12 +24,17 @@ _METADATA_MAX: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the child is asked to read; `path` is absolute and `filename` clean."""
+    """What the child is asked to read; `path` is absolute and `filename` clean. `recognises`: pictures may be
+    sent back instead of text; `recognised`: what was found in those that were.
+    """
 
     path: str
     filename: str
     claimed_media_type: str
     limits: Limits
+    recognises: bool = False
+    # Page from 0, and its text.
+    recognised: tuple[tuple[int, str], ...] = ()
 
 
 def encode_request(request: Request) -> bytes:
@@ -35,13 +43,21 @@ def encode_request(request: Request) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     fields = json.loads(line)
-    return Request(**{**fields, "limits": Limits(**fields["limits"])})
+    recognised = tuple((page, text) for page, text in fields["recognised"])
+    return Request(**{**fields, "limits": Limits(**fields["limits"]), "recognised": recognised})
 
 
 def answer_max(limits: Limits) -> int:
     """No answer within the limits is longer, in bytes."""
     # A label is at most six bytes a character in JSON, beside its position.
-    return limits.text_bytes + limits.pages * 32 + limits.blocks * (64 + 6 * LABEL_MAX) + 64 * 1024
+    return (
+        max(limits.text_bytes, limits.picture_bytes)
+        + limits.pages * 32
+        + limits.blocks * (64 + 6 * LABEL_MAX)
+        + limits.places * (64 + 6 * PLACE_MAX)
+        + WARNINGS_MAX * (8 + 6 * WARNING_MAX)
+        + 64 * 1024
+    )
 
 
 def encode_extraction(extraction: Extraction) -> list[bytes]:
@@ -54,8 +70,16 @@ def encode_extraction(extraction: Extraction) -> list[bytes]:
             [block.kind.value, block.byte_start, block.byte_end, block.level, block.label]
             for block in extraction.blocks
         ],
+        "places": [[place.byte_start, place.label, place.page, place.line] for place in extraction.places],
+        "warnings": list(extraction.warnings),
     }
     return [*_framed({"extraction": header}), extraction.text.encode("utf-8")]
+
+
+def encode_pictures(pictures: list[Picture]) -> list[bytes]:
+    """The answer in pieces."""
+    header = {"pictures": [[picture.page, len(picture.data)] for picture in pictures]}
+    return [*_framed(header), *(picture.data for picture in pictures)]
 
 
 def encode_error(error: ExtractionError) -> list[bytes]:
@@ -68,8 +92,10 @@ def _framed(header: dict[str, Any]) -> list[bytes]:
     return [len(data).to_bytes(_LENGTH, "big"), data]
 
 
-def decode_answer(answer: bytes | bytearray) -> Extraction:
-    """The extraction. Raises the child's ExtractionError, or ValueError for anything that is no answer."""
+def decode_answer(answer: bytes | bytearray) -> Extraction | list[Picture]:
+    """The extraction, or pictures of pages. Raises the child's ExtractionError, or ValueError for anything
+    that is no answer.
+    """
     size = int.from_bytes(answer[:_LENGTH], "big")
     if len(answer) < _LENGTH + size:
         raise ValueError("the answer is short")
@@ -82,6 +108,8 @@ def decode_answer(answer: bytes | bytearray) -> Extraction:
     if "error" in header:
         raise _error(header["error"])
     try:
+        if "pictures" in header:
+            return _pictures(header["pictures"], bytes(answer[_LENGTH + size :]))
         return _extraction(header["extraction"], bytes(answer[_LENGTH + size :]).decode("utf-8"))
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("the header has another shape") from error
@@ -99,6 +127,17 @@ def _error(fields: Any) -> ExtractionError:
     )
 
 
+def _pictures(fields: Any, data: bytes) -> list[Picture]:
+    pictures: list[Picture] = []
+    at = 0
+    for page, size in fields[:PICTURES_MAX]:
+        if _offset(page) < 0 or not 0 <= _offset(size) <= len(data) - at:
+            raise ValueError("a picture is cut off")
+        pictures.append(Picture(page, data[at : at + size]))
+        at += size
+    return pictures
+
+
 def _extraction(fields: Any, text: str) -> Extraction:
     title = fields["title"]
     return Extraction(
@@ -110,6 +149,11 @@ def _extraction(fields: Any, text: str) -> Extraction:
             Block(BlockKind(kind), _offset(start), _offset(end), _offset(level), str(label)[:LABEL_MAX])
             for kind, start, end, level, label in fields["blocks"]
         ),
+        tuple(
+            Place(_offset(start), str(label)[:PLACE_MAX], _offset(page), _offset(line))
+            for start, label, page, line in fields["places"]
+        ),
+        tuple(str(warning)[:WARNING_MAX] for warning in fields["warnings"][:WARNINGS_MAX]),
     )
 
 

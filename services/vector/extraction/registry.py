@@ -37,8 +37,19 @@ class Format:
         return cast(Reader, import_module(f"services.vector.extraction.formats.{self.module}"))
 
 
+# Languages whose definitions the source reader knows.
+SOURCE_EXTENSIONS: Final = (
+    "py", "pyi", "js", "mjs", "cjs", "jsx", "ts", "tsx", "java", "kt", "kts", "scala", "groovy", "c", "h",
+    "cc", "cpp", "cxx", "hpp", "hh", "cs", "go", "rs", "swift", "dart", "rb", "php", "lua", "pl", "pm", "r",
+    "jl", "ex", "exs", "sh", "bash", "zsh", "ps1", "sql", "proto", "css", "scss",
+)  # fmt: skip
+
 FORMATS: Final = (
-    Format("plain", ("text/plain",), ("txt", "text", "log")),
+    Format(
+        "plain",
+        ("text/plain",),
+        ("txt", "text", "log", "rst", "org", "yaml", "yml", "toml", "ini", "cfg", "conf"),
+    ),
     Format("markdown", ("text/markdown", "text/x-markdown"), ("md", "markdown", "mdown", "mkd")),
     Format("html", ("text/html", "application/xhtml+xml"), ("html", "htm", "xhtml")),
     Format("pdf", ("application/pdf", "application/x-pdf"), ("pdf",), binary=True),
@@ -54,13 +65,29 @@ FORMATS: Final = (
         ("application/json", "application/x-ndjson", "application/jsonl", "text/json"),
         ("json", "ndjson", "jsonl"),
     ),
+    Format(
+        "pptx",
+        ("application/vnd.openxmlformats-officedocument.presentationml.presentation",),
+        ("pptx",),
+        binary=True,
+    ),
+    Format(
+        "xlsx", ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), ("xlsx",), binary=True
+    ),
+    Format("odt", ("application/vnd.oasis.opendocument.text",), ("odt",), binary=True),
+    Format("rtf", ("application/rtf", "text/rtf"), ("rtf",), binary=True),
+    Format("epub", ("application/epub+zip",), ("epub",), binary=True),
+    Format("eml", ("message/rfc822",), ("eml",)),
+    Format("xml", ("application/xml", "text/xml"), ("xml",)),
+    Format("source", ("text/x-source",), SOURCE_EXTENSIONS),
+    Format("zip", ("application/zip", "application/x-zip-compressed"), ("zip",), binary=True),
 )
 
 
 def by_extension(filename: str) -> Format | None:
     """The format a file name points to."""
     extension = extension_of(filename)
-    return next((entry for entry in FORMATS if extension in entry.extensions), None)
+    return next((entry for entry in FORMATS if extension in entry.extensions), None) if extension else None
 
 
 def by_media_type(media_type: str) -> Format | None:

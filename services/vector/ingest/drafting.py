@@ -70,4 +70,6 @@ class Drafter:
                 )
                 for one in chunks
             ],
+            places=extraction.places,
+            warnings=extraction.warnings,
         )

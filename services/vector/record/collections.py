@@ -148,6 +148,7 @@ class Collections:
             owned = "(SELECT key FROM documents WHERE collection_key = ?)"
             connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))
             connection.execute(f"DELETE FROM texts WHERE document_key IN {owned}", (key,))
+            connection.execute(f"DELETE FROM places WHERE document_key IN {owned}", (key,))
             connection.execute("DELETE FROM documents WHERE collection_key = ?", (key,))
             connection.execute("DELETE FROM collections WHERE key = ?", (key,))
             lexicon.drop(connection, key)

@@ -21,8 +21,10 @@ from services.vector.documents import (
     text_hash,
 )
 from services.vector.faults import collection_not_found, document_busy, document_not_found
-from services.vector.record import lexicon, requests
+from services.vector.record import lexicon, places, requests
 from services.vector.record.database import Connection, Database
+from services.vector.record.places import Where
+from services.vector.record.texts import Text, pieces, read_text
 from services.vector.record.times import from_micros, now_micros, to_micros
 
 INGEST, DELETE = "IngestDocument", "DeleteDocument"
@@ -34,7 +36,7 @@ _COLUMNS = (
     "d.key, d.document_id, d.collection_key, c.collection_id, d.external_id, d.title, d.filename, d.state,"
     " d.error_reason, d.error_message, d.bytes, d.media_type, d.content_sha256, d.extraction_sha256,"
     " d.text_bytes,"
-    " d.pages, d.metadata, d.create_time, d.chunks, d.vectors"
+    " d.pages, d.metadata, d.create_time, d.chunks, d.vectors, d.warnings"
 )
 _FROM = "FROM documents d JOIN collections c ON c.key = d.collection_key"
 _UNCOMMITTED = f"state NOT IN ({int(DocumentState.EMBEDDING)}, {int(DocumentState.READY)})"
@@ -57,14 +59,6 @@ class Removal:
     tombstone_id: str
     collection_key: int
     chunk_keys: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A piece of extracted text: whole characters, from `byte_start` on."""
-
-    data: bytes
-    byte_start: int
 
 
 class Documents:
@@ -271,6 +265,12 @@ class Documents:
             lambda connection: read_text(connection, document_key, byte_start, byte_end)
         )
 
+    async def locate(self, document_key: int, byte_start: int, byte_end: int) -> Where:
+        """Where these bytes of the text stand in the original."""
+        return await self._database.read(
+            lambda connection: places.locate(connection, document_key, byte_start, byte_end)
+        )
+
     async def delete(
         self, tenant_id: str, collection_id: str, document_id: str, request: Request | None
     ) -> Removal:
@@ -359,26 +359,6 @@ def new_document_id() -> str:
     return secrets.token_hex(16)
 
 
-def read_text(connection: Connection, document_key: int, byte_start: int, byte_end: int) -> Text:
-    """See Documents.text."""
-    rows = connection.execute(
-        "SELECT byte_start, piece FROM texts WHERE document_key = ? AND byte_start < ? AND byte_end > ?"
-        " ORDER BY byte_start",
-        (document_key, max(byte_end, byte_start + 1), byte_start),
-    ).fetchall()
-    if not rows:
-        return Text(b"", byte_start)
-    base = rows[0][0]
-    data = b"".join(piece for _, piece in rows)
-    start, end = max(0, byte_start - base), min(len(data), byte_end - base)
-    # Pieces begin and end between characters, so these loops stay inside `data`.
-    while start > 0 and data[start : start + 1] and data[start] & 0xC0 == 0x80:
-        start -= 1
-    while end < len(data) and data[end] & 0xC0 == 0x80:
-        end += 1
-    return Text(data[start:end], base + start)
-
-
 def _document(row: tuple[object, ...]) -> Document:
     (
         key,
@@ -393,7 +373,9 @@ def _document(row: tuple[object, ...]) -> Document:
         message,
         *rest,
     ) = row
-    size, media_type, content, extraction, text_bytes, pages, metadata, created, chunks, vectors = rest
+    size, media_type, content, extraction, text_bytes, pages, metadata, created, chunks, vectors, warnings = (
+        rest
+    )
     return Document(
         key=int(str(key)),
         document_id=str(document_id),
@@ -414,6 +396,7 @@ def _document(row: tuple[object, ...]) -> Document:
         create_time=from_micros(int(str(created))),
         chunks=int(str(chunks)),
         vectors=int(str(vectors)),
+        warnings=tuple(json.loads(str(warnings))),
     )
 
 
@@ -542,8 +525,9 @@ def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
     cursor = connection.execute(
         "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state, bytes,"
         " media_type,"
-        " content_sha256, extraction_sha256, text_bytes, pages, metadata, create_time)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " content_sha256, extraction_sha256, text_bytes, pages, metadata, create_time,"
+        " warnings)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             draft.document_id,
             collection_key,
@@ -559,6 +543,7 @@ def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
             draft.pages,
             _dumped(draft.metadata),
             to_micros(draft.create_time),
+            json.dumps(list(draft.warnings), ensure_ascii=False),
         ),
     )
     key = int(cursor.lastrowid or 0)
@@ -566,18 +551,8 @@ def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
         "INSERT INTO texts (document_key, byte_start, byte_end, piece) VALUES (?, ?, ?, ?)",
         ((key, start, end, draft.text[start:end]) for start, end in pieces(draft.text, _PIECE_BYTES)),
     )
+    places.add(connection, key, draft.places)
     return key
-
-
-def pieces(text: bytes, size: int) -> Iterable[tuple[int, int]]:
-    """Consecutive ranges of at most `size` bytes that end between characters."""
-    start = 0
-    while start < len(text):
-        end = min(len(text), start + size)
-        while end < len(text) and text[end] & 0xC0 == 0x80:
-            end -= 1
-        yield start, end
-        start = end
 
 
 def _insert_passages(
@@ -667,6 +642,7 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
         connection.execute(f"DELETE FROM {table} WHERE {owned}", (document.key,))
     connection.execute("DELETE FROM chunks WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM texts WHERE document_key = ?", (document.key,))
+    connection.execute("DELETE FROM places WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM documents WHERE key = ?", (document.key,))
     if document.state.committed:
         connection.execute(

@@ -14,8 +14,9 @@ import numpy as np
 from services.vector.documents import Scalar, chunk_id
 from services.vector.record import lexicon
 from services.vector.record.database import Connection, Database
-from services.vector.record.documents import read_text
 from services.vector.record.lexicon import Words
+from services.vector.record.places import locate
+from services.vector.record.texts import read_text
 from services.vector.record.times import to_micros
 from services.vector.record.vectors import Keys
 
@@ -59,6 +60,7 @@ class FoundPassage:
     byte_end: int
     extraction_sha256: str
     page: int
+    location: str
     headings: tuple[str, ...]
 
 
@@ -154,6 +156,7 @@ def _passage(connection: Connection, row: tuple[object, ...]) -> FoundPassage:
     key, document_key, document_id, external_id, title, ordinal, collection_key, collection_id, *rest = row
     start, end, extraction, page, headings = rest
     text = read_text(connection, int(str(document_key)), int(str(start)), int(str(end)))
+    where = locate(connection, int(str(document_key)), int(str(start)), int(str(end)))
     return FoundPassage(
         chunk_key=int(str(key)),
         document_key=int(str(document_key)),
@@ -167,7 +170,8 @@ def _passage(connection: Connection, row: tuple[object, ...]) -> FoundPassage:
         byte_start=int(str(start)),
         byte_end=int(str(end)),
         extraction_sha256=str(extraction),
-        page=int(str(page)),
+        page=int(str(page)) or where.page,
+        location=where.location,
         headings=tuple(json.loads(str(headings))),
     )
 

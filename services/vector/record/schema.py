@@ -11,8 +11,9 @@ import sqlite3
 
 from services.chassis.start import StartError
 
-VERSION = 1
+VERSION = 2
 
+# Version 1; later ones are steps from it.
 _TABLES = """
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -142,8 +143,24 @@ CREATE INDEX requests_by_time ON requests (create_time);
 """
 
 
+# Version -> what brings a record of the version before to it.
+_STEPS = {
+    2: (
+        # Which text of the original is missing, a JSON list.
+        "ALTER TABLE documents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]'",
+        # Where the text from byte_start to the next place stands in the original.
+        "CREATE TABLE places (document_key INTEGER NOT NULL REFERENCES documents (key),"
+        " byte_start INTEGER NOT NULL, label TEXT NOT NULL, page INTEGER NOT NULL, line INTEGER NOT NULL,"
+        " PRIMARY KEY (document_key, byte_start)) WITHOUT ROWID",
+    ),
+}
+
+
 def prepare(connection: sqlite3.Connection) -> None:
-    """Makes the tables in an empty file. Raises StartError for a file of a newer release."""
+    """Makes the tables in an empty file, and brings those of an older release up to this one.
+
+    Raises StartError for a file of a newer release.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StartError(
@@ -153,6 +170,17 @@ def prepare(connection: sqlite3.Connection) -> None:
     if version == VERSION:
         return
     connection.execute("BEGIN EXCLUSIVE")
+    if version == 0:
+        _make(connection)
+    for step in range(max(version, 1) + 1, VERSION + 1):
+        for statement in _STEPS[step]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    """The tables of version 1."""
     for statement in _TABLES.split(";\n"):
         if statement.strip():
             connection.execute(statement)
@@ -164,5 +192,3 @@ def prepare(connection: sqlite3.Connection) -> None:
             ("index_generation", "1"),
         ],
     )
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")

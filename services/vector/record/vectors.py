@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.vector.documents import DocumentState
 from services.vector.record.database import Connection, Database
-from services.vector.record.documents import read_text
+from services.vector.record.texts import read_text
 from services.vector.record.times import now_micros
 
 Matrix = NDArray[np.float32]

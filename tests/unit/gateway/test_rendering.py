@@ -96,6 +96,7 @@ def test_a_run_has_exactly_the_documented_members() -> None:
                 "byte_end": 4,
                 "quote": "Yes",
                 "page": None,
+                "location": None,
             }
         ],
         "result": {

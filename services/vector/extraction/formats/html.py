@@ -46,7 +46,11 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
     data = source.read()
     head = data[:_META_WITHIN]
     declared = _META.search(head) or _META_XML.match(head)
-    text = decode(data, declared[1].decode("ascii") if declared else None)
+    read_text(decode(data, declared[1].decode("ascii") if declared else None), writer)
+
+
+def read_text(text: str, writer: TextWriter) -> None:
+    """What `read` does with bytes."""
     tree = LexborHTMLParser(text.replace("\0", ""))
     title = tree.css_first("head > title")
     if title is not None:

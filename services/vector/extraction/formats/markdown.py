@@ -33,12 +33,11 @@ class _Line:
 
 def read(source: BinaryIO, writer: TextWriter) -> None:
     text = normalise(decode(source.read()))
-    writer.verbatim(text)
-    _Scan(writer).run(_lines(text))
+    start = writer.verbatim(text)
+    _Scan(writer).run(_lines(text, start))
 
 
-def _lines(text: str) -> Iterator[_Line]:
-    start = 0
+def _lines(text: str, start: int) -> Iterator[_Line]:
     for line in text.split("\n"):
         size = len(line) if line.isascii() else len(line.encode("utf-8"))
         yield _Line(line, start, start + size)

@@ -19,7 +19,10 @@ from services.vector.extraction.errors import (
     DocumentTooLargeError,
     DocumentUnreadableError,
 )
+from services.vector.extraction.framing import PICTURES_MAX
 from services.vector.extraction.model import BlockKind
+from services.vector.extraction.needs import Picture, PicturesNeededError
+from services.vector.extraction.pictures import has_pictures, pictures_of
 from services.vector.extraction.writer import TextWriter, one_line
 
 # The end record stands in the last 1,024 bytes, apart from padding.
@@ -35,6 +38,10 @@ _TITLE_NOISE: Final = re.compile(
     r"(?i)untitled|microsoft (word|powerpoint) - |.*\.(docx?|pdf|tex|dvi|indd|pptx?)$|[\W\d_]*$"
 )
 _MORE_LEVELS: Final = 6
+# Pages that a warning names.
+_NAMED_MAX: Final = 20
+# Bytes of a page that draws something.
+_DRAWING_MIN: Final = 2_000
 
 
 def read(source: BinaryIO, writer: TextWriter) -> None:
@@ -86,15 +93,63 @@ def _read(source: BinaryIO, writer: TextWriter) -> None:
         if size > writer.limits.text_bytes:
             raise DocumentTooLargeError.over(writer.limits.text_bytes, "bytes of text")
         pages.append(text)
-    if all(is_blank(text) for text in pages):
-        raise DocumentEmptyError.because(
-            "the PDF has pictures of pages but no text; it needs text recognition"
-        )
+    pages = _recognised(reader, pages, writer)
     words = _Words(pages)
     headings = _bookmarks(reader)
     for number, text in enumerate(pages):
         _write_page(writer, words.join_broken(text), headings.get(number, []))
     writer.title = _title(reader)
+
+
+def _recognised(reader: PdfReader, pages: list[str], writer: TextWriter) -> list[str]:
+    """The pages with what was recognised in pictures of those that have no text.
+
+    Raises PicturesNeededError when nobody has tried yet, DocumentEmptyError when no page has any text.
+    """
+    empty = [number for number, text in enumerate(pages) if is_blank(text)]
+    if not empty:
+        return pages
+    silent = [number for number in empty if has_pictures(reader.pages[number])]
+    if silent and writer.recognises and not writer.is_part:
+        raise PicturesNeededError(_pictures(reader, silent, writer))
+    for number in empty:
+        pages[number] = _clean(writer.recognised.get(number, ""))
+    unread = [number + 1 for number in silent if is_blank(pages[number])]
+    if all(is_blank(text) for text in pages):
+        raise DocumentEmptyError.because(
+            "the PDF has pictures of pages but no text; it needs text recognition"
+            + ("" if not writer.recognised else ", which found none")
+        )
+    drawn = [number + 1 for number in empty if number not in silent and _draws(reader.pages[number])]
+    if drawn:
+        writer.warn(f"page {_named(drawn)} has drawings and no text")
+    if unread:
+        writer.warn(
+            f"the text of page {_named(unread)} is missing: only a picture, and no text was recognised in it"
+        )
+    return pages
+
+
+def _named(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:_NAMED_MAX])) + (" and more" if len(numbers) > _NAMED_MAX else "")
+
+
+def _draws(page: Any) -> bool:
+    """Whether more stands on a page than a frame or a line, such as text that was turned into curves."""
+    contents = page.get_contents()
+    return contents is not None and len(contents.get_data()) > _DRAWING_MIN
+
+
+def _pictures(reader: PdfReader, numbers: list[int], writer: TextWriter) -> list[Picture]:
+    pictures: list[Picture] = []
+    size = 0
+    for number in numbers:
+        for picture in pictures_of(reader.pages[number], number):
+            size += len(picture.data)
+            if size > writer.limits.picture_bytes or len(pictures) >= PICTURES_MAX:
+                return pictures
+            pictures.append(picture)
+    return pictures
 
 
 def _clean(text: str) -> str:

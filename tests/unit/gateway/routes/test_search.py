@@ -25,6 +25,7 @@ def test_hits_come_with_scores_and_places(http: FlaskClient, services: ScriptedS
                 span=vector_pb2.Span(byte_start=4, byte_end=8),
                 extraction_sha256="ab",
                 page=2,
+                location="Prices!B7",
                 score=0.5,
                 lexical_score=3.0,
                 vector_score=0.25,
@@ -49,6 +50,7 @@ def test_hits_come_with_scores_and_places(http: FlaskClient, services: ScriptedS
                 "byte_end": 8,
                 "extraction_sha256": "ab",
                 "page": 2,
+                "location": "Prices!B7",
                 "headings": ["A", "B"],
                 "score": 0.5,
                 "lexical_score": 3.0,
@@ -151,16 +153,19 @@ def test_what_only_the_service_can_judge_comes_back_as_its_problem(
 def test_citations_are_checked_in_order(http: FlaskClient, services: ScriptedServices) -> None:
     services.script["VerifyCitations"] = vector_pb2.VerifyCitationsResponse(
         verdicts=[
-            vector_pb2.CitationVerdict(verified=True),
+            vector_pb2.CitationVerdict(verified=True, page=3, location="slide 3"),
             vector_pb2.CitationVerdict(fault=vector_pb2.CITATION_FAULT_QUOTE_DIFFERS),
         ]
     )
     claim = {"document_id": "d", "extraction_sha256": "ab", "byte_start": 0, "byte_end": 3, "quote": "äb"}
     # A citation as a run gave it may be sent back whole.
-    whole = {**claim, "title": "T", "page": None, "number": 1, "collection": "c"}
+    whole = {**claim, "title": "T", "page": 3, "location": "slide 3", "number": 1, "collection": "c"}
     answer = http.post("/api/v1/citations/verify", json={"citations": [claim, whole]})
     assert answer.json == {
-        "results": [{"verified": True, "fault": None}, {"verified": False, "fault": "QUOTE_DIFFERS"}]
+        "results": [
+            {"verified": True, "fault": None, "page": 3, "location": "slide 3"},
+            {"verified": False, "fault": "QUOTE_DIFFERS", "page": None, "location": None},
+        ]
     }
     sent = services.requests["VerifyCitations"][0].citations
     assert sent[0] == sent[1]

@@ -4,6 +4,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from email.message import EmailMessage
 from pathlib import Path
 
 import docx
@@ -13,6 +14,10 @@ from services.vector.extraction.model import Extraction, Limits
 from services.vector.extraction.registry import FORMATS
 from services.vector.extraction.writer import TextWriter
 
+GREY = b"/ColorSpace /DeviceGray /BitsPerComponent 8"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ODT = "application/vnd.oasis.opendocument.text"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
@@ -94,6 +99,65 @@ def pdf(pages: Sequence[Sequence[str]]) -> bytes:
     return pdf_of(objects)
 
 
+def scanned_pdf(pages: Sequence[bytes | None], width: int, height: int, entries: bytes = GREY) -> bytes:
+    """A PDF of pages that show nothing but a picture of these samples; None is an empty page."""
+    kids = b" ".join(b"%d 0 R" % (3 + 3 * place) for place in range(len(pages)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages)),
+    ]
+    for place, picture in enumerate(pages):
+        shown = b"" if picture is None else b"q 612 0 0 792 0 0 cm /Im1 Do Q"
+        first = 3 + 3 * place
+        resources = b"" if picture is None else b"/XObject << /Im1 %d 0 R >>" % (first + 2)
+        objects += [
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources << %s >> >>"
+            % (first + 1, resources),
+            stream(shown),
+            stream(
+                zlib.compress(picture or b"", 1),
+                b"/Type /XObject /Subtype /Image /Width %d /Height %d /Filter /FlateDecode %s "
+                % (width, height, entries),
+            ),
+        ]
+    return pdf_of(objects)
+
+
+def joined_pdf(documents: Sequence[bytes]) -> bytes:
+    """The pages of all of them in one."""
+    writer = PdfWriter()
+    for document in documents:
+        writer.append(io.BytesIO(document))
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def lettering(text: str, scale: int = 8) -> tuple[bytes, int, int]:
+    """Grey samples of the text in large letters, with their width and height; capitals of _LETTERS only."""
+    rows = [bytearray() for _ in range(7)]
+    for char in text:
+        for row, pattern in zip(rows, _LETTERS[char], strict=True):
+            row.extend(b"".join((b"\0" if dot == "#" else b"\xff") * scale for dot in f"{pattern} "))
+    width = len(rows[0]) + 20 * scale
+    edge = b"\xff" * (10 * scale)
+    blank = b"\xff" * width * 10 * scale
+    data = blank + b"".join((edge + bytes(row) + edge) * scale for row in rows) + blank
+    return data, width, len(data) // width
+
+
+_LETTERS = {
+    "L": ["#    ", "#    ", "#    ", "#    ", "#    ", "#    ", "#####"],
+    "A": [" ### ", "#   #", "#   #", "#####", "#   #", "#   #", "#   #"],
+    "M": ["#   #", "## ##", "# # #", "# # #", "#   #", "#   #", "#   #"],
+    "P": ["#### ", "#   #", "#   #", "#### ", "#    ", "#    ", "#    "],
+    "T": ["#####", "  #  ", "  #  ", "  #  ", "  #  ", "  #  ", "  #  "],
+    "E": ["#####", "#    ", "#    ", "#### ", "#    ", "#    ", "#####"],
+    "H": ["#   #", "#   #", "#   #", "#####", "#   #", "#   #", "#   #"],
+    " ": ["     "] * 7,
+}
+
+
 def _escaped(line: str) -> bytes:
     return line.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)").encode("latin-1")
 
@@ -140,6 +204,197 @@ def with_part(document: bytes, name: str, data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(document)) as archive:
         parts = {entry: archive.read(entry) for entry in archive.namelist()}
     return package({**parts, name: data})
+
+
+_OFFICE_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_DRAWING = "http://schemas.openxmlformats.org/drawingml/2006/main"
+_PRESENTATION = "http://schemas.openxmlformats.org/presentationml/2006/main"
+_SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def relations(targets: Sequence[tuple[str, str]]) -> bytes:
+    """A relations part: rId1, rId2, ... of (kind, target)."""
+    nodes = "".join(
+        f'<Relationship Id="rId{number}" Type="{_OFFICE_RELATIONS}/{kind}" Target="{target}"/>'
+        for number, (kind, target) in enumerate(targets, start=1)
+    )
+    space = "http://schemas.openxmlformats.org/package/2006/relationships"
+    return f'<Relationships xmlns="{space}">{nodes}</Relationships>'.encode()
+
+
+def slide(shapes: str, attributes: str = "") -> bytes:
+    """A slide of these shapes, as XML in the prefixes p and a."""
+    return (
+        f'<p:sld xmlns:p="{_PRESENTATION}" xmlns:a="{_DRAWING}" {attributes}><p:cSld><p:spTree>{shapes}'
+        "</p:spTree></p:cSld></p:sld>"
+    ).encode()
+
+
+def shape(kind: str, *paragraphs: str | tuple[int, str]) -> str:
+    """A shape with paragraphs, some with their depth; `kind` is that of a placeholder or empty."""
+    held = f'<p:ph type="{kind}"/>' if kind else ""
+    lines = [line if isinstance(line, tuple) else (0, line) for line in paragraphs]
+    text = "".join(f'<a:p><a:pPr lvl="{depth}"/><a:r><a:t>{line}</a:t></a:r></a:p>' for depth, line in lines)
+    return f"<p:sp><p:nvSpPr><p:nvPr>{held}</p:nvPr></p:nvSpPr><p:txBody>{text}</p:txBody></p:sp>"
+
+
+def slide_table(rows: Sequence[Sequence[str]]) -> str:
+    cells = "".join(
+        "<a:tr>"
+        + "".join(
+            f"<a:tc><a:txBody><a:p><a:r><a:t>{cell}</a:t></a:r></a:p></a:txBody></a:tc>" for cell in row
+        )
+        + "</a:tr>"
+        for row in rows
+    )
+    table = f"<a:graphic><a:graphicData><a:tbl>{cells}</a:tbl></a:graphicData></a:graphic>"
+    return f"<p:graphicFrame>{table}</p:graphicFrame>"
+
+
+def presentation(slides: Sequence[bytes], more: dict[str, bytes] | None = None) -> bytes:
+    """A presentation of these slide parts."""
+    ids = "".join(f'<p:sldId id="{255 + n}" r:id="rId{n}"/>' for n in range(1, len(slides) + 1))
+    return package(
+        {
+            "_rels/.rels": relations([("officeDocument", "ppt/presentation.xml")]),
+            "ppt/presentation.xml": (
+                f'<p:presentation xmlns:p="{_PRESENTATION}" xmlns:r="{_OFFICE_RELATIONS}">'
+                f"<p:sldIdLst>{ids}</p:sldIdLst></p:presentation>"
+            ).encode(),
+            "ppt/_rels/presentation.xml.rels": relations(
+                [("slide", f"slides/slide{n}.xml") for n in range(1, len(slides) + 1)]
+            ),
+            **{f"ppt/slides/slide{n}.xml": data for n, data in enumerate(slides, start=1)},
+            **(more or {}),
+        }
+    )
+
+
+def slides(titles: Sequence[str]) -> bytes:
+    """A presentation with a slide for each title."""
+    return presentation([slide(shape("title", title)) for title in titles])
+
+
+def sheet(rows: Sequence[Sequence[object]], *, first: int = 1) -> bytes:
+    """A worksheet; a cell is a text, a number, None for none, or raw XML of a whole c element."""
+
+    def cell(value: object, reference: str) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, str) and value.startswith("<c"):
+            return value.replace("<c", f'<c r="{reference}"', 1)
+        if isinstance(value, str):
+            return f'<c r="{reference}" t="inlineStr"><is><t>{value}</t></is></c>'
+        return f'<c r="{reference}"><v>{value}</v></c>'
+
+    body = "".join(
+        f'<row r="{number}">'
+        + "".join(cell(value, f"{chr(65 + place)}{number}") for place, value in enumerate(row))
+        + "</row>"
+        for number, row in enumerate(rows, start=first)
+        if row
+    )
+    return f'<worksheet xmlns="{_SHEET}"><sheetData>{body}</sheetData></worksheet>'.encode()
+
+
+def workbook(
+    sheets: dict[str, bytes], *, attributes: str = "", styles: str = "", shared: Sequence[str] = ()
+) -> bytes:
+    """A workbook of these sheet parts; `attributes` go to the last sheet."""
+    names = list(sheets)
+    nodes = "".join(
+        f'<sheet name="{name}" sheetId="{n}" r:id="rId{n}" {attributes if n == len(names) else ""}/>'
+        for n, name in enumerate(names, start=1)
+    )
+    strings = "".join(f"<si><t>{text}</t></si>" for text in shared)
+    return package(
+        {
+            "_rels/.rels": relations([("officeDocument", "xl/workbook.xml")]),
+            "xl/workbook.xml": (
+                f'<workbook xmlns="{_SHEET}" xmlns:r="{_OFFICE_RELATIONS}"><sheets>{nodes}</sheets>'
+                "</workbook>"
+            ).encode(),
+            "xl/_rels/workbook.xml.rels": relations(
+                [
+                    *(("worksheet", f"worksheets/sheet{n}.xml") for n in range(1, len(names) + 1)),
+                    ("styles", "styles.xml"),
+                    ("sharedStrings", "sharedStrings.xml"),
+                ]
+            ),
+            "xl/styles.xml": f'<styleSheet xmlns="{_SHEET}">{styles}</styleSheet>'.encode(),
+            "xl/sharedStrings.xml": f'<sst xmlns="{_SHEET}">{strings}</sst>'.encode(),
+            **{f"xl/worksheets/sheet{n}.xml": data for n, data in enumerate(sheets.values(), start=1)},
+        }
+    )
+
+
+def book(sheets: dict[str, Sequence[Sequence[object]]]) -> bytes:
+    """A workbook with these rows."""
+    return workbook({name: sheet(rows) for name, rows in sheets.items()})
+
+
+def open_document(body: str, more: dict[str, bytes] | None = None) -> bytes:
+    """An OpenDocument text with this body, as XML in the prefixes text, table, office and draw."""
+    space = "urn:oasis:names:tc:opendocument:xmlns"
+    names = " ".join(f'xmlns:{name}="{space}:{full}:1.0"' for name, full in _ODF_NAMES.items())
+    content = (
+        f"<office:document-content {names}><office:body><office:text>{body}</office:text></office:body>"
+        "</office:document-content>"
+    )
+    return package({"mimetype": ODT.encode(), "content.xml": content.encode(), **(more or {})})
+
+
+_ODF_NAMES = {"office": "office", "text": "text", "table": "table", "draw": "drawing"}
+
+
+def epub(chapters: Sequence[str], more: dict[str, bytes] | None = None, prolog: str = "") -> bytes:
+    """A book with these chapters, as the inside of their bodies."""
+    numbers = range(1, len(chapters) + 1)
+    items = "".join(
+        f'<item id="c{n}" href="text/c%20{n}.xhtml" media-type="application/xhtml+xml"/>' for n in numbers
+    )
+    spine = "".join(f'<itemref idref="c{n}"/>' for n in numbers)
+    return package(
+        {
+            "mimetype": b"application/epub+zip",
+            "META-INF/container.xml": (
+                b'<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+                b'<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
+            ),
+            "OEBPS/book.opf": (
+                '<package xmlns="http://www.idpf.org/2007/opf">'
+                '<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>A book</dc:title></metadata>'
+                f"<manifest>{items}</manifest><spine>{spine}</spine></package>"
+            ).encode(),
+            **{
+                f"OEBPS/text/c {n}.xhtml": f"{prolog}<html><body>{inside}</body></html>".encode()
+                for n, inside in zip(numbers, chapters, strict=True)
+            },
+            **(more or {}),
+        }
+    )
+
+
+def mail(
+    text: str,
+    attachments: Sequence[tuple[str, str, bytes]] = (),
+    *,
+    subject: str = "The meeting",
+    html: str = "",
+) -> bytes:
+    """A mail; an attachment is its name, media type and bytes."""
+    message = EmailMessage()
+    message["From"] = "Ada <ada@example.org>"
+    message["To"] = "bob@example.org"
+    message["Date"] = "Tue, 01 Oct 2024 12:34:56 +0000"
+    message["Subject"] = subject
+    message.set_content(text)
+    if html:
+        message.add_alternative(html, subtype="html")
+    for name, media_type, data in attachments:
+        kind, _, sub = media_type.partition("/")
+        message.add_attachment(data, maintype=kind, subtype=sub, filename=name)
+    return message.as_bytes()
 
 
 def write(folder: Path, name: str, data: bytes) -> Path:

@@ -3,7 +3,11 @@ import io
 import pytest
 
 from services.vector.extraction.detection import detect
-from services.vector.extraction.errors import DocumentEmptyError, FormatUnsupportedError
+from services.vector.extraction.errors import (
+    DocumentEmptyError,
+    DocumentUnreadableError,
+    FormatUnsupportedError,
+)
 from services.vector.extraction.model import Limits
 from tests.unit.vector.extraction import samples
 
@@ -36,6 +40,18 @@ def module(data: bytes, filename: str, claimed: str = "") -> str:
         (b"{}", "a.bin", "application/json; charset=utf-8", "json"),
         (b"BM is a word here, MZ too", "a", "", "plain"),
         (b"MZ begins this text", "a.txt", "", "plain"),
+        (samples.slides(["Size"]), "a.pptx", "", "pptx"),
+        (samples.slides(["Size"]), "a.ppt", "application/vnd.ms-powerpoint", "pptx"),
+        (samples.book({"One": [["a"]]}), "a.xlsx", "", "xlsx"),
+        (samples.open_document("<text:p>a</text:p>"), "a.odt", "", "odt"),
+        (samples.epub(["<p>a</p>"]), "a.epub", "", "epub"),
+        (b"{\\rtf1 hello}", "a.rtf", "", "rtf"),
+        (b"From: a\n\nb", "a.eml", "", "eml"),
+        (b"From: a\n\nb", "a", "message/rfc822", "eml"),
+        (b"<a/>", "a.xml", "", "xml"),
+        (b"def a(): ...", "a.py", "", "source"),
+        (samples.package({"hello.txt": b"hello"}), "a.zip", "", "zip"),
+        (samples.package({"a.pdf": PDF}, compression=0), "a.zip", "", "zip"),
     ],
 )
 def test_finds_the_format(data: bytes, filename: str, claimed: str, expected: str) -> None:
@@ -54,21 +70,32 @@ def test_finds_the_format(data: bytes, filename: str, claimed: str, expected: st
         (WORD, "a.pdf", samples.DOCX),
         (PDF, "a.docx", "application/pdf"),
         (PDF, "a.html", "application/pdf"),
-        (b"{\\rtf1 hello}", "a.rtf", "application/rtf"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(20), "a.png", "image/png"),
-        (b"From: a\n\nb", "a.eml", "message/rfc822"),
+        (b"{\\rtf1 hello}", "a.docx", "application/rtf"),
+        (samples.slides(["Size"]), "a.xlsx", samples.PPTX),
+        (samples.book({"One": [["a"]]}), "a.pptx", samples.XLSX),
+        (samples.epub(["<p>a</p>"]), "a.zip", "application/epub+zip"),
+        (WORD, "a.odt", samples.DOCX),
         (
-            samples.package({"xl/workbook.xml": b"<a/>"}),
-            "a.xlsx",
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            samples.package({"[Content_Types].xml": b"<a/>", "xl/workbook.bin": b""}),
+            "a.xlsb",
+            "application/vnd.openxmlformats-package",
         ),
-        (samples.package({"mimetype": b"application/epub+zip"}), "a.epub", "application/epub+zip"),
-        (samples.package({"hello.txt": b"hello"}), "a.zip", "application/zip"),
+        (
+            samples.package({"META-INF/MANIFEST.MF": b"a", "b.xml": b"<b/>"}),
+            "a.zip",
+            "application/java-archive",
+        ),
+        (PDF, "a.eml", "application/pdf"),
+        (PDF, "a.xml", "application/pdf"),
+        (EXE, "a.py", "application/vnd.microsoft.portable-executable"),
+        (b"just text", "a.rtf", "text/plain"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "a.png", "image/png"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.msg", "application/x-ole-storage"),
     ],
 )
 def test_refuses_what_is_not_read_and_names_it(data: bytes, filename: str, media_type: str) -> None:
     with pytest.raises(FormatUnsupportedError) as caught:
-        module(data, filename, "message/rfc822" if filename.endswith("eml") else "")
+        module(data, filename)
     assert caught.value.metadata["media_type"] == media_type
     assert caught.value.metadata["filename"] == filename
     assert "pdf" in caught.value.metadata["supported"]
@@ -80,11 +107,18 @@ def test_refuses_what_is_not_read_and_names_it(data: bytes, filename: str, media
     [
         (PDF + WORD, "a.pdf"),
         (samples.package({"a": b"%PDF-1.7\n", "word/document.xml": b"<a/>"}, compression=0), "a.docx"),
+        (samples.package({"a.txt": b"x %PDF-1.7\n"}, compression=0), "a.zip"),
     ],
 )
 def test_refuses_two_formats_at_once(data: bytes, filename: str) -> None:
     with pytest.raises(FormatUnsupportedError, match="at once"):
         module(data, filename)
+
+
+def test_an_office_file_with_a_password_says_so() -> None:
+    data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le")
+    with pytest.raises(DocumentUnreadableError, match="password"):
+        module(data, "a.xlsx")
 
 
 def test_no_bytes_is_an_empty_document() -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import codecs
 import hashlib
+import io
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,15 @@ def python(code: str) -> Extractor:
         ("a.docx", samples.simple_word(), samples.DOCX),
         ("a.csv", b"name,size\noak,20\n", "text/csv"),
         ("a.json", b'{"size": 20}', "application/json"),
+        ("a.pptx", samples.slides(["Size matters"]), samples.PPTX),
+        ("a.xlsx", samples.book({"Sizes": [["oak", 20]]}), samples.XLSX),
+        ("a.odt", samples.open_document("<text:p>Size</text:p>"), samples.ODT),
+        ("a.rtf", rb"{\rtf1 Size matters.}", "application/rtf"),
+        ("a.epub", samples.epub(["<p>Size matters."]), "application/epub+zip"),
+        ("a.eml", samples.mail("Size matters."), "message/rfc822"),
+        ("a.xml", b"<size>20</size>", "application/xml"),
+        ("a.py", b"def size():\n    return 20\n", "text/x-source"),
+        ("a.zip", samples.package({"a.txt": b"Size matters."}), "application/zip"),
     ],
 )
 async def test_every_format_through_a_child(tmp_path: Path, name: str, data: bytes, media_type: str) -> None:
@@ -237,9 +248,112 @@ async def test_a_confined_child_cannot_write_or_start_processes(tmp_path: Path) 
     assert out.decode().split() == ["0", "0", "0", str(512 * 1024 * 1024), "refused"]
 
 
+def with_bomb(data: bytes, name: str) -> bytes:
+    """The package with a part that unfolds a thousandfold."""
+    return samples.with_part(data, name, bytes(20 * 1024 * 1024))
+
+
+def with_entity(part: str, encoding: str) -> bytes:
+    """A part that declares an entity, in an encoding that a search for bytes would miss."""
+    return f'<!DOCTYPE a [<!ENTITY x "y">]><{part}>&x;</{part}>'.encode(encoding)
+
+
+SLIDES = samples.slides(["Size"])
+BOOK = samples.book({"Sizes": [["oak", 20]]})
+OPEN = samples.open_document("<text:p>Size</text:p>")
+EPUB = samples.epub(["<p>Size"])
+WIDE = samples.sheet([[1]]).replace(b'"A1"', b'"ZZZ1"')
+PACKAGES = {
+    "a.pptx": (SLIDES, "ppt/slides/slide1.xml"),
+    "a.xlsx": (BOOK, "xl/worksheets/sheet1.xml"),
+    "a.odt": (OPEN, "content.xml"),
+    "a.epub": (EPUB, "OEBPS/book.opf"),
+    "a.zip": (samples.package({"a.xml": b"<a/>", "b.txt": b"b"}), "b.txt"),
+}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+async def test_a_bomb_in_any_package_is_too_large(tmp_path: Path, name: str) -> None:
+    data, part = PACKAGES[name]
+    with pytest.raises(DocumentTooLargeError) as caught:
+        await extract(samples.write(tmp_path, name, with_bomb(data, part)))
+    assert caught.value.metadata["limit"] == "100"
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+async def test_too_many_entries_in_any_package_are_too_large(tmp_path: Path, name: str) -> None:
+    data, _ = PACKAGES[name]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = {entry: archive.read(entry) for entry in archive.namelist()}
+    data = samples.package({**parts, **{f"more/{number}": b"" for number in range(2_001)}})
+    with pytest.raises(DocumentTooLargeError, match="2000 archive entries"):
+        await extract(samples.write(tmp_path, name, data))
+
+
+@pytest.mark.parametrize("entry", ["../evil.txt", "/etc/passwd", "MIMETYPE"])
+@pytest.mark.parametrize("name", PACKAGES)
+async def test_bad_names_in_any_package_are_refused(tmp_path: Path, name: str, entry: str) -> None:
+    data, part = PACKAGES[name]
+    # Two entries of one name, whatever the package holds.
+    entry = part.upper() if entry == "MIMETYPE" else entry
+    with pytest.raises(DocumentUnreadableError, match=r"unsafe|two archive entries"):
+        await extract(samples.write(tmp_path, name, samples.with_part(data, entry, b"x")))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+async def test_an_encrypted_entry_in_any_package_is_refused(tmp_path: Path, name: str) -> None:
+    data = bytearray(PACKAGES[name][0])
+    data[data.rfind(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(DocumentUnreadableError, match="encrypted"):
+        await extract(samples.write(tmp_path, name, bytes(data)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("a.pptx", "ppt/presentation.xml"),
+        ("a.pptx", "ppt/slides/slide1.xml"),
+        ("a.pptx", "ppt/_rels/presentation.xml.rels"),
+        ("a.xlsx", "xl/workbook.xml"),
+        ("a.xlsx", "xl/sharedStrings.xml"),
+        ("a.xlsx", "xl/styles.xml"),
+        ("a.xlsx", "xl/worksheets/sheet1.xml"),
+        ("a.odt", "content.xml"),
+        ("a.odt", "meta.xml"),
+        ("a.odt", "META-INF/manifest.xml"),
+        ("a.epub", "META-INF/container.xml"),
+        ("a.epub", "OEBPS/book.opf"),
+        ("a.epub", "OEBPS/text/c 1.xhtml"),
+    ],
+)
+async def test_a_doctype_in_any_part_is_refused(tmp_path: Path, name: str, part: str, encoding: str) -> None:
+    data = samples.with_part(PACKAGES[name][0], part, with_entity("a", encoding))
+    with pytest.raises(DocumentUnreadableError, match="DOCTYPE"):
+        await extract(samples.write(tmp_path, name, data))
+
+
+async def test_a_doctype_in_a_part_of_an_archive_leaves_only_its_name(tmp_path: Path) -> None:
+    data = samples.package({"evil.xml": with_entity("a", "utf-16"), "good.txt": b"good"})
+    extraction = await extract(samples.write(tmp_path, "a.zip", data))
+    assert extraction.text == "good.txt\n\ngood"
+    assert "DOCTYPE" in extraction.warnings[0]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "error"),
     [
+        ("nested.zip", samples.package({"a.zip": samples.package({"a.txt": b"a"})}), DocumentUnreadableError),
+        ("deep.xml", b"<a>" * 100_000, DocumentUnreadableError),
+        ("deep.rtf", b"{\\rtf1" + b"{" * 1_000_000, DocumentUnreadableError),
+        ("parts.eml", b"From: a\n" + b"Content-Type: message/rfc822\n\n" * 50_000, DocumentTooLargeError),
+        (
+            "wide.xlsx",
+            samples.workbook({"S": samples.sheet([[1]]).replace(b'"A1"', b'"ZZZ1"')}),
+            DocumentTooLargeError,
+        ),
+        ("tall.xlsx", samples.workbook({"S": samples.sheet([[1]], first=2_000_000)}), DocumentTooLargeError),
+        ("not.zip", b"PK\x03\x04" + bytes(100), DocumentUnreadableError),
         ("bomb.docx", samples.package({"word/document.xml": bytes(20 * 1024 * 1024)}), DocumentTooLargeError),
         ("bomb.pdf", samples.flate_bomb(1, 90_000_000), DocumentTooLargeError),
         ("stacked.pdf", samples.flate_bomb(3, 90_000_000), DocumentTooLargeError),
@@ -261,6 +375,19 @@ async def test_hostile_but_harmless_texts_are_read(tmp_path: Path) -> None:
     assert (await extract(samples.write(tmp_path, "deep.html", html))).text == "deep"
     text = ("x" * 5_000_000 + "e" + "\u0301" * 1_000_000).encode()
     assert (await extract(samples.write(tmp_path, "long.txt", text))).text.encode() == text
+
+
+async def test_large_books_stay_within_the_limits_of_a_child(tmp_path: Path) -> None:
+    rows = [[f"name {number}", number, number * 1.5] for number in range(30_000)]
+    extraction = await extract(samples.write(tmp_path, "a.xlsx", samples.book({"S": rows})))
+    assert "name 29999" in extraction.text
+    assert len(extraction.places) > 60_000
+
+
+async def test_lines_that_kill_regular_expressions_are_read_in_time(tmp_path: Path) -> None:
+    lines = ["a " * 199, "(" * 399, "static " * 57 + "(", "a<" * 199, "const a = (" * 36, "x::" * 130 + "("]
+    code = "\n".join(lines * 2_000).encode()
+    assert (await extract(samples.write(tmp_path, "a.ts", code))).text.encode() == code
 
 
 def test_given_text_needs_no_child() -> None:

@@ -106,3 +106,11 @@ def test_broken_content_is_not_passed_over() -> None:
     page = samples.pdf_page(samples.stream(b"\0\0\0" + packed[40:], b"/Filter /FlateDecode "))
     with pytest.raises((DocumentUnreadableError, DocumentEmptyError)):
         samples.read("pdf", samples.pdf_of(page))
+
+
+def test_a_page_of_curves_and_an_empty_page_are_told_apart() -> None:
+    curves = samples.pdf_of(samples.pdf_page(samples.stream(b"0 0 m 10 10 l S\n" * 200)))
+    empty = samples.pdf_of(samples.pdf_page(samples.stream(b"0 0 m 10 10 l S\n")))
+    extraction = samples.read("pdf", samples.joined_pdf([samples.pdf([["Text."]]), curves, empty]))
+    assert extraction.text == "Text."
+    assert extraction.warnings == ("page 2 has drawings and no text",)

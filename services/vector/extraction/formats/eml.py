@@ -1,0 +1,159 @@
+"""A mail (RFC 5322, MIME): who, when and what about, the text, then each attachment under its name.
+
+The plain text is read where there is one, else the HTML. Mails inside the mail are read as parts. Pictures
+that belong to the HTML are not named.
+"""
+
+import email
+import email.errors
+import email.header
+import email.policy
+from collections.abc import Iterator
+from email.message import Message
+from typing import BinaryIO, Final, cast
+
+from services.vector.extraction.decoding import decode, normalise
+from services.vector.extraction.errors import (
+    DocumentEmptyError,
+    DocumentTooLargeError,
+    DocumentUnreadableError,
+    ExtractionError,
+)
+from services.vector.extraction.formats import html
+from services.vector.extraction.parts import Parts
+from services.vector.extraction.writer import TextWriter, one_line
+
+PARTS_MAX: Final = 1_000
+_DEPTH_MAX: Final = 8
+_HEADERS: Final = ("From", "To", "Cc", "Date")
+# Marks that stand in the header of every mail; one of them must.
+_NEEDED: Final = ("from", "to", "date", "subject", "received", "message-id", "mime-version", "return-path")
+_HEADER_MAX: Final = 2_000
+# Any message may declare any structure; the standard library walks it to any depth.
+_BOUNDARIES_MAX: Final = 2_000
+
+
+def read(source: BinaryIO, writer: TextWriter) -> None:
+    data = source.read()
+    if data.count(b"boundary=") + data.lower().count(b"message/rfc822") > _BOUNDARIES_MAX:
+        raise DocumentTooLargeError.over(_BOUNDARIES_MAX, "parts in a mail")
+    try:
+        # The policy "compat32" never raises for a broken header; headers are decoded below.
+        mail = email.message_from_bytes(data, policy=email.policy.compat32)
+    except RecursionError as error:
+        raise DocumentUnreadableError.because("the mail is nested too deeply") from error
+    if not any(name.lower() in _NEEDED for name in mail):
+        raise (
+            DocumentUnreadableError.because("not a mail: it has no header")
+            if data.strip()
+            else (DocumentEmptyError.because("the mail is empty"))
+        )
+    _Mail(writer).read(mail, 0)
+
+
+class _Mail:
+    def __init__(self, writer: TextWriter) -> None:
+        self._writer = writer
+        self._parts = Parts(writer)
+        self._count = 0
+
+    def read(self, mail: Message, depth: int) -> None:
+        writer = self._writer
+        subject = _header(mail, "Subject")
+        if depth == 0:
+            writer.title = subject
+        writer.place("mail" if depth == 0 else f"attached mail {subject}")
+        if subject:
+            writer.heading(subject, min(depth + 1, 6))
+        lines = [f"{name}: {text}" for name in _HEADERS if (text := _header(mail, name))]
+        writer.paragraph("\n".join(lines))
+        bodies, attachments = self._sorted(mail)
+        if not bodies and not attachments:
+            writer.warn("the mail has no text")
+        for body in bodies:
+            self._body(body)
+        for attachment in attachments:
+            self._attachment(attachment, depth)
+
+    def _sorted(self, mail: Message) -> tuple[list[Message], list[Message]]:
+        """The parts that are the mail's own text, and those that are attached to it."""
+        bodies: list[Message] = []
+        attachments: list[Message] = []
+        for part in self._leaves(mail):
+            kind = part.get_content_type()
+            named = part.get_filename() or part.get_content_disposition() == "attachment"
+            if kind in ("text/plain", "text/html") and not named:
+                bodies.append(part)
+            elif not (kind.startswith("image/") and part.get("Content-ID")):
+                attachments.append(part)
+        return bodies, attachments
+
+    def _leaves(self, mail: Message) -> Iterator[Message]:
+        """The parts that hold something, of alternatives the best one that is read here."""
+        self._count += 1
+        if self._count > PARTS_MAX:
+            raise DocumentTooLargeError.over(PARTS_MAX, "parts in a mail")
+        payload = mail.get_payload()
+        if not mail.is_multipart() or mail.get_content_maintype() == "message":
+            yield mail
+            return
+        children = [child for child in cast(list[object], payload) if isinstance(child, Message)]
+        if mail.get_content_subtype() == "alternative":
+            texts = [
+                child
+                for child in children
+                if child.get_content_type() == "text/plain" and _text(child).strip()
+            ]
+            children = texts[:1] or children[-1:]
+        for child in children:
+            yield from self._leaves(child)
+
+    def _body(self, part: Message) -> None:
+        text = _text(part)
+        if part.get_content_type() == "text/html":
+            title = self._writer.title
+            html.read_text(text, self._writer)
+            self._writer.title = title
+        else:
+            self._writer.paragraph(normalise(text))
+
+    def _attachment(self, part: Message, depth: int) -> None:
+        name = one_line(_decoded(part.get_filename() or "")) or "attachment"
+        if part.get_content_type() == "message/rfc822":
+            inner = part.get_payload(0) if part.is_multipart() else None
+            if not isinstance(inner, Message) or depth >= _DEPTH_MAX:
+                self._writer.warn(f"{name} was not read: a mail that is broken or nested too deeply")
+                return
+            self.read(inner, depth + 1)
+            return
+        try:
+            self._parts.read(name, part.get_content_type(), lambda: _bytes(part))
+        except DocumentUnreadableError as error:
+            # A mail is more than what hangs on it.
+            self._writer.warn(f"{name} was not read: {error.message}")
+
+
+def _bytes(part: Message) -> bytes:
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _text(part: Message) -> str:
+    """Its text in the charset it names, or in the one that fits."""
+    try:
+        return decode(_bytes(part), part.get_content_charset())
+    except ExtractionError:
+        return _bytes(part).decode("utf-8", "replace")
+
+
+def _header(mail: Message, name: str) -> str:
+    value = mail.get(name)
+    return "" if value is None else one_line(normalise(_decoded(str(value)[:_HEADER_MAX])))
+
+
+def _decoded(value: str) -> str:
+    """Encoded words (RFC 2047) written out; as it stands where they are broken."""
+    try:
+        return str(email.header.make_header(email.header.decode_header(value)))
+    except (LookupError, ValueError, email.errors.HeaderParseError):
+        return value.encode("utf-8", "replace").decode("utf-8")

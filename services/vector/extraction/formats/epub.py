@@ -1,0 +1,65 @@
+"""Books (EPUB 2 and 3): the chapters in reading order, each read as HTML.
+
+The HTML parser knows no entities but its own and fetches nothing. A document type that declares anything is
+refused all the same, as in every other part.
+"""
+
+import posixpath
+import re
+import urllib.parse
+import zipfile
+from typing import BinaryIO, Final
+
+from services.vector.extraction.archive import open_archive, read_member
+from services.vector.extraction.decoding import decode
+from services.vector.extraction.errors import DocumentUnreadableError
+from services.vector.extraction.formats import html
+from services.vector.extraction.writer import TextWriter
+from services.vector.extraction.xml_tree import parse_xml, within
+
+_CONTAINER: Final = "META-INF/container.xml"
+_ENCRYPTION: Final = "META-INF/encryption.xml"
+_PREFIXES: Final = {"http://purl.org/dc/elements/1.1/": "dc"}
+_CHAPTERS: Final = frozenset({"application/xhtml+xml", "text/html", "text/x-oeb1-document"})
+_DECLARES: Final = re.compile(r"<!DOCTYPE[^>\[]{0,1000}\[|<!(?:ENTITY|ELEMENT|ATTLIST|NOTATION)\b", re.I)
+
+
+def read(source: BinaryIO, writer: TextWriter) -> None:
+    with open_archive(source, writer.limits) as package:
+        size_max = writer.limits.archive_bytes
+        container = parse_xml(read_member(package, _CONTAINER, size_max), {})
+        book = next((node.get("full-path", "") for node in container.iter("rootfile")), "")
+        root = parse_xml(read_member(package, book, size_max), _PREFIXES)
+        title = within(root, "metadata", "dc:title")
+        items = {node.get("id", ""): node for node in root.findall("manifest/item")}
+        locked = _locked(package, size_max)
+        names = set(package.namelist())
+        chapter = 0
+        for reference in root.findall("spine/itemref"):
+            item = items.get(reference.get("idref", ""))
+            if item is None or item.get("media-type", "") not in _CHAPTERS:
+                continue
+            chapter += 1
+            href = urllib.parse.unquote(item.get("href", "").partition("#")[0])
+            name = posixpath.normpath(posixpath.join(posixpath.dirname(book), href))
+            if name in locked:
+                raise DocumentUnreadableError.because("the book is encrypted")
+            if name not in names:
+                writer.warn(f"chapter {chapter} is missing in the file")
+                continue
+            text = decode(read_member(package, name, size_max))
+            if _DECLARES.search(text):
+                raise DocumentUnreadableError.because("XML with declarations in its DOCTYPE is refused")
+            writer.place(f"chapter {chapter}")
+            html.read_text(text, writer)
+        if not chapter:
+            raise DocumentUnreadableError.because("the book has no chapters")
+        writer.title = (title.text if title is not None else None) or writer.title
+
+
+def _locked(package: zipfile.ZipFile, size_max: int) -> frozenset[str]:
+    """The parts that a rights system encrypted."""
+    if _ENCRYPTION not in package.namelist():
+        return frozenset()
+    root = parse_xml(read_member(package, _ENCRYPTION, size_max), {})
+    return frozenset(urllib.parse.unquote(node.get("URI", "")) for node in root.iter("CipherReference"))

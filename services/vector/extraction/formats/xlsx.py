@@ -1,0 +1,260 @@
+"""Workbooks (ECMA-376 part 1, SpreadsheetML): sheet by sheet, a line for each row.
+
+Values are what Excel last computed, dates as ISO 8601, percentages as such; a formula that was never computed
+stands as its text. Where the first row of a run of rows names the columns, the others read ``name: value``.
+Each cell keeps its place ("Prices!B7"); in very large books each row does. Hidden sheets,
+comments and charts are left out; a warning names the sheets that are hidden.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import BinaryIO, Final
+from xml.etree.ElementTree import Element
+
+from services.vector.extraction.archive import open_archive
+from services.vector.extraction.errors import DocumentTooLargeError, DocumentUnreadableError
+from services.vector.extraction.relations import RELATIONSHIPS, Parts
+from services.vector.extraction.table_rows import has_names, named_cells
+from services.vector.extraction.writer import CELL_SEPARATOR, TextWriter
+from services.vector.extraction.xml_tree import children, parse_each
+
+_PREFIXES: Final = {
+    **RELATIONSHIPS,
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main": "x",
+    "http://purl.oclc.org/ooxml/spreadsheetml/main": "x",
+}
+_MAIN: Final = "xl/workbook.xml"
+# Excel's own limits.
+COLUMNS_MAX: Final = 16_384
+ROWS_MAX: Final = 1_048_576
+_SAMPLE_ROWS: Final = 50
+_REFERENCE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
+# Built-in number formats of dates and times, and of percentages (ECMA-376 part 1, 18.8.30).
+_DATES: Final = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
+_PERCENTAGES: Final = frozenset({9, 10})
+_LITERAL: Final = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
+_DAYS_MAX: Final = 2_958_466
+
+Row = list[tuple[str, str]]
+
+
+def read(source: BinaryIO, writer: TextWriter) -> None:
+    with open_archive(source, writer.limits) as package:
+        parts = Parts(package, _PREFIXES, writer.limits.archive_bytes)
+        main = parts.main(_MAIN)
+        book = parts.root(main)
+        relations = parts.relations(main)
+        by_kind = {relation.kind: relation.target for relation in relations.values()}
+        properties = book.find("x:workbookPr")
+        values = _Values(
+            _shared(parts, by_kind.get("sharedStrings"), writer),
+            _Formats(parts, by_kind.get("styles")),
+            from_1904=properties is not None and properties.get("date1904") in ("1", "true"),
+        )
+        sheets = children(book, "x:sheets", "x:sheet")
+        if not sheets:
+            raise DocumentUnreadableError.because("the workbook has no sheets")
+        writer.title = parts.title()
+        for sheet in sheets:
+            name = sheet.get("name", "")
+            relation = relations.get(sheet.get("r:id", ""))
+            if sheet.get("state", "visible") != "visible":
+                writer.warn(f"sheet {name} is hidden and was not read")
+            elif relation is not None and relation.kind == "worksheet":
+                writer.place(name)
+                # A heading alone is no text: an empty sheet leaves nothing.
+                _Sheet(writer, name, values).read(parts.data(relation.target), heading=name)
+
+
+def _shared(parts: Parts, name: str | None, writer: TextWriter) -> list[str]:
+    """The strings that cells refer to."""
+    strings: list[str] = []
+    size = 0
+
+    def keep(node: Element, _: int) -> None:
+        nonlocal size
+        text = _rich(node)
+        size += len(text)
+        if size > writer.limits.text_bytes:
+            raise DocumentTooLargeError.over(writer.limits.text_bytes, "bytes of text")
+        strings.append(text)
+
+    if name is not None:
+        parse_each(parts.data(name), _PREFIXES, "x:si", keep)
+    return strings
+
+
+def _rich(node: Element) -> str:
+    """Its runs of text, without phonetic hints."""
+    parts = [node.findtext("x:t") or ""]
+    parts += [run.findtext("x:t") or "" for run in node.findall("x:r")]
+    return "".join(parts)
+
+
+class _Formats:
+    """Which cell styles show a date or a percentage."""
+
+    def __init__(self, parts: Parts, name: str | None) -> None:
+        self.dates: set[int] = set()
+        self.percentages: set[int] = set()
+        root = parts.root(name) if name is not None else None
+        if root is None:
+            return
+        codes = {
+            node.get("numFmtId", ""): node.get("formatCode", "")
+            for node in children(root, "x:numFmts", "x:numFmt")
+        }
+        for place, style in enumerate(children(root, "x:cellXfs", "x:xf")):
+            number = style.get("numFmtId", "0")
+            code = _LITERAL.sub("", codes.get(number, "")).partition(";")[0].lower()
+            known = int(number) if number.isdecimal() and len(number) < 6 else 0
+            if known in _DATES or (code != "general" and re.search(r"[ymdhs]", code)):
+                self.dates.add(place)
+            elif known in _PERCENTAGES or "%" in code:
+                self.percentages.add(place)
+
+
+class _Values:
+    """What a cell shows."""
+
+    def __init__(self, shared: list[str], formats: _Formats, *, from_1904: bool) -> None:
+        self._shared = shared
+        self._formats = formats
+        self._epoch = datetime(1904, 1, 1) if from_1904 else datetime(1899, 12, 30)  # noqa: DTZ001 # no zone
+
+    def shown(self, cell: Element) -> str:
+        kind = cell.get("t", "n")
+        if kind == "inlineStr":
+            inline = cell.find("x:is")
+            return "" if inline is None else _rich(inline)
+        value = cell.findtext("x:v")
+        if value is None:
+            formula = cell.findtext("x:f")
+            return f"={formula}" if formula else ""
+        if kind == "s":
+            place = int(value) if value.isdecimal() and len(value) < 9 else -1
+            return self._shared[place] if 0 <= place < len(self._shared) else ""
+        if kind == "b":
+            return "TRUE" if value == "1" else "FALSE"
+        return self._number(value, cell.get("s", "0")) if kind == "n" else value
+
+    def _number(self, value: str, style: str) -> str:
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        place = int(style) if style.isdecimal() and len(style) < 6 else 0
+        if place in self._formats.dates and 0 <= number < _DAYS_MAX:
+            return self._moment(number)
+        if place in self._formats.percentages:
+            return f"{number * 100:.12g}%"
+        return f"{number:.15g}" if abs(number) < 1e15 else value
+
+    def _moment(self, days: float) -> str:
+        moment = self._epoch + timedelta(seconds=round(days * 86_400))
+        if days < 1:
+            return f"{moment:%H:%M:%S}"
+        return f"{moment:%Y-%m-%d}" if days == int(days) else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+class _Sheet:
+    """One sheet. Rows are written as soon as it is known whether the first of their run names the columns."""
+
+    def __init__(self, writer: TextWriter, name: str, values: _Values) -> None:
+        self._writer = writer
+        self._name = name
+        self._values = values
+        self._heading = ""
+        self._row_number = 0
+        # The rows of a run that wait for that decision, and the names once they are known.
+        self._waiting: list[Row] = []
+        self._decided = False
+        self._names: list[str] | None = None
+
+    def read(self, data: bytes, heading: str) -> None:
+        self._heading = heading
+        parse_each(data, _PREFIXES, "x:row", self._row)
+        self._end_run()
+
+    def _row(self, node: Element, _: int) -> None:
+        given = node.get("r", "")
+        number = int(given) if given.isdecimal() and len(given) < 8 else self._row_number + 1
+        if number != self._row_number + 1:
+            self._end_run()
+        self._row_number = number
+        if number > ROWS_MAX:
+            raise DocumentTooLargeError.over(ROWS_MAX, "rows")
+        row = list(self._cells(node, number))
+        if not any(text.strip() for text, _ in row):
+            self._end_run()
+            return
+        if self._decided:
+            self._write(row)
+            return
+        self._waiting.append(row)
+        if len(self._waiting) >= _SAMPLE_ROWS:
+            self._decide()
+
+    def _cells(self, node: Element, row: int) -> Iterator[tuple[str, str]]:
+        """Text and place of each cell up to the last one; those that are not in the file are empty."""
+        column = 0
+        for cell in node.findall("x:c"):
+            reference = _REFERENCE.match(cell.get("r", ""))
+            at = _column(reference[1]) if reference else column
+            if at >= COLUMNS_MAX:
+                raise DocumentTooLargeError.over(COLUMNS_MAX, "columns")
+            for _ in range(column, at):
+                yield "", ""
+            column = max(column, at) + 1
+            yield self._values.shown(cell), f"{self._name}!{_letters(column - 1)}{row}"
+
+    def _decide(self) -> None:
+        self._decided = True
+        sample = [[text.strip() for text, _ in row] for row in self._waiting]
+        self._names = sample[0] if has_names(sample) else None
+        if self._heading:
+            self._writer.heading(self._heading, 1)
+            self._heading = ""
+        names, self._names = self._names, None
+        for place, row in enumerate(self._waiting):
+            if place == 1:
+                self._names = names
+            self._write(row)
+        self._names = names
+        self._waiting = []
+
+    def _write(self, row: Row) -> None:
+        if self._writer.coarse:
+            first = next(label for text, label in row if text.strip())
+            row = [(text, label if label == first else "") for text, label in row]
+        if self._names is None:
+            self._writer.cells(row, CELL_SEPARATOR)
+            return
+        named = named_cells(self._names, [" ".join(text.split()) for text, _ in row])
+        shown = [(text, label) for text, (_, label) in zip(named, row, strict=True) if text]
+        self._writer.cells(shown, "; ")
+
+    def _end_run(self) -> None:
+        if self._waiting:
+            self._decide()
+        self._decided, self._names = False, None
+        self._writer.end_block()
+
+
+def _column(letters: str) -> int:
+    """From 0."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+    return number - 1
+
+
+def _letters(column: int) -> str:
+    """The letters of a column, counted from 0."""
+    name = ""
+    column += 1
+    while column:
+        column, rest = divmod(column - 1, 26)
+        name = chr(65 + rest) + name
+    return name

@@ -1,0 +1,59 @@
+"""Whether the first row of a table names its columns.
+
+Where it does, a row is best read as ``name: value; name: value``: a passage cut out of the table still says
+what its values are, which is what lexical and dense search need.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final
+
+_NAME: Final = re.compile(r"[^\W\d][^;:!?\n]{0,63}$")
+_NUMBER: Final = re.compile(r"[-+(]?[$€£]?\d[\d.,' /:T+-]{0,30}%?\)?$")
+_IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_.-]*$|[A-Z][A-Z0-9_]*$")
+_USUAL: Final = frozenset(
+    {
+        "id", "no", "name", "title", "date", "time", "year", "month", "day", "city", "country", "state",
+        "region", "address", "email", "phone", "description", "type", "kind", "category", "status", "price",
+        "amount", "quantity", "total", "value", "unit", "currency", "text", "question", "answer", "url",
+        "link", "label", "language", "code", "number", "count", "score", "author", "company", "first",
+        "last", "from", "to", "key", "comment", "notes", "sku", "product", "item",
+    }
+)  # fmt: skip
+
+
+def named_cells(names: Sequence[str], row: Sequence[str]) -> list[str]:
+    """The row's cells with the names of their columns; "" for an empty cell."""
+    padded = chain(names, ("",) * (len(row) - len(names)))
+    return [
+        (f"{name}: {value}" if name else value) if value else ""
+        for name, value in zip(padded, row, strict=False)
+    ]
+
+
+def has_names(sample: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns.
+
+    Its cells must be distinct and look like names; and either a column is numbers below a name that is
+    none, or the names are written as identifiers, or one of them is a usual column name.
+    """
+    if len(sample) < 2 or len(sample[0]) < 2:
+        return False
+    head, body = sample[0], sample[1:]
+    named = [cell for cell in head if cell]
+    if len(named) < max(2, len(head) - 1) or len(set(named)) < len(named):
+        return False
+    if sum(1 for cell in named if _NAME.match(cell)) < 0.9 * len(named) or any(
+        _NUMBER.match(cell) for cell in named
+    ):
+        return False
+    for place, cell in enumerate(head):
+        values = [row[place] for row in body if place < len(row) and row[place]]
+        if cell in values:
+            return False
+        if cell and values and sum(1 for value in values if _NUMBER.match(value)) >= 0.8 * len(values):
+            return True
+    if all(_IDENTIFIER.match(cell) for cell in named):
+        return True
+    return any(word in _USUAL for cell in named for word in re.split(r"[\W_]+", cell.lower()))

@@ -1,0 +1,97 @@
+import pytest
+
+from services.vector.extraction.errors import (
+    DocumentEmptyError,
+    DocumentTooLargeError,
+    DocumentUnreadableError,
+)
+from tests.unit.vector.extraction import samples
+from tests.unit.vector.extraction.samples import blocks, mail, read
+
+
+def test_who_what_and_the_attachments_each_at_its_place() -> None:
+    data = mail(
+        "We meet at noon.",
+        [
+            ("prices.csv", "text/csv", b"Fruit,Price\nQuince,42\n"),
+            ("report.pdf", "application/pdf", samples.pdf([["Intro"], ["The lamp burns whale oil."]])),
+        ],
+        subject="Größe zählt",
+    )
+    extraction = read("eml", data)
+    assert extraction.title == "Größe zählt"
+    assert "From: Ada <ada@example.org>\nTo: bob@example.org\nDate: Tue, 01 Oct 2024" in extraction.text
+    assert "We meet at noon." in extraction.text
+    assert "Fruit: Quince; Price: 42" in extraction.text
+    assert [(place.label, place.page, place.line) for place in extraction.places] == [
+        ("mail", 0, 0),
+        ("prices.csv", 0, 0),
+        ("prices.csv", 0, 1),
+        ("report.pdf", 0, 0),
+        ("report.pdf, page 1", 1, 0),
+        ("report.pdf, page 2", 2, 0),
+    ]
+    assert extraction.pages == ()
+    assert ("heading", 1, "prices.csv") in blocks(extraction)
+
+
+def test_plain_text_goes_before_html_which_is_read_alone() -> None:
+    assert "plain words" in (text := read("eml", mail("plain words", html="<p>html words</p>")).text)
+    assert "html words" not in text
+    only = b"From: a\nContent-Type: text/html; charset=iso-8859-1\n\n<p>Gr\xf6\xdfe</p><script>x</script>"
+    assert "Größe" in (text := read("eml", only).text)
+    assert "script" not in text
+
+
+def test_a_mail_in_a_mail_is_read() -> None:
+    inner = mail("The inner secret.", subject="Inner")
+    outer = (
+        b"From: a\nSubject: Outer\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        b"--b\nContent-Type: text/plain\n\nSee below.\n--b\nContent-Type: message/rfc822\n\n"
+        + inner
+        + b"\n--b--\n"
+    )
+    extraction = read("eml", outer)
+    assert "The inner secret." in extraction.text
+    assert extraction.title == "Outer"
+    assert extraction.places[-1].label == "attached mail Inner"
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_there() -> None:
+    data = mail(
+        "Text.",
+        [
+            ("evil.pdf", "application/pdf", b"MZ\x90\x00" + bytes(100)),
+            ("all.zip", "application/zip", samples.package({"a.txt": b"a"})),
+            ("photo.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(20)),
+            ("locked.pdf", "application/pdf", samples.encrypted_pdf("secret")),
+        ],
+    )
+    extraction = read("eml", data)
+    assert "Text." in extraction.text
+    assert [warning.split()[0] for warning in extraction.warnings] == [
+        "evil.pdf", "all.zip", "photo.png", "locked.pdf",
+    ]  # fmt: skip
+    assert [place.label for place in extraction.places] == ["mail"]
+
+
+@pytest.mark.parametrize("data", [b"just words", b"\x01\x02: no", b"key value\n\nmore"])
+def test_what_is_no_mail_is_refused(data: bytes) -> None:
+    with pytest.raises(DocumentUnreadableError):
+        read("eml", data)
+
+
+def test_only_blanks_are_an_empty_mail() -> None:
+    with pytest.raises(DocumentEmptyError):
+        read("eml", b"\n   \n")
+
+
+def test_a_mail_of_a_thousand_mails_is_too_large() -> None:
+    with pytest.raises(DocumentTooLargeError):
+        read("eml", b"From: a\n" + b"Content-Type: message/rfc822\n\n" * 3_000)
+
+
+def test_a_bomb_that_is_attached_ends_the_mail() -> None:
+    bomb = samples.package({"word/document.xml": bytes(20 * 1024 * 1024)})
+    with pytest.raises(DocumentTooLargeError):
+        read("eml", mail("Text.", [("a.docx", samples.DOCX, bomb)]))

@@ -1,0 +1,77 @@
+import pytest
+
+from services.vector.extraction.errors import DocumentEmptyError
+from services.vector.extraction.model import Extraction, Limits
+from tests.unit.vector.extraction.samples import blocks, book, read, sheet, workbook
+
+PRICES = [["Fruit", "Price"], ["Apple", 1.5], ["Quince", 42]]
+
+
+def place_of(extraction: Extraction, text: str) -> str:
+    at = extraction.text.encode().index(text.encode())
+    return [place.label for place in extraction.places if place.byte_start <= at][-1]
+
+
+def test_a_row_says_its_columns_and_a_cell_its_place() -> None:
+    extraction = read("xlsx", book({"Prices": PRICES, "More": [["only", "text"], ["here", "too"]]}))
+    assert extraction.text == (
+        "Prices\n\nFruit | Price\nFruit: Apple; Price: 1.5\nFruit: Quince; Price: 42\n\n"
+        "More\n\nonly | text\nonly: here; text: too"
+    )
+    assert place_of(extraction, "Price: 42") == "Prices!B3"
+    assert place_of(extraction, "Quince") == "Prices!A3"
+    assert place_of(extraction, "text: too") == "More!B2"
+    assert [kind for kind, _, _ in blocks(extraction)] == ["heading", "table", "heading", "table"]
+
+
+def test_rows_and_columns_that_are_not_there_keep_the_place_of_the_others() -> None:
+    rows = [[None, 7, None, 9], [], [], [None, "x | y"]]
+    extraction = read("xlsx", workbook({"S": sheet(rows, first=3)}))
+    assert extraction.text == "S\n\n| 7 |  | 9\n\n| x | y"
+    assert place_of(extraction, "7") == "S!B3"
+    assert place_of(extraction, "9") == "S!D3"
+    assert place_of(extraction, "x | y") == "S!B6"
+
+
+def test_dates_percentages_errors_and_formulas_are_as_they_show() -> None:
+    styles = (
+        '<numFmts><numFmt numFmtId="170" formatCode="dd&quot;th&quot;/mm"/></numFmts><cellXfs>'
+        '<xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="9"/><xf numFmtId="170"/></cellXfs>'
+    )
+    cells = [
+        '<c s="1"><v>45566</v></c>',
+        '<c s="2"><v>0.25</v></c>',
+        '<c s="3"><v>45566.5</v></c>',
+        '<c t="b"><v>1</v></c>',
+        '<c t="e"><v>#DIV/0!</v></c>',
+        '<c t="s"><v>0</v></c>',
+        "<c><f>SUM(A1:A2)</f><v>0.30000000000000004</v></c>",
+        '<c><f>cmd|"/c calc"</f></c>',
+        '<c t="s"><v>99</v></c>',
+    ]
+    data = workbook({"S": sheet([cells])}, styles=styles, shared=["=cmd()"])
+    assert read("xlsx", data).text == (
+        'S\n\n2024-10-01 | 25% | 2024-10-01 12:00:00 | TRUE | #DIV/0! | =cmd() | 0.3 | =cmd|"/c calc" |'
+    )
+
+
+def test_a_hidden_sheet_is_named_and_not_read() -> None:
+    data = workbook({"Open": sheet([["a"]]), "Closed": sheet([["secret"]])}, attributes='state="veryHidden"')
+    extraction = read("xlsx", data)
+    assert "secret" not in extraction.text
+    assert extraction.warnings == ("sheet Closed is hidden and was not read",)
+
+
+def test_an_empty_book_is_empty() -> None:
+    with pytest.raises(DocumentEmptyError):
+        read("xlsx", book({"S": []}))
+
+
+def test_places_become_coarser_and_never_wrong() -> None:
+    rows = [[f"a{n}", f"b{n}"] for n in range(40)]
+    extraction = read("xlsx", book({"S": rows, "T": [["last"]]}), Limits(places=40))
+    assert len(extraction.places) == 40
+    assert place_of(extraction, "b0") == "S!B1"
+    assert place_of(extraction, "b15") == "S!A16"
+    assert place_of(extraction, "last") == ""
+    assert "b39" in extraction.text

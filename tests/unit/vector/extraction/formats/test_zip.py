@@ -1,0 +1,77 @@
+import pytest
+
+from services.vector.extraction.errors import (
+    DocumentEmptyError,
+    DocumentTooLargeError,
+    DocumentUnreadableError,
+)
+from services.vector.extraction.model import Limits
+from tests.unit.vector.extraction import samples
+from tests.unit.vector.extraction.samples import blocks, package, read
+
+
+def test_each_file_is_a_part_under_its_name_with_its_places() -> None:
+    extraction = read(
+        "zip",
+        package(
+            {
+                "docs/": b"",
+                "docs/readme.md": b"# Read me\n\nWords.",
+                "report.pdf": samples.pdf([["One"], ["Two"]]),
+                "prices.xlsx": samples.book({"Prices": [["Fruit", "Price"], ["Quince", 42]]}),
+                "__MACOSX/x.txt": b"left behind",
+                ".hidden": b"hidden",
+            }
+        ),
+    )
+    assert "left behind" not in extraction.text
+    assert "hidden" not in extraction.text
+    assert [(place.label, place.page, place.line) for place in extraction.places] == [
+        ("docs/readme.md", 0, 0),
+        ("docs/readme.md", 0, 1),
+        ("report.pdf", 0, 0),
+        ("report.pdf, page 1", 1, 0),
+        ("report.pdf, page 2", 2, 0),
+        ("prices.xlsx", 0, 0),
+        ("prices.xlsx, Prices", 0, 0),
+        ("prices.xlsx, Prices!A1", 0, 0),
+        ("prices.xlsx, Prices!B1", 0, 0),
+        ("prices.xlsx, Prices!A2", 0, 0),
+        ("prices.xlsx, Prices!B2", 0, 0),
+    ]
+    assert blocks(extraction)[:2] == [("heading", 1, "docs/readme.md"), ("heading", 2, "# Read me")]
+    assert extraction.title is None
+
+
+def test_what_cannot_be_read_is_named_and_leaves_nothing() -> None:
+    good = samples.package({"word/document.xml": b"<broken"})
+    extraction = read("zip", package({"a.txt": b"words", "b.docx": good, "c.bin": b"\0\1\2", "d.txt": b""}))
+    assert extraction.text == "a.txt\n\nwords"
+    assert [warning.split()[0] for warning in extraction.warnings] == ["b.docx", "c.bin", "d.txt"]
+
+
+@pytest.mark.parametrize("data", [package({}), package({"folder/": b""}), package({"a.bin": b"\0\1"})])
+def test_an_archive_without_text_is_empty(data: bytes) -> None:
+    with pytest.raises(DocumentEmptyError):
+        read("zip", data)
+
+
+def test_an_archive_in_an_archive_is_refused() -> None:
+    with pytest.raises(DocumentUnreadableError, match="inside"):
+        read("zip", package({"a.txt": b"a", "b.zip": package({"c.txt": b"c"})}))
+    with pytest.raises(DocumentUnreadableError, match="inside"):
+        read("zip", package({"mail.eml": samples.mail("x")}))
+
+
+def test_a_bomb_in_a_part_ends_the_whole() -> None:
+    bomb = package({"word/document.xml": bytes(20 * 1024 * 1024)})
+    with pytest.raises(DocumentTooLargeError):
+        read("zip", package({"a.txt": b"a", "b.docx": bomb}))
+
+
+def test_all_packages_in_it_share_one_budget() -> None:
+    """Each is small enough; together they are not."""
+    part = package({"word/document.xml": b"<a/>", "x": bytes(900_000)})
+    data = package({f"{n}.docx": part for n in range(5)})
+    with pytest.raises(DocumentTooLargeError):
+        read("zip", data, Limits(archive_bytes=2_000_000))

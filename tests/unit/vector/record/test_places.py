@@ -1,0 +1,57 @@
+"""Where a span stands, from the places that are kept."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import pytest
+
+from services.vector.extraction.model import Place
+from services.vector.record import places
+from services.vector.record.places import Where
+
+
+def located(kept: Sequence[Place], start: int, end: int, text: bytes = b"") -> Where:
+    connection = sqlite3.connect(":memory:")
+    connection.execute(
+        "CREATE TABLE places (document_key, byte_start, label, page, line,"
+        " PRIMARY KEY (document_key, byte_start))"
+    )
+    connection.execute("CREATE TABLE texts (document_key, byte_start, byte_end, piece)")
+    connection.execute("INSERT INTO texts VALUES (1, 0, ?, ?)", (len(text), text))
+    places.add(connection, 1, kept)
+    places.add(connection, 2, [Place(0, "of another document")])
+    return places.locate(connection, 1, start, end)
+
+
+PAGES = (Place(0, "page 1", 1), Place(10, "page 2", 2), Place(20, "report.pdf, page 1", 1))
+CELLS = (Place(0, "S!A1"), Place(5, "S!B1"), Place(10, "S!AB12"), Place(15, "T!A1"))
+
+
+@pytest.mark.parametrize(
+    ("kept", "span", "expected"),
+    [
+        ((), (0, 5), Where()),
+        ((Place(5, "later"),), (0, 9), Where()),
+        (PAGES, (3, 9), Where(1, "page 1")),
+        (PAGES, (3, 10), Where(1, "page 1")),
+        (PAGES, (3, 11), Where(1, "page 1-2")),
+        (PAGES, (12, 30), Where(2, "page 2 to report.pdf, page 1")),
+        (CELLS, (5, 9), Where(0, "S!B1")),
+        (CELLS, (0, 12), Where(0, "S!A1:AB12")),
+        (CELLS, (12, 17), Where(0, "S!AB12 to T!A1")),
+        (PAGES, (15, 15), Where(2, "page 2")),
+    ],
+)
+def test_from_the_first_place_to_the_last(
+    kept: Sequence[Place], span: tuple[int, int], expected: Where
+) -> None:
+    assert located(kept, *span) == expected
+
+
+def test_lines_are_counted_from_the_place_on() -> None:
+    text = "ä\nb\n\nc\nd".encode()
+    kept = [Place(0, "", 0, 1), Place(6, "", 0, 4)]
+    assert located(kept, 0, 2, text).location == "line 1"
+    assert located(kept, 3, 4, text).location == "line 2"
+    assert located(kept, 0, len(text), text).location == "line 1-5"
+    assert located([Place(0, "a.md", 0, 1)], 3, 9, text).location == "a.md, line 2-5"
