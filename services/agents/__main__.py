@@ -16,7 +16,7 @@ from services.chassis.channel import open_aio_channel
 from services.chassis.server import Server
 from services.chassis.settings import load
 from services.chassis.start import run_service
-from services.sandbox.sandbox import open_sandbox
+from services.sandbox.sandbox import opening_sandbox
 
 
 async def main() -> None:
@@ -34,7 +34,7 @@ async def main() -> None:
         model = await stack.enter_async_context(
             open_models(configured(settings), settings.openai_max_tokens, measures)
         )
-        sandbox = await open_sandbox(settings.meld_sandbox)
+        sandbox = await stack.enter_async_context(opening_sandbox(settings.meld_sandbox))
         house = await stack.enter_async_context(assemble(settings, vector, session, model, sandbox=sandbox))
         await Server(
             name="agents",

@@ -47,7 +47,7 @@ def _options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, Any]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.max_reconnect_backoff_ms", 500),
         # A lost connection looks the name up again; gRPC would wait half a minute before it does so twice.
         ("grpc.dns_min_time_between_resolutions_ms", 500),
         # Channels of one process to one address would otherwise share a connection

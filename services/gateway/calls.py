@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import queue
 import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -31,6 +32,10 @@ Res = TypeVar("Res", bound=Message)
 _LOOK_SECONDS = 0.2
 # A service that is being replaced is asked again this soon.
 _AGAIN_SECONDS = 0.2
+# A stream that never left this process, for want of a connection, is begun anew for this long.
+_UNSENT_SECONDS = 1.0
+# How gRPC says that there was no connection to send a call by.
+_UNSENT = ("failed to connect to all addresses", "connections to all backends failing")
 # Messages that wait for a client slower than the service; then the service waits.
 _WAITING_MESSAGES = 64
 
@@ -183,11 +188,18 @@ class Upstream(Generic[Res]):
     """A stream of answers, read by a thread of its own so that waiting for the next can be bounded.
 
     After the last message `poll` and `wait` raise EndOfStreamError; when the call
-    failed they raise its ServiceError first.
+    failed they raise its ServiceError first. again: begins a call that was never sent anew.
     """
 
-    def __init__(self, call: Any, kind: type[Message], waiting: Waiting[Res] | None = None) -> None:
+    def __init__(
+        self,
+        call: Any,
+        kind: type[Message],
+        waiting: Waiting[Res] | None = None,
+        again: Callable[[], Any] | None = None,
+    ) -> None:
         self._call = call
+        self._again = again
         self._kind = kind
         self._queue: Waiting[Res] = queue.Queue(_WAITING_MESSAGES) if waiting is None else waiting
         self._closed = threading.Event()
@@ -196,12 +208,21 @@ class Upstream(Generic[Res]):
 
     def _pump(self) -> None:
         end = End(None)
-        try:
-            for answer in self._call:
-                if not self._put(answer):
-                    return
-        except grpc.RpcError as error:
-            end = End(error)
+        until = time.monotonic() + _UNSENT_SECONDS
+        while True:
+            try:
+                for answer in self._call:
+                    if not self._put(answer):
+                        return
+            except grpc.RpcError as error:
+                if self._again and _unsent(error) and time.monotonic() < until and not self._closed.is_set():
+                    time.sleep(_AGAIN_SECONDS)
+                    self._call = self._again()
+                    if self._closed.is_set():
+                        self._call.cancel()
+                    continue
+                end = End(error)
+            break
         self._put(end)
 
     def _put(self, item: Res | End) -> bool:
@@ -250,7 +271,20 @@ class Upstream(Generic[Res]):
 
 def stream(method: grpc.UnaryStreamMultiCallable[Req, Res], message: Req) -> Upstream[Res]:
     """Begins a call whose answers come as a stream."""
-    return Upstream(method(message, timeout=timeout_of(type(message))), type(message))
+    seconds = timeout_of(type(message))
+
+    def begin() -> Any:
+        return method(message, timeout=seconds)
+
+    # Who calls, and for how long, is known to this thread and not to the one that reads.
+    caller = contextvars.copy_context()
+    return Upstream(begin(), type(message), again=lambda: caller.run(begin))
+
+
+def _unsent(error: grpc.RpcError) -> bool:
+    """Whether a call failed before it left: nobody can have begun to answer it."""
+    said: Any = error
+    return said.code() is grpc.StatusCode.UNAVAILABLE and (said.details() or "").startswith(_UNSENT)
 
 
 def duplex(

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import NoReturn
 
 from services.chassis.errors import FailedPreconditionError, ResourceExhaustedError
@@ -117,6 +118,29 @@ async def open_sandbox(choice: str = "auto", places: int | None = None) -> Sandb
         return Sandbox(None, reason)
     _log.info("Code is run shut in by %s", launcher.layer.value)
     return Sandbox(launcher, reason, places=places or min(len(os.sched_getaffinity(0)), _MOST_PLACES))
+
+
+@asynccontextmanager
+async def opening_sandbox(choice: str = "auto") -> AsyncIterator[OpeningSandbox]:
+    """The sandbox of this machine, tried out beside the start of the service that has it."""
+    opened = asyncio.create_task(open_sandbox(choice), name="open sandbox")
+    try:
+        yield OpeningSandbox(opened)
+    finally:
+        opened.cancel()
+        await asyncio.gather(opened, return_exceptions=True)
+
+
+class OpeningSandbox:
+    """Runs jobs like Sandbox; the first ones wait until it was tried out."""
+
+    def __init__(self, opened: asyncio.Task[Sandbox]) -> None:
+        self._opened = opened
+
+    async def run(self, job: Job) -> Outcome:
+        """See Sandbox."""
+        sandbox = await asyncio.shield(self._opened)
+        return await sandbox.run(job)
 
 
 async def _first(wanted: Sequence[Layer]) -> tuple[Launcher | None, str]:

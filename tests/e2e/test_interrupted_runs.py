@@ -112,6 +112,7 @@ def test_a_detached_run_survives_the_kill_of_its_process_and_is_repeated_offline
                     repeated = client.post(f"/runs/{run_id}/replay").json()
                 finally:
                     house.send("vector", signal.SIGCONT)
+                assert "identical" in repeated, repeated
                 assert (repeated["identical"], repeated["difference"]) == (True, None)
                 ended = [event["ended"] for event in events if event["type"] == "ended"]
                 assert [repeated["ended"]] == ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -128,13 +128,8 @@ class JournaledModel:
         name = digest(said)
         entry = await self._journal.found("model", name, said)
         if entry is not None:
-            told = read_json(unpacked(entry.value))
-            for _ in range(told["charges"]):
-                meter.charge_model_call()
-            for piece in told["pieces"]:
-                yield _piece(piece)
-            if told["error"] is not None:
-                raise read_error(told["error"].encode())
+            for recorded in _recorded(read_json(unpacked(entry.value)), meter):
+                yield recorded
             return
         answer = _Answer(meter)
         began = time.monotonic()
@@ -149,11 +144,10 @@ class JournaledModel:
             async with aclosing(self._inner.stream(prompt, seconds, answer)) as pieces:
                 async for piece in pieces:
                     answer.pieces.append(piece)
-                    if isinstance(piece, ModelDone):
-                        # Before anybody acts on it. Nothing comes behind it.
+                    if answer.done:
+                        # Before anybody acts on it.
                         write(Outcome.VALUE)
-                        yield piece
-                        return
+                    # To its end: a model that is left early counts as one that nobody let finish.
                     yield piece
         except GeneratorExit:
             # Whoever listened has heard enough, and will again.
@@ -165,7 +159,17 @@ class JournaledModel:
                 write(Outcome.ERROR, error)
             raise
         else:
-            write(Outcome.VALUE)
+            if not answer.done:
+                write(Outcome.VALUE)
+
+
+def _recorded(told: dict[str, Any], meter: Meter) -> Iterator[Piece]:
+    """What a model said, charged as it was. Raises what it failed with."""
+    for _ in range(told["charges"]):
+        meter.charge_model_call()
+    yield from map(_piece, told["pieces"])
+    if told["error"] is not None:
+        raise read_error(told["error"].encode())
 
 
 class _Answer:

@@ -76,14 +76,14 @@ def read_csv(text: str, time_column: str = "", group_column: str = "") -> Table:
     """
     text = text.lstrip("\ufeff")
     first = next((line for line in text.splitlines() if line.strip()), "")
-    if not first:
-        raise _invalid("$.csv", "the table is empty")
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     try:
         rows = [row for row in islice(reader, MAX_ROWS + 2) if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise _invalid("$.csv", f"line {reader.line_num}: {error}") from error
+    if not rows:
+        raise _invalid("$.csv", "the table is empty")
     header = [cell.strip() for cell in rows[0]]
     if all(_number(cell) is not None for cell in header):
         raise _invalid("$.csv", "the first line must name the columns, and holds numbers")

@@ -145,6 +145,24 @@ def test_what_may_be_repeated_waits_for_a_service_that_is_replaced(
         back.join()
 
 
+def test_a_run_that_never_left_is_begun_when_there_is_a_connection(
+    patient: FlaskClient, services: ScriptedServices
+) -> None:
+    """As with a gateway that starts first: a run may not be repeated, but this one was never sent."""
+    services.script["RunAgent"] = EVENTS
+    services.stop_one("agents")
+    assert patient.get("/api/v1/agents", headers={"Request-Timeout": "0.1"}).status_code in {503, 504}
+    back = threading.Timer(0.4, services.start_one, ["agents"])
+    back.start()
+    try:
+        answer = patient.post("/api/v1/runs", json={"message": "m"}, headers={"X-Request-ID": "the-same"})
+        assert answer.status_code == 200, answer.text
+    finally:
+        back.join()
+    assert len(services.requests["RunAgent"]) == 1
+    assert services.request_ids[-1] == "the-same"
+
+
 def test_a_service_that_stays_away_is_waited_for_once(
     patient: FlaskClient, services: ScriptedServices
 ) -> None:
