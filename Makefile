@@ -20,8 +20,8 @@ help: ## List the targets
 run: install ## Install what is missing, start everything on 127.0.0.1, stop on Ctrl-C
 	@exec $(BIN)/python -m services.local
 
-test: install-dev ## Run every test but those of the containers: unit, contract, architecture, processes, browser, a small chaos round
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/containers $(TESTS)
+test: install-dev ## Run the tests: unit, contract, architecture, processes, browser; with ALL=1 the long ones too, a chaos round among them
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/containers $(if $(ALL),,-m "not slow") $(TESTS)
 
 test-containers: install-dev ## Build the images and try them on a container engine
 	@MELD_REQUIRE_ENGINE=1 $(BIN)/python -m pytest $(or $(TESTS),tests/containers)

@@ -41,7 +41,7 @@ OTHERS = ("redis", "session", "agents", "gateway")
 VISIBLE = {"EMBEDDING", "READY"}
 SYLLABLES = ("bra", "cul", "dor", "fen", "gri", "hal", "jop", "kem", "lun", "mos", "nar", "pol", "ves", "zit")
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(0)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(0)]
 
 
 @dataclass

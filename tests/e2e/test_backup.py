@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.launched import ROOT, House, launched
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 
 KEY = "key-of-the-owner-of-this-test"
 

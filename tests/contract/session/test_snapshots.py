@@ -25,6 +25,8 @@ from tests.contract.session.conftest import House, new_run_id, refusal, running_
 from tests.contract.session.test_process import serving, start
 from tests.support.redis_server import RedisServer, free_port, running_redis
 
+pytestmark = pytest.mark.slow
+
 PIECE = 100_000
 OTHER = [("x-tenant", "other")]
 

@@ -17,6 +17,8 @@ from services.chassis.lock import lock_directory
 from tests.contract.vector.processes import free_port, launched, process
 from tests.contract.vector.world import Client, eventually, running
 
+pytestmark = pytest.mark.slow
+
 BEFORE = [f"Kept text number {number} about topic{number}." for number in range(12)]
 LOST = "The last text speaks of zebras.\n\n" + "And of very many other things. " * 60
 

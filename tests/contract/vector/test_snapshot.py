@@ -32,6 +32,8 @@ from tests.contract.vector.snapshots import (
 )
 from tests.contract.vector.world import Client, WordEmbedder, eventually, ingest_requests, refused, running
 
+pytestmark = pytest.mark.slow
+
 OLD = [f"The old shelf holds number {number} about oak{number}." for number in range(6)]
 NEW = [f"The new shelf holds number {number} about elm{number}." for number in range(9)]
 CANARIES = ["elm3", "The new shelf holds number 7", "shelf number"]

@@ -14,6 +14,8 @@ from services.agents.code.testing.generation import Effort, Generation
 from services.agents.code.testing.model import Generated, Intended
 from services.agents.ports import Sandboxed
 
+pytestmark = pytest.mark.slow
+
 EFFORT = Effort(seconds=4.0, mutants=25, mutant_seconds=40.0, repetitions=2, examples=30)
 PARKING = '''
 """What parking costs."""
