@@ -58,6 +58,26 @@ def test_a_document_is_asked_and_its_citation_holds(running: System) -> None:
     assert changed.json()["results"][0]["verified"] is False
 
 
+def test_code_is_repaired_in_the_sandbox_of_the_container(running: System) -> None:
+    code = "def average(values):\n    return sum(values) // len(values)\n"
+    tests = "from average import average\n\n\ndef test_half():\n    assert average([1, 2]) == 1.5\n"
+    answer = httpx.post(
+        f"{running.base_url}/api/v1/runs",
+        json={
+            "agent": "code_repair",
+            "message": "Please mend this.",
+            "inputs": {
+                "files": [{"path": "average.py", "content": code}],
+                "tests": [{"path": "test_average.py", "content": tests}],
+            },
+        },
+        timeout=120,
+    ).json()
+
+    assert answer["result"]["verdict"] == "VERIFIED", answer
+    assert "+    return sum(values) / len(values)" in answer["result"]["diff"]
+
+
 def test_a_stream_passes_the_proxy_as_it_comes(running: System) -> None:
     running.ingest("harbours", TEXTS)
     kinds = []
