@@ -75,6 +75,14 @@ class Knocks:
         self._server = socketserver.ThreadingTCPServer((ASIDE, 0), _Handler)
         self.port = self._server.server_address[1]
 
+    def forget(self) -> None:
+        """Until nobody comes any more: a service that was stopped may still have been on its way."""
+        self.came.clear()
+        for _ in range(40):
+            if not self.came.wait(0.5):
+                return
+            self.came.clear()
+
     @contextmanager
     def listening(self) -> Iterator[Knocks]:
         """Listens for the duration of the block."""
@@ -243,7 +251,7 @@ async def _is_ready(client: Any) -> bool:
 
 async def asks_the_server_aside(stage: Stage) -> bool:
     """Whether the index is looked for at the port aside."""
-    stage.knocks.came.clear()
+    await asyncio.to_thread(stage.knocks.forget)
     async with running(stage.folder) as client:
         await client.create()
         return await asyncio.to_thread(stage.knocks.came.wait, stage.patience)
