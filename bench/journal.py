@@ -14,10 +14,11 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import redis
 
@@ -78,11 +79,11 @@ def main() -> None:
         ModelServer(forever=Answer(ANSWER)) as model,
     ):
         for name, url in (("sentences of the documents", ""), ("a model", model.base_url)):
-            asyncio.run(measure(name, url, session, server, arguments.runs, arguments.clients))
+            asyncio.run(measure(name, url, session, server, count=arguments.runs, clients=arguments.clients))
 
 
-async def measure(  # noqa: PLR0917
-    name: str, model_url: str, session: str, server: RedisServer, count: int, clients: int
+async def measure(
+    name: str, model_url: str, session: str, server: RedisServer, *, count: int, clients: int
 ) -> None:
     """Prints times, rates and sizes of one kind of answer."""
     vector = neighbours.VectorNeighbour()
@@ -127,14 +128,9 @@ async def measure(  # noqa: PLR0917
         print(f"  ratio of the medians: first text {ratios[0]:.3f}, end {ratios[1]:.3f}")
 
 
-@contextmanager
-def journaling(journaled: bool) -> Iterator[None]:
+def journaling(journaled: bool) -> AbstractContextManager[object]:
     """Runs that begin in the block have a journal, or none."""
-    runs.Journal = Journal if journaled else Bare  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        runs.Journal = Journal  # type: ignore[misc]
+    return mock.patch.object(runs, "Journal", Journal if journaled else Bare)
 
 
 async def one(house: Client) -> tuple[float, float, str]:

@@ -80,35 +80,38 @@ def detections(series: int, seed: int) -> Iterator[str]:
     """A line for each planted effect."""
     source = np.random.default_rng(seed)
     for count in LENGTHS:
-        at = np.arange(count, dtype=np.float64)
-        half = count // 2
+        yield f"  {count} values: {', '.join(detected(source, count, series))}"
 
-        def share(found: Callable[[], bool]) -> float:
-            return float(np.mean([found() for _ in range(series)]))
 
-        def changed(size: float) -> bool:
-            values = source.normal(size=count) + size * (at >= half)  # noqa: B023
-            return [abs(change.index - half) <= 3 for change in changes(values)] == [True]  # noqa: B023
+def detected(source: np.random.Generator, count: int, series: int) -> Iterator[str]:
+    """The share of series of one length in which each effect is found, and nothing else of its kind."""
+    at = np.arange(count, dtype=np.float64)
+    half = count // 2
 
-        def risen(size: float) -> bool:
-            values = source.normal(size=count) + size * at / count  # noqa: B023
-            made = trend(at, values)  # noqa: B023
-            return made is not None and made.p_value <= LEVEL
+    def share(found: Callable[[float], bool], size: float) -> str:
+        return f"{np.mean([found(size) for _ in range(series)]):.2f}"
 
-        def spiked(size: float) -> bool:
-            values = source.normal(size=count)  # noqa: B023
-            values[half] += size  # noqa: B023
-            return [a.index for a in anomalies(values, np.zeros(count)).found] == [half]  # noqa: B023
+    def changed(size: float) -> bool:
+        values = source.normal(size=count) + size * (at >= half)
+        return [abs(change.index - half) <= 3 for change in changes(values)] == [True]
 
-        def differed(size: float) -> bool:
-            made = compare(("a", "b"), source.normal(size=half), source.normal(size, 1, half))  # noqa: B023
-            return made is not None and made.p_value <= LEVEL
+    def risen(size: float) -> bool:
+        made = trend(at, source.normal(size=count) + size * at / count)
+        return made is not None and made.p_value <= LEVEL
 
-        told = [f"change by {size}: {share(partial(changed, size)):.2f}" for size in (1, 2, 4)]
-        told += [f"rise by {size}: {share(partial(risen, size)):.2f}" for size in (1, 2)]
-        told += [f"spike of {size}: {share(partial(spiked, size)):.2f}" for size in (5, 8)]
-        told += [f"groups {size} apart: {share(partial(differed, size)):.2f}" for size in (0.5, 1)]
-        yield f"  {count} values: {', '.join(told)}"
+    def spiked(size: float) -> bool:
+        values = source.normal(size=count)
+        values[half] += size
+        return [a.index for a in anomalies(values, np.zeros(count)).found] == [half]
+
+    def differed(size: float) -> bool:
+        made = compare(("a", "b"), source.normal(size=half), source.normal(size, 1, half))
+        return made is not None and made.p_value <= LEVEL
+
+    yield from (f"change by {size}: {share(changed, size)}" for size in (1, 2, 4))
+    yield from (f"rise by {size}: {share(risen, size)}" for size in (1, 2))
+    yield from (f"spike of {size}: {share(spiked, size)}" for size in (5, 8))
+    yield from (f"groups {size} apart: {share(differed, size)}" for size in (0.5, 1))
 
 
 def growths(series: int, seed: int) -> Iterator[str]:

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from grpc_tools import protoc
+
 ROOT = Path(__file__).resolve().parent
 OUT = ROOT / "gen"
 STAMP = OUT / ".contracts.sha256"
@@ -36,9 +38,6 @@ def fingerprint() -> str:
 
 def build() -> None:
     """Builds into a fresh folder and puts it in the place of the old one."""
-    # Not at the top: a check of the stamp should not wait for the compiler to load.
-    from grpc_tools import protoc  # noqa: PLC0415
-
     wanted = fingerprint()
     # protoc looks its plugins up on PATH; mypy-protobuf lies beside the interpreter.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"

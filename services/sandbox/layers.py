@@ -61,16 +61,16 @@ def readable() -> tuple[str, ...]:
     if sys.prefix != sys.base_prefix:
         paths.append(sys.prefix)
     paths += _LIBRARIES
-    existing = dict.fromkeys(path for path in paths if os.path.exists(path))  # noqa: PTH110
+    existing = dict.fromkeys(path for path in paths if os.path.exists(path))
     return tuple(path for path in existing if not any(_below(path, other) for other in existing))
 
 
 def _links(path: str) -> Iterator[str]:
     """Each link on the way from the interpreter's name to its file."""
     for _ in range(16):
-        if not os.path.islink(path):  # noqa: PTH114
+        if not os.path.islink(path):
             return
-        path = os.path.join(os.path.dirname(path), os.readlink(path))  # noqa: PTH115, PTH118, PTH120
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
         yield path
 
 
@@ -87,8 +87,8 @@ def command(layer: Layer, disk_bytes: int, bubblewrap: str = "", second: bool = 
     for path in paths:
         target = os.path.realpath(path)
         # As where /lib64 is a link to /usr/lib64: the same file may not have two places for the loader.
-        if os.path.islink(path) and any(target == os.path.realpath(real) for real in paths if real != path):  # noqa: PTH114
-            mounts += ["--symlink", os.readlink(path), path]  # noqa: PTH115
+        if os.path.islink(path) and any(target == os.path.realpath(real) for real in paths if real != path):
+            mounts += ["--symlink", os.readlink(path), path]
         else:
             mounts += ["--ro-bind", path, path]
     for part in ("__init__.py", "sandbox/__init__.py", "sandbox/room"):
@@ -141,7 +141,7 @@ def find_bubblewrap() -> str:
 def environment() -> dict[str, str]:
     """What every run gets to know. Nothing of the service's own."""
     return {
-        "PATH": os.path.dirname(python()),  # noqa: PTH120
+        "PATH": os.path.dirname(python()),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONDONTWRITEBYTECODE": "1",

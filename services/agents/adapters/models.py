@@ -18,7 +18,7 @@ async def open_models(
     if not providers:
         yield None
         return
-    # The client library takes two seconds to load, which a start without a model is spared.
+    # The client library takes more than a second to load, which a start without a model is spared.
     from services.agents.adapters.openai_model import open_chain  # noqa: PLC0415
 
     async with open_chain(providers, max_output_tokens, measures) as chain:

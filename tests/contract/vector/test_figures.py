@@ -85,7 +85,7 @@ async def test_a_count_reads_no_table_of_passages_or_texts(client: Client) -> No
 
     await figures.figures(Recording())  # type: ignore[arg-type]
     assert len(statements) == 2
-    plans = await client.application.record._database.read(traced)  # type: ignore[arg-type]
+    plans = await client.application.record._database.read(traced)
     scanned = {word for plan in plans for word in plan.split() if word in {"chunks", "vectors", "texts"}}
     assert "SCAN collections" in plans
     assert not scanned, plans

@@ -321,7 +321,7 @@ def read_the_code_of_the_service(world: World) -> object:
 
 @attempt
 def read_the_rooms_of_others(world: World) -> object:
-    return [name for name in os.listdir(world["rooms"])]  # noqa: C416
+    return os.listdir(world["rooms"])
 
 
 @attempt

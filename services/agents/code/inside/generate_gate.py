@@ -17,6 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Before the project's paths count: it may have modules of these names.
+import coverage
+import pytest
+from coverage.exceptions import CoverageException
+
 from .generate_sessions import in_child
 
 HOME = ".meld"
@@ -79,11 +84,10 @@ def once(first: int, count: int, *, measure: bool) -> None:
 
     first: number of the first run; those of odd numbers go backwards. measure: the first one is measured.
     """
-    import pytest  # noqa: PLC0415
-
     data = json.loads(Path(HOME, "gate.json").read_text("utf-8"))
     paths(data["roots"])
     if any("hypothesis" in Path(path).read_text("utf-8") for path in data["tests"]):
+        # Loaded once for all forks, and only then: it takes longer than many a test.
         import hypothesis.strategies  # noqa: F401, PLC0415
 
     def run(number: int) -> dict[str, Any]:
@@ -102,8 +106,6 @@ def once(first: int, count: int, *, measure: bool) -> None:
 
 
 def _measuring(run: Callable[[], object], paths_measured: list[str]) -> dict[str, Any]:
-    import coverage  # noqa: PLC0415
-
     sources = [str(Path(path).absolute()) for path in paths_measured]
     watch = coverage.Coverage(data_file=None, config_file=False, branch=True, include=sources)
     watch.start()
@@ -114,8 +116,6 @@ def _measuring(run: Callable[[], object], paths_measured: list[str]) -> dict[str
 
 def _measured(watch: Any, sources: list[str]) -> dict[str, Any]:
     """For each file: how many lines and branches there are and ran, and which lines."""
-    from coverage.exceptions import CoverageException  # noqa: PLC0415
-
     report: dict[str, Any] = {}
     path = Path(HOME, "coverage.json")
     with contextlib.suppress(CoverageException):

@@ -109,7 +109,7 @@ def _of_attributes(value: object, classes: Mapping[str, type], depth: int) -> Pa
     return found
 
 
-def _render(value: object, classes: Mapping[str, type], depth: int) -> str:  # noqa: PLR0912
+def _render(value: Any, classes: Mapping[str, type], depth: int) -> str:  # noqa: PLR0912 - one for each kind
     if depth > _MAX_DEPTH:
         raise UnrenderableError
     kind = type(value)
@@ -126,16 +126,16 @@ def _render(value: object, classes: Mapping[str, type], depth: int) -> str:  # n
     if kind is str:
         return _text(repr(value))
     if kind is float:
-        return _float(value)  # type: ignore[arg-type]
+        return _float(value)
     if isinstance(value, enum.Enum):
         return _member(value, classes)
     if kind is list:
-        return "[" + ", ".join(inner(item) for item in value) + "]"  # type: ignore[attr-defined]
+        return "[" + ", ".join(inner(item) for item in value) + "]"
     if kind is tuple:
-        parts = [inner(item) for item in value]  # type: ignore[attr-defined]
+        parts = [inner(item) for item in value]
         return "(" + ", ".join(parts) + ("," if len(parts) == 1 else "") + ")"
     if kind in {set, frozenset}:
-        parts = sorted(_exact(item, classes, depth + 1) for item in value)  # type: ignore[attr-defined]
+        parts = sorted(_exact(item, classes, depth + 1) for item in value)
         shown = "{" + ", ".join(parts) + "}" if parts else "set()"
         return shown if kind is set else f"frozenset({shown if parts else ''})"
     if isinstance(value, dict) and kind in {
@@ -143,7 +143,7 @@ def _render(value: object, classes: Mapping[str, type], depth: int) -> str:  # n
     }:  # fmt: skip
         return "{" + ", ".join(f"{_exact(k, classes, depth + 1)}: {inner(v)}" for k, v in value.items()) + "}"
     if kind is collections.deque:
-        return f"collections.deque([{', '.join(inner(item) for item in value)}])"  # type: ignore[attr-defined]
+        return f"collections.deque([{', '.join(inner(item) for item in value)}])"
     if kind is bytearray:
         return repr(value)
     return _special(value, classes, depth)

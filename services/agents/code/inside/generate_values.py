@@ -172,9 +172,9 @@ def _matching(text: str, rng: random.Random) -> list[str]:
 _CATEGORIES = {"digit": "0123456789", "word": "abz_09AZ", "space": " "}
 
 
-def _example(parsed: object, rng: random.Random) -> str:
+def _example(parsed: Any, rng: random.Random) -> str:
     text = ""
-    for operator, argument in parsed:  # type: ignore[attr-defined]
+    for operator, argument in parsed:
         name = str(operator)
         if name == "LITERAL":
             text += chr(argument)

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from . import generate_gate as gate
 from . import generate_targets as targets
 from .generate_sessions import in_child
@@ -35,8 +37,6 @@ def test_warm(values):
 
 def main() -> None:
     """Runs all mutants and writes what became of them."""
-    import pytest  # noqa: PLC0415
-
     data = json.loads(Path(HOME, "mutate.json").read_text("utf-8"))
     layout = targets.Layout.from_json(data["layout"])
     end = time.monotonic() + float(data["seconds"])

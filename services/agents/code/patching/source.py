@@ -36,7 +36,7 @@ class Source:
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Characters at which an expression or statement starts and ends."""
         return (
-            self.offset(node.lineno, node.col_offset),  # type: ignore[attr-defined]
+            self.offset(node.lineno, node.col_offset),  # type: ignore[attr-defined] # an AST has no place, these have
             self.offset(node.end_lineno, node.end_col_offset),  # type: ignore[attr-defined]
         )
 

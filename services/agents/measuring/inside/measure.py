@@ -7,7 +7,6 @@ import copy
 import cProfile
 import gc
 import hashlib
-import io
 import json
 import os
 import pstats
@@ -71,7 +70,7 @@ def main() -> None:
     root = Path.cwd()
     signal.signal(signal.SIGALRM, _stop)
     # What the code prints is not asked for, and printing it would be measured.
-    with contextlib.redirect_stdout(io.TextIOWrapper(open(os.devnull, "wb"))):  # noqa: PTH123
+    with Path(os.devnull).open("w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
         try:
             with _at_most(request["seconds"]):
                 entry = find(root, request["paths"], request["entry"], request["generator"], request["seed"])

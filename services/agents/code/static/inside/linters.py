@@ -14,6 +14,9 @@ from typing import Any
 
 Row = dict[str, Any]
 
+# Each tool is loaded where it is used: other languages are spared the quarter of a second, and a tool that
+# does not load costs its own part only.
+
 # What is likely wrong, and what makes code harder to read; no matters of layout, which belong to a formatter.
 _RULES = "F,E711,E712,E713,E714,E721,E722,E9,W6,B,C4,PIE,PERF,PLC,PLE,PLW,RET,SIM,ASYNC,RUF"
 _NOT = "SIM105,SIM108,SIM112,SIM117,PLC0415,RUF001,RUF002,RUF003,RUF012,RUF100,B008,PLW2901,RET505,RET504"
@@ -46,7 +49,7 @@ TOPICS = {
 def ruff(root: Path, paths: list[str]) -> list[Row]:
     """Ruff's findings. Neither its configuration nor its suppressions come from the files."""
     program = Path(sys.executable).with_name("ruff")
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - ruff, beside this interpreter
         [
             *(str(program), "check", "--isolated", "--no-cache", "--ignore-noqa", "--output-format", "json"),
             *("--target-version", "py311", "--exit-zero", "--select", _RULES, "--ignore", _NOT, "--", *paths),
@@ -71,7 +74,6 @@ def ruff(root: Path, paths: list[str]) -> list[Row]:
 
 def bandit(root: Path, paths: list[str]) -> list[Row]:
     """Bandit's findings; in tests without the remark that an assert is no check. No configuration is read."""
-    # They need a second to load.
     from bandit.core import config, manager  # noqa: PLC0415
 
     logging.disable(logging.CRITICAL)
@@ -153,7 +155,7 @@ def quieted(rows: list[Row], texts: Mapping[str, str]) -> list[Row]:
     return rows
 
 
-def finding(  # noqa: PLR0917
+def finding(  # noqa: PLR0917 - the columns of a row
     tool: str, rule: str, severity: str, path: str, place: tuple[int, int], message: str
 ) -> Row:
     """A finding. topic: the same for what two tools say of one thing."""
