@@ -6,7 +6,6 @@ does not wait for it and the service goes on.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import socket
@@ -18,6 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from services.chassis.addresses import is_own_address
 from services.chassis.profiler import MAX_SECONDS, Profiler, ProfilerBusyError
 from services.chassis.start import StartError
 
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.NOT_FOUND, "there is nothing to post to here")
         elif self.server.profiler is None:
             self._say(HTTPStatus.NOT_FOUND, "PROFILING_ENABLED is off")
-        elif not is_local(self.client_address[0]) or "Origin" in self.headers:
+        elif not is_own_address(self.client_address[0]) or "Origin" in self.headers:
             # A browser names the page that asks as the origin; no page has to know this.
             self._say(HTTPStatus.FORBIDDEN, "profiles are for programs on the same machine")
         else:
@@ -179,13 +179,3 @@ def profile_seconds(asked: str) -> float | None:
     except ValueError:
         return None
     return seconds if 0 < seconds <= MAX_SECONDS else None
-
-
-def is_local(host: str) -> bool:
-    """Whether the address is one of this machine's own, as in 127.0.0.1."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)

@@ -8,7 +8,6 @@ the process.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
@@ -18,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.chassis import redaction
+from services.chassis.addresses import is_loopback
 from services.chassis.secret import NeededSecret, SecretFileError, from_file, is_placeholder, weakness
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -119,16 +119,6 @@ def load(kind: type[S]) -> S:
     if bad := "; ".join(_bad_secrets(settings)):
         raise SettingsError(bad)
     return settings
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class _SecretFiles(PydanticBaseSettingsSource):

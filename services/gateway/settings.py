@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from services.chassis.addresses import is_loopback
 from services.chassis.secret import NeededSecret
-from services.chassis.settings import ServiceSettings, is_loopback
+from services.chassis.settings import ServiceSettings
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 

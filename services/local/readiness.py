@@ -6,6 +6,7 @@ import asyncio
 import http.client
 from collections.abc import Awaitable, Callable
 
+from services.chassis.addresses import is_every_interface
 from services.local.settings import Address
 
 Probe = Callable[[], Awaitable[bool]]
@@ -73,4 +74,4 @@ def http_ready(address: Address) -> Probe:
 
 def reachable(host: str) -> str:
     """The address under which this machine reaches a server that listens on `host`."""
-    return "127.0.0.1" if host in ("0.0.0.0", "", "::", "[::]") else host  # noqa: S104 - compared, not bound
+    return "127.0.0.1" if is_every_interface(host) else host

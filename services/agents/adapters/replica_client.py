@@ -9,6 +9,7 @@ import socket
 import grpc.aio
 
 from meldrag.agents.v1 import replicas_pb2, replicas_pb2_grpc
+from services.chassis.addresses import is_every_interface
 from services.chassis.channel import open_aio_channel
 from services.chassis.errors import UnavailableError, from_rpc_error
 
@@ -16,7 +17,6 @@ SERVICE = replicas_pb2.DESCRIPTOR.services_by_name["ReplicaService"]
 
 # The host of a container that is gone is given up by the network after about three seconds.
 _SECONDS = 4.0
-_ANYWHERE = ("0.0.0.0", "[::]", "::", "")  # noqa: S104 - compared, not bound
 
 
 def replica_name(bind: str) -> str:
@@ -26,7 +26,7 @@ def replica_name(bind: str) -> str:
     counts, as containers know each other.
     """
     host, _, port = bind.rpartition(":")
-    if host in _ANYWHERE:
+    if is_every_interface(host):
         try:
             host = socket.gethostbyname(socket.gethostname())
         except OSError:

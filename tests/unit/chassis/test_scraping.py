@@ -10,8 +10,9 @@ from contextlib import closing, contextmanager
 import httpx
 import pytest
 
+from services.chassis.addresses import is_own_address
 from services.chassis.profiler import Profiler
-from services.chassis.scraping import ScrapeDoor, is_local, profile_seconds
+from services.chassis.scraping import ScrapeDoor, profile_seconds
 from services.chassis.server import Server
 from services.chassis.settings import ServiceSettings
 from services.chassis.start import StartError
@@ -126,7 +127,7 @@ def test_a_profile_is_made_of_this_process() -> None:
     ],
 )
 def test_who_is_on_this_machine(host: str, local: bool) -> None:
-    assert is_local(host) is local
+    assert is_own_address(host) is local
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "30.1", "nan", "inf", "", "x", "1" * 30])
