@@ -113,6 +113,7 @@ def promised(seconds: float) -> float:
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+@pytest.mark.slow
 def test_it_starts_again_and_every_way_to_end_it_leaves_nothing(own_house: House) -> None:
     own_house.start()
     assert len(own_house.family()) > 5  # so that an empty family means something
