@@ -21,7 +21,7 @@ WARNING_MAX: Final = 300
 WARNINGS_MAX: Final = 50
 CELL_SEPARATOR: Final = " | "
 # Text whose lines are counted gets a place this often, so that few bytes are counted for one line number.
-_LINES_EVERY: Final = 16 * 1024
+LINES_EVERY: Final = 16 * 1024
 
 
 def one_line(text: str) -> str:
@@ -177,7 +177,7 @@ class TextWriter:
         self._push(text)
         label = self._places[-1].label
         position, line = 0, 1
-        while (after := text.find("\n", position + _LINES_EVERY) + 1) > 0:
+        while (after := text.find("\n", position + LINES_EVERY) + 1) > 0:
             piece = text[position:after]
             at += len(piece) if piece.isascii() else len(piece.encode("utf-8"))
             line += piece.count("\n")
