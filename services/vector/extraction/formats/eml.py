@@ -136,7 +136,7 @@ class _Mail:
             self._parts.read(name, part.get_content_type(), lambda: _bytes(part))
         except DocumentUnreadableError as error:
             # A mail is more than what hangs on it.
-            self._writer.warn(f"{name} was not read: {error.message}")
+            self._writer.warn(f"{name} was not read: {error.cause}")
 
 
 def _bytes(part: Message) -> bytes:
