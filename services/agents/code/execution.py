@@ -5,23 +5,17 @@ from __future__ import annotations
 import ast
 import enum
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 
-from services.agents.code import inside
+from services.agents.code import inside, programs
 from services.agents.code.project import Project
 from services.agents.ports import Sandboxed
-from services.sandbox.model import End, Job, Limits, Outcome
+from services.sandbox.model import End, Limits, Outcome
 
-# Files of a run that the house brings along.
-_PACKAGE = ".meld/meld_inside"
-REQUEST = ".meld/request.json"
-RESULT = ".meld/result.json"
 _MAX_LOG = 200_000
 
 _PYTHON = re.compile(r"(?:.*/)?python(?:3(?:\.\d+)?)?")
@@ -192,36 +186,6 @@ def way(project: Project) -> Way:
     return Way(reason="There are no tests: give some, or a command that runs the code.")
 
 
-def prepared(
-    program: str, project: Project, request: Mapping[str, Any], limits: Limits, extra: Sequence[str] = ()
-) -> Job:
-    """A job that runs one of the programs of `inside` over the project.
-
-    program: the module's name. extra: more files to bring back than the result.
-    """
-    package = {
-        f"{_PACKAGE}/{source.name}": source.read_bytes()
-        for source in resources.files(inside).iterdir()
-        if source.name.endswith(".py")
-    }
-    start = f"import sys; sys.path.insert(0, '.meld'); from meld_inside import {program}; {program}.main()"
-    return Job(
-        argv=("python", "-P", "-c", start),
-        files={
-            **project.contents(),
-            **package,
-            REQUEST: json.dumps(request).encode("utf-8"),
-        },
-        environment={
-            "PYTHONHASHSEED": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
-        collect=(RESULT, *extra),
-        limits=limits,
-    )
-
-
 def run_request(project: Project, how: Way) -> dict[str, Any]:
     """What every program of `inside` needs to know of a project."""
     return {
@@ -257,15 +221,14 @@ async def execute(
         "trace": trace,
     }
     limits = Limits(seconds=seconds + 5, cpu_seconds=2 * seconds + 10)
-    outcome = await sandbox.run(prepared("run_tests", project, request, limits))
+    outcome = await sandbox.run(programs.job(inside, "run_tests", project.everything(), request, limits))
     return _read(project, outcome)
 
 
 def _read(project: Project, outcome: Outcome) -> Execution:
-    raw = outcome.files.get(RESULT)
-    if raw is None:
+    result = programs.result(outcome)
+    if result is None:
         return Execution(reason=_why_no_result(outcome), seconds=outcome.seconds)
-    result = json.loads(raw)
     tests = tuple(_outcome(test, result["lines"].get(test["id"])) for test in result["tests"])
     errors = tuple(_failure(error["where"], error) for error in result["errors"])
     ran = {test.test_id for test in tests}
@@ -302,9 +265,8 @@ def _failure(where: str, value: Mapping[str, Any]) -> Failure:
 
 def _why_no_result(outcome: Outcome) -> str:
     if outcome.end is not End.EXITED:
-        return f"The run was ended before its tests were through: {outcome.detail or outcome.end.value}."
-    said = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f"The run of the tests broke off: {said[-1] if said else outcome.detail or 'it left no result'}."
+        return f"The run was ended before its tests were through: {outcome.detail}."
+    return f"The run of the tests broke off: {programs.why_no_result(outcome)}."
 
 
 def _why_no_test(project: Project, errors: Sequence[Failure], result: Mapping[str, Any]) -> str:

@@ -88,10 +88,6 @@ class Project:
         """Files and tests together."""
         return {**self.files, **self.tests}
 
-    def contents(self) -> dict[str, bytes]:
-        """Files and tests as they stand in the working directory."""
-        return {path: text.encode("utf-8") for path, text in self.everything().items()}
-
     def having(self, changes: Mapping[str, str]) -> Project:
         """The project with other contents of some of its files."""
         return Project({**self.files, **changes}, self.tests, self.command)

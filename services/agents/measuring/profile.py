@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from services.agents.code import testimony
+from services.agents.code import programs, testimony
 from services.agents.measuring import charts, inside
 from services.agents.measuring.charts import Chart
 from services.agents.measuring.growth import Growth, growth
 from services.agents.ports import JsonObject, Sandboxed
-from services.sandbox.model import End, Job, Limits, Outcome
+from services.sandbox.model import Limits
 
-_PACKAGE = ".meld/measuring_inside"
-_REQUEST = ".meld/request.json"
-_RESULT = ".meld/result.json"
-_START = "import sys; sys.path.insert(0, '.meld'); from measuring_inside import measure; measure.main()"
 MAX_SIZES = 24
 MAX_SIZE = 10_000_000
 _SECONDS = 8.0
@@ -179,29 +173,11 @@ async def run_phase(
         "repetitions": repetitions,
         "seed": 0,
     }
-    program = {
-        f"{_PACKAGE}/{source.name}": source.read_bytes()
-        for source in resources.files(inside).iterdir()
-        if source.name.endswith(".py")
-    }
-    outcome: Outcome = await sandbox.run(
-        Job(
-            argv=("python", "-P", "-c", _START),
-            files={
-                **{path: text.encode("utf-8") for path, text in subject.files.items()},
-                **program,
-                _REQUEST: json.dumps(request).encode(),
-            },
-            environment={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
-            collect=(_RESULT,),
-            limits=Limits(seconds=seconds + 5, cpu_seconds=seconds + 5, memory_bytes=_MEMORY_BYTES),
-        )
-    )
-    result = read_result(outcome.files.get(_RESULT, b""))
+    limits = Limits(seconds=seconds + 5, cpu_seconds=seconds + 5, memory_bytes=_MEMORY_BYTES)
+    outcome = await sandbox.run(programs.job(inside, "measure", subject.files, request, limits))
+    result = read_result(programs.result(outcome) or {})
     if not result.get("finished"):
-        said = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
-        ended = outcome.end is not End.EXITED
-        result["unread"] = outcome.detail if ended else said[-1][:300] if said else "it left no result"
+        result["unread"] = programs.why_no_result(outcome)
     return result
 
 
@@ -222,10 +198,9 @@ _ENTRY = {"path": str, "function": str, "line": int, "chosen": str, "inputs": st
 _MAX_ROWS = 60
 
 
-def read_result(raw: bytes) -> JsonObject:
-    """What the program left, every value of its kind and within bounds; {} when it is nothing of the sort."""
+def read_result(told: Mapping[str, Any]) -> JsonObject:
+    """What the program told, every value of its kind and within bounds; {} when it is nothing of the sort."""
     try:
-        told = json.loads(raw)
         result: JsonObject = {
             what: str(told[what])[:500]
             for what in ("error", "stopped", "no_entry", "slow", "digest")

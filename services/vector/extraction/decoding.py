@@ -30,6 +30,8 @@ _SUPERSETS: Final = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
 }
+# Those whose bytes are all ASCII and say something else: nothing but their label tells them from UTF-8.
+_SEVEN_BITS: Final = re.compile(r"iso2022_|hz$")
 # Character sets a document may name; Python's registry also holds transforms and escapes.
 _CHARSETS: Final = re.compile(
     r"ascii$|cp\d+$|iso8859-|iso2022_|koi8-|mac-|gb|big5|euc_|shift_jis|hz$|johab$|tis-620$"
@@ -91,11 +93,13 @@ def _decode(data: bytes, declared: str | None) -> str:
     wide = _wide(data)
     if wide is not None:
         return _strict(data, wide)
+    known = _codec(declared)
+    if known is not None and _SEVEN_BITS.match(known) and data.isascii():
+        return data.decode(known, errors="replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    known = _codec(declared)
     if known is not None:
         return data.decode(known, errors="replace")
     repaired = data.decode("utf-8", errors="replace")

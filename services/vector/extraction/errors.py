@@ -4,7 +4,7 @@
 named there. Values are shortened, since they end in a status.
 """
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 VALUE_MAX: Final = 300
 
@@ -36,8 +36,16 @@ class DocumentUnreadableError(ExtractionError):
     reason = "DOCUMENT_UNREADABLE"
 
     @classmethod
-    def because(cls, cause: str) -> "DocumentUnreadableError":
+    def because(cls, cause: str) -> Self:
         return cls(f"the document cannot be read: {cause}", {"cause": cause})
+
+    @property
+    def cause(self) -> str:
+        return self.metadata.get("cause", self.message)
+
+
+class DoctypeError(DocumentUnreadableError):
+    """XML declares a document type. Nothing in a document may do that, however little it matters."""
 
 
 class FormatUnsupportedError(ExtractionError):

@@ -11,7 +11,6 @@ from typing import Final
 
 from services.vector.extraction import archive, detection
 from services.vector.extraction.errors import (
-    DocumentEmptyError,
     DocumentTooLargeError,
     DocumentUnreadableError,
     ExtractionError,
@@ -31,7 +30,6 @@ class Parts:
         """spent: bytes that were unpacked already."""
         self._writer = writer
         self._left = max(0, writer.limits.archive_bytes - spent)
-        self.read_count = 0
 
     def read(self, name: str, media_type: str, data: Callable[[], bytes]) -> None:
         """Reads one part, or warns. Raises DocumentTooLargeError, and DocumentUnreadableError for an
@@ -39,21 +37,18 @@ class Parts:
         """
         try:
             self._read(name, media_type, data())
-        except DocumentTooLargeError:
+        except (DocumentTooLargeError, _NestedError):
             raise
-        except _NestedError as error:
-            raise DocumentUnreadableError.because(f"{name} is an archive inside another file") from error
-        except DocumentEmptyError:
-            self._writer.warn(f"{name} has no text")
         except FormatUnsupportedError as error:
-            self._writer.warn(f"{name} was not read: {error.metadata.get('media_type', '')} is not read here")
+            # Without the list of what is read.
+            self._writer.warn(f"{name} was not read: {error.message.partition(';')[0]}")
+        except DocumentUnreadableError as error:
+            self._writer.warn(f"{name} was not read: {error.cause}")
         except ExtractionError as error:
-            self._writer.warn(f"{name} was not read: {error.message}")
+            self._writer.warn(f"{name}: {error.message}")
         # A parser given hostile bytes may raise anything; the other parts are still good.
         except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
             self._writer.warn(f"{name} was not read: the parser failed: {type(error).__name__}")
-        else:
-            self.read_count += 1
 
     def _read(self, name: str, media_type: str, data: bytes) -> None:
         writer = self._writer
@@ -65,7 +60,7 @@ class Parts:
         try:
             found = detection.detect(source, clean_filename(name), media_type, writer.limits)
             if found.module in _COMPOUND:
-                raise _NestedError(name, {})
+                raise _NestedError.because(f"{name} is an archive inside another file")
             if data.startswith(b"PK"):
                 with archive.open_archive(source, writer.limits) as package:
                     self._left -= sum(entry.file_size for entry in package.infolist())
@@ -76,5 +71,5 @@ class Parts:
             writer.limits = limits
 
 
-class _NestedError(ExtractionError):
-    reason = DocumentUnreadableError.reason
+class _NestedError(DocumentUnreadableError):
+    """A document of documents inside another."""

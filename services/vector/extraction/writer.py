@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from services.vector.extraction.decoding import is_blank, normalise
-from services.vector.extraction.errors import DocumentEmptyError, DocumentTooLargeError, ExtractionError
+from services.vector.extraction.errors import DocumentEmptyError, DocumentTooLargeError
 from services.vector.extraction.model import Block, BlockKind, Extraction, Limits, Place, Span
 
 LABEL_MAX: Final = 200
@@ -21,7 +21,7 @@ WARNING_MAX: Final = 300
 WARNINGS_MAX: Final = 50
 CELL_SEPARATOR: Final = " | "
 # Text whose lines are counted gets a place this often, so that few bytes are counted for one line number.
-_LINES_EVERY: Final = 16 * 1024
+LINES_EVERY: Final = 16 * 1024
 
 
 def one_line(text: str) -> str:
@@ -177,7 +177,7 @@ class TextWriter:
         self._push(text)
         label = self._places[-1].label
         position, line = 0, 1
-        while (after := text.find("\n", position + _LINES_EVERY) + 1) > 0:
+        while (after := text.find("\n", position + LINES_EVERY) + 1) > 0:
             piece = text[position:after]
             at += len(piece) if piece.isascii() else len(piece.encode("utf-8"))
             line += piece.count("\n")
@@ -202,10 +202,12 @@ class TextWriter:
         self._blocks.append(Block(kind, byte_start, byte_end, level, label[:LABEL_MAX]))
 
     def warn(self, warning: str) -> None:
-        """Says which text of the source is missing, for people."""
-        if len(self._warnings) < WARNINGS_MAX:
-            shown = one_line(f"{self._part}: {warning}" if self._part else warning)
-            self._warnings.append(shown.encode("utf-8", "replace").decode("utf-8")[:WARNING_MAX])
+        """Says which text of the source is missing, for people. The last of many says that there are more."""
+        if len(self._warnings) == WARNINGS_MAX:
+            self._warnings[-1] = "and more"
+            return
+        shown = one_line(f"{self._part}: {warning}" if self._part else warning)
+        self._warnings.append(shown.encode("utf-8", "replace").decode("utf-8")[:WARNING_MAX])
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -227,7 +229,7 @@ class TextWriter:
             if self._size == before:
                 raise DocumentEmptyError.because("the document has no text")
             self.end_block()
-        except ExtractionError:
+        except BaseException:
             parts, blocks, places, warnings, self._size = held
             del self._parts[parts:], self._blocks[blocks:], self._places[places:], self._warnings[warnings:]
             self._open = None

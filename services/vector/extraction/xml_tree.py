@@ -9,7 +9,7 @@ from typing import Final
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from services.vector.extraction.errors import DocumentUnreadableError
+from services.vector.extraction.errors import DoctypeError, DocumentUnreadableError
 
 DEPTH_MAX: Final = 256
 
@@ -18,8 +18,8 @@ def parse_xml(data: bytes, prefixes: Mapping[str, str]) -> Element:
     """The root element. Names are ``prefix:local`` for the namespaces in `prefixes` and ``local`` for all
     others.
 
-    Raises DocumentUnreadableError for a DOCTYPE, for XML that is not well formed and for nesting beyond
-    DEPTH_MAX.
+    Raises DoctypeError for a DOCTYPE, DocumentUnreadableError for XML that is not well formed and for
+    nesting beyond DEPTH_MAX.
     """
     roots: list[Element] = []
     _Parser(prefixes, None, lambda element, _: roots.append(element)).run(data)
@@ -123,4 +123,4 @@ class _Parser:
             self._builder.data(data)
 
     def _refuse(self, *_: object) -> None:
-        raise DocumentUnreadableError.because("XML with a DOCTYPE is refused")
+        raise DoctypeError.because("XML with a DOCTYPE is refused")

@@ -1,7 +1,7 @@
 """Runs pytest on test files, inside the sandbox: outcomes of each case, several times, and the coverage.
 
-Reads .meld/gate.json: {"roots", "tests" (paths), "sources" (paths), "runs" (pairs of a hash seed and a
-number of runs), "coverage" (bool), "seconds" (of each run)}. Writes .meld/gated.json: {"runs": [{key:
+Reads .meld/request.json: {"roots", "tests" (paths), "sources" (paths), "runs" (pairs of a hash seed and a
+number of runs), "coverage" (bool), "seconds" (of each run)}. Writes .meld/result.json: {"runs": [{key:
 outcome}], "coverage": {...}, "errors": [...]}.
 A key is "path::name" or "path::name#index" for the index-th case of a parametrised test.
 """
@@ -84,7 +84,7 @@ def once(first: int, count: int, *, measure: bool) -> None:
 
     first: number of the first run; those of odd numbers go backwards. measure: the first one is measured.
     """
-    data = json.loads(Path(HOME, "gate.json").read_text("utf-8"))
+    data = json.loads(Path(HOME, "request.json").read_text("utf-8"))
     paths(data["roots"])
     if any("hypothesis" in Path(path).read_text("utf-8") for path in data["tests"]):
         # Loaded once for all forks, and only then: it takes longer than many a test.
@@ -145,7 +145,7 @@ def _measured(watch: Any, sources: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Runs pytest with each hash seed so many times, every second time backwards, and writes all outcomes."""
-    data = json.loads(Path(HOME, "gate.json").read_text("utf-8"))
+    data = json.loads(Path(HOME, "request.json").read_text("utf-8"))
     runs: list[dict[str, str] | None] = []
     errors: list[str] = []
     measured: dict[str, Any] = {}
@@ -178,4 +178,4 @@ def main() -> None:
             errors += one["errors"]
             measured = one["coverage"] or measured
     report = {"runs": runs, "coverage": measured, "errors": errors[:40]}
-    Path(HOME, "gated.json").write_text(json.dumps(report), "utf-8")
+    Path(HOME, "result.json").write_text(json.dumps(report), "utf-8")

@@ -1,6 +1,6 @@
 """The program that looks for sessions worth testing, inside the sandbox.
 
-Reads .meld/generate.json, writes .meld/generated.json. It runs in stages, each in processes of its own:
+Reads .meld/request.json, writes .meld/result.json. It runs in stages, each in processes of its own:
 survey (what can be called), hunt (search by coverage),
 check (again, in fresh processes with other hash seeds),
 mutants (which session tells which mutant from the code), chase (more sessions for mutants that are left),
@@ -554,6 +554,6 @@ def check(name: str) -> None:
 
 def main() -> None:
     """Runs the stages and writes the report."""
-    data = json.loads(Path(HOME, "generate.json").read_text("utf-8"))
+    data = json.loads(Path(HOME, "request.json").read_text("utf-8"))
     report = Program(data).work()
-    Path(HOME, "generated.json").write_text(json.dumps(report), "utf-8")
+    Path(HOME, "result.json").write_text(json.dumps(report), "utf-8")

@@ -1,6 +1,6 @@
 """Runs test files against mutants with pytest, inside the sandbox, each in a fork of a warm process.
 
-Reads .meld/mutate.json: {"layout", "tests" (paths), "mutants", "seconds"}; writes .meld/mutated.json:
+Reads .meld/request.json: {"layout", "tests" (paths), "mutants", "seconds"}; writes .meld/result.json:
 {"killed": [ids], "survived": [ids], "left": [ids]} where `left` are those that time did not suffice for.
 """
 
@@ -37,7 +37,7 @@ def test_warm(values):
 
 def main() -> None:
     """Runs all mutants and writes what became of them."""
-    data = json.loads(Path(HOME, "mutate.json").read_text("utf-8"))
+    data = json.loads(Path(HOME, "request.json").read_text("utf-8"))
     layout = targets.Layout.from_json(data["layout"])
     end = time.monotonic() + float(data["seconds"])
     sources = {path: Path(path).read_text("utf-8") for path in layout.modules.values()}
@@ -71,7 +71,7 @@ def main() -> None:
         ended = in_child(lambda m=mutant: _bounded(code, m, 1.0 + 4 * usual), 30.0)
         (survived if ended == 0 else killed).append(mutant["id"])
     report = {"clean": clean, "killed": killed, "survived": survived, "left": left}
-    Path(HOME, "mutated.json").write_text(json.dumps(report), "utf-8")
+    Path(HOME, "result.json").write_text(json.dumps(report), "utf-8")
 
 
 def _bounded(code: Callable[[Any], int], mutant: Any, seconds: float) -> int:

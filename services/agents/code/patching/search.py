@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.agents.code.execution import RESULT, Execution, Failure, TestEnd, prepared, run_request, way
+from services.agents.code import inside, programs
+from services.agents.code.execution import Execution, Failure, TestEnd, run_request, way
 from services.agents.code.localisation import Line, locate
 from services.agents.code.patching.candidates import candidates
 from services.agents.code.patching.patch import Edit, Patch
@@ -196,10 +196,10 @@ class _Run:
         limits = Limits(
             seconds=seconds + 8, cpu_seconds=_WORKERS * seconds + 15, memory_bytes=_MEMORY_BYTES, processes=64
         )
-        outcome = await self._sandbox.run(prepared("try_patches", self._project, request, limits))
-        raw = outcome.files.get(RESULT)
-        if raw is None:
+        job = programs.job(inside, "try_patches", self._project.everything(), request, limits)
+        outcome = await self._sandbox.run(job)
+        found = programs.result(outcome)
+        if found is None:
             return [], outcome.seconds
-        found = json.loads(raw)
         trials = [Trial(patches[index], fixed, state == 0) for index, fixed, _, state in found["results"]]
         return trials, outcome.seconds

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from typing import Any
 
-from services.agents.code import testimony
+from services.agents.code import programs, testimony
 from services.agents.code.project import language
 from services.agents.code.static import inside
 from services.agents.code.static.findings import SEVERITIES, CodeFinding, checked, merged
 from services.agents.ports import JsonObject, Sandboxed
-from services.sandbox.model import End, Job, Limits, Outcome
+from services.sandbox.model import Limits, Outcome
 
 # A grammar or a set of tools is there for these.
 KNOWN = ("Python", "JavaScript", "TypeScript", "Go", "Java", "Rust", "C")
@@ -23,11 +22,7 @@ MAX_CALLS = 1_500
 # Below what a tool may give back.
 MAX_BYTES = 800_000
 _MAX_CUTS = 40
-_PACKAGE = ".meld/static_inside"
-_REQUEST = ".meld/request.json"
-_RESULT = ".meld/result.json"
-_START = "import sys; sys.path.insert(0, '.meld'); from static_inside import analysis; analysis.main()"
-_SECONDS = 45.0
+_LIMITS = Limits(seconds=45.0, cpu_seconds=45.0, memory_bytes=2 << 30)
 
 _FINDING = {
     "tool": str,
@@ -109,34 +104,17 @@ async def analyse(sandbox: Sandboxed, files: Mapping[str, str]) -> Analysis:
         return Analysis(
             reason=f"None of the files is in {', '.join(KNOWN)} (given: {given}).", skipped=skipped
         )
-    program = {
-        f"{_PACKAGE}/{source.name}": source.read_bytes()
-        for source in resources.files(inside).iterdir()
-        if source.name.endswith(".py")
-    }
-    outcome: Outcome = await sandbox.run(
-        Job(
-            argv=("python", "-P", "-c", _START),
-            # Nothing but code goes in, so that no tool can find a configuration.
-            files={
-                **{path: files[path].encode("utf-8") for path in looked_at},
-                **program,
-                _REQUEST: json.dumps(looked_at).encode(),
-            },
-            environment={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
-            collect=(_RESULT,),
-            limits=Limits(seconds=_SECONDS, cpu_seconds=_SECONDS, memory_bytes=2 << 30),
-        )
-    )
+    # Nothing but code goes in, so that no tool can find a configuration.
+    code = {path: files[path] for path in looked_at}
+    outcome = await sandbox.run(programs.job(inside, "analysis", code, looked_at, _LIMITS))
     # A line may end a file that has none.
     lines = {path: len(files[path].splitlines()) + 1 for path in looked_at}
     return _read(outcome, lines, skipped)
 
 
 def _read(outcome: Outcome, lines: Mapping[str, int], skipped: list[str]) -> Analysis:
-    raw = outcome.files.get(_RESULT, b"")
+    told = programs.result(outcome) or {}
     try:
-        told = json.loads(raw)
         rows = checked(testimony.rows(told["findings"], _FINDING, 5_000), lines)
         files = [_file(file) for file in told["files"][: len(lines)] if file["path"] in lines]
         tools = testimony.rows(told["tools"], _TOOL, 20)
@@ -145,9 +123,11 @@ def _read(outcome: Outcome, lines: Mapping[str, int], skipped: list[str]) -> Ana
         duplicates = testimony.rows(told["duplicates"], _DUPLICATE, 50)
         cycles = [[str(path) for path in circle[:100]] for circle in told["cycles"][:50]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Analysis(reason=f"The analysis broke off: {_why(outcome)}", skipped=skipped)
+        return Analysis(reason=f"The analysis broke off: {programs.why_no_result(outcome)}", skipped=skipped)
     if not told.get("finished"):
-        tools.append({"tool": "the tools after these", "seconds": 0.0, "failed": _why(outcome)})
+        tools.append(
+            {"tool": "the tools after these", "seconds": 0.0, "failed": programs.why_no_result(outcome)}
+        )
     found = merged(rows)
     return _bounded(
         Analysis(
@@ -192,13 +172,6 @@ def _bounded(analysis: Analysis) -> Analysis:
 def _file(value: Mapping[str, Any]) -> JsonObject:
     functions = testimony.rows(value["functions"], _FUNCTION, MAX_FUNCTIONS)
     return {**testimony.row(value, _FILE), "functions": functions}
-
-
-def _why(outcome: Outcome) -> str:
-    said = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
-    if outcome.end is End.EXITED and said:
-        return said[-1][:300]
-    return outcome.detail or "it left no result"
 
 
 def outcome_in_words(analysis: Analysis) -> str:

@@ -11,16 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.agents.code import mutation
+from services.agents.code import inside, mutation, programs
 from services.agents.code.project import Project, is_test_name
-from services.agents.code.testing import intent, layout, programs, properties, writing
+from services.agents.code.testing import intent, layout, properties, writing
 from services.agents.code.testing.model import Disagreement, Generated, Intended, Share, Survivor
-from services.agents.ports import Sandboxed
-from services.sandbox.model import Job
+from services.agents.ports import JsonObject, Sandboxed
+from services.chassis.errors import FailedPreconditionError
+from services.sandbox.model import Job, Limits
 
 _EXAMPLES_KEPT = 60
 _MAX_SURVIVORS = 100
 _GATE_ROUNDS = 3
+_MEMORY = 768 << 20
 _HYPOTHESIS = "The tests of properties need the package hypothesis."
 # Seeds of hashing for the runs of the gate; every second run goes backwards.
 _HASH_SEEDS = (0, 77, 4242, 31)
@@ -200,14 +202,24 @@ class Generation:
             "seconds": self._effort.seconds,
             "seed": self._effort.seed,
         }
-        work = programs.job(
-            "generate_program",
-            self._project.everything(),
-            told,
-            ("generate.json", "generated.json"),
-            self._effort.seconds * 3 + 30,
-        )
-        return await programs.answer(self._sandbox, work)
+        return await self._answer("generate_program", {}, told, self._effort.seconds * 3 + 30)
+
+    async def _answer(
+        self, program: str, added: Mapping[str, str], told: Mapping[str, Any], seconds: float
+    ) -> JsonObject:
+        """What a program wrote that ran beside the project and what is added to it.
+
+        Raises FailedPreconditionError (TOOL_FAILED) when it left nothing.
+        """
+        limits = Limits(seconds=seconds, cpu_seconds=seconds, memory_bytes=_MEMORY)
+        files = {**self._project.everything(), **added}
+        outcome = await self._sandbox.run(programs.job(inside, program, files, told, limits))
+        found = programs.result(outcome)
+        if found is None:
+            raise FailedPreconditionError(
+                f"the run in the sandbox broke off: {programs.why_no_result(outcome)}", reason="TOOL_FAILED"
+            )
+        return found
 
     def _numbered(self, faults: Sequence[mutation.Mutant]) -> list[dict[str, Any]]:
         inside = {path: mutation.lines_of_functions(self._project.files[path]) for path in self._sources}
@@ -368,14 +380,8 @@ class Generation:
         }
         if not tests:
             return _Measured([{} for _, count in runs for _ in range(count)], {}, [])
-        work = programs.job(
-            "generate_gate",
-            {**self._project.everything(), **added},
-            told,
-            ("gate.json", "gated.json"),
-            self._effort.gate_seconds * sum(count for _, count in runs) + 20,
-        )
-        found = await programs.answer(self._sandbox, work)
+        seconds = self._effort.gate_seconds * sum(count for _, count in runs) + 20
+        found = await self._answer("generate_gate", added, told, seconds)
         return _Measured(found["runs"], found["coverage"], found["errors"])
 
     # --- the mutants
@@ -389,14 +395,7 @@ class Generation:
             "mutants": self._numbered(faults),
             "seconds": self._effort.mutant_seconds,
         }
-        work = programs.job(
-            "mutate_program",
-            {**self._project.everything(), **added},
-            told,
-            ("mutate.json", "mutated.json"),
-            self._effort.mutant_seconds + 60,
-        )
-        found = await programs.answer(self._sandbox, work)
+        found = await self._answer("mutate_program", added, told, self._effort.mutant_seconds + 60)
         if found["clean"] != 0:
             found["left"] = [number for number, _ in enumerate(faults)]
         return found

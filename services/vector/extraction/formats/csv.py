@@ -15,7 +15,7 @@ from services.vector.extraction.decoding import decode, normalise
 from services.vector.extraction.errors import DocumentTooLargeError
 from services.vector.extraction.model import BlockKind
 from services.vector.extraction.table_rows import has_names, named_cells
-from services.vector.extraction.writer import TextWriter, one_line
+from services.vector.extraction.writer import LINES_EVERY, TextWriter, one_line
 
 # Excel's own limit.
 COLUMNS_MAX: Final = 16_384
@@ -50,11 +50,12 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def _write(rows: Iterator[tuple[int, list[str]]], writer: TextWriter) -> None:
     sample = list(islice(rows, _SAMPLE_ROWS))
     names = sample[0][1] if has_names([row for _, row in sample]) else None
-    expected = 0
+    expected = due = 0
     for line, row in chain(sample, rows):
         # Lines of the text follow lines of the file until a row has several, or an empty one comes between.
-        if line != expected:
+        if line != expected or writer.size >= due:
             writer.place("", line=line)
+            due = writer.size + LINES_EVERY
         expected = line + 1
         if names is None or row is names:
             writer.row(row)

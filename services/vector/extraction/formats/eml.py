@@ -126,11 +126,17 @@ class _Mail:
                 return
             self.read(inner, depth + 1)
             return
+        if part.is_multipart():
+            # A report, such as what became of a delivery: groups of fields (RFC 3464).
+            for group in cast(list[Message], part.get_payload()):
+                fields = [f"{field}: {text}" for field, value in group.items() if (text := _shown(value))]
+                self._writer.paragraph("\n".join(fields))
+            return
         try:
             self._parts.read(name, part.get_content_type(), lambda: _bytes(part))
         except DocumentUnreadableError as error:
             # A mail is more than what hangs on it.
-            self._writer.warn(f"{name} was not read: {error.message}")
+            self._writer.warn(f"{name} was not read: {error.cause}")
 
 
 def _bytes(part: Message) -> bytes:
@@ -139,16 +145,26 @@ def _bytes(part: Message) -> bytes:
 
 
 def _text(part: Message) -> str:
-    """Its text in the charset it names, or in the one that fits."""
+    return _readable(_bytes(part), part.get_content_charset())
+
+
+def _readable(data: bytes, charset: str | None) -> str:
+    """The text in the charset that is named, or in the one that fits."""
     try:
-        return decode(_bytes(part), part.get_content_charset())
+        return decode(data, charset)
     except ExtractionError:
-        return _bytes(part).decode("utf-8", "replace")
+        return data.decode("utf-8", "replace")
 
 
 def _header(mail: Message, name: str) -> str:
-    value = mail.get(name)
-    return "" if value is None else one_line(normalise(_decoded(str(value)[:_HEADER_MAX])))
+    return _shown(mail.get(name, ""))
+
+
+def _shown(value: str | email.header.Header) -> str:
+    if isinstance(value, email.header.Header):
+        # Bytes beyond ASCII that stand there as they are.
+        value = _readable(b"".join(raw for raw, _ in email.header.decode_header(value)), None)
+    return one_line(normalise(_decoded(value[:_HEADER_MAX])))
 
 
 def _decoded(value: str) -> str:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from services.vector.extraction.archive import open_archive, read_member
 from services.vector.extraction.decoding import decode
-from services.vector.extraction.errors import DocumentUnreadableError
+from services.vector.extraction.errors import DoctypeError, DocumentUnreadableError
 from services.vector.extraction.formats import html
 from services.vector.extraction.writer import TextWriter
 from services.vector.extraction.xml_tree import parse_xml, within
@@ -49,7 +49,7 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
                 continue
             text = decode(read_member(package, name, size_max))
             if _DECLARES.search(text):
-                raise DocumentUnreadableError.because("XML with declarations in its DOCTYPE is refused")
+                raise DoctypeError.because("XML with declarations in its DOCTYPE is refused")
             writer.place(f"chapter {chapter}")
             html.read_text(text, writer)
         if not chapter:

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 from xml.etree.ElementTree import Element
 
 from services.vector.extraction.archive import open_archive
-from services.vector.extraction.errors import DocumentUnreadableError, ExtractionError
+from services.vector.extraction.errors import DoctypeError, DocumentUnreadableError
 from services.vector.extraction.relations import RELATIONSHIPS, Parts
 from services.vector.extraction.writer import TextWriter, one_line
 from services.vector.extraction.xml_tree import within
@@ -47,10 +47,12 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
                 continue
             try:
                 _slide(parts, relation.target, writer, number)
+            except DoctypeError:
+                raise
             except DocumentUnreadableError as error:
-                if len(names) == 1 or "DOCTYPE" in error.message:
+                if len(names) == 1:
                     raise
-                writer.warn(f"slide {number} was not read: {error.message}")
+                writer.warn(f"slide {number} was not read: {error.cause}")
 
 
 def _slide(parts: Parts, name: str, writer: TextWriter, number: int) -> None:
@@ -63,19 +65,21 @@ def _slide(parts: Parts, name: str, writer: TextWriter, number: int) -> None:
         _Shapes(writer).all(tree)
     for relation in parts.relations(name).values():
         if relation.kind == "notesSlide":
-            notes = _notes(parts, relation.target)
+            try:
+                notes = _notes(parts, relation.target)
+            except DoctypeError:
+                raise
+            except DocumentUnreadableError as error:
+                # No reason to lose the slide.
+                writer.warn(f"notes of slide {number} were not read: {error.cause}")
+                continue
             if notes:
                 writer.paragraph(f"Notes: {notes}")
 
 
 def _notes(parts: Parts, name: str) -> str:
-    """What the speaker wrote; broken notes are no reason to lose the slide."""
-    try:
-        root = parts.root(name)
-    except ExtractionError as error:
-        if "DOCTYPE" in error.message:
-            raise
-        return ""
+    """What the speaker wrote."""
+    root = parts.root(name)
     bodies = [shape for shape in root.iter("p:sp") if _placeholder(shape) == "body"]
     return "\n".join(text for body in bodies for _, text in _paragraphs(body.find("p:txBody")) if text)
 
@@ -147,7 +151,7 @@ def _runs(paragraph: Element) -> list[str]:
 
 
 def _rows(table: Element) -> list[list[str]]:
-    """The cells of a table; one that spans others is repeated where it goes on."""
+    """The cells of a table; one that spans rows is repeated in each."""
     rows: list[list[str]] = []
     for row in table.findall("a:tr"):
         cells: list[str] = []

@@ -23,11 +23,11 @@ _SKIPPED: Final = frozenset(
         b"generator", b"pict", b"object", b"objdata", b"header", b"headerl", b"headerr", b"headerf",
         b"footer", b"footerl", b"footerr", b"footerf", b"annotation", b"atnid", b"atnauthor", b"fldinst",
         b"themedata", b"datastore", b"xmlnstbl", b"latentstyles", b"info", b"filetbl", b"bkmkstart",
-        b"bkmkend", b"pgdsctbl", b"nonshppict", b"shpinst", b"sp", b"pntext", b"pn",
+        b"bkmkend", b"pgdsctbl", b"nonshppict", b"shpinst", b"shprslt", b"sp", b"pntext", b"pn",
     }
 )  # fmt: skip
 # Destinations marked as ones to pass over when unknown, whose text is read all the same.
-_KNOWN: Final = frozenset({b"shptxt", b"footnote", b"listtext"})
+_KNOWN: Final = frozenset({b"footnote", b"listtext"})
 _SIGNS: Final = {
     b"tab": "\t", b"line": "\n", b"emdash": "—", b"endash": "–", b"emspace": " ", b"enspace": " ",
     b"bullet": "•", b"lquote": "‘", b"rquote": "’", b"ldblquote": "“", b"rdblquote": "”", b"softline": "\n",
@@ -38,7 +38,7 @@ _CHARSETS: Final = {
     161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251",
     222: "cp874", 238: "cp1250",
 }  # fmt: skip
-_CODE_PAGES: Final = {437, 708, 720, 850, 852, 860, 862, 863, 864, 865, 866, 874, 932, 936, 949, 950, 1361}
+_CODE_PAGES: Final = {437, 720, 850, 852, 860, 862, 863, 864, 865, 866, 874, 932, 936, 949, 950, 1361}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,9 @@ class _Reader:
                 break
         if self._stack:
             self._writer.warn("the file is truncated: what follows is missing")
+        # Text after the last row is none of its cells, whatever the paragraph says.
+        self._in_table = False
         self._paragraph()
-        self._row()
         title = one_line("".join(self._title))
         self._writer.title = title or None
 
@@ -131,6 +132,9 @@ class _Reader:
             self._state = replace(self._state, skipped=True, in_fonts=True)
         elif word == b"title" and self._stack and self._state.skipped:
             self._state = replace(self._state, in_title=True)
+        elif word == b"shptxt":
+            # The text of a shape, of which all else is passed over.
+            self._state = replace(self._state, skipped=False)
         elif word in _SKIPPED or (optional and word not in _KNOWN):
             self._state = replace(self._state, skipped=True)
         elif self._state.in_fonts:

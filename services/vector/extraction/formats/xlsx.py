@@ -33,7 +33,13 @@ _REFERENCE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 # Built-in number formats of dates and times, and of percentages (ECMA-376 part 1, 18.8.30).
 _DATES: Final = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _PERCENTAGES: Final = frozenset({9, 10})
-_LITERAL: Final = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
+# What a format code shows as it is or leaves room for, colours, languages and conditions.
+_LITERAL: Final = re.compile(r'"[^"]*"|[\\_*].|\[[^\]]*\]')
+# Spans of time, which do not begin again after a day.
+_SPAN: Final = re.compile(r"\[(?:h+|m+|s+)\]", re.IGNORECASE)
+_BUILT_IN_SPAN: Final = 46
+# A control character, which XML cannot hold, or the mark of one itself (ST_Xstring, 22.9.2.19).
+_ESCAPED: Final = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
 _DAYS_MAX: Final = 2_958_466
 
 Row = list[tuple[str, str]]
@@ -61,7 +67,9 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
             relation = relations.get(sheet.get("r:id", ""))
             if sheet.get("state", "visible") != "visible":
                 writer.warn(f"sheet {name} is hidden and was not read")
-            elif relation is not None and relation.kind == "worksheet":
+            elif relation is None:
+                writer.warn(f"sheet {name} is missing in the file")
+            elif relation.kind == "worksheet":
                 writer.place(name)
                 # A heading alone is no text: an empty sheet leaves nothing.
                 _Sheet(writer, name, values).read(parts.data(relation.target), heading=name)
@@ -89,14 +97,15 @@ def _rich(node: Element) -> str:
     """Its runs of text, without phonetic hints."""
     parts = [node.findtext("x:t") or ""]
     parts += [run.findtext("x:t") or "" for run in node.findall("x:r")]
-    return "".join(parts)
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), "".join(parts))
 
 
 class _Formats:
-    """Which cell styles show a date or a percentage."""
+    """Which cell styles show a date, a span of time or a percentage."""
 
     def __init__(self, parts: Parts, name: str | None) -> None:
         self.dates: set[int] = set()
+        self.spans: set[int] = set()
         self.percentages: set[int] = set()
         root = parts.root(name) if name is not None else None
         if root is None:
@@ -109,7 +118,9 @@ class _Formats:
             number = style.get("numFmtId", "0")
             code = _LITERAL.sub("", codes.get(number, "")).partition(";")[0].lower()
             known = int(number) if number.isdecimal() and len(number) < 6 else 0
-            if known in _DATES or (code != "general" and re.search(r"[ymdhs]", code)):
+            if known == _BUILT_IN_SPAN or _SPAN.search(codes.get(number, "")):
+                self.spans.add(place)
+            elif known in _DATES or (code != "general" and re.search(r"[ymdhs]", code)):
                 self.dates.add(place)
             elif known in _PERCENTAGES or "%" in code:
                 self.percentages.add(place)
@@ -147,12 +158,18 @@ class _Values:
         place = int(style) if style.isdecimal() and len(style) < 6 else 0
         if place in self._formats.dates and 0 <= number < _DAYS_MAX:
             return self._moment(number)
+        if place in self._formats.spans and abs(number) < _DAYS_MAX:
+            seconds = round(abs(number) * 86_400)
+            sign = "-" if number < 0 else ""
+            return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         if place in self._formats.percentages:
             return f"{number * 100:.12g}%"
         return f"{number:.15g}" if abs(number) < 1e15 else value
 
     def _moment(self, days: float) -> str:
-        moment = self._epoch + timedelta(seconds=round(days * 86_400))
+        # Excel counts a 29 February 1900, so what is before it is a day nearer to the epoch.
+        early = self._epoch.year < 1900 and 1 <= days < 60
+        moment = self._epoch + timedelta(days=early, seconds=round(days * 86_400))
         if days < 1:
             return f"{moment:%H:%M:%S}"
         return f"{moment:%Y-%m-%d}" if days == int(days) else f"{moment:%Y-%m-%d %H:%M:%S}"
@@ -186,7 +203,7 @@ class _Sheet:
         if number > ROWS_MAX:
             raise DocumentTooLargeError.over(ROWS_MAX, "rows")
         row = list(self._cells(node, number))
-        if not any(text.strip() for text, _ in row):
+        if not row:
             self._end_run()
             return
         if self._decided:
@@ -197,32 +214,33 @@ class _Sheet:
             self._decide()
 
     def _cells(self, node: Element, row: int) -> Iterator[tuple[str, str]]:
-        """Text and place of each cell up to the last one; those that are not in the file are empty."""
-        column = 0
+        """Text and place of each cell up to the last one with text; where there is none both are empty."""
+        column = given = 0
         for cell in node.findall("x:c"):
             reference = _REFERENCE.match(cell.get("r", ""))
             at = _column(reference[1]) if reference else column
             if at >= COLUMNS_MAX:
                 raise DocumentTooLargeError.over(COLUMNS_MAX, "columns")
-            for _ in range(column, at):
-                yield "", ""
-            column = max(column, at) + 1
-            yield self._values.shown(cell), f"{self._name}!{_letters(column - 1)}{row}"
+            column = at + 1
+            text = self._values.shown(cell)
+            if text.strip():
+                for _ in range(given, at):
+                    yield "", ""
+                given = column
+                yield text, f"{self._name}!{_letters(at)}{row}"
 
     def _decide(self) -> None:
         self._decided = True
-        sample = [[text.strip() for text, _ in row] for row in self._waiting]
-        self._names = sample[0] if has_names(sample) else None
         if self._heading:
             self._writer.heading(self._heading, 1)
             self._heading = ""
-        names, self._names = self._names, None
-        for place, row in enumerate(self._waiting):
-            if place == 1:
-                self._names = names
-            self._write(row)
-        self._names = names
+        sample = [[text.strip() for text, _ in row] for row in self._waiting]
+        first, *others = self._waiting
         self._waiting = []
+        self._write(first)
+        self._names = sample[0] if has_names(sample) else None
+        for row in others:
+            self._write(row)
 
     def _write(self, row: Row) -> None:
         if self._writer.coarse:

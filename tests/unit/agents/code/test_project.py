@@ -23,7 +23,7 @@ def test_files_tests_and_the_command_are_kept() -> None:
     assert project.files == {"src/a.py": "A"}
     assert project.tests == {"tests/test_a.py": "T"}
     assert project.command == ("pytest", "-q", "a b")
-    assert project.contents() == {"src/a.py": b"A", "tests/test_a.py": b"T"}
+    assert project.everything() == {"src/a.py": "A", "tests/test_a.py": "T"}
 
 
 def test_a_file_that_is_named_as_a_test_is_one_when_no_tests_are_given() -> None:

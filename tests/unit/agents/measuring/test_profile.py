@@ -182,6 +182,13 @@ async def test_a_result_that_the_code_forged_breaks_nothing(value: Any) -> None:
     assert made.times == []
 
 
-@given(st.binary(max_size=200))
-def test_whatever_is_left_is_read_or_dropped(raw: bytes) -> None:
-    assert isinstance(read_result(raw), dict)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+KEYS = ("error", "entry", "times", "peaks", "lines", "functions", "kept", "finished")
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), JSON))
+def test_whatever_is_told_is_read_or_dropped(told: dict[str, Any]) -> None:
+    assert isinstance(read_result(told), dict)

@@ -72,3 +72,9 @@ def test_normalise() -> None:
 def test_blank_is_what_shows_nothing() -> None:
     assert is_blank(" \n\t\u00a0\u3000\u200b\ufeff\u2060\u00ad")
     assert not is_blank(" \u200b. ")
+
+
+@pytest.mark.parametrize(("text", "encoding"), [(JAPANESE, "iso-2022-jp"), ("中文 text", "hz")])
+def test_what_hides_in_ascii_is_read_by_its_label(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding), encoding) == text
+    assert decode(GERMAN.encode(), encoding) == GERMAN

@@ -60,3 +60,20 @@ def test_nothing_to_see_is_an_empty_document() -> None:
     writer.paragraph("\u200b")
     with pytest.raises(DocumentEmptyError):
         writer.finish("text/plain")
+
+
+def test_a_part_that_fails_leaves_nothing_whatever_went_wrong() -> None:
+    writer = TextWriter(Limits())
+    writer.paragraph("before")
+
+    def fail() -> None:
+        with writer.part("a.docx"):
+            writer.list_item("half of it")
+            raise ValueError("the parser stumbled")
+
+    with pytest.raises(ValueError, match="stumbled"):
+        fail()
+    writer.list_item("after")
+    extraction = writer.finish("text/plain")
+    assert extraction.text == "before\n\n- after"
+    assert extraction.places == ()

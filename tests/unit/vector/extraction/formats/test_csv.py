@@ -42,3 +42,13 @@ def test_monstrous_rows_are_refused(data: str) -> None:
     with pytest.raises(DocumentTooLargeError) as caught:
         text_of(data)
     assert caught.value.metadata["unit"] in ("characters in a cell", "columns")
+
+
+def test_a_line_is_counted_from_a_place_that_is_near() -> None:
+    rows = [f"row {n},{'words ' * 10}" for n in range(2_000)]
+    extraction = samples.read("csv", "\n".join(rows).encode())
+    text = extraction.text.encode()
+    starts = [place.byte_start for place in extraction.places]
+    assert max(b - a for a, b in zip(starts, [*starts[1:], len(text)], strict=True)) < 20_000
+    for place in extraction.places:
+        assert text[place.byte_start :].startswith(f"row {place.line - 1} |".encode())

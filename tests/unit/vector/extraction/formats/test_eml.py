@@ -95,3 +95,25 @@ def test_a_bomb_that_is_attached_ends_the_mail() -> None:
     bomb = samples.package({"word/document.xml": bytes(20 * 1024 * 1024)})
     with pytest.raises(DocumentTooLargeError):
         read("eml", mail("Text.", [("a.docx", samples.DOCX, bomb)]))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_header_that_is_not_encoded_is_read_all_the_same(encoding: str) -> None:
+    subject = "Größe zählt, schöne Grüße"
+    extraction = read(
+        "eml", f"From: Jürgen Müller <j@example.org>\nSubject: {subject}\n\nText".encode(encoding)
+    )
+    assert extraction.title == subject
+    assert "From: Jürgen Müller <j@example.org>" in extraction.text
+
+
+def test_what_became_of_a_delivery_is_read() -> None:
+    data = (
+        b"From: daemon\nContent-Type: multipart/report; boundary=b\n\n--b\n\nIt came back.\n--b\n"
+        b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.org\n\n"
+        b"Final-Recipient: rfc822; bob@example.org\nStatus: 5.1.1\n\n--b--\n"
+    )
+    extraction = read("eml", data)
+    assert "It came back." in extraction.text
+    assert "Final-Recipient: rfc822; bob@example.org\nStatus: 5.1.1" in extraction.text
+    assert extraction.warnings == ()

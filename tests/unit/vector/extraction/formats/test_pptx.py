@@ -67,3 +67,23 @@ def test_a_hidden_and_a_broken_slide_are_named() -> None:
 def test_a_file_without_slides_is_refused() -> None:
     with pytest.raises(DocumentUnreadableError, match="no slides"):
         read("pptx", samples.presentation([]))
+
+
+def test_notes_that_are_broken_are_named_and_cost_no_slide() -> None:
+    def with_notes(notes: bytes) -> bytes:
+        return samples.presentation(
+            [slide(shape("", "Seen")), slide(shape("", "Last"))],
+            {
+                "ppt/slides/_rels/slide1.xml.rels": samples.relations(
+                    [("notesSlide", "../notesSlides/n.xml")]
+                ),
+                "ppt/notesSlides/n.xml": notes,
+            },
+        )
+
+    extraction = read("pptx", with_notes(b"<p:notes"))
+    assert page_texts(extraction) == ["Seen", "Last"]
+    assert len(extraction.warnings) == 1
+    assert extraction.warnings[0].startswith("notes of slide 1 were not read: broken XML")
+    with pytest.raises(DocumentUnreadableError, match="DOCTYPE"):
+        read("pptx", with_notes(b'<!DOCTYPE a [<!ENTITY x "y">]><a/>'))

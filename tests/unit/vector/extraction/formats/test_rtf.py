@@ -33,3 +33,19 @@ def test_hostile_nesting_is_refused() -> None:
         read("rtf", rb"{\rtf1" + b"{" * 100_000)
     with pytest.raises(DocumentUnreadableError):
         read("rtf", b"hello")
+
+
+def test_the_text_of_a_shape_is_read_and_nothing_else_of_it() -> None:
+    shape = rb"{\shp{\*\shpinst\shpleft9{\sp{\sn kind}{\sv 202}}{\shptxt \pard In a box.\par}}{\shprslt x}}"
+    assert read("rtf", rb"{\rtf1 \pard Before.\par " + shape + rb"\pard After.\par}").text == (
+        "Before.\n\nIn a box.\n\nAfter."
+    )
+
+
+def test_text_right_after_a_table_is_not_lost() -> None:
+    assert read("rtf", rb"{\rtf1\trowd\intbl A\cell B\cell\row after}").text == "A | B\n\nafter"
+
+
+@pytest.mark.parametrize("page", [0, 437, 708, 936, 1361, 65001, 99999])
+def test_a_code_page_that_is_not_known_costs_no_document(page: int) -> None:
+    assert read("rtf", rb"{\rtf1\ansi\ansicpg%d text}" % page).text == "text"

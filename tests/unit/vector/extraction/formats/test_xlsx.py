@@ -1,8 +1,12 @@
+import io
+import zipfile
+
 import pytest
 
 from services.vector.extraction.errors import DocumentEmptyError
 from services.vector.extraction.model import Extraction, Limits
-from tests.unit.vector.extraction.samples import blocks, book, read, sheet, workbook
+from tests.unit.vector.extraction import samples
+from tests.unit.vector.extraction.samples import blocks, book, read, sheet, with_part, workbook
 
 PRICES = [["Fruit", "Price"], ["Apple", 1.5], ["Quince", 42]]
 
@@ -51,7 +55,7 @@ def test_dates_percentages_errors_and_formulas_are_as_they_show() -> None:
     ]
     data = workbook({"S": sheet([cells])}, styles=styles, shared=["=cmd()"])
     assert read("xlsx", data).text == (
-        'S\n\n2024-10-01 | 25% | 2024-10-01 12:00:00 | TRUE | #DIV/0! | =cmd() | 0.3 | =cmd|"/c calc" |'
+        'S\n\n2024-10-01 | 25% | 2024-10-01 12:00:00 | TRUE | #DIV/0! | =cmd() | 0.3 | =cmd|"/c calc"'
     )
 
 
@@ -75,3 +79,52 @@ def test_places_become_coarser_and_never_wrong() -> None:
     assert place_of(extraction, "b15") == "S!A16"
     assert place_of(extraction, "last") == ""
     assert "b39" in extraction.text
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "shown"),
+    [
+        ("yyyy-mm-dd", "1", "1900-01-01"),
+        ("yyyy-mm-dd", "59", "1900-02-28"),
+        ("yyyy-mm-dd", "61", "1900-03-01"),
+        ("h:mm", "0.75", "18:00:00"),
+        ("[h]:mm", "1.5", "36:00:00"),
+        ("[mm]:ss", "-0.25", "-6:00:00"),
+        (r"_-* #,##0.00\ _D_M_-", "1234.5", "1234.5"),
+        ("[Red]0.0%", "0.5", "50%"),
+    ],
+)
+def test_a_number_is_what_its_format_makes_of_it(code: str, value: str, shown: str) -> None:
+    formats = f'<numFmts><numFmt numFmtId="170" formatCode="{code}"/></numFmts>'
+    styles = f'{formats}<cellXfs><xf numFmtId="170"/></cellXfs>'
+    data = workbook({"S": sheet([["x", f'<c s="0"><v>{value}</v></c>']])}, styles=styles)
+    assert read("xlsx", data).text == f"S\n\nx | {shown}"
+
+
+def test_a_book_that_counts_from_1904() -> None:
+    styles = '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs>'
+    data = workbook({"S": sheet([["x", '<c s="1"><v>44104</v></c>']])}, styles=styles)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        main = archive.read("xl/workbook.xml").replace(b"<sheets>", b'<workbookPr date1904="1"/><sheets>')
+    assert read("xlsx", with_part(data, "xl/workbook.xml", main)).text == "S\n\nx | 2024-10-01"
+
+
+def test_cells_that_only_have_a_style_hide_no_names() -> None:
+    blank = '<c s="1"/>'
+    extraction = read("xlsx", book({"S": [["Fruit", "Price", blank, blank, blank], ["Apple", 1, blank]]}))
+    assert extraction.text == "S\n\nFruit | Price\nFruit: Apple; Price: 1"
+
+
+def test_a_text_of_several_runs_and_marks_is_one() -> None:
+    runs = "<r><t>Gr</t></r><r><t>een_x000D_\nfield_x005F_x</t></r><rPh><t>no</t></rPh>"
+    assert (
+        read("xlsx", book({"S": [[f'<c t="inlineStr"><is>{runs}</is></c>', "x"]]})).text
+        == "S\n\nGreen field_x | x"
+    )
+
+
+def test_a_sheet_that_is_not_in_the_file_is_named() -> None:
+    data = book({"Here": [["a"]], "Gone": [["b"]]})
+    only = samples.relations([("worksheet", "worksheets/sheet1.xml")])
+    extraction = read("xlsx", with_part(data, "xl/_rels/workbook.xml.rels", only))
+    assert extraction.warnings == ("sheet Gone is missing in the file",)

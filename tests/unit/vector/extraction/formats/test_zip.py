@@ -47,7 +47,7 @@ def test_what_cannot_be_read_is_named_and_leaves_nothing() -> None:
     good = samples.package({"word/document.xml": b"<broken"})
     extraction = read("zip", package({"a.txt": b"words", "b.docx": good, "c.bin": b"\0\1\2", "d.txt": b""}))
     assert extraction.text == "a.txt\n\nwords"
-    assert [warning.split()[0] for warning in extraction.warnings] == ["b.docx", "c.bin", "d.txt"]
+    assert [warning.split()[0].strip(":") for warning in extraction.warnings] == ["b.docx", "c.bin", "d.txt"]
 
 
 @pytest.mark.parametrize("data", [package({}), package({"folder/": b""}), package({"a.bin": b"\0\1"})])
@@ -75,3 +75,25 @@ def test_all_packages_in_it_share_one_budget() -> None:
     data = package({f"{n}.docx": part for n in range(5)})
     with pytest.raises(DocumentTooLargeError):
         read("zip", data, Limits(archive_bytes=2_000_000))
+
+
+def test_a_warning_says_why_a_part_was_not_read() -> None:
+    parts = {
+        "a.txt": b"words",
+        "b.docx": samples.pdf([["x"]]),
+        "c.docx": package({"word/document.xml": b"<broken"}),
+        "scan.pdf": samples.scanned_pdf([bytes(120 * 120)], 120, 120),
+        "e.bin": b"\0\1\2",
+    }
+    assert read("zip", package(parts)).warnings == (
+        "b.docx was not read: the name says docx, the bytes are application/pdf",
+        "c.docx was not read: broken XML: unclosed token: line 1, column 0",
+        "scan.pdf: the PDF has pictures of pages but no text; it needs text recognition",
+        "e.bin was not read: application/octet-stream is not read here",
+    )
+
+
+def test_the_last_of_many_warnings_says_that_there_are_more() -> None:
+    warnings = read("zip", package({"a.txt": b"a", **{f"{n}.bin": b"\0" for n in range(60)}})).warnings
+    assert len(warnings) == 50
+    assert warnings[-1] == "and more"
