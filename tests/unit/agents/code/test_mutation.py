@@ -63,6 +63,33 @@ def test_what_changes_nothing_for_a_caller_is_left_alone() -> None:
     assert mutated(source) == []
 
 
+def test_a_condition_on_the_name_of_something_else_is_no_start_of_a_program() -> None:
+    assert "if not f.__name__ == 'g':\n    a = 1" in mutated("if f.__name__ == 'g':\n    a = 1")
+
+
+def test_each_mutant_can_be_compiled() -> None:
+    text = textwrap.dedent("""
+    @f(1, 2)
+    def g(a, *b, c=-3, **d):
+        match a:
+            case {"k": 1, "z": -1}:
+                return [x for x in b if (y := x) > 2 and not y]
+            case [1, "a", -2, 1 + 2j, None, True]:
+                return f"{a + 1:{c}}" "x"
+            case P(x=1) | P(y=-1) if c > 2:
+                raise V("a" "b", a[c:-1]) from None
+        while a: break
+        b += (yield a, 1),
+        return lambda q=1: f(*b, 1) if a < c <= 3 else await_(a)[1:c]
+    """)
+
+    found = mutation.mutants("a.py", text)
+
+    assert len(found) > 40
+    for mutant in found:
+        compile(mutant.apply(text), "a.py", "exec")
+
+
 def test_each_mutant_differs_at_its_line_alone() -> None:
     text = "def f(a):\n    é = 'ü' + a\n    if a > 1:\n        return é\n    return 2\n"
     lines = text.splitlines()
