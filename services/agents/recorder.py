@@ -113,12 +113,13 @@ class Recorder:
         self._wake.set()
 
     def add_entry(self, entry: Entry) -> None:
-        """Records an entry of the journal soon."""
+        """Records an entry of the journal with the next event, or when somebody waits for it: one that was lost
+        with nothing behind it is asked for again.
+        """
         if self._frozen:
             return
         self._position += 1
         self._waiting.append(RunEntry(self._position, entry.on_wire()))
-        self._wake.set()
 
     async def settled(self) -> None:
         """Waits until all that was added is in the record. Raises UnavailableError (SESSION_UNAVAILABLE)."""
@@ -128,6 +129,7 @@ class Recorder:
                     if self._task is None or self._task.done():
                         raise TimeoutError
                     self._written.clear()
+                    self._wake.set()
                     self._hurry.set()
                     await self._written.wait()
         except TimeoutError:

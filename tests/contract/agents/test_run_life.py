@@ -265,7 +265,7 @@ async def test_a_stop_ends_runs_and_leaves_detached_ones_to_the_next_process(
                 await asyncio.to_thread(server.wait_chats, 1)
                 stopping = time.monotonic()
             assert time.monotonic() - stopping < 4.0
-            assert server.chats[0].wait_abandoned(1)
+            assert await asyncio.to_thread(server.chats[0].wait_abandoned, 10)
         if not detached:
             assert session.runs[event.run_id].state == session_pb2.RUN_STATE_CANCELLED
             return

@@ -126,6 +126,17 @@ async def test_entries_of_the_journal_are_written_with_the_events_that_follow_fr
     assert records.positions == [1, 2, 3]
 
 
+async def test_entries_alone_begin_no_write_of_their_own() -> None:
+    records = Records()
+    made = recorder(records)
+    made.add_entry(ENTRY)
+    await asyncio.sleep(0.1)
+    assert records.positions == []
+    made.add(event(1))
+    await made.settled()
+    assert (records.batches, records.positions) == ([[1]], [1])
+
+
 async def test_a_resumed_record_goes_on_behind_its_last_entry() -> None:
     records = Records()
     known = RecordedRun("run_1", RunState.RUNNING, 7, 0.0, last_position=4)
