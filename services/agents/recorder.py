@@ -113,8 +113,8 @@ class Recorder:
         self._wake.set()
 
     def add_entry(self, entry: Entry) -> None:
-        """Records an entry of the journal with the next event, or when somebody waits for it: one that was lost
-        with nothing behind it is asked for again.
+        """Records an entry of the journal with the next event, or when somebody waits for it: one that was
+        lost with nothing behind it is asked for again.
         """
         if self._frozen:
             return
