@@ -22,10 +22,12 @@ DECLARED = {
     "EmbedTexts CheckIndex RepairIndex ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
+    "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems DeleteItem "
     "ExportSnapshot ImportSnapshot",
     "IdentityService": "CreateUser ListUsers UpdateUser Authenticate RefreshToken RevokeToken CreateApiKey "
     "RevokeApiKey ConsumeQuota",
-    "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow CancelRun ReplayRun",
+    "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow DecideStep CreateWorkflow "
+    "GetWorkflow ListWorkflows UpdateWorkflow DeleteWorkflow DrawWorkflow CancelRun ReplayRun",
     "ReplicaService": "ReachRun",
 }
 SERVICES: dict[str, ServiceDescriptor] = {
@@ -67,7 +69,7 @@ def test_only_what_does_no_harm_twice_may_be_retried(method: MethodDescriptor) -
     """A method that is declared idempotent reads, deletes, or knows repeats by request_id or state."""
     level = method.GetOptions().idempotency_level
     reads = method.name.startswith(
-        ("Get", "List", "Read", "Search", "Verify", "Embed", "Check", "Watch", "Route", "Export", "Replay")
+        ("Get", "List", "Read", "Search", "Verify", "Embed", "Check", "Watch", "Route", "Export", "Replay", "Draw")
     )
     if level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
         assert reads
