@@ -21,6 +21,7 @@ _BESIDES_SECONDS = 30.0
 # From the moment that nobody waits any more to the end of the launcher.
 _CLOSING_SECONDS = 5.0
 _STDERR_BYTES = 4000
+_PIECE = 1 << 16
 # Landlock as the kernel has it.
 NEWEST = 1 << 16
 
@@ -127,8 +128,20 @@ async def _close(process: asyncio.subprocess.Process) -> None:
     process.stdin.close()
     try:
         async with asyncio.timeout(_CLOSING_SECONDS):
-            await process.wait()
+            await _gone(process)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        # What it left is ended by its guard or its namespace, which close the pipes.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await _gone(process)
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Waits for the end. What it still says is read away: asyncio tells of an exit only when all pipes are
+    closed, and one that nobody reads never is."""
+    assert process.stdout is not None  # noqa: S101
+    while await process.stdout.read(_PIECE):
+        pass
+    await process.wait()

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from services.chassis.errors import FailedPreconditionError, ResourceExhaustedError
-from services.sandbox import layers
+from services.sandbox import launching, layers
 from services.sandbox.launching import Launcher
 from services.sandbox.layers import Layer
-from services.sandbox.model import End, Job, Limits
+from services.sandbox.model import End, Job, Limits, Outcome
 from services.sandbox.room import landlock
 from services.sandbox.sandbox import Sandbox, open_sandbox
 from tests.unit.sandbox.rooms import alive, sandbox, wait_until_gone
@@ -173,6 +173,36 @@ async def test_who_stops_waiting_ends_the_run(name: str, tmp_path: Path) -> None
     assert left(tmp_path) == []
     # Its place is free again.
     assert (await box.run(Job(argv=("python", "-c", "")))).exit_code == 0
+
+
+@BOTH
+async def test_who_leaves_in_the_middle_of_an_outcome_gets_the_place_free(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def stuck(source: asyncio.StreamReader, _job: Job) -> Outcome:
+        await source.readexactly(1)
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    code = "import pathlib; pathlib.Path('large').write_bytes(bytes(8 << 20))"
+    job = Job(argv=("python", "-c", code), collect=("large",), limits=Limits(seconds=60))
+    box = sandbox(name, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(launching, "_outcome", stuck)
+        running = asyncio.create_task(box.run(job))
+        await begun.wait()
+        # More comes than anybody keeps for a reader that is late.
+        await asyncio.sleep(0.2)
+        running.cancel()
+        async with asyncio.timeout(30):
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+    assert left(tmp_path) == []
+    assert len((await box.run(job)).files["large"]) == 8 << 20
 
 
 _SERVICE = """
