@@ -24,6 +24,7 @@ from services.agents.routing import triage
 from services.agents.runs import RunLimits, Runs
 from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
+from services.agents.workflow.catalog import NoWorkflows
 from services.chassis.access import rules
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted
@@ -72,13 +73,15 @@ async def assemble(
             default_collection=settings.collection_name,
             limits=limits,
             sandbox=outside.sandbox,
+            catalog=outside.catalog,
             draw_fence=draw_fence,
         )
 
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
     )
-    worker = JournaledWork(Outside(vector, session, routes, model, sandbox), pipeline)
+    catalog = NoWorkflows()
+    worker = JournaledWork(Outside(vector, session, routes, model, sandbox, catalog), pipeline)
     runs = Runs(
         worker=worker,
         records=session,
@@ -102,7 +105,13 @@ async def assemble(
     try:
         yield House(
             hosted(
-                AgentServicer(registry=registry, triage=routes, runs=runs, replays=Replays(worker, session)),
+                AgentServicer(
+                    registry=registry,
+                    triage=routes,
+                    runs=runs,
+                    replays=Replays(worker, session),
+                    catalog=catalog,
+                ),
                 ReplicaServicer(runs),
             ),
             dependencies,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from meldrag.agents.v1 import agents_pb2
@@ -19,6 +19,8 @@ from services.agents.journal.terms import Terms
 from services.agents.ports import ChatModel, Conversations, Retriever, Routes, Sandboxed
 from services.agents.recorder import Recorder
 from services.agents.run import Run
+from services.agents.workflow.catalog import JournaledCatalog, NoWorkflows
+from services.agents.workflow.ports import Catalog
 from services.chassis.errors import FailedPreconditionError
 from services.sandbox.model import Job, Outcome
 
@@ -32,6 +34,7 @@ class Outside:
     routes: Routes
     model: ChatModel | None
     sandbox: Sandboxed | None = None
+    catalog: Catalog = field(default_factory=NoWorkflows)
 
 
 class Worker(Protocol):
@@ -70,6 +73,7 @@ class JournaledWork:
             routes=JournaledRoutes(outside.routes, journal),
             model=model,
             sandbox=sandbox,
+            catalog=JournaledCatalog(outside.catalog, journal),
         )
         worker = self._make(behind, lambda: str(journal.note("fence", lambda: secrets.token_hex(8))))
         return await worker.work(run, request, recorder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.agents.chat.prices import Price
-from services.agents.ledger import Allowance, Ledger
+from services.agents.ledger import Allowance, Ledger, Spent
 from services.agents.ports import ModelDone
 from services.chassis.errors import InvalidArgumentError, ResourceExhaustedError
 
@@ -62,7 +62,8 @@ def test_a_run_below_gets_what_is_left_and_is_charged_above() -> None:
     assert below.allowance == Allowance(4, 6, 600, 50, 1)
     below.charge_tool_call()
     below.charge_tokens(ModelDone("dear", 100, 0))
-    above.charge_run(below)
+    used = Spent(below.model_calls, below.tool_calls, below.input_tokens, below.output_tokens, below.cost_usd)
+    above.charge_run(used)
     assert (above.tool_calls, above.input_tokens) == (1, 400)
     assert above.cost_usd == pytest.approx(0.014)
     assert below.left().hops == 0
