@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.chassis.errors import (
     AbortedError,
+    AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
@@ -154,3 +155,35 @@ def snapshot_newer(version: int, known: int) -> FailedPreconditionError:
 def no_room_for_snapshot() -> ResourceExhaustedError:
     """The disk has no room for the file of a snapshot; nothing was changed."""
     return ResourceExhaustedError("no room on the disk for the snapshot", reason="STORAGE_FULL")
+
+
+def item_exists(kind: str, name: str) -> AlreadyExistsError:
+    """There is a thing of that kind and name."""
+    return AlreadyExistsError(
+        f"there is a {kind} of that name", reason="ITEM_EXISTS", metadata={"kind": kind, "name": name}
+    )
+
+
+def item_not_found(kind: str, name: str) -> NotFoundError:
+    """No such thing of this tenant."""
+    return NotFoundError(
+        f"no {kind} of that name", reason="ITEM_NOT_FOUND", metadata={"kind": kind, "name": name}
+    )
+
+
+def item_changed(kind: str, name: str, revision: int) -> AbortedError:
+    """The thing is not as the caller knows it. revision: the one that it has."""
+    return AbortedError(
+        f"the {kind} was changed meanwhile: its revision is {revision}",
+        reason="ITEM_CHANGED",
+        metadata={"kind": kind, "name": name, "revision": str(revision)},
+    )
+
+
+def too_many_items(kind: str, limit: int) -> ResourceExhaustedError:
+    """There are as many of the kind as there may be."""
+    return ResourceExhaustedError(
+        f"there are {limit} of the kind {kind}; delete one first",
+        reason="TOO_MANY_ITEMS",
+        metadata={"kind": kind, "limit": str(limit)},
+    )

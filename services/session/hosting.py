@@ -10,6 +10,8 @@ from services.chassis.access import Authenticator, local_owner
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted, Server
 from services.session.conversations import Conversations
+from services.session.items import Items
+from services.session.redis_items import RedisItems
 from services.session.redis_snapshots import RedisSnapshots
 from services.session.redis_store import Sentinels, open_redis_store
 from services.session.runs import Runs
@@ -42,7 +44,9 @@ async def session_server(
         watching = RunWatching(store)
         kept = RedisSnapshots(store)
         snapshots = Snapshots(kept, settings.meld_data_dir / "session", settings.snapshot_key)
-        sessions = SessionServicer(Conversations(store), Runs(store), watching, snapshots)
+        sessions = SessionServicer(
+            Conversations(store), Runs(store), watching, Items(RedisItems(store)), snapshots
+        )
         # Declared; the chassis says of each method that it comes in a later release.
         identities = identity_pb2_grpc.IdentityServiceServicer()
         async with watching.following(), kept.tidying():

@@ -1,4 +1,4 @@
-"""What the session service keeps: sessions, messages, runs and their events.
+"""What the session service keeps: sessions, messages, runs and their events, things and files.
 
 Times are microseconds since 1970 in UTC; only the time of an event, which its
 producer gives, is in nanoseconds. 0 stands for a time that has not come.
@@ -206,6 +206,25 @@ class EventBatch:
 
     events: tuple[RunEvent, ...]
     state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A small thing of the owner's, as it is to be kept."""
+
+    kind: str
+    name: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing as it is kept. revision: 1, and one more with each change."""
+
+    content: NewItem
+    revision: int
+    create_time: int
+    update_time: int
 
 
 @dataclass(frozen=True, slots=True)

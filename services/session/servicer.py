@@ -1,4 +1,4 @@
-"""The gRPC face of sessions and runs: it translates and nothing else.
+"""The gRPC face of sessions, runs, things and files: it translates and nothing else.
 
 The proto says what each method does and how it fails.
 """
@@ -16,9 +16,12 @@ from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from services.chassis import context
 from services.session import failures, validation
 from services.session.conversations import Conversations
+from services.session.items import Items
 from services.session.model import (
     Appending,
+    Item,
     Message,
+    NewItem,
     NewMessage,
     NewRun,
     Payload,
@@ -54,11 +57,17 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     """SessionService."""
 
     def __init__(
-        self, conversations: Conversations, runs: Runs, watching: RunWatching, snapshots: Snapshots
+        self,
+        conversations: Conversations,
+        runs: Runs,
+        watching: RunWatching,
+        items: Items,
+        snapshots: Snapshots,
     ) -> None:
         self._conversations = conversations
         self._runs = runs
         self._watching = watching
+        self._items = items
         self._snapshots = snapshots
 
     async def CreateSession(self, request: Any, _rpc: Any) -> session_pb2.CreateSessionResponse:
@@ -181,6 +190,30 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
                     events=map(_event, batch.events), state=_STATES[batch.state]
                 )
 
+    async def PutItem(self, request: Any, _rpc: Any) -> session_pb2.PutItemResponse:
+        """See the proto."""
+        given = request.item
+        item = await self._items.put(
+            _tenant(),
+            NewItem(given.kind, given.name, _payload(given.payload)),
+            request.previous_revision,
+            request.kind_limit,
+            request.request_id,
+        )
+        return session_pb2.PutItemResponse(item=_item(item))
+
+    async def ListItems(self, request: Any, _rpc: Any) -> session_pb2.ListItemsResponse:
+        """See the proto."""
+        page = await self._items.list_items(
+            _tenant(), request.kind, request.name, request.page_size, request.page_token
+        )
+        return session_pb2.ListItemsResponse(items=map(_item, page.items), next_page_token=page.next_place)
+
+    async def DeleteItem(self, request: Any, _rpc: Any) -> session_pb2.DeleteItemResponse:
+        """See the proto."""
+        await self._items.delete(_tenant(), request.kind, request.name)
+        return session_pb2.DeleteItemResponse()
+
     async def ExportSnapshot(
         self, request: Any, _rpc: Any
     ) -> AsyncIterator[session_pb2.ExportSnapshotResponse]:
@@ -284,6 +317,17 @@ def _payload(given: any_pb2.Any) -> Payload:
 
 def _any(payload: Payload) -> any_pb2.Any:
     return any_pb2.Any(type_url=payload.type_url, value=payload.value)
+
+
+def _item(item: Item) -> session_pb2.Item:
+    return session_pb2.Item(
+        kind=item.content.kind,
+        name=item.content.name,
+        payload=_any(item.content.payload),
+        revision=item.revision,
+        create_time=_time(item.create_time),
+        update_time=_time(item.update_time),
+    )
 
 
 def _run(run: Run) -> session_pb2.Run:

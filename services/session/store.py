@@ -1,4 +1,4 @@
-"""What the domain needs of a store. Its users are `conversations` and `runs`.
+"""What the domain needs of a store. Its users are `conversations`, `runs` and `items`.
 
 Every method may raise UnavailableError (STORE_UNAVAILABLE), within a second and
 before the caller's deadline, and every write ResourceExhaustedError
@@ -19,7 +19,9 @@ from services.session.model import (
     Appending,
     Deleted,
     EventPage,
+    Item,
     Message,
+    NewItem,
     NewMessage,
     NewRun,
     Page,
@@ -138,6 +140,35 @@ class EventStore(Protocol):
 
         Never raises; while the store does not answer there is nothing but a None.
         """
+
+
+class ItemStore(Protocol):
+    """Small things of the owner's, by kind and name. They do not expire."""
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    async def put_item(
+        self, tenant: str, item: NewItem, previous: int, limit: int, once: Once | None
+    ) -> Item:
+        """Keeps a thing in the place of the revision `previous`; 0 for a new one, -1 for whatever is there.
+
+        limit: how many of the kind there may be. Raises AlreadyExistsError (ITEM_EXISTS), NotFoundError
+        (ITEM_NOT_FOUND), AbortedError (ITEM_CHANGED), ResourceExhaustedError (TOO_MANY_ITEMS) and
+        FailedPreconditionError (REQUEST_ID_REUSED).
+        """
+
+    async def get_item(self, tenant: str, kind: str, name: str) -> Item | None:
+        """A thing; None when it is not there."""
+
+    async def list_items(self, tenant: str, kind: str, after: str, count: int) -> Page[Item]:
+        """At most `count` things of a kind by name, after the name `after`; fewer where they are large.
+
+        The next place is the name to go on after.
+        """
+
+    async def delete_item(self, tenant: str, kind: str, name: str) -> None:
+        """Deletes a thing. Raises NotFoundError (ITEM_NOT_FOUND)."""
 
 
 class SnapshotStore(Protocol):

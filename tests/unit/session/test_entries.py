@@ -60,8 +60,23 @@ OPENED = Entry(
     },
 )
 EVENTS = Entry("events", "local", RUN, 0, {"e3": EVENT, "e4": EVENT, "j1": NOTED, "j2": NOTED})
-ALL = (SESSION, MESSAGES, OPENED, EVENTS)
-COUNTS = {"sessions": 1, "messages": 2, "runs": 1, "events": 2}
+ITEM = Entry(
+    "item",
+    "local",
+    "workflow:plan-1",
+    0,
+    {
+        "kind": b"workflow",
+        "name": b"plan-1",
+        "type": b"type",
+        "value": b"\0value",
+        "revision": b"2",
+        "created": b"1",
+        "updated": b"2",
+    },
+)
+ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM)
+COUNTS = {"sessions": 1, "messages": 2, "runs": 1, "events": 2, "items": 1}
 
 
 def written(folder: Path, lines: Sequence[bytes]) -> Path:
@@ -102,6 +117,13 @@ def changed(entry: Entry, **fields: bytes | None) -> Entry:
 
 
 WRONG: dict[str, Sequence[Entry]] = {
+    "a thing twice": (ITEM, ITEM),
+    "a thing without its value": (changed(ITEM, value=None),),
+    "a thing under another name": (changed(ITEM, name=b"plan-2"),),
+    "a thing of no kind": (changed(replace(ITEM, entry_id=":plan-1"), kind=b""),),
+    "a thing that expires": (replace(ITEM, expires=5),),
+    "a thing without a revision": (changed(ITEM, revision=b"x"),),
+    "events of a thing": (ITEM, replace(EVENTS, entry_id="workflow:plan-1")),
     "twice": (SESSION, MESSAGES, SESSION, MESSAGES),
     "a message is missing": (SESSION, changed(MESSAGES, m2=None)),
     "a message too many": (SESSION, changed(MESSAGES, m3=MESSAGE)),
@@ -149,6 +171,15 @@ def test_what_this_service_would_not_write_is_refused(tmp_path: Path, case: str)
 
     assert refused.value.reason == "SNAPSHOT_INVALID"
     assert "what its header counts" not in refused.value.message
+
+
+def test_what_an_earlier_release_did_not_know_is_not_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, [entries.line(entry) for entry in (SESSION, MESSAGES)])
+    known = {"sessions": 1, "messages": 2, "runs": 0, "events": 0}
+
+    entries.verify(path, known)
+    with pytest.raises(InvalidArgumentError, match="counts"):
+        entries.verify(written(tmp_path, [entries.line(entry) for entry in (SESSION, MESSAGES, ITEM)]), known)
 
 
 def test_other_counts_are_refused(tmp_path: Path) -> None:
