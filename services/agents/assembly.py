@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import grpc.aio
 
 from services.agents.adapters.attachment_client import AttachmentClient
+from services.agents.adapters.item_client import WorkflowShelf
 from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
@@ -25,7 +26,7 @@ from services.agents.routing import triage
 from services.agents.runs import RunLimits, Runs
 from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
-from services.agents.workflow.catalog import NoWorkflows
+from services.agents.workflow.library import Library
 from services.chassis.access import rules
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted
@@ -83,7 +84,7 @@ async def assemble(
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
     )
-    catalog = NoWorkflows()
+    library = Library(registry, WorkflowShelf(session_channel))
     outside = Outside(
         retriever=vector,
         conversations=session,
@@ -92,7 +93,7 @@ async def assemble(
         attachments=AttachmentClient(session_channel),
         knowledge=vector,
         sandbox=sandbox,
-        catalog=catalog,
+        catalog=library,
     )
     worker = JournaledWork(outside, pipeline)
     runs = Runs(
@@ -123,7 +124,7 @@ async def assemble(
                     triage=routes,
                     runs=runs,
                     replays=Replays(worker, session),
-                    catalog=catalog,
+                    library=library,
                 ),
                 ReplicaServicer(runs),
             ),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -226,10 +227,24 @@ class RunEvent:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A picture (image/png, image/jpeg, image/webp, image/gif) or a recording (audio/wav, audio/mpeg)."""
+    """A picture (image/png, image/jpeg, image/webp, image/gif) or a recording (audio/wav, audio/mpeg).
+
+    sha256: of its bytes, as hexadecimal digits; by it a journal knows the attachment. load: gives the bytes,
+    when a model is really asked: not where its answer is recorded. May raise ServiceError.
+    """
 
     media_type: str
-    data: bytes
+    sha256: str
+    load: Callable[[], Awaitable[bytes]] = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, media_type: str, data: bytes) -> Attachment:
+        """One whose bytes are there already."""
+
+        async def load() -> bytes:
+            return data
+
+        return cls(media_type, hashlib.sha256(data).hexdigest(), load)
 
     @property
     def needs(self) -> Capability:

@@ -18,7 +18,7 @@ from services.agents.routing.triage import Triage
 from services.agents.runs import Runs
 from services.agents.workflow import graph
 from services.agents.workflow.conductor import executor_request, steps_of
-from services.agents.workflow.ports import Catalog
+from services.agents.workflow.library import Library
 from services.chassis import context
 from services.chassis import server as chassis
 
@@ -30,13 +30,13 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
     """The contract's methods; the chassis refuses those that come in a later release."""
 
     def __init__(
-        self, *, registry: Registry, triage: Triage, runs: Runs, replays: Replays, catalog: Catalog
+        self, *, registry: Registry, triage: Triage, runs: Runs, replays: Replays, library: Library
     ) -> None:
         self._registry = registry
         self._triage = triage
         self._runs = runs
         self._replays = replays
-        self._catalog = catalog
+        self._library = library
 
     async def ListAgents(
         self, request: agents_pb2.ListAgentsRequest, rpc: Any
@@ -77,7 +77,7 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
         asked = executor_request(request)
         validation.check_run(asked)
         steps = await steps_of(
-            results_pb2.ExecutorInputs(steps=request.steps, workflow_id=request.workflow_id), self._catalog
+            results_pb2.ExecutorInputs(steps=request.steps, workflow_id=request.workflow_id), self._library
         )
         if steps:
             graph.validate(steps, self._registry)
@@ -94,6 +94,53 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
         decision = Decision(request.approved, request.comment, made=True)
         await self._runs.decide(context.principal().tenant_id, request.run_id, request.step_id, decision)
         return agents_pb2.DecideStepResponse()
+
+    async def CreateWorkflow(
+        self, request: agents_pb2.CreateWorkflowRequest, rpc: Any
+    ) -> agents_pb2.CreateWorkflowResponse:
+        """Stores a workflow."""
+        del rpc
+        stored = await self._library.create(request.workflow, request.request_id)
+        return agents_pb2.CreateWorkflowResponse(workflow=stored)
+
+    async def GetWorkflow(
+        self, request: agents_pb2.GetWorkflowRequest, rpc: Any
+    ) -> agents_pb2.GetWorkflowResponse:
+        """One workflow."""
+        del rpc
+        return agents_pb2.GetWorkflowResponse(workflow=await self._library.get(request.workflow_id))
+
+    async def ListWorkflows(
+        self, request: agents_pb2.ListWorkflowsRequest, rpc: Any
+    ) -> agents_pb2.ListWorkflowsResponse:
+        """The workflows, page by page."""
+        del rpc
+        shown, following = await self._library.page(request.page_size, request.page_token)
+        return agents_pb2.ListWorkflowsResponse(workflows=shown, next_page_token=following)
+
+    async def UpdateWorkflow(
+        self, request: agents_pb2.UpdateWorkflowRequest, rpc: Any
+    ) -> agents_pb2.UpdateWorkflowResponse:
+        """Replaces a stored workflow."""
+        del rpc
+        stored = await self._library.update(request.workflow, request.request_id)
+        return agents_pb2.UpdateWorkflowResponse(workflow=stored)
+
+    async def DeleteWorkflow(
+        self, request: agents_pb2.DeleteWorkflowRequest, rpc: Any
+    ) -> agents_pb2.DeleteWorkflowResponse:
+        """Deletes a stored workflow."""
+        del rpc
+        await self._library.delete(request.workflow_id)
+        return agents_pb2.DeleteWorkflowResponse()
+
+    async def DrawWorkflow(
+        self, request: agents_pb2.DrawWorkflowRequest, rpc: Any
+    ) -> agents_pb2.DrawWorkflowResponse:
+        """A picture of a workflow."""
+        del rpc
+        svg = await self._library.draw(request.workflow_id, tuple(request.steps))
+        return agents_pb2.DrawWorkflowResponse(svg=svg)
 
     async def CancelRun(self, request: agents_pb2.CancelRunRequest, rpc: Any) -> agents_pb2.CancelRunResponse:
         """Stops a run."""

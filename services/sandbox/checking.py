@@ -18,7 +18,7 @@ def check(job: Job) -> str:
     _limits(job)
     program = layers.program(job.argv[0]) if job.argv else None
     if program is None:
-        raise _wrong("argv", f"no program {job.argv[0]!r} beside the interpreter" if job.argv else "is empty")
+        raise _wrong("argv", f"there is no program {job.argv[0]!r} here" if job.argv else "is empty")
     passed = [*job.argv, *job.environment, *job.environment.values()]
     for text in passed:
         if "\0" in text or not _is_text(text) or len(text.encode()) > _LONGEST_ARGUMENT:

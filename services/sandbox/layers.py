@@ -8,13 +8,18 @@ import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 # Where a room is in a file system of its own.
 ROOM = "/room"
 _SERVICES = Path(__file__).resolve().parents[1]
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
+# Programs of the system that a job may name where they are installed, and what each reads besides libraries.
+_INSTALLED: Mapping[str, tuple[str, ...]] = {
+    "tesseract": ("/usr/share/tesseract-ocr", "/usr/share/tessdata"),
+}
+_INSTALLED_IN = "/usr/local/bin:/usr/bin"
 # The launcher's code is the only thing of this house that is in reach of the launcher.
 _BOOT = (
     "import sys; sys.path.insert(0, {root!r}); from services.sandbox.room import launcher; launcher.{start}()"
@@ -39,9 +44,13 @@ def python() -> str:
 
 
 def program(name: str) -> str | None:
-    """Path of "python", or of a program that is installed beside it; None when there is none."""
+    """Path of "python", of a program that is installed beside it, or of one of the system's that jobs may
+    name; None when there is none.
+    """
     if name == "python":
         return python()
+    if name in _INSTALLED:
+        return shutil.which(name, path=_INSTALLED_IN)
     if not name or "/" in name or name.startswith("."):
         return None
     path = Path(sys.prefix) / "bin" / name
@@ -50,7 +59,9 @@ def program(name: str) -> str | None:
 
 @functools.cache
 def readable() -> tuple[str, ...]:
-    """What a run may read and execute: the interpreter, its packages, and the libraries of the system."""
+    """What a run may read and execute: the interpreter, its packages, the libraries of the system, and those
+    of its programs that jobs may name.
+    """
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")
     paths = [sysconfig.get_path(kind) for kind in kinds]
     # The standard library of the interpreter that a virtual environment was made with.
@@ -61,6 +72,9 @@ def readable() -> tuple[str, ...]:
     if sys.prefix != sys.base_prefix:
         paths.append(sys.prefix)
     paths += _LIBRARIES
+    for name, read in _INSTALLED.items():
+        if path := program(name):
+            paths += [path, *read]
     existing = dict.fromkeys(path for path in paths if os.path.exists(path))
     return tuple(path for path in existing if not any(_below(path, other) for other in existing))
 

@@ -34,8 +34,9 @@ class Limits:
 class Job:
     """A program to run.
 
-    argv: the first is "python" (the interpreter of this service, with its packages) or the name of a
-        program beside it, such as "ruff". The rest is passed on as it is.
+    argv: the first is "python" (the interpreter of this service, with its packages), the name of a program
+        beside it, such as "ruff", or that of one of the few programs of the system that layers.py names,
+        such as "tesseract". The rest is passed on as it is.
     files: relative path to content, written into the working directory before the start.
     environment: added to a clean one. HOME is the working directory, TMPDIR a folder beside it.
     collect: relative paths of files whose content comes back, where they exist and are regular files.

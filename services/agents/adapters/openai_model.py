@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import email.utils
+import hashlib
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -34,8 +35,11 @@ from services.agents.ports import (
     ToolRequest,
 )
 from services.chassis import telemetry
+from services.chassis.errors import ServiceError
 
 T = TypeVar("T")
+# Bytes of attachments by their digest.
+Shown = Mapping[str, bytes]
 
 _CONNECT_SECONDS = 3.0
 _FIRST_TEXT_SECONDS = 20.0
@@ -130,8 +134,9 @@ class OpenAIEndpoint:
             span.end()
 
     async def _read(self, prompt: Prompt, deadline: float, span: trace.Span) -> AsyncGenerator[Piece]:
+        shown = await self._loaded(prompt, deadline)
         first = min(deadline, time.monotonic() + _FIRST_TEXT_SECONDS)
-        stream = await self._guarded(self._open(prompt, span), first)
+        stream = await self._guarded(self._open(prompt, shown, span), first)
         answer = _Answer()
         async with stream:
             chunks = aiter(stream)
@@ -154,7 +159,23 @@ class OpenAIEndpoint:
             yield request
         yield done
 
-    async def _open(self, prompt: Prompt, span: trace.Span) -> openai.AsyncStream[ChatCompletionChunk]:
+    async def _loaded(self, prompt: Prompt, deadline: float) -> Shown:
+        """The bytes of what the prompt shows, each the ones that its digest names."""
+        shown: dict[str, bytes] = {}
+        for attachment in (part for message in prompt.messages for part in message.attachments):
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    data = await attachment.load()
+            except (ServiceError, TimeoutError) as error:
+                raise self._error(f"what it is to be shown cannot be read: {error}") from error
+            if hashlib.sha256(data).hexdigest() != attachment.sha256:
+                raise self._error("what it is to be shown is not what it was before")
+            shown[attachment.sha256] = data
+        return shown
+
+    async def _open(
+        self, prompt: Prompt, shown: Shown, span: trace.Span
+    ) -> openai.AsyncStream[ChatCompletionChunk]:
         headers: dict[str, str] = {}
         propagate.inject(headers, trace.set_span_in_context(span))
         limit = prompt.max_output_tokens or self._max_output_tokens
@@ -164,7 +185,7 @@ class OpenAIEndpoint:
         own = self._provider.base_url.startswith(OPENAI_BASE_URL)
         return await self._client.chat.completions.create(
             model=self.model,
-            messages=[_message(message) for message in prompt.messages],
+            messages=[_message(message, shown) for message in prompt.messages],
             tools=[_tool(tool) for tool in self._offered(prompt)] or openai.omit,
             response_format=self._format(prompt) or openai.omit,
             stream=True,
@@ -318,7 +339,7 @@ class _Answer:
             known.arguments += str((part.function and part.function.arguments) or "")
 
 
-def _message(message: ChatMessage) -> Any:
+def _message(message: ChatMessage, shown: Shown) -> Any:
     match message.role:
         case "system":
             return {"role": "system", "content": message.text}
@@ -338,13 +359,16 @@ def _message(message: ChatMessage) -> Any:
             return {"role": "tool", "content": message.text, "tool_call_id": message.answers}
         case _ if message.attachments:
             text = {"type": "text", "text": message.text}
-            return {"role": "user", "content": [text, *map(_attachment, message.attachments)]}
+            return {
+                "role": "user",
+                "content": [text, *(_attachment(part, shown) for part in message.attachments)],
+            }
         case _:
             return {"role": "user", "content": message.text}
 
 
-def _attachment(attachment: Attachment) -> Any:
-    data = base64.b64encode(attachment.data).decode()
+def _attachment(attachment: Attachment, shown: Shown) -> Any:
+    data = base64.b64encode(shown[attachment.sha256]).decode()
     if attachment.needs is Capability.VISION:
         return {"type": "image_url", "image_url": {"url": f"data:{attachment.media_type};base64,{data}"}}
     kind = "wav" if attachment.media_type == "audio/wav" else "mp3"

@@ -144,12 +144,12 @@ _PROBES: dict[Capability, tuple[Prompt, Callable[[str, list[ToolRequest]], bool]
         _held_to_the_schema,
     ),
     Capability.VISION: (
-        _showing("Which colour has this picture? One word.", Attachment("image/png", _picture())),
+        _showing("Which colour has this picture? One word.", Attachment.of("image/png", _picture())),
         _saw_orange,
     ),
     # Whatever is said of a tone, a model that answers at all has taken it.
     Capability.AUDIO: (
-        _showing("Is this a tone or a voice? One word.", Attachment("audio/wav", _recording())),
+        _showing("Is this a tone or a voice? One word.", Attachment.of("audio/wav", _recording())),
         lambda text, _: "tone" in text.lower(),
     ),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from types import ModuleType
 from typing import Any
@@ -21,14 +21,16 @@ _RESULT = f"{RESERVED}/result.json"
 def job(
     package: ModuleType,
     program: str,
-    files: Mapping[str, str],
+    files: Mapping[str, str] | Mapping[str, bytes],
     request: Mapping[str, Any],
     limits: Limits,
+    *,
+    collect: Sequence[str] = (),
 ) -> Job:
     """A job that runs a program over files by relative path.
 
     package: the programs, which may import each other. program: the name of the one whose `main` is called.
-    request: what it is told.
+    request: what it is told. collect: files besides the result whose content comes back.
     """
     sources = {
         f"{RESERVED}/{_PACKAGE}/{source.name}": source.read_bytes()
@@ -40,7 +42,7 @@ def job(
         # -P: a module of the files must not go before one that the program needs.
         argv=("python", "-P", "-c", start),
         files={
-            **{path: text.encode("utf-8") for path, text in files.items()},
+            **{path: data.encode() if isinstance(data, str) else data for path, data in files.items()},
             **sources,
             _REQUEST: json.dumps(request).encode("utf-8"),
         },
@@ -49,7 +51,7 @@ def job(
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
-        collect=(_RESULT,),
+        collect=(_RESULT, *collect),
         limits=limits,
     )
 

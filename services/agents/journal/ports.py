@@ -22,6 +22,7 @@ from services.agents.journal.journal import Journal
 from services.agents.model import Conversation, Passage, Quote, Standing
 from services.agents.ports import (
     Answered,
+    Attachment,
     ChatModel,
     Conversations,
     Meter,
@@ -241,12 +242,9 @@ def _plain(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _attachment(part: Any) -> dict[str, Any]:
-    return {
-        field.name: digest(value).hex() if isinstance(value, bytes) else value
-        for field in dataclasses.fields(part)
-        if isinstance(value := getattr(part, field.name), str | bytes)
-    }
+def _attachment(part: Attachment) -> dict[str, str]:
+    # "data" as in journals of the time when attachments carried their bytes: the same digest under the name.
+    return {"media_type": part.media_type, "data": part.sha256}
 
 
 def _not_configured() -> ModelError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -20,6 +20,13 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 36, 48
 _MAX_POINTS = 800
 _MAX_MARKS = 50
 _MAX_LABEL = 60
+_MAX_DOTS = 3_500
+# How wide a letter is, about.
+_LETTER = 6.5
+# What tells series apart where there are no colours; so many can be told.
+_SHADES = (0.9, 0.6, 0.35, 0.75, 0.45, 0.2)
+_DASHES = ("", "8 4", "2 3", "12 3 2 3", "4 4", "1 5")
+MAX_SERIES = len(_SHADES)
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,163 @@ def growth_plot(
     )
 
 
+def bars(title: str, labels: Sequence[str], values: Mapping[str, Numbers], unit: str = "") -> Chart:
+    """Bars side by side for each label, from zero; at most 60 labels. values: by the series' name, one for
+    each label; what is not finite has no bar.
+    """
+    labels = [_short(label) for label in labels]
+    x = _Axis(0.0, float(len(labels)), _LEFT, _WIDTH - _RIGHT)
+    y = _from_zero(values)
+    slot = x.at(1) - x.at(0)
+    width = slot * 0.8 / len(values)
+    parts = [_level(y.at(0))]
+    for rank, series in enumerate(values.values()):
+        for place, value in enumerate(series):
+            if math.isfinite(value):
+                top, foot = sorted((y.at(value), y.at(0)))
+                parts.append(
+                    f'<rect x="{x.at(place) + slot * 0.1 + rank * width:.1f}" y="{top:.1f}" '
+                    f'width="{max(0.5, width - 1):.1f}" height="{max(0.5, foot - top):.1f}" '
+                    f'fill="currentColor" opacity="{_SHADES[rank]}"/>'
+                )
+    room = max(2, int(slot / _LETTER))
+    ticks = [(x.at(place + 0.5), _cut(label, room)) for place, label in enumerate(labels)]
+    described = "; ".join(f"{label}: {_told(values, place)}" for place, label in enumerate(labels))
+    return _chart(
+        _short(title),
+        f"{described} {unit}".strip(),
+        x,
+        y,
+        [*parts, *_legend(values, _swatch)],
+        x_label="",
+        y_label=_upright_label(values, unit),
+        ticks=ticks,
+    )
+
+
+def curves(
+    title: str, x_name: str, positions: Numbers, values: Mapping[str, Numbers], *, dated: bool, unit: str = ""
+) -> Chart:
+    """A line for each series over ascending positions; a value that is not finite is a gap."""
+    x = _axis(positions, _LEFT, _WIDTH - _RIGHT)
+    y = _axis(_finite(values), _HEIGHT - _BOTTOM, _TOP)
+    parts = []
+    for rank, series in enumerate(values.values()):
+        kept = np.flatnonzero(np.isfinite(series))
+        for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1):
+            shown = [int(run[i]) for i in _thinned(series[run], _MAX_POINTS // len(values))]
+            points = [(x.at(float(positions[i])), y.at(float(series[i]))) for i in shown]
+            if len(points) == 1:
+                parts.append(_dot(*points[0]))
+            parts.append(_line(points, _stroke(rank)))
+    return _chart(
+        _short(title),
+        _described(values, unit),
+        x,
+        y,
+        [*parts, *_legend(values, lambda rank: f'<path d="M0 0h18" fill="none" {_stroke(rank)}/>')],
+        x_label="" if dated else _short(x_name),
+        y_label=_upright_label(values, unit),
+        dated=dated,
+    )
+
+
+def points(
+    title: str, x_name: str, positions: Numbers, values: Mapping[str, Numbers], unit: str = ""
+) -> Chart:
+    """A mark for each pair; at most 3,500 of them, evenly chosen. Values that are not finite have none."""
+    x = _axis(positions, _LEFT, _WIDTH - _RIGHT)
+    y = _axis(_finite(values), _HEIGHT - _BOTTOM, _TOP)
+    count = sum(int(np.isfinite(series).sum()) for series in values.values())
+    step = max(1, math.ceil(count / _MAX_DOTS))
+    parts = []
+    for rank, series in enumerate(values.values()):
+        shown = np.flatnonzero(np.isfinite(series))[::step]
+        path = "".join(f"M{x.at(float(positions[i])):.1f} {y.at(float(series[i])):.1f}h0" for i in shown)
+        parts.append(f'<path d="{path}" fill="none" {_mark(rank)}/>')
+    said = _described(values, unit) + (f"; every {step}th of {count} is shown" if step > 1 else "")
+    return _chart(
+        _short(title),
+        said,
+        x,
+        y,
+        [*parts, *_legend(values, lambda rank: f'<path d="M9 0h0" fill="none" {_mark(rank)}/>')],
+        x_label=_short(x_name),
+        y_label=_upright_label(values, unit),
+    )
+
+
+def _upright_label(values: Mapping[str, Numbers], unit: str) -> str:
+    """One series stands for itself; of several the legend tells the names."""
+    return _labelled(next(iter(values)), unit) if len(values) == 1 else unit
+
+
+def _from_zero(values: Mapping[str, Numbers]) -> _Axis:
+    told = _finite(values)
+    low, high = min(0.0, float(told.min())), max(0.0, float(told.max()))
+    room = (high - low) * 0.05 or 1.0
+    return _Axis(
+        low - (room if low < 0 else 0), high + (room if high > 0 or low == 0 else 0), _HEIGHT - _BOTTOM, _TOP
+    )
+
+
+def _finite(values: Mapping[str, Numbers]) -> Numbers:
+    told: Numbers = np.concatenate(list(values.values()))
+    return told[np.isfinite(told)]
+
+
+def _described(values: Mapping[str, Numbers], unit: str) -> str:
+    said = []
+    for name, series in values.items():
+        told = series[np.isfinite(series)]
+        extent = f"{number(float(told.min()))} to {number(float(told.max()))}" if len(told) else "none"
+        said.append(f"{_short(name)}: {len(told)} values, {extent} {unit}".rstrip())
+    return "; ".join(said)
+
+
+def _told(values: Mapping[str, Numbers], place: int) -> str:
+    return ", ".join(
+        (f"{_short(name)} " if len(values) > 1 else "")
+        + (number(float(series[place])) if math.isfinite(series[place]) else "none")
+        for name, series in values.items()
+    )
+
+
+def _legend(values: Mapping[str, Numbers], sign: Callable[[int], str]) -> list[str]:
+    """The series' names with their signs, upper right; nothing where there is one series."""
+    if len(values) == 1:
+        return []
+    names = [_cut(name, 64 // len(values)) for name in values]
+    left = _WIDTH - _RIGHT - sum(34 + _LETTER * len(name) for name in names)
+    parts = []
+    for rank, name in enumerate(names):
+        parts.append(f'<g transform="translate({left:.0f} 16)">{sign(rank)}</g>')
+        parts.append(_text(left + 24, 20, name, "start"))
+        left += 34 + _LETTER * len(name)
+    return parts
+
+
+def _swatch(rank: int) -> str:
+    return f'<rect x="0" y="-6" width="18" height="12" fill="currentColor" opacity="{_SHADES[rank]}"/>'
+
+
+def _stroke(rank: int) -> str:
+    dashes = f' stroke-dasharray="{_DASHES[rank]}"' if _DASHES[rank] else ""
+    return f'stroke="currentColor" stroke-width="1.6"{dashes}'
+
+
+def _mark(rank: int) -> str:
+    return f'stroke="currentColor" stroke-width="{5 + rank}" stroke-linecap="round" opacity="{_SHADES[rank]}"'
+
+
+def _dot(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="currentColor"/>'
+
+
+def _level(y: float) -> str:
+    return f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" opacity="0.6"/>'
+
+
 def number(value: float) -> str:
     """Four significant digits."""
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.3e}"
@@ -194,13 +358,13 @@ def _axis(values: Numbers, start: float, end: float, *, log: bool = False, room:
     return _Axis(low - room * (high - low), high + room * (high - low), start, end)
 
 
-def _thinned(values: Numbers) -> list[int]:
+def _thinned(values: Numbers, limit: int = _MAX_POINTS) -> list[int]:
     """Indices to draw: all, or the least and the largest of each bucket, so that no extreme is lost."""
     count = len(values)
-    if count <= _MAX_POINTS:
+    if count <= limit:
         return list(range(count))
     kept = {0, count - 1}
-    bounds = np.linspace(0, count, _MAX_POINTS // 2 + 1).astype(int)
+    bounds = np.linspace(0, count, limit // 2 + 1).astype(int)
     for a, b in pairwise(bounds):
         kept |= {int(a + np.argmin(values[a:b])), int(a + np.argmax(values[a:b]))}
     return sorted(kept)
@@ -208,7 +372,8 @@ def _thinned(values: Numbers) -> list[int]:
 
 def _line(points: Sequence[tuple[float, float]], style: str) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return f'<polyline points="{path}" fill="none" stroke="currentColor" {style}/>'
+    colour = "" if "stroke=" in style else ' stroke="currentColor"'
+    return f'<polyline points="{path}" fill="none"{colour} {style}/>'
 
 
 def _chart(
@@ -221,17 +386,20 @@ def _chart(
     x_label: str,
     y_label: str,
     dated: bool = False,
+    ticks: Sequence[tuple[float, str]] | None = None,
 ) -> Chart:
+    """ticks: words along the horizontal axis, each with its place; else its numbers."""
     mark = hashlib.sha256(f"{title}\0{description}".encode()).hexdigest()[:10]
     bottom = _HEIGHT - _BOTTOM
     frame = [
         f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" '
         'stroke="currentColor" opacity="0.6"/>'
     ]
-    for tick in x.ticks()[:12]:
-        at = x.at(tick)
+    if ticks is None:
+        ticks = [(x.at(tick), moment(tick)[:10] if dated else number(tick)) for tick in x.ticks()[:12]]
+    for at, word in ticks:
         frame.append(f'<path d="M{at:.1f} {bottom}v5" stroke="currentColor" opacity="0.6"/>')
-        frame.append(_text(at, bottom + 18, moment(tick)[:10] if dated else number(tick), "middle"))
+        frame.append(_text(at, bottom + 18, word, "middle"))
     for tick in y.ticks()[:12]:
         at = y.at(tick)
         frame.append(f'<path d="M{_LEFT} {at:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" opacity="0.15"/>')
@@ -259,5 +427,8 @@ def _labelled(name: str, unit: str) -> str:
 
 def _short(name: str) -> str:
     # Characters that XML does not allow would make the chart unreadable.
-    clean = "".join(c if c.isprintable() else " " for c in name)
-    return clean if len(clean) <= _MAX_LABEL else clean[: _MAX_LABEL - 1] + "…"
+    return _cut("".join(c if c.isprintable() else " " for c in name), _MAX_LABEL)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -74,6 +74,11 @@ def read_csv(text: str, time_column: str = "", group_column: str = "") -> Table:
 
     Raises InvalidArgumentError (INPUTS_INVALID) that names the row and the column.
     """
+    return _table("$.csv", csv_columns(text), time_column, group_column)
+
+
+def csv_columns(text: str) -> dict[str, list[str]]:
+    """The cells of each column by its name, all as many. Raises as read_csv does."""
     text = text.lstrip("\ufeff")
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
@@ -85,7 +90,7 @@ def read_csv(text: str, time_column: str = "", group_column: str = "") -> Table:
     if not rows:
         raise _invalid("$.csv", "the table is empty")
     header = [cell.strip() for cell in rows[0]]
-    if all(_number(cell) is not None for cell in header):
+    if all(numeric(cell) is not None for cell in header):
         raise _invalid("$.csv", "the first line must name the columns, and holds numbers")
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(header):
@@ -93,7 +98,7 @@ def read_csv(text: str, time_column: str = "", group_column: str = "") -> Table:
     columns = {name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(header)}
     if len(columns) != len(header) or "" in columns:
         raise _invalid("$.csv", "every column needs a name of its own")
-    return _table("$.csv", columns, time_column, group_column)
+    return columns
 
 
 def read_json(text: str, time_column: str = "", group_column: str = "") -> Table:
@@ -101,6 +106,11 @@ def read_json(text: str, time_column: str = "", group_column: str = "") -> Table
 
     Raises InvalidArgumentError (INPUTS_INVALID) that names what does not fit.
     """
+    return _table("$.json", json_columns(text), time_column, group_column)
+
+
+def json_columns(text: str) -> dict[str, list[object]]:
+    """The cells of each column by its name, all as many. Raises as read_json does."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -120,7 +130,7 @@ def read_json(text: str, time_column: str = "", group_column: str = "") -> Table
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         raise _invalid("$.json", f"the columns have different lengths: {sorted(lengths)[:5]}")
-    return _table("$.json", columns, time_column, group_column)
+    return columns
 
 
 def _table(
@@ -162,10 +172,10 @@ def _times(where: str, cells: dict[str, Sequence[object]], asked: str) -> tuple[
     """Seconds, whether they are moments, and the column; all rows have one or the column is none."""
     for name in [asked] if asked else [name for name in cells if name.strip().lower() in _TIME_NAMES]:
         column = cells[name]
-        plain = [_number(cell) for cell in column]
+        plain = [numeric(cell) for cell in column]
         if all(number is not None for number in plain):
             return (*_epochs(np.array(plain, dtype=np.float64)), name)
-        moments = [_moment(cell) for cell in column]
+        moments = [seconds_of(cell) for cell in column]
         if all(moment is not None for moment in moments):
             return np.array(moments, dtype=np.float64), True, name
         if asked:
@@ -205,7 +215,7 @@ def _series(
 ) -> Series:
     numbers: list[float | None] = []
     for row, cell in enumerate(column, start=1):
-        number = _number(cell)
+        number = numeric(cell)
         if number is None and _text(cell).lower() not in _MISSING:
             raise _invalid(
                 where, f"row {row} of column {name[:_SHOWN]!r} is no number: {_text(cell)[:_SHOWN]!r}"
@@ -230,10 +240,10 @@ def _series(
 def _is_label(column: Sequence[object]) -> bool:
     """Whether none of the cells that say something is a number."""
     told = [cell for cell in column if _text(cell).lower() not in _MISSING]
-    return bool(told) and all(_number(cell) is None for cell in told)
+    return bool(told) and all(numeric(cell) is None for cell in told)
 
 
-def _number(cell: object) -> float | None:
+def numeric(cell: object) -> float | None:
     """The finite number of a cell; None for anything else, truth values among them."""
     if isinstance(cell, bool) or cell is None:
         return None
@@ -251,7 +261,8 @@ def _number(cell: object) -> float | None:
     return number if math.isfinite(number) and abs(number) < 1e300 else None
 
 
-def _moment(cell: object) -> float | None:
+def seconds_of(cell: object) -> float | None:
+    """The moment of a cell in ISO 8601, in seconds since 1970; None for anything else."""
     if not isinstance(cell, str):
         return None
     try:

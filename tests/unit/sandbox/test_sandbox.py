@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.chassis.errors import FailedPreconditionError, ResourceExhaustedError
+from services.chassis.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
 from services.sandbox import launching, layers
 from services.sandbox.launching import Launcher
 from services.sandbox.layers import Layer
@@ -348,3 +348,18 @@ def test_the_launcher_never_imported_grpc() -> None:
 
     assert "services.sandbox.room.launcher" in modules
     assert not {"grpc", "asyncio", "services.chassis", "pydantic"} & set(modules)
+
+
+@BOTH
+@pytest.mark.skipif(layers.program("tesseract") is None, reason="tesseract is not installed")
+async def test_a_program_of_the_system_that_is_named_runs_with_what_it_reads(name: str) -> None:
+    outcome = await sandbox(name).run(Job(argv=("tesseract", "--list-langs")))
+
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "eng" in outcome.stdout.decode().split()
+
+
+@pytest.mark.parametrize("program", ["/usr/bin/tesseract", "ls", "sh"])
+async def test_other_programs_of_the_system_are_refused(program: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        await sandbox("bubblewrap").run(Job(argv=(program,)))

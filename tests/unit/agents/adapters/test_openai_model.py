@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from typing import Any
 
@@ -11,8 +13,9 @@ from pydantic import SecretStr
 from services.agents.adapters.openai_model import open_endpoints, retry_after
 from services.agents.chat.capabilities import Capability
 from services.agents.chat.providers import Provider
-from services.agents.ports import ChatMessage, OfferedTool, Prompt, ToolRequest
-from tests.support.model_server import ModelServer, Raw
+from services.agents.ports import Attachment, ChatMessage, ModelError, OfferedTool, Prompt, ToolRequest
+from services.chassis.errors import NotFoundError
+from tests.support.model_server import Answer, ModelServer, Raw
 
 
 @pytest.mark.parametrize(
@@ -75,3 +78,38 @@ async def test_requests_for_tools_are_put_together(parts: list[dict[str, Any]]) 
         ("see", "{}"),
     ]
     assert len({request.call_id for request in requests}) == 2
+
+
+def seeing(server: ModelServer) -> Provider:
+    return Provider("openai", server.base_url, "m", SecretStr(""), frozenset({Capability.VISION}))
+
+
+async def test_a_picture_is_loaded_when_it_is_sent() -> None:
+    with ModelServer(Answer("A harbour.")) as server:
+        async with open_endpoints([seeing(server)], 100) as (endpoint,):
+            picture = Attachment.of("image/png", b"pixels")
+            asked = Prompt((ChatMessage("user", "What is it?", attachments=(picture,)),))
+            [piece async for piece in endpoint.attempt(asked, 10)]
+        (part,) = [part for part in server.chats[0].messages[0]["content"] if part["type"] == "image_url"]
+    assert part["image_url"]["url"] == "data:image/png;base64," + base64.b64encode(b"pixels").decode()
+
+
+async def unreadable() -> bytes:
+    raise NotFoundError("there is no such attachment", reason="ATTACHMENT_NOT_FOUND")
+
+
+async def other() -> bytes:
+    return b"other pixels"
+
+
+@pytest.mark.parametrize(
+    ("load", "said"), [(unreadable, "there is no such attachment"), (other, "not what it was before")]
+)
+async def test_nothing_is_asked_about_a_picture_that_is_gone_or_another(load: Any, said: str) -> None:
+    with ModelServer() as server:
+        async with open_endpoints([seeing(server)], 100) as (endpoint,):
+            picture = Attachment("image/png", hashlib.sha256(b"pixels").hexdigest(), load)
+            asked = Prompt((ChatMessage("user", "What is it?", attachments=(picture,)),))
+            with pytest.raises(ModelError, match=said) as caught:
+                [piece async for piece in endpoint.attempt(asked, 10)]
+    assert not caught.value.ill

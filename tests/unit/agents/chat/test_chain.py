@@ -178,7 +178,7 @@ async def test_ping_tells_that_the_breaker_is_open() -> None:
 async def test_a_picture_is_shown_to_models_that_see() -> None:
     blind, seeing = Endpoint("blind", "nothing"), Endpoint("seeing", "a cat")
     seeing.capabilities = frozenset({Capability.VISION})
-    picture = Attachment("image/png", b"")
+    picture = Attachment.of("image/png", b"")
     shown = Prompt((ChatMessage("user", "What is it?", attachments=(picture,)),))
     chain = ModelChain([blind, seeing])
     pieces = [piece async for piece in chain.stream(shown, 60, Ledger.of(model_calls=9))]

@@ -1,0 +1,1 @@
+"""Looks at pictures, reads the text in them, and draws charts and diagrams."""

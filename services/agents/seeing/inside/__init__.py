@@ -1,0 +1,1 @@
+"""What runs in the sandbox: decoders of pictures read bytes that nobody trusts."""
