@@ -12,6 +12,14 @@ from services.agents.workflow.ports import Catalog
 from services.chassis.errors import NotFoundError
 
 
+class NoWorkflows:
+    """Is a Catalog that has none."""
+
+    async def find(self, workflow_id: str) -> tuple[workflow_pb2.WorkflowStep, ...]:
+        """See Catalog."""
+        raise not_found(workflow_id)
+
+
 class JournaledCatalog:
     """Is a Catalog, behind the journal of a run: a workflow that is changed later is repeated as it was."""
 

@@ -21,8 +21,8 @@ _WORDS = {
 
 
 def draw(title: str, graph: Graph) -> str:
-    """An SVG document: a box for each step, an arrow from each that it comes directly after, a word on what it
-    depends on. Raises InvalidArgumentError (WORKFLOW_INVALID) when it is too much for a picture.
+    """An SVG document: a box for each step, an arrow from each that it comes directly after, and what it
+    depends on in words. Raises InvalidArgumentError (WORKFLOW_INVALID) when it is too much for a picture.
     """
     inputs = results_pb2.DiagramInputs(title=title or "Workflow")
     for node in graph.nodes.values():

@@ -165,7 +165,8 @@ class Library:
 def _own(workflow_id: str) -> None:
     if workflow_id in built_in():
         raise FailedPreconditionError(
-            f"the workflow {workflow_id} comes with the release and cannot be changed; store it under another id",
+            f"the workflow {workflow_id} comes with the release and cannot be changed; store yours under another"
+            " id",
             reason="WORKFLOW_BUILT_IN",
             metadata={"workflow_id": workflow_id},
         )
