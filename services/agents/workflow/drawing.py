@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from meldrag.agents.v1 import results_pb2, workflow_pb2
+from meldrag.agents.v1 import results_pb2
 from services.agents.seeing import diagrams
 from services.agents.workflow.graph import Graph, Node, invalid, parted
+from services.agents.workflow.values import told
 from services.chassis.errors import InvalidArgumentError
 
 _MAX_TITLE = 60
 _MAX_LABEL = 100
-
-_WORDS = {
-    workflow_pb2.COMPARISON_NOT_EQUAL: "is not",
-    workflow_pb2.COMPARISON_GREATER: "is more than",
-    workflow_pb2.COMPARISON_LESS: "is less than",
-    workflow_pb2.COMPARISON_CONTAINS: "has",
-    workflow_pb2.COMPARISON_PRESENT: "is there",
-    workflow_pb2.COMPARISON_ABSENT: "is not there",
-}
 
 
 def draw(title: str, graph: Graph) -> str:
@@ -30,7 +22,7 @@ def draw(title: str, graph: Graph) -> str:
         condition = node.step.condition if node.step.HasField("condition") else None
         asked = parted(condition.source)[0] if condition else ""
         for earlier in node.before:
-            said = _condition(node.step.condition) if earlier == asked else ""
+            said = _cut(f"if {told(condition)}", _MAX_LABEL) if condition and earlier == asked else ""
             # What is known from the steps between is not drawn again.
             if said or not any(other in graph.behind(earlier) for other in node.before if other != earlier):
                 inputs.edges.add(source=earlier, target=node.step_id, label=said)
@@ -48,19 +40,6 @@ def _label(node: Node) -> str:
         case "meld":
             return f"{title or 'Meld'} (melds the answers)"
     return f"{title} ({node.step.agent_id})" if title else node.step.agent_id
-
-
-def _condition(condition: workflow_pb2.StepCondition) -> str:
-    path = condition.source.partition(".")[2]
-    words = _WORDS.get(condition.comparison, "is")
-    value = getattr(condition.value, condition.value.WhichOneof("kind") or "string_value")
-    return _cut(f"if {path} {words} {'' if value == '' else _plain(value)}".rstrip(), _MAX_LABEL)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -312,13 +312,15 @@ def _check_sources(graph: Graph, node: Node, registry: Registry) -> None:
         inputs = Place.of(registry.get(step.agent_id).input_schema)
     seen: set[str] = set()
     for position, binding in enumerate(step.bindings):
-        if not binding.input or binding.input in seen:
-            cause = "another binding fills this input" if binding.input else "it names no input"
-            raise invalid(step.step_id, f"bindings[{position}].input", cause)
-        seen.add(binding.input)
+        if not binding.input:
+            raise invalid(step.step_id, f"bindings[{position}].input", "it names no input")
         try:
             target = inputs.at((binding.input,))
         except LookupError as error:
             raise invalid(step.step_id, f"bindings[{position}].input", str(error.args[0])) from error
+        if binding.input in seen and not (target.free or "array" in target.kinds):
+            cause = "another binding fills this input, and it is no list"
+            raise invalid(step.step_id, f"bindings[{position}].input", cause)
+        seen.add(binding.input)
         if cause := misfit(graph.place(binding.source), target):
             raise invalid(step.step_id, f"bindings[{position}].source", f"{binding.source}: {cause}")

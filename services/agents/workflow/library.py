@@ -165,7 +165,7 @@ class Library:
 def _own(workflow_id: str) -> None:
     if workflow_id in built_in():
         raise FailedPreconditionError(
-            f"the workflow {workflow_id} comes with the release and cannot be changed; store yours under another"
+            f"the workflow {workflow_id} comes with the release and stays as it is; store yours under another"
             " id",
             reason="WORKFLOW_BUILT_IN",
             metadata={"workflow_id": workflow_id},

@@ -79,10 +79,14 @@ class Values:
         stands.
         """
         inputs: JsonObject = json_format.MessageToDict(node.step.inputs)
+        bound: set[str] = set()
         for binding in node.step.bindings:
             value = self.read(binding.source)
             if value is not MISSING:
-                inputs[binding.input] = value
+                inputs[binding.input] = (
+                    _joined(inputs[binding.input], value) if binding.input in bound else value
+                )
+                bound.add(binding.input)
             elif not binding.optional:
                 raise LookupError(f"nothing stands at {binding.source}, which {binding.input!r} needs")
         return inputs
@@ -123,6 +127,25 @@ def told(condition: workflow_pb2.StepCondition) -> str:
     if condition.comparison in (workflow_pb2.COMPARISON_PRESENT, workflow_pb2.COMPARISON_ABSENT):
         return f"{condition.source} {words}"
     return f"{condition.source} {words} {json.dumps(json_format.MessageToDict(condition.value))[:100]}"
+
+
+def _joined(before: Json, value: Json) -> Json:
+    """Two lists as one; a file takes the place of the one with its path."""
+    if not isinstance(before, list) or not isinstance(value, list):
+        return value
+    joined = list(before)
+    places = {_path(item): place for place, item in enumerate(before)}
+    for item in value:
+        place = places.get(_path(item)) if _path(item) else None
+        if place is None:
+            joined.append(item)
+        else:
+            joined[place] = item
+    return joined
+
+
+def _path(item: Json) -> str:
+    return str(item.get("path", "")) if isinstance(item, Mapping) else ""
 
 
 def _walk(value: Json, path: tuple[str, ...]) -> Json:

@@ -46,12 +46,12 @@ def test_each_step_is_a_box_and_each_direct_need_an_arrow() -> None:
 @pytest.mark.parametrize(
     ("condition", "words"),
     [
-        ({"source": "a.verdict", "value": "VERDICT_FAILED"}, "if verdict is VERDICT_FAILED"),
+        ({"source": "a.verdict", "value": "VERDICT_FAILED"}, 'if a.verdict is "VERDICT_FAILED"'),
         (
             {"source": "a.tests_run", "comparison": "COMPARISON_GREATER", "value": 3},
-            "if tests_run is more than 3",
+            "if a.tests_run is greater than 3",
         ),
-        ({"source": "a.cause", "comparison": "COMPARISON_PRESENT"}, "if cause is there"),
+        ({"source": "a.cause", "comparison": "COMPARISON_PRESENT"}, "if a.cause is there"),
     ],
 )
 def test_a_condition_stands_at_its_arrow(condition: dict[str, Any], words: str) -> None:
