@@ -25,6 +25,8 @@ _MAX_TITLE = 200
 
 _BOX_WIDTH, _LETTERS, _LINE, _PADDING = 150, 20, 15, 12
 _GAP_X, _GAP_Y, _MARGIN = 26, 56, 16
+# Of a letter in the mean, and between an arrow and its label.
+_LETTER_WIDTH, _ASIDE = 6.8, 8
 # An arrow that passes a layer takes so much room there.
 _PASSING_WIDTH = 12
 _SWEEPS = 6
@@ -255,15 +257,25 @@ def _svg(title: str, made: Graph, layout: _Layout) -> str:
     description = _clean(f"{len(made.nodes)} boxes, {len(made.edges)} arrows. {said}").strip()
     mark = hashlib.sha256(f"{title}\0{description}".encode()).hexdigest()[:10]
     arrows, words = [], []
+    left, right = 0.0, layout.width
     for index, (source, _target, label) in enumerate(made.edges):
-        path, middle = _path(layout, index, source)
+        path, (x, y), side = _path(layout, index, source)
         dashed = ' stroke-dasharray="5 4"' if index in layout.turned else ""
         arrows.append(f'<path d="{path}"{dashed}/>')
-        if label:
-            words.append(_text(*middle, _clean(label), "start"))
+        if not label:
+            continue
+        lines = _wrapped(_clean(label))
+        x += side * _ASIDE
+        end = x + side * max(map(len, lines)) * _LETTER_WIDTH
+        left, right = min(left, end), max(right, end)
+        # Above the middle of the arrow, which goes down on this side.
+        top = y - _LINE * (len(lines) - 1)
+        anchor = "start" if side > 0 else "end"
+        words += [_text(x, top + _LINE * rank, line, anchor) for rank, line in enumerate(lines)]
     boxes = [_box(layout.spots[name], made.nodes[name]) for name in made.nodes]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{right - left:.0f}" '
+        f'viewBox="{left:.0f} 0 {right - left:.0f} {layout.height:.0f}" '
         f'role="img" aria-labelledby="t{mark} d{mark}" font-family="sans-serif" font-size="12" '
         f'color="inherit"><title id="t{mark}">{escape(title)}</title>'
         f'<desc id="d{mark}">{escape(description)}</desc>'
@@ -274,12 +286,12 @@ def _svg(title: str, made: Graph, layout: _Layout) -> str:
     )
 
 
-def _path(layout: _Layout, index: int, source: str) -> tuple[str, tuple[float, float]]:
-    """The way of an arrow, and where its label stands."""
+def _path(layout: _Layout, index: int, source: str) -> tuple[str, tuple[float, float], int]:
+    """The way of an arrow, and its label's place: beside a point, 1 for the right of it, -1 for the left."""
     if index not in layout.ways:
         spot = layout.spots[source]
         x, y = spot.x + spot.half_width, spot.y
-        return f"M{x:.0f} {y - 8:.0f}c24 -12 24 28 0 16", (x + 10, y - 14)
+        return f"M{x:.0f} {y - 8:.0f}c24 -12 24 28 0 16", (x + 10, y - 14), 1
     spots = [layout.spots[key] for key in layout.ways[index]]
     down = spots[-1].y > spots[0].y
     side = 1 if down else -1
@@ -291,7 +303,8 @@ def _path(layout: _Layout, index: int, source: str) -> tuple[str, tuple[float, f
     middle = len(points) // 2
     first, second = points[middle - 1], points[middle]
     path = "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in points)
-    return path, ((first[0] + second[0]) / 2 + 6, (first[1] + second[1]) / 2 + 4)
+    outwards = -1 if points[-1][0] < points[0][0] else 1
+    return path, ((first[0] + second[0]) / 2, (first[1] + second[1]) / 2 + 4), outwards
 
 
 def _box(spot: _Spot, label: str) -> str:
