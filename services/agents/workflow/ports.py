@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -127,8 +127,8 @@ class Stage(Protocol):
         """In seconds since 1970: that many from now, but not beyond the end of the run."""
         ...
 
-    async def perform(self, task: Task, stop: asyncio.Event) -> Ended:
-        """How the try ended; CANCELLED soon after `stop` is set."""
+    def perform(self, task: Task, stop: asyncio.Event) -> Coroutine[Any, Any, Ended]:
+        """How the try ended; CANCELLED soon after `stop` is set. What it may use is settled at once."""
         ...
 
     async def decide(self, question: Question, stop: asyncio.Event) -> Decision:

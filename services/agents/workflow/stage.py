@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from google.protobuf import json_format, timestamp_pb2
@@ -53,15 +54,19 @@ class RunStage:
         """See Stage."""
         return derived_run_id(self._run.key.tenant_id, self._request_id(step_id, attempt), 0)
 
-    async def perform(self, task: Task, stop: asyncio.Event) -> Ended:
+    def perform(self, task: Task, stop: asyncio.Event) -> Coroutine[Any, Any, Ended]:
         """See Stage."""
-        run = self._run
+        ledger = self._run.ledger
         try:
-            run.ledger.charge_tool_call()
+            ledger.charge_tool_call()
         except ResourceExhaustedError as error:
-            return Ended.failed(error.reason, error.message)
-        left = run.ledger.left()
+            return _known(Ended.failed(error.reason, error.message))
+        left = ledger.left()
         seconds = left.seconds if task.seconds is None else min(task.seconds, left.seconds)
+        return self._performed(task, stop, left.text(), seconds)
+
+    async def _performed(self, task: Task, stop: asyncio.Event, left: str, seconds: float) -> Ended:
+        run = self._run
         request = agents_pb2.RunAgentRequest(
             agent_id=task.agent_id,
             message=task.message,
@@ -75,9 +80,7 @@ class RunStage:
             if run.children is None:
                 raise LookupError("a run that is repeated begins no others")
             pause = _PAUSES[min(task.attempt - 1, len(_PAUSES) - 1)]
-            ended = await run.children.end_of(
-                task.step_id, request, left.text(), stop, seconds=seconds, pause=pause
-            )
+            ended = await run.children.end_of(task.step_id, request, left, stop, seconds=seconds, pause=pause)
             return ended.to_json()
 
         asked = {
@@ -109,6 +112,10 @@ class RunStage:
 
     def _request_id(self, step_id: str, attempt: int) -> str:
         return f"{self._run.key.run_id}/{step_id}/{attempt}"
+
+
+async def _known(ended: Ended) -> Ended:
+    return ended
 
 
 def moment(seconds: float) -> timestamp_pb2.Timestamp:
