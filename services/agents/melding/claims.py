@@ -12,6 +12,10 @@ from services.agents.melding import quantities, wordings
 from services.agents.melding.quantities import Quantity
 
 _TOKEN = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
+# They carry a meaning, though they are function words.
+_COMPARING = frozenset({"more", "less", "fewer"})
+_AGAINST = frozenset({"than", "compared", "versus", "vs"})
+_ABILITY = frozenset({"can", "cannot", "can't"})
 _PRONOUNS = frozenset(
     {"it", "they", "he", "she", "this", "these", "that", "those", "its", "their", "his", "her"}
 )
@@ -79,7 +83,7 @@ class Claim:
 
     frame: stems of what it is about, without quantities and denials. denied: stems that a denial reaches, by
     the place of the word that denies; heads: the first ones. floating: it begins with a pronoun of which
-    nobody knows what it stands for.
+    nobody knows what it stands for. able: it is about what can be.
     """
 
     text: str
@@ -95,11 +99,23 @@ class Claim:
     conditions: frozenset[str]
     hedged: bool
     partial: bool
+    able: bool
     floating: bool
 
     def places(self, stem: str) -> list[int]:
         """Where a stem stands, as positions among the tokens."""
         return [i for i, token in enumerate(self.tokens) if token.stem == stem]
+
+    def compared(self) -> tuple[frozenset[str], frozenset[str]] | None:
+        """The stems before and behind "than" or "compared to"; None without one."""
+        edge = next((i for i, token in enumerate(self.tokens) if token.word in _AGAINST), None)
+        if edge is None:
+            return None
+        before, behind = (
+            frozenset(token.stem for token in part if token.stem)
+            for part in (self.tokens[:edge], self.tokens[edge + 1 :])
+        )
+        return before, behind
 
     def predicates_at(self) -> int:
         """The position of the first auxiliary or copula; -1 without one."""
@@ -142,7 +158,7 @@ def _taken_apart(text: str, subject: str, *, leans: bool = False) -> Claim:
     denials, heads, denied = _denials(text, tokens, known)
     words = [token.word for token in tokens]
     leaning = leans or bool(words and words[0] in _PRONOUNS)
-    frame = {token.stem for token in tokens if token.stem}
+    frame = {token.stem for i, token in enumerate(tokens) if token.stem and not _filler(tokens, i, known)}
     if leaning:
         frame |= {known.of(word) for word in terms.content_words(subject)}
     return Claim(
@@ -159,8 +175,14 @@ def _taken_apart(text: str, subject: str, *, leans: bool = False) -> Claim:
         conditions=frozenset(words) & known.conditions,
         hedged=any(token.word in known.hedges and not _month(token) for token in tokens),
         partial=not known.partial.isdisjoint(words),
+        able=not _ABILITY.isdisjoint(words),
         floating=leaning and not terms.content_words(subject),
     )
+
+
+def _filler(tokens: Sequence[Token], place: int, known: wordings.Wordings) -> bool:
+    """Whether it is the word "known" of "no known relation"."""
+    return tokens[place].word == "known" and place > 0 and tokens[place - 1].word in known.negators
 
 
 def _month(token: Token) -> bool:
@@ -174,7 +196,9 @@ def _tokens(text: str, found: Sequence[Quantity], known: wordings.Wordings) -> I
         raw = match.group()
         word = raw.lower().replace("’", "'").rstrip(".")
         stem = ""
-        if terms.content_words(word) and word not in known.negators and not word.isdigit():
+        if word in _COMPARING:
+            stem = word
+        elif terms.content_words(word) and word not in known.negators and not word.isdigit():
             plain = terms.stem(word)
             stem = "" if plain in known.light else known.canonical.get(plain, plain)
         yield Token(word, stem, raw[0].isupper(), match.start(), match.end())
@@ -193,7 +217,7 @@ def _denials(
         reach = [
             other.stem
             for other in tokens[place + 1 :]
-            if other.stem and (end is None or other.start < end.start())
+            if other.stem and other.word != "known" and (end is None or other.start < end.start())
         ][:_REACH]
         heads |= set(reach[:1])
         denied |= set(reach)
