@@ -38,6 +38,7 @@ from services.agents.roster.agent import AgentDefinition, Work
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
 from services.agents.run import Run
+from services.agents.searching import Searches
 from services.agents.tools import Toolbox
 from services.chassis import telemetry
 from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError, UnavailableError
@@ -68,6 +69,8 @@ class _Case:
     inputs: Message
     conversation: Conversation
     retrieval: Retrieval
+    collections: Sequence[str]
+    may_lack: bool
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Pipeline:
         wait = self._limits.record_seconds
         opening = asyncio.ensure_future(run.journal.ask("record", None, lambda: _opened(recorder, wait)))
         try:
-            case, collections, route = await self._prepare(request)
+            case, route = await self._prepare(request)
             recorded = await opening
         finally:
             opening.cancel()
@@ -137,7 +140,7 @@ class Pipeline:
             started=agents_pb2.RunStarted(
                 agent_id=request.agent_id,
                 session_id=request.session_id,
-                collection_ids=collections,
+                collection_ids=case.collections,
                 recorded=recorded,
             )
         )
@@ -172,9 +175,7 @@ class Pipeline:
             session_id=request.session_id,
         )
 
-    async def _prepare(
-        self, request: agents_pb2.RunAgentRequest
-    ) -> tuple[_Case, Sequence[str], Route | None]:
+    async def _prepare(self, request: agents_pb2.RunAgentRequest) -> tuple[_Case, Route | None]:
         conversation = Conversation("")
         if request.session_id:
             conversation = await self._conversations.read(request.session_id)
@@ -188,7 +189,10 @@ class Pipeline:
         )
         hosted = self._registry.get(route.agent_id if route else request.agent_id)
         inputs = self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
-        return _Case(request, hosted, inputs, conversation, retrieval), collections, route
+        case = _Case(
+            request, hosted, inputs, conversation, retrieval, collections=collections, may_lack=not named
+        )
+        return case, route
 
     async def _choose(self, request: agents_pb2.RunAgentRequest) -> Route | None:
         return await self._triage.route(request.message) if request.agent_id == AUTO else None
@@ -366,6 +370,7 @@ class Pipeline:
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
             sandbox=self._sandbox,
+            search=Searches(run, self._retriever, case.collections, case.retrieval, may_lack=case.may_lack),
         )
         try:
             made = await definition.compose(work)

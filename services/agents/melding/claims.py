@@ -45,6 +45,8 @@ _CLAUSE = re.compile(
     r"|,?\s+and\s+(?=(?:is|are|was|were|has|have|had|can|cannot|must|does)\b)",
     re.IGNORECASE,
 )
+_CLAUSE_STEMS = 2
+_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _NOT_DENYING = re.compile(
     r"\b(?:not only|no (?:more|less|fewer|later|earlier) than|not (?:more|less) than|no\.\s*\d|no doubt)\b",
     re.IGNORECASE,
@@ -132,17 +134,30 @@ def _claims(statement: str, subject: str) -> tuple[Claim, ...]:
     text = " ".join(statement.split())
     if text.endswith("?"):
         return ()
-    pieces = [piece for piece in _CLAUSE.split(text) if piece.strip()]
-    first = _taken_apart(pieces[0], subject) if pieces else None
-    if first is None:
+    pieces = list(_pieces(text))
+    if not pieces:
         return ()
+    first = _taken_apart(pieces[0], subject)
     made = [first]
     carried = _subject(first) or subject
     for piece in pieces[1:]:
         lower = piece.split()[0].lower()
         leans = lower in _PRONOUNS or lower in AUXILIARIES
         made.append(_taken_apart(piece, carried if leans else subject, leans=leans))
-    return tuple(made)
+    # A fragment of a sentence claims nothing by itself.
+    return tuple(claim for claim in made if len(made) == 1 or len(claim.frame) >= _CLAUSE_STEMS)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The clauses of a sentence; what stands in brackets is not cut."""
+    covered = _BRACKETS.sub(lambda match: "x" * len(match.group()), text)
+    position = 0
+    for match in _CLAUSE.finditer(covered):
+        if text[position : match.start()].strip():
+            yield text[position : match.start()]
+        position = match.end()
+    if text[position:].strip():
+        yield text[position:]
 
 
 def _subject(claim: Claim) -> str:

@@ -135,6 +135,8 @@ _LABEL = re.compile(
     r"|day|week|month|hour|appendix|annex|part|volume|issue)\s+\Z",
     re.IGNORECASE,
 )
+# "p < 0.05" is no property of what a statement is about.
+_PROBABILITY = re.compile(r"\bp(?:[- ]values?)?\s*(?:=|<|>|≤|≥|of|less than|was|is)\s*\Z", re.IGNORECASE)
 _PRONOUN_ONE = re.compile(
     r"(?:(?:this|that|the|which|every|each|no|any|some|only|another)\s+)one\Z", re.IGNORECASE
 )
@@ -335,6 +337,8 @@ def _numbers(text: str, labels: list[str], taken: list[tuple[int, int]]) -> Iter
             and not match["scales"].strip()
             and _pronoun(text, match)
         ):
+            continue
+        if _PROBABILITY.search(text, 0, match.start()):
             continue
         if (label := _LABEL.search(text, 0, match.start())) and not match["scales"].strip():
             labels.append(f"{terms.stem(label[1].lower())} {match.group().strip()}")
