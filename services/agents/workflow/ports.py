@@ -135,7 +135,7 @@ class Stage(Protocol):
         """What was decided, at the latest at the end of its time; `stopped` soon after `stop` is set."""
         ...
 
-    async def meld(self, step_id: str, question: str, answers: tuple[Answer, ...]) -> Ended:
+    async def meld(self, question: str, answers: tuple[Answer, ...]) -> Ended:
         """The answers melded into one."""
         ...
 

@@ -226,7 +226,7 @@ class Schedule:
         self._close(report, _decided(decision))
 
     async def _meld(self, report: Report, question: str, answers: tuple[Answer, ...]) -> None:
-        self._close(report, await self._stage.meld(report.node.step_id, question, answers))
+        self._close(report, await self._stage.meld(question, answers))
 
     # -- ending ------------------------------------------------------------------------------------------
 

@@ -11,11 +11,14 @@ from typing import Any
 from google.protobuf import json_format, timestamp_pb2
 
 from meldrag.agents.v1 import agents_pb2, workflow_pb2
+from services.agents.melding.melding import Melds
 from services.agents.ports import Decision
+from services.agents.roster.agent import Sources
 from services.agents.run import Run
 from services.agents.runs import derived_run_id
+from services.agents.workflow.melds import melded
 from services.agents.workflow.ports import Answer, Ended, Question, Task
-from services.chassis.errors import ResourceExhaustedError
+from services.chassis.errors import ResourceExhaustedError, ServiceError
 
 # Before a step is tried again.
 _PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0)
@@ -25,13 +28,23 @@ class RunStage:
     """Is a Stage.
 
     session_id: whose history counts for steps; they append nothing to it. collection_ids: where steps search
-    that name none.
+    that name none. sources: where citations of melds become those of the run.
     """
 
-    def __init__(self, run: Run, session_id: str, collection_ids: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        session_id: str,
+        collection_ids: tuple[str, ...],
+        melds: Melds,
+        sources: Sources,
+    ) -> None:
         self._run = run
         self._session_id = session_id
         self._collection_ids = collection_ids
+        self._melds = melds
+        self._sources = sources
 
     def now(self) -> float:
         """See Stage."""
@@ -105,10 +118,14 @@ class RunStage:
         run.approvals.note(question.step_id, decision)
         return decision
 
-    async def meld(self, step_id: str, question: str, answers: tuple[Answer, ...]) -> Ended:
+    async def meld(self, question: str, answers: tuple[Answer, ...]) -> Ended:
         """See Stage."""
-        del step_id, question, answers
-        return Ended.failed("TOOL_UNAVAILABLE", "answers cannot be melded in this release")
+        try:
+            return await melded(self._melds, self._sources, question, answers)
+        except ServiceError as error:
+            return Ended.failed(error.reason, error.message)
+        finally:
+            self._run.tell_usage()
 
     def _request_id(self, step_id: str, attempt: int) -> str:
         return f"{self._run.key.run_id}/{step_id}/{attempt}"
