@@ -15,11 +15,12 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import agents_pb2, results_pb2
 from services.agents import results, wire
 from services.agents.answering import citations, generative, prompt
-from services.agents.answering.extractive import Evidence
+from services.agents.answering.extractive import Embed, Evidence
 from services.agents.answering.followup import search_query
 from services.agents.answering.sources import VerifiedSources
 from services.agents.asking import Asker
 from services.agents.files import RunFiles
+from services.agents.melding.melding import Melder
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
 from services.agents.ports import (
     Attachments,
@@ -38,6 +39,7 @@ from services.agents.roster.agent import AgentDefinition, Work
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
 from services.agents.run import Run
+from services.agents.searching import Searches
 from services.agents.tools import Toolbox
 from services.agents.workflow.catalog import NoWorkflows
 from services.agents.workflow.conductor import Conductor
@@ -72,13 +74,18 @@ class _Case:
     inputs: Message
     conversation: Conversation
     retrieval: Retrieval
-    # Those that the request or its session names.
-    named: tuple[str, ...]
+    collections: Sequence[str]
+    may_lack: bool
 
     @property
     def reads(self) -> bool:
         """Whether documents are asked at all."""
         return self.hosted.definition.reads(self.inputs)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The collections that the request or its session names."""
+        return () if self.may_lack else tuple(self.collections)
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ class Pipeline:
         wait = self._limits.record_seconds
         opening = asyncio.ensure_future(run.journal.ask("record", None, lambda: _opened(recorder, wait)))
         try:
-            case, collections, route = await self._prepare(request)
+            case, route = await self._prepare(request)
             recorded = await opening
         finally:
             opening.cancel()
@@ -150,7 +157,7 @@ class Pipeline:
             started=agents_pb2.RunStarted(
                 agent_id=request.agent_id,
                 session_id=request.session_id,
-                collection_ids=collections,
+                collection_ids=case.collections,
                 recorded=recorded,
             )
         )
@@ -191,9 +198,7 @@ class Pipeline:
             )
         )
 
-    async def _prepare(
-        self, request: agents_pb2.RunAgentRequest
-    ) -> tuple[_Case, Sequence[str], Route | None]:
+    async def _prepare(self, request: agents_pb2.RunAgentRequest) -> tuple[_Case, Route | None]:
         conversation = Conversation("")
         if request.session_id:
             conversation = await self._conversations.read(request.session_id)
@@ -202,7 +207,10 @@ class Pipeline:
         if request.agent_id != AUTO:
             hosted, inputs = self._chosen(request, request.agent_id)
             if not hosted.definition.reads(inputs):
-                return _Case(request, hosted, inputs, conversation, Retrieval(""), named), collections, None
+                case = _Case(
+                    request, hosted, inputs, conversation, Retrieval(""), collections, may_lack=not named
+                )
+                return case, None
         query = search_query(request.message, conversation.turns)
         top_k = request.top_k if request.HasField("top_k") else None
         retrieval, route = await asyncio.gather(
@@ -210,7 +218,10 @@ class Pipeline:
             self._choose(request),
         )
         hosted, inputs = self._chosen(request, route.agent_id if route else request.agent_id)
-        return _Case(request, hosted, inputs, conversation, retrieval, named), collections, route
+        case = _Case(
+            request, hosted, inputs, conversation, retrieval, collections=collections, may_lack=not named
+        )
+        return case, route
 
     def _chosen(self, request: agents_pb2.RunAgentRequest, agent_id: str) -> tuple[Hosted, Message]:
         """The agent with its inputs. Raises NotFoundError and InvalidArgumentError."""
@@ -349,20 +360,23 @@ class Pipeline:
     async def _select(self, run: Run, case: _Case) -> tuple[tuple[Finding, ...], Evidence, VerifiedSources]:
         """The sentences that answer, verified."""
         sources = VerifiedSources(self._retriever)
+        embed = self._embedder(run, "Sentences are chosen by words alone")
+        evidence = Evidence(case.retrieval.passages, embed)
+        with telemetry.tracer().start_as_current_span("select sentences"):
+            chosen = await evidence.answer(case.retrieval.query)
+            return tuple(await sources.cite(chosen)), evidence, sources
+
+    def _embedder(self, run: Run, without: str) -> Embed:
+        """Embeds texts; gives None where that is not possible, which is told. without: what is done then."""
 
         async def embed(texts: Sequence[str]) -> Vectors | None:
             try:
                 return await self._retriever.embed(texts)
             except ServiceError as error:
-                run.degrade(
-                    Degradation("vector_index", f"Sentences are chosen by words alone: {error.message}")
-                )
+                run.degrade(Degradation("vector_index", f"{without}: {error.message}"))
                 return None
 
-        evidence = Evidence(case.retrieval.passages, embed)
-        with telemetry.tracer().start_as_current_span("select sentences"):
-            chosen = await evidence.answer(case.retrieval.query)
-            return tuple(await sources.cite(chosen)), evidence, sources
+        return embed
 
     @staticmethod
     def _extracted(
@@ -399,8 +413,17 @@ class Pipeline:
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
             sandbox=self._sandbox,
+            search=Searches(run, self._retriever, case.collections, case.retrieval, may_lack=case.may_lack),
             conductor=Conductor(
-                self._registry, self._catalog, RunStage(run, case.request.session_id, case.named)
+                self._registry,
+                self._catalog,
+                RunStage(
+                    run,
+                    session_id=case.request.session_id,
+                    collection_ids=case.named,
+                    melds=Melder(self._embedder(run, "Answers are compared by words alone"), equipped.ask),
+                    sources=answer.sources,
+                ),
             ),
         )
         try:

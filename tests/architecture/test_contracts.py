@@ -28,7 +28,7 @@ DECLARED = {
     "RevokeApiKey ConsumeQuota",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow DecideStep CreateWorkflow "
     "GetWorkflow ListWorkflows UpdateWorkflow DeleteWorkflow DrawWorkflow CancelRun ReplayRun",
-    "ReplicaService": "ReachRun",
+    "ReplicaService": "ReachRun ReachStep",
 }
 SERVICES: dict[str, ServiceDescriptor] = {
     service.name: service

@@ -13,6 +13,8 @@ _MARK = re.compile(r"\[\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*\]")
 # What may still become a mark, or a fence of code, when more text comes.
 _UNDECIDED = re.compile(r"(?:[ \t]*\[[\d\s,;]{0,24}|[ \t]+|(?<!`)`{1,2})$")
 _UNDECIDED_FENCE = re.compile(r"(?<!`)`{1,2}$")
+# A mark as an answer has it: the number of one citation.
+_CITED = re.compile(r"\[(\d{1,3})\]")
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?…]\s+|\n+")
 # A second sentence joins a quote when it adds this share of the statement's weight.
@@ -169,6 +171,19 @@ def _unmarked(text: str, numbers: Collection[int]) -> str:
     return re.sub(
         r"[ \t]?\[(\d{1,3})\]", lambda match: "" if int(match[1]) in numbers else match.group(), text
     )
+
+
+def renumbered(text: str, numbers: Mapping[int, int]) -> str:
+    """The text with other numbers in its marks, outside code; marks of other numbers stay as they are."""
+
+    def mark(match: re.Match[str]) -> str:
+        return f"[{numbers.get(int(match[1]), int(match[1]))}]"
+
+    pieces, position = [], 0
+    for code in _CODE.finditer(text):
+        pieces += [_CITED.sub(mark, text[position : code.start()]), code.group()]
+        position = code.end()
+    return "".join([*pieces, _CITED.sub(mark, text[position:])])
 
 
 def findings(text: str, known: Collection[int]) -> tuple[Finding, ...]:

@@ -63,6 +63,12 @@ class Evidence:
     def __bool__(self) -> bool:
         return bool(self._sentences)
 
+    def over(self, passages: Sequence[Passage]) -> Evidence:
+        """The sentences of other passages, with the embeddings that were made."""
+        other = Evidence(passages, self._embed)
+        other._vectors = self._vectors
+        return other
+
     async def answer(self, question: str, limit: int = 5) -> list[Quote]:
         """The one to `limit` sentences that answer, best first; none when nothing fits."""
         scored = await self.ranked(question)

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from meldrag.agents.v1 import workflow_pb2
+from meldrag.agents.v1 import results_pb2, workflow_pb2
 from services.agents import json_schema
 from services.agents.roster.registry import Registry
 from services.agents.workflow.fitting import Place, misfit
@@ -32,6 +32,7 @@ _STEP_ID = re.compile(r"[a-z0-9_]{1,64}")
 _MARK = re.compile(r"\{(message|[a-z0-9_]{1,64}(?:\.[A-Za-z0-9_]{1,64})+)\}")
 _SOURCE = re.compile(r"[a-z0-9_]{1,64}(?:\.[A-Za-z0-9_]{1,64})+")
 
+_MELDED: Any = results_pb2.MeldResult
 _TEXT: dict[str, Any] = {"type": "string"}
 _STATES = {"enum": [name.removeprefix("STEP_STATE_") for name in workflow_pb2.StepState.keys()[1:]]}
 # What can be read of every step, whatever it makes.
@@ -179,7 +180,7 @@ def _node(step: workflow_pb2.WorkflowStep, registry: Registry) -> Node:
         case "meld":
             _refuse(step, ("inputs", "bindings", "collection_ids", "attempts"), "a meld")
             _check_length(step, "message", step.message, MAX_MESSAGE)
-            return Node(step, (), Place({}, {}))
+            return Node(step, (), Place.of(json_schema.of(_MELDED.DESCRIPTOR)))
     return _agent_node(step, registry)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -127,15 +127,15 @@ class Stage(Protocol):
         """In seconds since 1970: that many from now, but not beyond the end of the run."""
         ...
 
-    async def perform(self, task: Task, stop: asyncio.Event) -> Ended:
-        """How the try ended; CANCELLED soon after `stop` is set."""
+    def perform(self, task: Task, stop: asyncio.Event) -> Coroutine[Any, Any, Ended]:
+        """How the try ended; CANCELLED soon after `stop` is set. What it may use is settled at once."""
         ...
 
     async def decide(self, question: Question, stop: asyncio.Event) -> Decision:
         """What was decided, at the latest at the end of its time; `stopped` soon after `stop` is set."""
         ...
 
-    async def meld(self, step_id: str, question: str, answers: tuple[Answer, ...]) -> Ended:
+    async def meld(self, question: str, answers: tuple[Answer, ...]) -> Ended:
         """The answers melded into one."""
         ...
 

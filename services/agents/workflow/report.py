@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Any
 
+from google.protobuf import json_format
+
 from meldrag.agents.v1 import results_pb2, workflow_pb2
-from services.agents.answering.citations import MarkRewriter
-from services.agents.model import Passage, Quote
-from services.agents.ports import JsonObject
 from services.agents.roster.agent import Sources
+from services.agents.workflow.cited import recited, uncited
 from services.agents.workflow.ports import Ended
 from services.agents.workflow.schedule import Report, Schedule
 from services.agents.workflow.stage import moment
@@ -34,10 +32,19 @@ async def report(schedule: Schedule, sources: Sources) -> results_pb2.ExecutorRe
     final = schedule.final()
     texts = []
     for told in final:
-        text, numbers = await _renumbered(told, sources)
+        outcome = told.outcome or Ended(told.state)
+        text = outcome.text
+        # A meld cites for this run already.
+        if told.node.kind != "meld":
+            text, numbers = await recited(outcome.text, outcome.citations, sources)
+            next(step for step in made.steps if step.step_id == told.node.step_id).citations.extend(numbers)
         texts.append(text if len(final) == 1 else f"**{told.node.title}**\n\n{text}")
-        next(step for step in made.steps if step.step_id == told.node.step_id).citations.extend(numbers)
     made.answer = "\n\n".join(texts)
+    melds = [
+        told.outcome.result for told in schedule.reports.values() if told.node.kind == "meld" and told.outcome
+    ]
+    if melds and melds[-1] is not None:
+        json_format.ParseDict(melds[-1], made.meld)
     made.undone.extend(
         f"{step.description}: {_name(step.state)}" + (f" ({step.reason})" if step.reason else "")
         for step in made.steps
@@ -80,7 +87,7 @@ def _step(told: Report) -> results_pb2.ExecutionStep:
         state=told.state,
         run_id=outcome.run_id if outcome else "",
         attempts=told.attempts,
-        output=_shortened(outcome.text) if outcome else "",
+        output=_shortened(outcome) if outcome else "",
         error=outcome.error if outcome else "",
     )
     if told.began is not None:
@@ -101,46 +108,6 @@ def _verdict(told: Report) -> tuple[Any, str]:
     return results_pb2.Verdict.Value(said), why or "Its agent does not say why."
 
 
-async def _renumbered(told: Report, sources: Sources) -> tuple[str, list[int]]:
-    """The text of a step with numbers of this run for those of its own; marks whose quote does not hold are
-    left out.
-    """
-    outcome = told.outcome or Ended(told.state)
-    if told.node.kind == "meld":
-        # It cites for this run already.
-        return outcome.text, sorted({int(number) for number in re.findall(r"\[(\d{1,3})\]", outcome.text)})
-    used: dict[int, None] = {}
-    _rewritten(outcome.text, used.setdefault)
-    known = {int(citation["number"]): citation for citation in outcome.citations}
-    cited = [number for number in used if number in known]
-    held = await sources.numbers([_quote(known[number]) for number in cited])
-    numbers = {old: new for old, new in zip(cited, held, strict=True) if new is not None}
-    return _rewritten(outcome.text, numbers.get), sorted(set(numbers.values()))
-
-
-def _rewritten(text: str, number: Callable[[int], int | None]) -> str:
-    rewriter = MarkRewriter(lambda old, _: number(old))
-    return rewriter.feed(text) + rewriter.finish()
-
-
-def _quote(citation: JsonObject) -> Quote:
-    """A citation of a run below, as a quote to be verified. Its passage is the quote itself."""
-    start, end = int(citation.get("byte_start", 0)), int(citation["byte_end"])
-    passage = Passage(
-        document_id=citation["document_id"],
-        title=citation.get("title", ""),
-        chunk_id="",
-        collection_id=citation.get("collection_id", ""),
-        text=citation["quote"],
-        byte_start=start,
-        byte_end=end,
-        extraction_sha256=citation["extraction_sha256"],
-        page=int(citation.get("page", 0)),
-        location=citation.get("location", ""),
-    )
-    return Quote(passage, start, end, citation["quote"])
-
-
-def _shortened(text: str) -> str:
-    plain = _rewritten(text, lambda _: None).strip()
+def _shortened(outcome: Ended) -> str:
+    plain = uncited(outcome.text, outcome.citations).strip()
     return plain if len(plain) <= _MAX_OUTPUT else f"{plain[:_MAX_OUTPUT]}…"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from meldrag.agents.v1 import workflow_pb2
 from services.agents.ports import Decision
@@ -171,7 +172,8 @@ class Schedule:
             return
         self._at_work += 1
         self._tell_try(report, 1)
-        self._group.create_task(self._try(report, task), name=f"step {node.step_id}")
+        first = self._stage.perform(task, self._stop)
+        self._group.create_task(self._try(report, task, first), name=f"step {node.step_id}")
 
     def _begin_approval(self, report: Report) -> None:
         approval = report.node.step.approval
@@ -208,14 +210,14 @@ class Schedule:
 
     # -- working -----------------------------------------------------------------------------------------
 
-    async def _try(self, report: Report, task: Task) -> None:
-        tries = max(1, report.node.step.attempts)
-        while True:
-            ended = await self._stage.perform(task, self._stop)
-            if not ended.again or task.attempt >= tries or self._stop.is_set():
+    async def _try(self, report: Report, task: Task, first: Coroutine[Any, Any, Ended]) -> None:
+        ended = await first
+        for attempt in range(2, max(1, report.node.step.attempts) + 1):
+            if not ended.again or self._stopped_by:
                 break
-            task = dataclasses.replace(task, attempt=task.attempt + 1)
-            self._tell_try(report, task.attempt, ended.reason)
+            task = dataclasses.replace(task, attempt=attempt)
+            self._tell_try(report, attempt, ended.reason)
+            ended = await self._stage.perform(task, self._stop)
         self._at_work -= 1
         self._close(report, ended)
 
@@ -224,7 +226,7 @@ class Schedule:
         self._close(report, _decided(decision))
 
     async def _meld(self, report: Report, question: str, answers: tuple[Answer, ...]) -> None:
-        self._close(report, await self._stage.meld(report.node.step_id, question, answers))
+        self._close(report, await self._stage.meld(question, answers))
 
     # -- ending ------------------------------------------------------------------------------------------
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from google.protobuf import json_format, timestamp_pb2
 
 from meldrag.agents.v1 import agents_pb2, workflow_pb2
+from services.agents.melding.melding import Melds
 from services.agents.ports import Decision
+from services.agents.roster.agent import Sources
 from services.agents.run import Run
 from services.agents.runs import derived_run_id
+from services.agents.workflow.melds import melded
 from services.agents.workflow.ports import Answer, Ended, Question, Task
-from services.chassis.errors import ResourceExhaustedError
+from services.chassis.errors import ResourceExhaustedError, ServiceError
 
 # Before a step is tried again.
 _PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0)
@@ -24,13 +28,23 @@ class RunStage:
     """Is a Stage.
 
     session_id: whose history counts for steps; they append nothing to it. collection_ids: where steps search
-    that name none.
+    that name none. sources: where citations of melds become those of the run.
     """
 
-    def __init__(self, run: Run, session_id: str, collection_ids: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        session_id: str,
+        collection_ids: tuple[str, ...],
+        melds: Melds,
+        sources: Sources,
+    ) -> None:
         self._run = run
         self._session_id = session_id
         self._collection_ids = collection_ids
+        self._melds = melds
+        self._sources = sources
 
     def now(self) -> float:
         """See Stage."""
@@ -53,15 +67,19 @@ class RunStage:
         """See Stage."""
         return derived_run_id(self._run.key.tenant_id, self._request_id(step_id, attempt), 0)
 
-    async def perform(self, task: Task, stop: asyncio.Event) -> Ended:
+    def perform(self, task: Task, stop: asyncio.Event) -> Coroutine[Any, Any, Ended]:
         """See Stage."""
-        run = self._run
+        ledger = self._run.ledger
         try:
-            run.ledger.charge_tool_call()
+            ledger.charge_tool_call()
         except ResourceExhaustedError as error:
-            return Ended.failed(error.reason, error.message)
-        left = run.ledger.left()
+            return _known(Ended.failed(error.reason, error.message))
+        left = ledger.left()
         seconds = left.seconds if task.seconds is None else min(task.seconds, left.seconds)
+        return self._performed(task, stop, left.text(), seconds)
+
+    async def _performed(self, task: Task, stop: asyncio.Event, left: str, seconds: float) -> Ended:
+        run = self._run
         request = agents_pb2.RunAgentRequest(
             agent_id=task.agent_id,
             message=task.message,
@@ -75,9 +93,7 @@ class RunStage:
             if run.children is None:
                 raise LookupError("a run that is repeated begins no others")
             pause = _PAUSES[min(task.attempt - 1, len(_PAUSES) - 1)]
-            ended = await run.children.end_of(
-                task.step_id, request, left.text(), stop, seconds=seconds, pause=pause
-            )
+            ended = await run.children.end_of(task.step_id, request, left, stop, seconds=seconds, pause=pause)
             return ended.to_json()
 
         asked = {
@@ -102,13 +118,21 @@ class RunStage:
         run.approvals.note(question.step_id, decision)
         return decision
 
-    async def meld(self, step_id: str, question: str, answers: tuple[Answer, ...]) -> Ended:
+    async def meld(self, question: str, answers: tuple[Answer, ...]) -> Ended:
         """See Stage."""
-        del step_id, question, answers
-        return Ended.failed("TOOL_UNAVAILABLE", "answers cannot be melded in this release")
+        try:
+            return await melded(self._melds, self._sources, question, answers)
+        except ServiceError as error:
+            return Ended.failed(error.reason, error.message)
+        finally:
+            self._run.tell_usage()
 
     def _request_id(self, step_id: str, attempt: int) -> str:
         return f"{self._run.key.run_id}/{step_id}/{attempt}"
+
+
+async def _known(ended: Ended) -> Ended:
+    return ended
 
 
 def moment(seconds: float) -> timestamp_pb2.Timestamp:

@@ -128,3 +128,171 @@ async def test_the_answer_of_the_last_step_is_the_workflows_with_its_citations(o
     assert not first.citations
     assert 1 in last.citations
     assert isinstance(result.result.executor, results_pb2.ExecutorResult)
+
+
+# -- failures ----------------------------------------------------------------------------------------------
+
+
+def why(result: results_pb2.ExecutorResult, step_id: str) -> str:
+    (told,) = [told for told in result.steps if told.step_id == step_id]
+    return told.reason
+
+
+async def test_a_failure_stops_the_workflow(house: Client, gang: Gang) -> None:
+    work = asyncio.create_task(
+        flows.run(
+            house, step("held", "hold"), step("a", "fail"), step("b", after=["a"]), step("c", after=["held"])
+        )
+    )
+    said = await work
+    result = outcome(said)
+    assert states(result) == {"held": "CANCELLED", "a": "FAILED", "b": "SKIPPED", "c": "SKIPPED"}
+    assert "it was told to" in why(result, "a")
+    assert "stopped" in why(result, "c")
+    assert len(result.undone) == 4
+    assert gang.asked in (["hold", "fail"], ["fail", "hold"], ["fail"])
+    held = [event for of, event in said if of == "held"]
+    assert not any(event.ended.outcome == agents_pb2.RUN_OUTCOME_SUCCEEDED for event in held)
+
+
+async def test_a_failure_skips_what_comes_after_it(house: Client, gang: Gang) -> None:
+    said = await flows.run(
+        house,
+        step("a", "fail", on_failure="FAILURE_POLICY_SKIP"),
+        step("b", after=["a"]),
+        step("c", after=["b"]),
+        step("d"),
+        step("e", after=["d"]),
+    )
+    assert states(outcome(said)) == {
+        "a": "FAILED",
+        "b": "SKIPPED",
+        "c": "SKIPPED",
+        "d": "SUCCEEDED",
+        "e": "SUCCEEDED",
+    }
+    assert why(outcome(said), "c") == "b, which it comes after, did not succeed"
+    assert sorted(gang.asked) == ["d", "e", "fail"]
+
+
+async def test_what_comes_after_a_failure_goes_on_without_it(house: Client, gang: Gang) -> None:
+    said = await flows.run(
+        house,
+        step("a", "fail", on_failure="FAILURE_POLICY_CONTINUE"),
+        step("b", "after {a.state}, found <{a.text}>"),
+        step("c", bindings=[{"input": "files", "source": "a.gaps", "optional": True}], agent_id="auto"),
+    )
+    result = outcome(said)
+    assert states(result)["b"] == "SUCCEEDED"
+    assert "after FAILED, found <>" in gang.asked
+
+
+async def test_a_step_is_tried_again_while_it_fails(house: Client, gang: Gang) -> None:
+    said = await flows.run(house, step("a", "fail 2", attempts=3), step("b", after=["a"]))
+    result = outcome(said)
+    assert states(result) == {"a": "SUCCEEDED", "b": "SUCCEEDED"}
+    assert result.steps[0].attempts == 3
+    runs = [event.step.run_id for event in own(said) if event.HasField("step") and event.step.step_id == "a"]
+    assert len(set(runs)) == 3
+    assert gang.asked == ["fail 2", "fail 2", "fail 2", "b"]
+    assert "a: succeeded at try 3" in said[-1][1].ended.result.text
+
+
+async def test_tries_have_an_end(house: Client, gang: Gang) -> None:
+    said = await flows.run(house, step("a", "fail 2", attempts=2))
+    assert (states(outcome(said)), gang.asked) == ({"a": "FAILED"}, ["fail 2"] * 2)
+    assert outcome(said).steps[0].error == "TOLD_TO"
+
+
+async def test_a_step_that_takes_too_long_fails(house: Client, gang: Gang) -> None:
+    said = await flows.run(house, step("a", "hold", timeout="1s"))
+    assert states(outcome(said)) == {"a": "FAILED"}
+    assert outcome(said).steps[0].error == "DEADLINE"
+    assert gang.inside == 0, "it was stopped"
+
+
+@pytest.mark.parametrize(
+    ("condition", "runs"),
+    [
+        ({"source": "a.state", "value": "SUCCEEDED"}, True),
+        ({"source": "a.gaps", "comparison": "COMPARISON_CONTAINS", "value": "a"}, True),
+        ({"source": "a.gaps", "comparison": "COMPARISON_ABSENT"}, False),
+        ({"source": "a.confidence", "comparison": "COMPARISON_GREATER", "value": 0.7}, False),
+        ({"source": "inputs.wanted", "comparison": "COMPARISON_PRESENT"}, False),
+        ({"source": "inputs.there", "comparison": "COMPARISON_PRESENT"}, True),
+    ],
+)
+async def test_a_step_runs_if_its_condition_holds(house: Client, condition: Any, *, runs: bool) -> None:
+    said = await flows.run(
+        house,
+        step("a"),
+        step("b", after=["a"], condition=condition),
+        step("c", after=["b"]),
+        inputs={"there": 1},
+    )
+    result = outcome(said)
+    assert states(result) == {"a": "SUCCEEDED", "b": "SUCCEEDED" if runs else "SKIPPED", "c": "SUCCEEDED"}
+    if not runs:
+        assert condition["source"] in why(result, "b")
+
+
+async def test_a_binding_at_which_nothing_stands_fails_the_step(house: Client, gang: Gang) -> None:
+    said = await flows.run(
+        house, step("a", agent_id="code_repair", bindings=[{"input": "files", "source": "inputs.files"}])
+    )
+    assert states(outcome(said)) == {"a": "FAILED"}
+    assert outcome(said).steps[0].error == "INPUTS_INVALID"
+    assert "inputs.files" in why(outcome(said), "a")
+
+
+async def test_what_does_not_fit_when_it_is_there_fails_the_step(house: Client, gang: Gang) -> None:
+    said = await flows.run(
+        house,
+        step(
+            "a", agent_id="code_repair", bindings=[{"input": "files", "source": "inputs.files"}], attempts=3
+        ),
+        inputs={"files": [{"name": "x"}]},
+    )
+    (told,) = outcome(said).steps
+    assert (told.error, told.attempts) == ("INPUTS_INVALID", 1), "trying again does not help"
+
+
+async def test_types_that_can_never_fit_are_refused(house: Client) -> None:
+    bound = step("b", agent_id="code_repair", bindings=[{"input": "files", "source": "a.confidence"}])
+    error = await refusal(house, step("a"), bound)
+    assert error.metadata["step_id"] == "b"
+    assert error.metadata["path"] == "bindings[0].source"
+    assert "a number stands there, and an array is needed" in error.metadata["cause"]
+
+
+async def test_a_loop_of_workflows_ends(house: Client, gang: Gang) -> None:
+    inner: dict[str, Any] = step("leaf")
+    for depth in range(5):
+        inner = step(f"w{depth}", agent_id="executor", inputs={"steps": [inner]})
+    events = own(await flows.run(house, inner))
+    assert events[-1].ended.outcome == agents_pb2.RUN_OUTCOME_FAILED
+    assert events[-1].ended.error.reason == "BUDGET_EXHAUSTED"
+    assert "hops" in events[-1].ended.error.message
+    assert not gang.asked
+
+
+async def test_a_workflow_within_a_workflow(house: Client, gang: Gang) -> None:
+    said = await flows.run(
+        house,
+        step("outer", agent_id="executor", inputs={"steps": [step("leaf"), step("other", after=["leaf"])]}),
+        step("last", "{outer.steps.1.output}"),
+    )
+    assert states(outcome(said)) == {"outer": "SUCCEEDED", "last": "SUCCEEDED"}
+    assert {of for of, _ in said} == {"", "outer", "outer.leaf", "outer.other", "last"}
+    assert gang.asked[:2] == ["leaf", "other"]
+
+
+async def test_what_the_steps_use_is_charged_to_the_workflow(open_house: Open, gang: Gang) -> None:
+    house = await open_house(registry=gang.registry(), meld_max_tool_calls=5)
+    said = await flows.run(house, step("a"), step("b", after=["a"]))
+    # Each run is a use, and uses a tool.
+    assert said[-1][1].ended.result.usage.tool_calls == 4
+    said = await flows.run(house, step("a"), step("b", after=["a"]), step("c", after=["b"]))
+    result = said[-1][1].ended.result
+    assert [degraded.component for degraded in result.degradations] == ["budget"]
+    assert states(result.result.executor) == {"a": "SUCCEEDED", "b": "SUCCEEDED", "c": "FAILED"}

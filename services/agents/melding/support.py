@@ -1,0 +1,36 @@
+"""Whether quotes carry a statement that cites them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.agents.answering import terms
+from services.agents.melding import quantities
+from services.agents.melding.claims import claims
+from services.agents.melding.contradiction import clash
+
+# The share of a statement's stems that its quotes hold, at least.
+_SHARE = 0.5
+
+
+def carried(statement: str, quotes: Sequence[str]) -> bool:
+    """Whether quotes hold half of a statement's words and all of its numbers, and none contradicts it.
+
+    That a statement follows from its quotes nobody proves here; one that does not pass certainly has more in
+    it than they say.
+    """
+    wanted = set(terms.stems(statement))
+    together = " ".join(quotes)
+    held = set(terms.stems(together))
+    if not quotes or not wanted or len(wanted & held) < _SHARE * len(wanted):
+        return False
+    said, _ = quantities.of(statement)
+    known, _ = quantities.of(together)
+    if any(
+        not any(number.dimension == other.dimension and number.agrees(other) for other in known)
+        and number.text.lower() not in together.lower()
+        for number in said
+    ):
+        return False
+    stated = claims(statement)
+    return not any(clash(stated, claims(quote)) for quote in quotes)

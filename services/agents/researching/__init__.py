@@ -1,0 +1,1 @@
+"""Several searches for one question, what they found together, and what it is worth."""
