@@ -22,8 +22,8 @@ DECLARED = {
     "EmbedTexts CheckIndex RepairIndex ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
-    "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems DeleteItem "
-    "ExportSnapshot ImportSnapshot",
+    "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment "
+    "PutItem ListItems DeleteItem ExportSnapshot ImportSnapshot",
     "IdentityService": "CreateUser ListUsers UpdateUser Authenticate RefreshToken RevokeToken CreateApiKey "
     "RevokeApiKey ConsumeQuota",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow CancelRun ReplayRun",
