@@ -535,10 +535,14 @@ async def test_while_the_store_is_away_nothing_is_removed(own_redis: RedisServer
                 await sweep.sweep()
         assert b"x" in [path.read_bytes() for path in files(tmp_path)]
         own_redis.start()
-        while True:
-            try:
-                assert await read(house, made.attachment_id) == b"x"
-                return
-            except grpc.RpcError as error:
-                assert from_rpc_error(error).reason == "STORE_UNAVAILABLE"
-                await asyncio.sleep(0.2)
+        while await _unavailable(get(house, made.attachment_id)):
+            await asyncio.sleep(0.2)
+        assert await read(house, made.attachment_id) == b"x"
+
+
+async def _unavailable(call: Any) -> bool:
+    try:
+        await call
+    except grpc.RpcError as error:
+        return from_rpc_error(error).reason == "STORE_UNAVAILABLE"
+    return False
