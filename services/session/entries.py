@@ -5,8 +5,10 @@
 
 A session or run comes first, then what belongs to it, in as many lines as a bounded
 line needs: messages and the requests that brought them, or events and the entries
-of the run's journal. A thing ("item", of the id kind:name) stands alone. Values are
-base64. `expires` is in milliseconds since 1970; 0 stands for never.
+of the run's journal. A thing ("item", of the id kind:name) stands alone, and so does
+what is known of an attachment, whose bytes lie one behind the other in a part of their
+own, in the order of these lines. Values are base64. `expires` is in milliseconds since
+1970; 0 stands for never.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 from services.chassis.errors import ServiceError
 from services.session import records, validation
 from services.session.failures import snapshot_invalid
-from services.session.model import NewItem, Payload, RunState
+from services.session.model import NewAttachment, NewItem, Payload, RunState
 
 # A line ends after this many bytes of values; one value has at most two messages' worth of bytes.
 LINE_BYTES = 1_000_000
@@ -34,6 +36,11 @@ SESSION_FIELDS = (
     *("messages", "created", "updated", "expires"),
 )
 ITEM_FIELDS = ("kind", "name", "type", "value", "revision", "created", "updated")
+# Without the name of its bytes, which another store gives anew.
+ATTACHMENT_FIELDS = (
+    *("attachment_id", "session_id", "run_id", "filename", "media_type"),
+    *("bytes", "sha256", "created", "expires"),
+)
 _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
@@ -55,9 +62,9 @@ MALFORMED = (
 
 HEADS = {"session": "messages", "run": "events"}
 # What stands alone.
-_ALONE = ("item",)
+_ALONE = ("item", "attachment")
 KINDS = (*HEADS, *_ALONE)
-COUNTED = ("sessions", "messages", "runs", "events", "items")
+COUNTED = ("sessions", "messages", "runs", "events", "items", "attachments")
 _PARTS = {part: head for head, part in HEADS.items()}
 
 
@@ -87,14 +94,25 @@ class Entry:
 
 
 def lasting(head: Entry, later: int) -> Entry:
-    """A session or run that expires `later` milliseconds later than this one says, if it ever does."""
-    if not head.expires or not later:
+    """One that expires `later` milliseconds later than this one says, if it ever does."""
+    if not later:
+        return head
+    if head.kind == "attachment":
+        return _lasting_attachment(head, later)
+    if not head.expires:
         return head
     fields = dict(head.fields)
     if head.kind == "session":
         # What callers are told of it, in microseconds.
         fields["expires"] = b"%d" % (int(fields["expires"]) + later * 1000)
     return replace(head, expires=head.expires + later, fields=fields)
+
+
+def _lasting_attachment(head: Entry, later: int) -> Entry:
+    """One that belongs to a session (0) goes with that."""
+    expires = int(head.fields["expires"])
+    moved = b"%d" % (expires + later * 1000 if expires else 0)
+    return replace(head, fields={**head.fields, "expires": moved})
 
 
 def parted(whole: Entry) -> Iterator[Entry]:
@@ -177,16 +195,27 @@ def _entry(text: bytes) -> Entry:
     return Entry(kind, tenant, entry_id, expires, fields)
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """The bytes of an attachment, as what is known of it says. sha256: in hexadecimal."""
+
+    tenant: str
+    attachment_id: str
+    size: int
+    sha256: str
+
+
 @dataclass
 class Verification:
     """Takes entries one by one and refuses what this service would not have written.
 
-    counts: of what has been seen, by kind. subject: the session or run that was looked at last, or that
-    something belongs to that was. Raises InvalidArgumentError (SNAPSHOT_INVALID).
+    counts: of what has been seen, by kind. files: of attachments, in their order. subject: the head that was
+    looked at last, or that something belongs to that was. Raises InvalidArgumentError (SNAPSHOT_INVALID).
     """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     subject: Entry | None = None
+    files: list[File] = field(default_factory=list)
     _seen: set[tuple[str, str, str]] = field(default_factory=set)
     _open: Entry | None = None
     _wanted: range = range(0)
@@ -232,6 +261,8 @@ class Verification:
                 self._begin_session(entry)
             case "run":
                 self._begin_run(entry)
+            case "attachment":
+                self._take_attachment(entry)
             case _:
                 self._take_item(entry)
         self.counts[entry.kind + "s"] += 1
@@ -271,6 +302,28 @@ class Verification:
             _number(fields[name])
         self._journal = range(1, _number(fields.get("journal_last", b"0")) + 1)
         self._open = entry
+
+    def _take_attachment(self, entry: Entry) -> None:
+        fields = entry.fields
+        text = {name: value.decode() for name, value in fields.items()}
+        if set(fields) != set(ATTACHMENT_FIELDS) or text["attachment_id"] != entry.entry_id or entry.expires:
+            raise ValueError("other fields")
+        size, _, _ = (_number(fields[name]) for name in ("bytes", "created", "expires"))
+        validation.identifier("id", entry.entry_id)
+        given = NewAttachment(
+            entry.entry_id,
+            text["session_id"],
+            text["run_id"],
+            text["filename"],
+            text["media_type"],
+            size,
+            text["sha256"],
+        )
+        if not given.sha256 or validation.new_attachment(given) != given:
+            raise ValueError("other values")
+        if not given.session_id and fields["expires"] == b"0":
+            raise ValueError("it never expires")
+        self.files.append(File(entry.tenant, entry.entry_id, size, given.sha256))
 
     @staticmethod
     def _take_item(entry: Entry) -> None:
@@ -315,10 +368,11 @@ class Verification:
                 raise ValueError("an unknown field")
 
 
-def verify(path: Path, counts: Mapping[str, int]) -> None:
-    """Reads a whole file. Raises InvalidArgumentError (SNAPSHOT_INVALID) unless all of it may be kept.
+def verify(path: Path, counts: Mapping[str, int]) -> list[File]:
+    """Reads a whole file; the files that belong to it.
 
-    counts: a kind that an earlier release did not know is not there.
+    counts: a kind that an earlier release did not know is not there. Raises InvalidArgumentError
+    (SNAPSHOT_INVALID) unless all of it may be kept.
     """
     verification = Verification()
     for entry in entries_of(path):
@@ -326,6 +380,7 @@ def verify(path: Path, counts: Mapping[str, int]) -> None:
     verification.finish()
     if dict.fromkeys(COUNTED, 0) | dict(counts) != verification.counts:
         raise _wrong("it does not hold what its header counts")
+    return verification.files
 
 
 def _number(value: bytes) -> int:

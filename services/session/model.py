@@ -101,10 +101,11 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What went with a session."""
+    """What went with a session. files: names of those that no record names any more."""
 
     messages: int
     runs: int
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,29 @@ class Item:
     revision: int
     create_time: int
     update_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttachment:
+    """A file as it is to be kept. session_id, run_id: empty where there is none. sha256: in hexadecimal."""
+
+    attachment_id: str
+    session_id: str
+    run_id: str
+    filename: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file as it is kept. file: the name of its bytes."""
+
+    content: NewAttachment
+    file: str
+    create_time: int
+    expire_time: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,14 @@ from services.chassis.crash import crash_point
 from services.chassis.errors import ServiceError
 from services.session import entries, failures
 from services.session.entries import Entry
-from services.session.redis_store import GENERATION_KEY, SCHEMA, STORE_KEY, RedisStore, key_prefix
+from services.session.redis_store import (
+    GENERATION_KEY,
+    LEAST_BYTES,
+    SCHEMA,
+    STORE_KEY,
+    RedisStore,
+    key_prefix,
+)
 from services.session.requests import Once
 
 T = TypeVar("T")
@@ -59,7 +66,7 @@ _LOAD_COMMANDS = 500
 _LOAD_BYTES = 1_000_000
 
 _ENTRY = re.compile(
-    r"\{([A-Za-z0-9_-]{1,64})\}:(?:(session|run):([A-Za-z0-9_-]{1,64})|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
+    r"\{([A-Za-z0-9_-]{1,64})\}:(?:(session|run|attachment):([A-Za-z0-9_-]{1,64})|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
 )
 
 
@@ -112,6 +119,11 @@ class RedisSnapshots:
                         raise failures.record_damaged(kind, entry_id, "it cannot be read") from None
         if await self._store.generation() != generation:
             raise failures.import_running()
+
+    async def has(self, entry: Entry) -> bool:
+        """See SnapshotStore."""
+        key = f"{key_prefix(await self._store.generation())}{{{entry.tenant}}}:{entry.kind}:{entry.entry_id}"
+        return bool(await self._store.timed(lambda: self._redis.exists(key)))
 
     async def _entry(
         self, key: str, tenant: str, kind: str, entry_id: str, reply: list[Any]
@@ -397,6 +409,8 @@ class _Loading:
         if entry.kind == "item":
             kind, _, name = entry.entry_id.partition(":")
             yield "ZADD", f"{tenant}:items:{kind}", 0, name
+        elif entry.kind == "attachment":
+            yield from self._attachment(tenant, entry)
         elif entry.kind == "session":
             yield self._indexed(f"{tenant}:sessions", entry, "updated")
         else:
@@ -419,6 +433,14 @@ class _Loading:
         for key, expires in itertools.chain(self._entries.items(), self._indexes.items()):
             if expires:
                 yield "PEXPIREAT", key, expires
+
+    def _attachment(self, tenant: str, entry: Entry) -> Iterator[Command]:
+        """Its places. One whose session is gone has them too, so that the sweep finds it."""
+        created, weight = entry.fields["created"], max(int(entry.fields["bytes"]), LEAST_BYTES)
+        yield "ZADD", f"{tenant}:attachments", created, entry.entry_id
+        yield "INCRBY", f"{tenant}:attachments:bytes", weight
+        if session_id := entry.fields["session_id"].decode():
+            yield "ZADD", f"{tenant}:session:{session_id}:attachments", created, entry.entry_id
 
     def kind(self, key: str) -> str:
         """Of what kind a key of `fields` is."""

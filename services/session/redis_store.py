@@ -9,8 +9,9 @@ a list had the message of a repeated append twice). One command is in the log
 wholly or not, and applied late or twice it leaves the same.
 
 Keys are `meld:{<tenant>}:…`: `session:<id>` and `run:<id>` (hashes with all that
-belongs to them), `item:<kind>:<name>`, `sessions`, `runs` and `session:<id>:runs`
-(indexes by time), `items:<kind>` (an index by name), `once:<method>:<hash>` (first
+belongs to them), `item:<kind>:<name>`, `attachment:<id>`, `sessions`, `runs`,
+`attachments`, `session:<id>:runs` and `session:<id>:attachments` (indexes by time),
+`items:<kind>` (an index by name), `attachments:bytes`, `once:<method>:<hash>` (first
 answers). The braces make the tenant's id the hash
 tag, so in a cluster everything of a tenant lies in one slot and a script may
 touch its session, its runs and its lists together. Ids in keys are validated
@@ -113,6 +114,9 @@ KEPT_EVENT_BYTES = 16_000_000
 # Of a journal all of it is kept or nothing more is taken: without its beginning it is worth nothing.
 JOURNAL_BYTES = 16_000_000
 
+# What the smallest attachment counts; the scripts' `weight` has the same.
+LEAST_BYTES = 4096
+
 _CHANNEL = "meld:run-changes"
 _SIGNAL_SECONDS = 1.0
 _SIGNAL_PING_AFTER = 2
@@ -140,6 +144,11 @@ _SCRIPTS = (
     "item_put",
     "items_list",
     "item_delete",
+    "attachment_put",
+    "attachment_read",
+    "attachment_delete",
+    "attachments_list",
+    "attachments_sweep",
 )
 
 
@@ -357,14 +366,20 @@ class RedisStore:
         """See ConversationStore."""
         reply = await self.run(
             "session_create",
-            [*_session_keys(tenant, session_id), once_place(tenant, "create", once)],
-            [self._lifetime, session_id, fingerprint_of(once), _session(tenant, ""), *_topic_fields(topic)],
+            [*session_keys(tenant, session_id), once_place(tenant, "create", once)],
+            [
+                self._lifetime,
+                session_id,
+                fingerprint_of(once),
+                session_place(tenant, ""),
+                *_topic_fields(topic),
+            ],
         )
         return _session_of(fields_of(_accepted(reply, session_id=session_id, once=once)[1]))
 
     async def get_session(self, tenant: str, session_id: str) -> Session:
         """See ConversationStore."""
-        fields = await self.picked(_session(tenant, session_id), SESSION_FIELDS)
+        fields = await self.picked(session_place(tenant, session_id), SESSION_FIELDS)
         if not fields:
             raise failures.session_not_found(session_id)
         return _session_of(fields)
@@ -374,7 +389,7 @@ class RedisStore:
         next_place, entries = await self.run(
             "index_list",
             [_sessions(tenant)],
-            [place, count, PAGE_BYTES, _session(tenant, ""), "-inf", "", "", *SESSION_FIELDS],
+            [place, count, PAGE_BYTES, session_place(tenant, ""), "-inf", "", "", *SESSION_FIELDS],
         )
         return Page(tuple(_session_of(fields_of(entry)) for entry in entries), next_place.decode())
 
@@ -384,7 +399,7 @@ class RedisStore:
         """See ConversationStore."""
         reply = await self.run(
             "session_update",
-            [*_session_keys(tenant, session_id), once_place(tenant, "update", once)],
+            [*session_keys(tenant, session_id), once_place(tenant, "update", once)],
             [self._lifetime, session_id, fingerprint_of(once), *_topic_fields(change)],
         )
         return _session_of(fields_of(_accepted(reply, session_id=session_id, once=once)[1]))
@@ -393,14 +408,20 @@ class RedisStore:
         """See ConversationStore."""
         reply = await self.run(
             "session_delete",
-            [*_session_keys(tenant, session_id), once_place(tenant, "delete", once), _runs(tenant)],
+            [
+                *(*session_keys(tenant, session_id), once_place(tenant, "delete", once), _runs(tenant)),
+                *(attachments_of(tenant, session_id), attachments(tenant), attachment_bytes(tenant)),
+            ],
             [
                 *(self._lifetime, session_id, fingerprint_of(once)),
                 *(_run(tenant, ""), _CHANNEL, _signal(tenant, "")),
+                *(attachment(tenant, ""), session_place(tenant, "")),
             ],
         )
-        fields = fields_of(_accepted(reply, session_id=session_id, once=once)[1])
-        return Deleted(int(fields[b"messages"]), int(fields[b"runs"]))
+        _, flat, *files = _accepted(reply, session_id=session_id, once=once)
+        fields = fields_of(flat)
+        gone = tuple(name.decode() for name in files[0]) if files else ()
+        return Deleted(int(fields[b"messages"]), int(fields[b"runs"]), gone)
 
     async def append_messages(
         self, tenant: str, session_id: str, messages: Sequence[NewMessage], once: Once
@@ -408,7 +429,7 @@ class RedisStore:
         """See ConversationStore."""
         reply = await self.run(
             "messages_append",
-            _session_keys(tenant, session_id),
+            session_keys(tenant, session_id),
             [
                 *(self._lifetime, session_id, once.request_id, once.fingerprint),
                 *map(records.message_fields, messages),
@@ -423,7 +444,7 @@ class RedisStore:
         """See ConversationStore."""
         reply = await self.run(
             "messages_list",
-            [_session(tenant, session_id)],
+            [session_place(tenant, session_id)],
             [start, count, PAGE_BYTES, direction],
         )
         _, first, total, stored = _accepted(reply, session_id=session_id)
@@ -437,7 +458,7 @@ class RedisStore:
             "run_create",
             [
                 *(_run(tenant, run.run_id), _runs(tenant)),
-                *(_session_keys(tenant, run.session_id) if run.session_id else ()),
+                *(session_keys(tenant, run.session_id) if run.session_id else ()),
             ],
             [
                 *(self._lifetime, run.run_id, fingerprint, _run(tenant, ""), run.session_id),
@@ -733,17 +754,38 @@ def _runs(tenant: str) -> Place:
     return Place(f"{{{tenant}}}:runs")
 
 
-def _session(tenant: str, session_id: str) -> Place:
+def session_place(tenant: str, session_id: str) -> Place:
+    """Where a session is; with an empty id what the keys of sessions begin with."""
     return Place(f"{{{tenant}}}:session:{session_id}")
 
 
 def _runs_of(tenant: str, session_id: str) -> Place:
-    return Place(_session(tenant, session_id) + ":runs")
+    return Place(session_place(tenant, session_id) + ":runs")
 
 
-def _session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
+def attachment(tenant: str, attachment_id: str) -> Place:
+    """Where an attachment is; with an empty id what the keys of attachments begin with."""
+    return Place(f"{{{tenant}}}:attachment:{attachment_id}")
+
+
+def attachments(tenant: str) -> Place:
+    """The index of all attachments of a tenant."""
+    return Place(f"{{{tenant}}}:attachments")
+
+
+def attachments_of(tenant: str, session_id: str) -> Place:
+    """The index of the attachments of a session."""
+    return Place(session_place(tenant, session_id) + ":attachments")
+
+
+def attachment_bytes(tenant: str) -> Place:
+    """What all attachments of a tenant count together."""
+    return Place(f"{{{tenant}}}:attachments:bytes")
+
+
+def session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
     """session, index, runs of the session: the order that the scripts know."""
-    return _session(tenant, session_id), _sessions(tenant), _runs_of(tenant, session_id)
+    return session_place(tenant, session_id), _sessions(tenant), _runs_of(tenant, session_id)
 
 
 def _run(tenant: str, run_id: str) -> Place:

@@ -1,4 +1,4 @@
-"""What the domain needs of a store. Its users are `conversations`, `runs` and `items`.
+"""What the domain needs of a store. Its users are `conversations`, `runs`, `items` and `attachments`.
 
 Every method may raise UnavailableError (STORE_UNAVAILABLE), within a second and
 before the caller's deadline, and every write ResourceExhaustedError
@@ -17,10 +17,12 @@ from services.session.entries import Entry
 from services.session.model import (
     Appended,
     Appending,
+    Attachment,
     Deleted,
     EventPage,
     Item,
     Message,
+    NewAttachment,
     NewItem,
     NewMessage,
     NewRun,
@@ -171,6 +173,55 @@ class ItemStore(Protocol):
         """Deletes a thing. Raises NotFoundError (ITEM_NOT_FOUND)."""
 
 
+class AttachmentStore(Protocol):
+    """What is known of files. What has expired, or whose session is gone, is not there.
+
+    One that names a file raises NotFoundError (ATTACHMENT_NOT_FOUND).
+    """
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    async def get_session(self, tenant: str, session_id: str) -> Session:
+        """A session. Raises NotFoundError (SESSION_NOT_FOUND)."""
+
+    async def put_attachment(
+        self, tenant: str, new: NewAttachment, file: str, once: Once | None
+    ) -> tuple[Attachment, bool]:
+        """Keeps a file, whose bytes are on the disk; and whether it was there before, with its own bytes.
+
+        Raises NotFoundError (SESSION_NOT_FOUND), FailedPreconditionError (REQUEST_ID_REUSED),
+        ResourceExhaustedError (STORAGE_FULL) when the tenant has too many bytes.
+        """
+
+    async def get_attachment(self, tenant: str, attachment_id: str) -> Attachment:
+        """What is known of a file."""
+
+    async def list_attachments(
+        self, tenant: str, session_id: str, place: str, count: int
+    ) -> Page[Attachment]:
+        """At most `count` files, newest first, from a place on; fewer where they are many that expired.
+
+        session_id: "" for any. Raises NotFoundError (SESSION_NOT_FOUND).
+        """
+
+    async def delete_attachment(self, tenant: str, attachment_id: str) -> str:
+        """Forgets a file; the name of its bytes."""
+
+
+class FileRecords(Protocol):
+    """What tells which bytes belong to something."""
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    def forget_dead(self, tenant: str) -> AsyncIterator[list[str]]:
+        """Forgets what has expired or whose session is gone; the names of their bytes, in portions."""
+
+    async def unnamed(self, files: Sequence[tuple[str, str, str]]) -> list[str]:
+        """Those names (tenant, attachment id, name) that no record has."""
+
+
 class SnapshotStore(Protocol):
     """All that is kept, of every tenant, taken and replaced as one."""
 
@@ -183,6 +234,9 @@ class SnapshotStore(Protocol):
 
         Raises AbortedError (IMPORT_RUNNING) when it is replaced meanwhile.
         """
+
+    async def has(self, entry: Entry) -> bool:
+        """Whether a session, run, thing or file that was read is still there."""
 
     def importing(self) -> AbstractAsyncContextManager[Importing]:
         """The right to replace, for the duration of the block. Raises AbortedError (IMPORT_RUNNING)."""
