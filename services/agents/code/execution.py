@@ -205,11 +205,12 @@ async def execute(
     seconds: float = 30.0,
     test_seconds: float = 2.0,
     trace: bool = True,
+    hash_seed: int = 0,
 ) -> Execution:
     """Runs the tests.
 
     seconds: for all of them. test_seconds: of processor time for each. trace: also note the lines that each
-    test runs. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is no sandbox.
+    test runs. hash_seed: of the interpreter. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is no sandbox.
     """
     how = way(project)
     if how.reason:
@@ -221,7 +222,10 @@ async def execute(
         "trace": trace,
     }
     limits = Limits(seconds=seconds + 5, cpu_seconds=2 * seconds + 10)
-    outcome = await sandbox.run(programs.job(inside, "run_tests", project.everything(), request, limits))
+    job = programs.job(
+        inside, "run_tests", project.everything(), request, limits, hash_seed=hash_seed
+    )
+    outcome = await sandbox.run(job)
     return _read(project, outcome)
 
 

@@ -24,11 +24,13 @@ def job(
     files: Mapping[str, str],
     request: Mapping[str, Any],
     limits: Limits,
+    *,
+    hash_seed: int = 0,
 ) -> Job:
     """A job that runs a program over files by relative path.
 
     package: the programs, which may import each other. program: the name of the one whose `main` is called.
-    request: what it is told.
+    request: what it is told. hash_seed: of the interpreter; the order of sets of strings hangs on it.
     """
     sources = {
         f"{RESERVED}/{_PACKAGE}/{source.name}": source.read_bytes()
@@ -45,7 +47,7 @@ def job(
             _REQUEST: json.dumps(request).encode("utf-8"),
         },
         environment={
-            "PYTHONHASHSEED": "0",
+            "PYTHONHASHSEED": str(hash_seed),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
