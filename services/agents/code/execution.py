@@ -210,7 +210,8 @@ async def execute(
     """Runs the tests.
 
     seconds: for all of them. test_seconds: of processor time for each. trace: also note the lines that each
-    test runs. hash_seed: of the interpreter. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is no sandbox.
+    test runs. hash_seed: of the interpreter. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there
+    is no sandbox.
     """
     how = way(project)
     if how.reason:
@@ -222,9 +223,7 @@ async def execute(
         "trace": trace,
     }
     limits = Limits(seconds=seconds + 5, cpu_seconds=2 * seconds + 10)
-    job = programs.job(
-        inside, "run_tests", project.everything(), request, limits, hash_seed=hash_seed
-    )
+    job = programs.job(inside, "run_tests", project.everything(), request, limits, hash_seed=hash_seed)
     outcome = await sandbox.run(job)
     return _read(project, outcome)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import doctest  # noqa: F401 - pytest imports it late, and what it needs; see `enter`
+import importlib
 import inspect
 import io
 import json
 import linecache
+import mmap
 import os
+import pkgutil
 import reprlib
 import resource
 import runpy
@@ -21,6 +25,7 @@ from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+import _pytest
 import pytest
 
 REQUEST = ".meld/request.json"
@@ -41,6 +46,19 @@ class TimeUp(BaseException):
     """The test used up its time. No `except Exception` of the code under test catches it."""
 
 
+class EndedError(Exception):
+    """Code under test wanted to end the whole run. Its cause is what it raised."""
+
+
+@contextlib.contextmanager
+def own_end() -> Iterator[None]:
+    """What would end the run of all tests fails the one that it comes from."""
+    try:
+        yield
+    except (KeyboardInterrupt, pytest.exit.Exception) as error:
+        raise EndedError from error
+
+
 def request() -> dict[str, Any]:
     """What the program outside asks for."""
     asked: dict[str, Any] = json.loads(Path(REQUEST).read_text("utf-8"))
@@ -52,12 +70,15 @@ def answer(result: Mapping[str, Any]) -> None:
     Path(RESULT).write_text(json.dumps(result), "utf-8")
 
 
-def enter(files: Iterable[str], tests: Iterable[str]) -> None:
+def enter(files: Iterable[str]) -> None:
     """Makes the project's modules importable: its root, the folders of its tests, and source folders.
 
-    A module of the project goes before one of the same name that pytest itself has imported already.
+    A module of the project goes before one of the same name that pytest itself has imported. So pytest has
+    to have all that it needs by now; it is loaded once, too, for all children.
     """
-    paths = [Path(path) for path in (*files, *tests)]
+    for part in pkgutil.iter_modules(_pytest.__path__, "_pytest."):
+        importlib.import_module(part.name)
+    paths = [Path(path) for path in files]
     packages = {path.parent for path in paths if path.name == "__init__.py"}
     folders = {path.parent for path in paths if path.suffix == ".py" and path.parent not in packages}
     roots = {folder for folder in folders if not any(above in packages for above in folder.parents)}
@@ -229,6 +250,8 @@ def _locals(frame: FrameType) -> dict[str, str]:
 
 def failure(error: BaseException, places: Places) -> dict[str, Any]:
     """An exception, its message and its frames."""
+    if isinstance(error, EndedError) and error.__cause__ is not None:
+        error = error.__cause__
     try:
         message = str(error)
     except BaseException as inner:  # code under test may raise anything
@@ -266,8 +289,6 @@ class Lines:
     """
 
     def __init__(self, sizes: Mapping[str, int], places: Places) -> None:
-        import mmap  # noqa: PLC0415 - a project may have a module of that name
-
         self._places = places
         self._bases: dict[str, int] = {}
         total = 0

@@ -367,7 +367,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     asked = stage.request()
     stage.Script.argv = tuple(asked["script_argv"])
-    stage.enter(asked["sizes"], ())
+    stage.enter(asked["sizes"])
     trial = Trial(asked)
     started = time.monotonic()
     code = stage.main(asked["arguments"], [stage.Collecting(asked["scripts"]), trial])
