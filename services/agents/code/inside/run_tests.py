@@ -13,6 +13,7 @@ import select
 import signal
 import time
 from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,9 +65,11 @@ class Reporter:
             data = data[os.write(self._pipe, data) :]
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leaves out what ran in an earlier child."""
-        self._tell(kind="collected", ids=[item.nodeid for item in items])
+        loaded = [getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins()]
+        plugins = {self._places.find(path) for path in loaded if path} - {None}
+        self._tell(kind="collected", ids=[item.nodeid for item in items], plugins=sorted(plugins))
         items[:] = [item for item in items if item.nodeid not in self._done]
 
     def _limit(self, item: pytest.Item) -> float:
@@ -182,10 +185,10 @@ class Run:
         self._limit = float(asked["test_seconds"])
         self._places = stage.Places(asked["sizes"])
         self.collected: list[str] = []
+        self.plugins: list[str] = []
         self.errors: list[dict[str, Any]] = []
         self.tests: dict[str, dict[str, Any]] = {}
         self.lines: dict[str, dict[str, list[int]]] = {}
-        self.exit = 0
         self.detail = ""
 
     def whole(self) -> None:
@@ -222,7 +225,6 @@ class Run:
         if process == 0:
             os.close(reader)
             stage.limit_memory()
-            code = 70
             try:
                 late = {name for name, result in self.tests.items() if result["outcome"] == "timeout"}
                 plugin = Reporter(
@@ -233,10 +235,8 @@ class Run:
                     lines=lines,
                     late=late,
                 )
-                code = stage.main(
-                    self._asked["arguments"], [stage.Collecting(self._asked["scripts"]), plugin]
-                )
-                os.write(writer, json.dumps({"kind": "exit", "code": code}).encode() + b"\n")
+                stage.main(self._asked["arguments"], [stage.Collecting(self._asked["scripts"]), plugin])
+                os.write(writer, json.dumps({"kind": "exit"}).encode() + b"\n")
             except BaseException as error:  # nothing may leave a child
                 os.write(
                     writer, json.dumps({"kind": "broken", "detail": stage.detail(error)}).encode() + b"\n"
@@ -322,11 +322,11 @@ class _Child:
                 results[message["id"]] = message
                 self.late += message["outcome"] == "timeout"
             elif kind == "collected":
-                run.collected = run.collected or message["ids"]
+                run.collected, run.plugins = run.collected or message["ids"], message["plugins"]
             elif kind == "error" and self._first and message not in run.errors:
                 run.errors.append(message)
             elif kind == "exit":
-                self.ended, run.exit = True, message["code"]
+                self.ended = True
             elif kind == "broken":
                 run.detail = message["detail"]
 
@@ -337,21 +337,31 @@ def _end(status: int) -> str:
     return f"exit status {os.WEXITSTATUS(status)}"
 
 
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
 def main() -> None:
     """Answers the request."""
     asked = stage.request()
     stage.Script.argv = tuple(asked["script_argv"])
     stage.enter(asked["sizes"])
     run = Run(asked)
+    # Code under test runs in children alone, so these are the files as they were given.
+    given = {path: Path(path).read_bytes() for path in asked["sizes"]}
     run.whole()
     order = dict.fromkeys([*run.collected, *run.tests])
     stage.answer(
         {
             "collected": run.collected,
+            "plugins": run.plugins,
             "errors": run.errors,
             "tests": [run.tests[name] for name in order if name in run.tests],
             "lines": run.lines,
-            "exit": run.exit,
+            "rewritten": [path for path, text in given.items() if _content(path) != text],
             "detail": run.detail,
         }
     )

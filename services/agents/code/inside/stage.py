@@ -28,6 +28,8 @@ from typing import Any
 import _pytest
 import pytest
 
+from .endings import left_behind
+
 REQUEST = ".meld/request.json"
 RESULT = ".meld/result.json"
 
@@ -128,7 +130,7 @@ class ScriptItem(pytest.Item):
     """Runs its file as a program."""
 
     def runtest(self) -> None:
-        """Fails by an exception or an exit status other than 0."""
+        """Fails by an exception, by an exit status other than 0, or by an exit before it has asserted all."""
         argv = sys.argv
         sys.argv = [str(self.path), *Script.argv]
         try:
@@ -140,6 +142,8 @@ class ScriptItem(pytest.Item):
         except SystemExit as exit_:
             if exit_.code not in (None, 0):
                 raise AssertionError(f"the program ended with exit status {exit_.code!r}") from exit_
+            if place := left_behind(exit_, Path.cwd()):
+                raise AssertionError(f"the program ended before {place}, which asserts something") from exit_
         finally:
             sys.argv = argv
 
@@ -172,10 +176,10 @@ def pytest_arguments(arguments: Iterable[str]) -> list[str]:
     return [*fixed, "--rootdir", str(Path.cwd()), *arguments]
 
 
-def main(arguments: Iterable[str], plugins: list[object]) -> int:
+def main(arguments: Iterable[str], plugins: list[object]) -> None:
     """Runs pytest, silently."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return int(pytest.main(pytest_arguments(arguments), plugins=plugins))
+        pytest.main(pytest_arguments(arguments), plugins=plugins)
 
 
 class Places:
