@@ -21,7 +21,8 @@ _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
 class Proof:
     """What the tests say of a change.
 
-    ran: they were executed. holds: some failed before, and with the change all passed, each time. execution: the run that the verdict stands on; the one before, where the change alters the tests.
+    ran: they were executed. holds: some failed before, and with the change all passed, each time. execution:
+    the run that the verdict stands on; the one before, where the change alters the tests.
     """
 
     ran: bool
@@ -68,9 +69,10 @@ async def prove(
             return Proof(execution.ran, False, verdict, execution)
     count = len(execution.passing)
     if not (before.failing or before.errors):
-        return Proof(
-            True, False, f"All {count} tests pass without the change, too: it mends nothing.", execution
+        reason = (
+            f"All {count} tests pass, but without the change none failed: they show nothing that it mends."
         )
+        return Proof(True, False, reason, execution)
     return Proof(True, True, f"All {count} tests pass, in {len(_HASH_SEEDS)} runs.", execution)
 
 
