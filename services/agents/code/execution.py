@@ -84,7 +84,8 @@ class Execution:
     """A run of a project's tests.
 
     reason: why nothing was run; empty when tests ran. errors: files that could not be collected. missing:
-    tests that were found and did not run, for lack of time. log: what happened, without times.
+    tests that were found and did not run, for lack of time. log: what happened, without times. plugins: files
+    of the project that pytest itself loaded, as conftest.py.
     """
 
     tests: tuple[TestOutcome, ...] = ()
@@ -93,6 +94,7 @@ class Execution:
     reason: str = ""
     log: str = ""
     seconds: float = 0.0
+    plugins: tuple[str, ...] = ()
 
     @property
     def ran(self) -> bool:
@@ -108,6 +110,11 @@ class Execution:
     def passing(self) -> tuple[TestOutcome, ...]:
         """Tests that pass."""
         return tuple(test for test in self.tests if test.end is TestEnd.PASSED)
+
+    @property
+    def skipped(self) -> tuple[TestOutcome, ...]:
+        """Tests and files of tests that were not to run."""
+        return tuple(test for test in self.tests if test.end is TestEnd.SKIPPED)
 
     @property
     def clean(self) -> bool:
@@ -146,6 +153,7 @@ class Execution:
             reason=value["reason"],
             log=value["log"],
             seconds=value["seconds"],
+            plugins=tuple(value["plugins"]),
         )
 
 
@@ -205,11 +213,13 @@ async def execute(
     seconds: float = 30.0,
     test_seconds: float = 2.0,
     trace: bool = True,
+    hash_seed: int = 0,
 ) -> Execution:
     """Runs the tests.
 
     seconds: for all of them. test_seconds: of processor time for each. trace: also note the lines that each
-    test runs. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there is no sandbox.
+    test runs. hash_seed: of the interpreter. Raises FailedPreconditionError (TOOL_UNAVAILABLE) where there
+    is no sandbox.
     """
     how = way(project)
     if how.reason:
@@ -221,14 +231,18 @@ async def execute(
         "trace": trace,
     }
     limits = Limits(seconds=seconds + 5, cpu_seconds=2 * seconds + 10)
-    outcome = await sandbox.run(programs.job(inside, "run_tests", project.everything(), request, limits))
+    job = programs.job(inside, "run_tests", project.everything(), request, limits, hash_seed=hash_seed)
+    outcome = await sandbox.run(job)
     return _read(project, outcome)
 
 
 def _read(project: Project, outcome: Outcome) -> Execution:
-    result = programs.result(outcome)
+    # What a run left that did not come to its own end is not its last word, if it is its word at all.
+    result = programs.result(outcome) if outcome.exit_code == 0 else None
     if result is None:
         return Execution(reason=_why_no_result(outcome), seconds=outcome.seconds)
+    if rewritten := sorted({*result["rewritten"]} & {*project.tests}):
+        return Execution(reason=f"The run wrote into its own tests: {rewritten[0]}.", seconds=outcome.seconds)
     tests = tuple(_outcome(test, result["lines"].get(test["id"])) for test in result["tests"])
     errors = tuple(_failure(error["where"], error) for error in result["errors"])
     ran = {test.test_id for test in tests}
@@ -237,7 +251,8 @@ def _read(project: Project, outcome: Outcome) -> Execution:
     if not tests:
         reason = _why_no_test(project, errors, result)
     log = _log(tests, errors, missing)
-    return Execution(tests, errors, missing, reason, log, outcome.seconds)
+    plugins = tuple(result["plugins"])
+    return Execution(tests, errors, missing, reason, log, outcome.seconds, plugins)
 
 
 def _outcome(test: Mapping[str, Any], lines: Mapping[str, Sequence[int]] | None) -> TestOutcome:

@@ -26,11 +26,13 @@ def job(
     limits: Limits,
     *,
     collect: Sequence[str] = (),
+    hash_seed: int = 0,
 ) -> Job:
     """A job that runs a program over files by relative path.
 
     package: the programs, which may import each other. program: the name of the one whose `main` is called.
-    request: what it is told. collect: files besides the result whose content comes back.
+    request: what it is told. collect: files besides the result whose content comes back. hash_seed: of the
+    interpreter; the order of sets of strings hangs on it.
     """
     sources = {
         f"{RESERVED}/{_PACKAGE}/{source.name}": source.read_bytes()
@@ -47,7 +49,7 @@ def job(
             _REQUEST: json.dumps(request).encode("utf-8"),
         },
         environment={
-            "PYTHONHASHSEED": "0",
+            "PYTHONHASHSEED": str(hash_seed),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },

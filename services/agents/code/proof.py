@@ -7,18 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.agents.code.execution import Execution, TestEnd, execute
+from services.agents.code.execution import Execution, execute
+from services.agents.code.oracle import tampering
 from services.agents.code.project import Project
 from services.agents.ports import Sandboxed
 
-# A change that lets tests pass once may do so by chance.
-RUNS = 2
+# A change that lets tests pass once may do so by chance, or by the order that a set happens to have.
+_HASH_SEEDS = (0, 4242)
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What the tests say of a change. ran: they were executed. holds: all of them passed, each time."""
+    """What the tests say of a change.
+
+    ran: they were executed. holds: some failed before, and with the change all passed, each time. execution:
+    the run that the verdict stands on; the one before, where the change alters the tests.
+    """
 
     ran: bool
     holds: bool
@@ -48,23 +53,30 @@ async def prove(
     *,
     seconds: float = 15.0,
 ) -> Proof:
-    """Runs the tests on the changed project, each time in a new sandbox.
+    """Runs the tests on the changed project, each time in a new sandbox and with another hash seed.
 
     changes: new contents of files of the project; its tests stay as they are. before: the run without the
-    change, which says what tests there are. Raises FailedPreconditionError (TOOL_UNAVAILABLE).
+    change, which says what tests there are: each has to pass, but for those that were skipped then. Raises
+    FailedPreconditionError (TOOL_UNAVAILABLE).
     """
+    if verdict := tampering(project, changes, before):
+        return Proof(before.ran, False, verdict, before)
     changed = project.having(changes)
-    expected = {test.test_id for test in before.tests if test.end is not TestEnd.SKIPPED} | {*before.missing}
-    done: list[Execution] = []
-    for _ in range(RUNS):
-        done.append(await execute(sandbox, changed, seconds=seconds, trace=False))
-        if verdict := _objection(done[-1], expected):
-            return Proof(done[-1].ran, False, verdict, done[-1])
-    count = len(done[-1].passing)
-    return Proof(True, True, f"All {count} tests pass, in {RUNS} runs.", done[-1])
+    for seed in _HASH_SEEDS:
+        execution = await execute(sandbox, changed, seconds=seconds, trace=False, hash_seed=seed)
+        verdict = tampering(project, changes, execution) or _objection(execution, before)
+        if verdict:
+            return Proof(execution.ran, False, verdict, execution)
+    count = len(execution.passing)
+    if not (before.failing or before.errors):
+        reason = (
+            f"All {count} tests pass, but without the change none failed: they show nothing that it mends."
+        )
+        return Proof(True, False, reason, execution)
+    return Proof(True, True, f"All {count} tests pass, in {len(_HASH_SEEDS)} runs.", execution)
 
 
-def _objection(execution: Execution, expected: set[str]) -> str:
+def _objection(execution: Execution, before: Execution) -> str:
     """Why a run proves nothing; empty when it does."""
     if not execution.ran:
         return execution.reason
@@ -75,8 +87,13 @@ def _objection(execution: Execution, expected: set[str]) -> str:
         names = ", ".join(test.test_id for test in execution.failing[:3])
         return f"{len(execution.failing)} of {len(execution.tests)} tests fail: {names}"
     passed = {test.test_id for test in execution.passing}
-    if lost := sorted(expected - passed):
+    skipped = {test.test_id for test in before.skipped}
+    expected = {test.test_id for test in (*before.tests, *execution.tests)} | {*before.missing}
+    if lost := sorted(expected - skipped - passed):
         return f"{len(lost)} tests did not run: {', '.join(lost[:3])}"
+    heard = {test_id.partition("::")[0] for test_id in passed}
+    if silent := [error.where for error in before.errors if error.where.partition("::")[0] not in heard]:
+        return f"No test of {silent[0]} passes, which could not be loaded before."
     return "" if execution.clean else "No test passed."
 
 

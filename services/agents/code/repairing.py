@@ -60,7 +60,7 @@ async def repair(
     if sandbox is not None and not before.ran and before.errors:
         written = syntax.mended(project.files)
         if written is not None:
-            return await _rewritten(project, written, question, sandbox=sandbox, tools=tools, ask=ask)
+            return await _rewritten(project, before, written, question, sandbox=sandbox, tools=tools, ask=ask)
     nothing = Repair(results_pb2.VERDICT_NOT_RUN, before.reason, before, before, {})
     if sandbox is None or not before.ran:
         return nothing
@@ -107,6 +107,7 @@ async def repair(
 
 async def _rewritten(
     project: Project,
+    before: Execution,
     written: Mapping[str, str],
     question: str,
     *,
@@ -122,7 +123,7 @@ async def _rewritten(
     if not found.before.clean:
         return found
     # All that lacked was that the files could be read.
-    bench = _Bench(project, found.before, sandbox, tools)
+    bench = _Bench(project, before, sandbox, tools)
     proof = await bench.judge(written, "the change with which the files can be read")
     return replace(
         found,

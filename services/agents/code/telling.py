@@ -112,10 +112,14 @@ def _what(failure: Failure) -> str:
 
 def score(execution: Execution) -> str:
     """How many tests fail, in words."""
-    total = len(execution.tests) + len(execution.errors)
     bad = len(execution.failing) + len(execution.errors)
-    said = f"{bad} of {total} tests fail" if bad else f"All {total} tests pass"
-    return f"{said}; {len(execution.missing)} were not reached." if execution.missing else f"{said}."
+    good = len(execution.passing)
+    said = (
+        f"{bad} of {good + bad} tests fail" if bad else f"All {good} tests pass" if good else "No test passes"
+    )
+    skipped = f"; {len(execution.skipped)} were skipped" if execution.skipped else ""
+    missing = f"; {len(execution.missing)} were not reached" if execution.missing else ""
+    return f"{said}{skipped}{missing}."
 
 
 def bullets(lines: Iterable[str]) -> str:

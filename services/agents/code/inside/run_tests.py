@@ -13,6 +13,7 @@ import select
 import signal
 import time
 from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,9 @@ _PATIENCE = 2
 # Of the time, kept for marking lines.
 _TRACE_SHARE = 0.35
 _LEAST_SECONDS = 0.3
+_PHASES = {"setup", "call", "teardown"}
+# What is told of a test that did not come to run.
+_NOTHING = {"seconds": 0.0, "output": "", "lines": {}}
 
 
 class Reporter:
@@ -49,8 +53,9 @@ class Reporter:
         self._seconds = seconds
         self._lines = lines
         self._late = late
-        self._failures: dict[str, dict[str, Any]] = {}
+        self._phases: set[str] = set()
         self._outcome = ""
+        self._failure: dict[str, Any] = {}
         self._output = ""
         self._used = 0.0
 
@@ -60,10 +65,11 @@ class Reporter:
             data = data[os.write(self._pipe, data) :]
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leaves out what ran in an earlier child."""
-        ids = [item.nodeid for item in items]
-        self._tell(kind="collected", ids=ids)
+        loaded = [getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins()]
+        plugins = {self._places.find(path) for path in loaded if path} - {None}
+        self._tell(kind="collected", ids=[item.nodeid for item in items], plugins=sorted(plugins))
         items[:] = [item for item in items if item.nodeid not in self._done]
 
     def _limit(self, item: pytest.Item) -> float:
@@ -80,38 +86,48 @@ class Reporter:
             module = getattr(error.__cause__, "name", "") or ""
             self._tell(kind="error", where=node.nodeid, module=module, **found)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that skips itself as a whole."""
+        if report.skipped:
+            self._tell(kind="end", id=report.nodeid, **_NOTHING, outcome="skipped")
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Frames a test."""
+        """Frames a test. It has passed when each of its phases came to its end and none objected."""
         self._tell(kind="begin", id=item.nodeid, limit=self._limit(item))
-        self._outcome, self._output = "passed", ""
-        self._failures.clear()
+        self._outcome, self._output, self._failure = "", "", {}
+        self._phases.clear()
         self._used = 0.0
         if self._lines is not None:
             self._lines.clear()
         try:
             return (yield)
+        except BaseException as error:
+            if self._outcome in {"", "skipped"}:
+                self._outcome, self._failure = "error", stage.failure(error, self._places)
+            raise
         finally:
+            whole = "passed" if self._phases == _PHASES else "error"
             self._tell(
                 kind="end",
                 id=item.nodeid,
-                outcome=self._outcome,
+                outcome=self._outcome or whole,
                 seconds=self._used,
                 output=stage.bounded(self._output),
                 lines={} if self._lines is None else self._lines.read(),
-                **self._failures.get("failure", {}),
+                **self._failure,
             )
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
         """Setup has a limit."""
-        with stage.time_limit(self._limit(item)):
+        with stage.time_limit(self._limit(item)), stage.own_end():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
         """Teardown has a limit."""
-        with stage.time_limit(self._limit(item)):
+        with stage.time_limit(self._limit(item)), stage.own_end():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -119,7 +135,7 @@ class Reporter:
         """The test itself has a limit, and its lines are marked."""
         started = time.process_time()
         try:
-            with stage.time_limit(self._limit(item)):
+            with stage.time_limit(self._limit(item)), stage.own_end():
                 if self._lines is None:
                     return (yield)
                 self._lines.start()
@@ -132,33 +148,32 @@ class Reporter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-        """Keeps the first failure of a test."""
+        """Keeps what became of a phase."""
         report: Any = yield
+        self._phases.add(report.when)
         if report.when == "call" and report.outcome == "passed":
             self._output += report.capstdout + report.capstderr
-        if report.outcome == "skipped" and self._outcome == "passed":
-            self._outcome = "skipped"
-        if report.outcome == "failed" and self._outcome in {"passed", "skipped"}:
+        if report.outcome == "skipped":
+            self._outcome = self._outcome or "skipped"
+        if report.outcome == "failed" and self._outcome in {"", "skipped"}:
             self._output += report.capstdout + report.capstderr
             error = None if call.excinfo is None else call.excinfo.value
             late = isinstance(error, stage.TimeUp)
             self._outcome = "timeout" if late else "failed" if report.when == "call" else "error"
-            if error is None:
-                self._failures["failure"] = {
-                    "exception": "",
-                    "message": stage.bounded(str(report.longrepr)),
-                    "frames": [],
-                }
-            else:
-                try:
-                    with stage.time_limit(self._seconds):
-                        found = stage.failure(error, self._places)
-                except stage.TimeUp:
-                    found = {"exception": type(error).__name__, "message": "", "frames": []}
-                if late:
-                    found["message"] = f"it did not end within {self._seconds:.1f} s of processor time"
-                self._failures["failure"] = found
+            self._failure = self._pictured(error, report)
         return report
+
+    def _pictured(self, error: BaseException | None, report: pytest.TestReport) -> dict[str, Any]:
+        if error is None:
+            return {"exception": "", "message": stage.bounded(str(report.longrepr)), "frames": []}
+        try:
+            with stage.time_limit(self._seconds):
+                found = stage.failure(error, self._places)
+        except stage.TimeUp:
+            found = {"exception": type(error).__name__, "message": "", "frames": []}
+        if isinstance(error, stage.TimeUp):
+            found["message"] = f"it did not end within {self._seconds:.1f} s of processor time"
+        return found
 
 
 class Run:
@@ -170,10 +185,10 @@ class Run:
         self._limit = float(asked["test_seconds"])
         self._places = stage.Places(asked["sizes"])
         self.collected: list[str] = []
+        self.plugins: list[str] = []
         self.errors: list[dict[str, Any]] = []
         self.tests: dict[str, dict[str, Any]] = {}
         self.lines: dict[str, dict[str, list[int]]] = {}
-        self.exit = 0
         self.detail = ""
 
     def whole(self) -> None:
@@ -210,7 +225,6 @@ class Run:
         if process == 0:
             os.close(reader)
             stage.limit_memory()
-            code = 70
             try:
                 late = {name for name, result in self.tests.items() if result["outcome"] == "timeout"}
                 plugin = Reporter(
@@ -221,10 +235,8 @@ class Run:
                     lines=lines,
                     late=late,
                 )
-                code = stage.main(
-                    self._asked["arguments"], [stage.Collecting(self._asked["scripts"]), plugin]
-                )
-                os.write(writer, json.dumps({"kind": "exit", "code": code}).encode() + b"\n")
+                stage.main(self._asked["arguments"], [stage.Collecting(self._asked["scripts"]), plugin])
+                os.write(writer, json.dumps({"kind": "exit"}).encode() + b"\n")
             except BaseException as error:  # nothing may leave a child
                 os.write(
                     writer, json.dumps({"kind": "broken", "detail": stage.detail(error)}).encode() + b"\n"
@@ -310,11 +322,11 @@ class _Child:
                 results[message["id"]] = message
                 self.late += message["outcome"] == "timeout"
             elif kind == "collected":
-                run.collected = run.collected or message["ids"]
+                run.collected, run.plugins = run.collected or message["ids"], message["plugins"]
             elif kind == "error" and self._first and message not in run.errors:
                 run.errors.append(message)
             elif kind == "exit":
-                self.ended, run.exit = True, message["code"]
+                self.ended = True
             elif kind == "broken":
                 run.detail = message["detail"]
 
@@ -325,20 +337,31 @@ def _end(status: int) -> str:
     return f"exit status {os.WEXITSTATUS(status)}"
 
 
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
 def main() -> None:
     """Answers the request."""
     asked = stage.request()
     stage.Script.argv = tuple(asked["script_argv"])
-    stage.enter(asked["sizes"], ())
+    stage.enter(asked["sizes"])
     run = Run(asked)
+    # Code under test runs in children alone, so these are the files as they were given.
+    given = {path: Path(path).read_bytes() for path in asked["sizes"]}
     run.whole()
+    order = dict.fromkeys([*run.collected, *run.tests])
     stage.answer(
         {
             "collected": run.collected,
+            "plugins": run.plugins,
             "errors": run.errors,
-            "tests": [run.tests[name] for name in run.collected if name in run.tests],
+            "tests": [run.tests[name] for name in order if name in run.tests],
             "lines": run.lines,
-            "exit": run.exit,
+            "rewritten": [path for path, text in given.items() if _content(path) != text],
             "detail": run.detail,
         }
     )

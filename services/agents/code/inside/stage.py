@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import doctest  # noqa: F401 - pytest imports it late, and what it needs; see `enter`
+import importlib
 import inspect
 import io
 import json
 import linecache
+import mmap
 import os
+import pkgutil
 import reprlib
 import resource
 import runpy
@@ -21,7 +25,10 @@ from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+import _pytest
 import pytest
+
+from .endings import left_behind
 
 REQUEST = ".meld/request.json"
 RESULT = ".meld/result.json"
@@ -41,6 +48,19 @@ class TimeUp(BaseException):
     """The test used up its time. No `except Exception` of the code under test catches it."""
 
 
+class EndedError(Exception):
+    """Code under test wanted to end the whole run. Its cause is what it raised."""
+
+
+@contextlib.contextmanager
+def own_end() -> Iterator[None]:
+    """What would end the run of all tests fails the one that it comes from."""
+    try:
+        yield
+    except (KeyboardInterrupt, pytest.exit.Exception) as error:
+        raise EndedError from error
+
+
 def request() -> dict[str, Any]:
     """What the program outside asks for."""
     asked: dict[str, Any] = json.loads(Path(REQUEST).read_text("utf-8"))
@@ -52,12 +72,15 @@ def answer(result: Mapping[str, Any]) -> None:
     Path(RESULT).write_text(json.dumps(result), "utf-8")
 
 
-def enter(files: Iterable[str], tests: Iterable[str]) -> None:
+def enter(files: Iterable[str]) -> None:
     """Makes the project's modules importable: its root, the folders of its tests, and source folders.
 
-    A module of the project goes before one of the same name that pytest itself has imported already.
+    A module of the project goes before one of the same name that pytest itself has imported. So pytest has
+    to have all that it needs by now; it is loaded once, too, for all children.
     """
-    paths = [Path(path) for path in (*files, *tests)]
+    for part in pkgutil.iter_modules(_pytest.__path__, "_pytest."):
+        importlib.import_module(part.name)
+    paths = [Path(path) for path in files]
     packages = {path.parent for path in paths if path.name == "__init__.py"}
     folders = {path.parent for path in paths if path.suffix == ".py" and path.parent not in packages}
     roots = {folder for folder in folders if not any(above in packages for above in folder.parents)}
@@ -107,7 +130,7 @@ class ScriptItem(pytest.Item):
     """Runs its file as a program."""
 
     def runtest(self) -> None:
-        """Fails by an exception or an exit status other than 0."""
+        """Fails by an exception, by an exit status other than 0, or by an exit before it has asserted all."""
         argv = sys.argv
         sys.argv = [str(self.path), *Script.argv]
         try:
@@ -119,6 +142,8 @@ class ScriptItem(pytest.Item):
         except SystemExit as exit_:
             if exit_.code not in (None, 0):
                 raise AssertionError(f"the program ended with exit status {exit_.code!r}") from exit_
+            if place := left_behind(exit_, Path.cwd()):
+                raise AssertionError(f"the program ended before {place}, which asserts something") from exit_
         finally:
             sys.argv = argv
 
@@ -151,10 +176,10 @@ def pytest_arguments(arguments: Iterable[str]) -> list[str]:
     return [*fixed, "--rootdir", str(Path.cwd()), *arguments]
 
 
-def main(arguments: Iterable[str], plugins: list[object]) -> int:
+def main(arguments: Iterable[str], plugins: list[object]) -> None:
     """Runs pytest, silently."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return int(pytest.main(pytest_arguments(arguments), plugins=plugins))
+        pytest.main(pytest_arguments(arguments), plugins=plugins)
 
 
 class Places:
@@ -229,6 +254,8 @@ def _locals(frame: FrameType) -> dict[str, str]:
 
 def failure(error: BaseException, places: Places) -> dict[str, Any]:
     """An exception, its message and its frames."""
+    if isinstance(error, EndedError) and error.__cause__ is not None:
+        error = error.__cause__
     try:
         message = str(error)
     except BaseException as inner:  # code under test may raise anything
@@ -266,8 +293,6 @@ class Lines:
     """
 
     def __init__(self, sizes: Mapping[str, int], places: Places) -> None:
-        import mmap  # noqa: PLC0415 - a project may have a module of that name
-
         self._places = places
         self._bases: dict[str, int] = {}
         total = 0

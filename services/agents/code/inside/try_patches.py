@@ -22,7 +22,6 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 from . import stage
 
@@ -143,7 +142,6 @@ class Trial:
     def __init__(self, asked: Mapping[str, Any]) -> None:
         self._asked = asked
         self.results: list[list[int]] = []
-        self.ready = False
         self.direct = False
         self._failed = False
 
@@ -153,9 +151,8 @@ class Trial:
         known = {item.nodeid: item for item in session.items}
         failing = [known[name] for name in self._asked["failing"] if name in known]
         passing = [known[name] for name in self._asked["passing"] if name in known]
-        self.ready = bool(failing)
         self.direct = all(map(_is_direct, [*failing, *passing]))
-        if self.ready:
+        if failing:
             Crowd(self._asked, self, failing, passing).try_all()
         return True
 
@@ -173,7 +170,7 @@ class Trial:
             if self.direct:
                 return _direct(item)
             self._failed = False
-            runtestprotocol(item, nextitem=None, log=False)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
             return not self._failed
 
 
@@ -367,16 +364,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     asked = stage.request()
     stage.Script.argv = tuple(asked["script_argv"])
-    stage.enter(asked["sizes"], ())
+    stage.enter(asked["sizes"])
     trial = Trial(asked)
-    started = time.monotonic()
-    code = stage.main(asked["arguments"], [stage.Collecting(asked["scripts"]), trial])
-    stage.answer(
-        {
-            "ready": trial.ready,
-            "direct": trial.direct,
-            "results": trial.results,
-            "exit": code,
-            "seconds": time.monotonic() - started,
-        }
-    )
+    stage.main(asked["arguments"], [stage.Collecting(asked["scripts"]), trial])
+    stage.answer({"results": trial.results})

@@ -10,6 +10,7 @@ from typing import Any
 from services.agents.code import inside, programs
 from services.agents.code.execution import Execution, Failure, TestEnd, run_request, way
 from services.agents.code.localisation import Line, locate
+from services.agents.code.oracle import fixed_lines
 from services.agents.code.patching.candidates import candidates
 from services.agents.code.patching.patch import Edit, Patch
 from services.agents.code.project import Project
@@ -98,7 +99,12 @@ async def search(
     it goes on after the first of them. Raises FailedPreconditionError (TOOL_UNAVAILABLE).
     """
     suspects = locate(project, execution)
-    suspicion = {(suspect.path, suspect.line): suspect.score for suspect in suspects}
+    fixed = fixed_lines(project, execution)
+    suspicion = {
+        (suspect.path, suspect.line): suspect.score
+        for suspect in suspects
+        if (suspect.path, suspect.line) not in fixed
+    }
     failures = _failures(execution)
     first = candidates(
         project.files,

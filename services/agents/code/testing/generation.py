@@ -54,10 +54,13 @@ class _Measured:
     coverage: dict[str, Any]
     errors: list[str]
 
+    def passes(self, key: str) -> bool:
+        """Whether it was there and passed in every run."""
+        return all(run is not None and run.get(key) == "passed" for run in self.runs)
+
     def unstable(self) -> set[str]:
         """Keys that did not pass in every run."""
-        keys = {key for run in self.runs if run for key in run}
-        return {key for key in keys if any(run is None or run.get(key) != "passed" for run in self.runs)}
+        return {key for run in self.runs if run for key in run if not self.passes(key)}
 
     def ended(self) -> bool:
         """Whether every run came to its end."""
@@ -278,11 +281,11 @@ class Generation:
         seen = await self._run(sorted(texts), texts, ((0, 1),), measure=False)
         if not seen.ended():
             return
-        unstable, kept = seen.unstable(), dict[str, int]()
+        kept: dict[str, int] = {}
         for key, (module, candidate) in names.items():
             count = kept.get(candidate.function, 0)
             weak = candidate.rank >= 6 and count
-            if key in unstable or count >= properties.MOST_OF_A_FUNCTION or weak:
+            if not seen.passes(key) or count >= properties.MOST_OF_A_FUNCTION or weak:
                 continue
             kept[candidate.function] = count + 1
             name = writers[module].unique(candidate.test_name())
@@ -315,9 +318,8 @@ class Generation:
         texts = {file.path: file.text() for file in trial.values()}
         seen = await self._run(sorted(texts), texts, ((0, 1), (1, 1)), measure=False)
         disagreements = []
-        unstable = seen.unstable()
         for key, (file, block, case) in blocks.items():
-            if seen.ended() and key not in unstable:
+            if seen.ended() and seen.passes(key):
                 file.blocks.append(block)
             else:
                 told = next((e for e in seen.errors if e.startswith(f"{key}:")), "it did not end in time")
