@@ -8,15 +8,21 @@ from collections.abc import Iterator
 from services.agents.deciding.matrix import Better, Stated
 
 _LABELS = {
-    "options": re.compile(r"(?:^|(?<=[\s(]))(?:options?|alternatives|choices|candidates)\s*:[ \t]*", re.IGNORECASE),
+    "options": re.compile(
+        r"(?:^|(?<=[\s(]))(?:options?|alternatives|choices|candidates)\s*:[ \t]*", re.IGNORECASE
+    ),
     "criteria": re.compile(r"(?:^|(?<=[\s(]))(?:criteria|criterion)\s*:[ \t]*", re.IGNORECASE),
 }
 _ITEM = re.compile(r"^[ \t]*(?:[-*•–+]|\(?\d{1,2}[.)]|[a-zA-Z][.)])[ \t]+(.+)$")
 # The end of a list in a line: a sentence that ends, or the next label.
-_STOP = re.compile(r"[.!?](?=\s|$)|\n|$|(?=\b(?:options?|alternatives|choices|candidates|criteria)\s*:)", re.I)
+_STOP = re.compile(
+    r"[.!?](?=\s|$)|\n|$|(?=\b(?:options?|alternatives|choices|candidates|criteria)\s*:)", re.I
+)
 _BETWEEN = re.compile(r"\s*[;,]\s*(?:(?:and|or)\s+)?(?![^()]*\))|\s+(?:and|or)\s+(?![^()]*\))", re.IGNORECASE)
 _BRACKETS = re.compile(r"\s*\(([^()]*)\)\s*$")
-_WEIGHT = re.compile(r"\bweight(?:ed)?\s*(?:of|[:=])?\s*(\d+(?:\.\d+)?)|^\s*(\d+(?:\.\d+)?)\s*$", re.IGNORECASE)
+_WEIGHT = re.compile(
+    r"\bweight(?:ed)?\s*(?:of|[:=])?\s*(\d+(?:\.\d+)?)|^\s*(\d+(?:\.\d+)?)\s*$", re.IGNORECASE
+)
 _DIRECTION = re.compile(r"\b(higher|more|lower|less|fewer)\b(?:\s+is\s+better)?", re.IGNORECASE)
 _MAX_ITEM = 100
 

@@ -135,7 +135,9 @@ class Stated:
             raise invalid(path, "a score is a finite number")
         place = (self.option(option, path), self.criterion(criterion, path))
         if self.values.setdefault(place, value) != value:
-            raise invalid(path, f"{place[0]!r} has two scores for {place[1]!r}: {self.values[place]:g}, {value:g}")
+            raise invalid(
+                path, f"{place[0]!r} has two scores for {place[1]!r}: {self.values[place]:g}, {value:g}"
+            )
 
     def matrix(self) -> Matrix:
         """All of it. Raises InvalidArgumentError where it is too much or impossible."""
@@ -164,7 +166,8 @@ class Stated:
             value = self.values.get((option, criterion.name))
             if value is not None and not low <= value <= high:
                 raise invalid(
-                    path, f"{option!r} has {value:g} for {criterion.name!r}, outside its scale {low:g} to {high:g}"
+                    path,
+                    f"{option!r} has {value:g} for {criterion.name!r}, outside its scale {low:g} to {high:g}",
                 )
 
 

@@ -8,19 +8,19 @@ import re
 from collections.abc import Sequence
 
 from services.agents.deciding.matrix import Better, Stated, invalid
-from services.chassis.errors import InvalidArgumentError
 
 _MAX_CHARACTERS = 100_000
+_MAX_UNIT = 50
 _DELIMITERS = (",", ";", "\t", "|")
 _MISSING = frozenset({"", "-", "–", "—", "?", "n/a", "na", "unknown"})
 _WEIGHT, _UNIT, _DIRECTION = "weight", "unit", "direction"
 _AT_LEAST, _AT_MOST = "at least", "at most"
 _ABOUT = {
-    **{name: _WEIGHT for name in ("weight", "weights")},
-    **{name: _UNIT for name in ("unit", "units")},
-    **{name: _DIRECTION for name in ("direction", "directions", "better")},
-    **{name: _AT_LEAST for name in ("at least", "at_least", "minimum", ">=", "≥")},
-    **{name: _AT_MOST for name in ("at most", "at_most", "maximum", "<=", "≤")},
+    **dict.fromkeys(("weight", "weights"), _WEIGHT),
+    **dict.fromkeys(("unit", "units"), _UNIT),
+    **dict.fromkeys(("direction", "directions", "better"), _DIRECTION),
+    **dict.fromkeys(("at least", "at_least", "minimum", ">=", "≥"), _AT_LEAST),
+    **dict.fromkeys(("at most", "at_most", "maximum", "<=", "≤"), _AT_MOST),
 }
 _HIGHER = frozenset({"higher", "more", "max", "maximise", "maximize", "high", "up"})
 _LOWER = frozenset({"lower", "less", "min", "minimise", "minimize", "low", "down"})
@@ -41,7 +41,9 @@ def read_csv(text: str, stated: Stated) -> None:
         rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise invalid("$.csv", str(error)) from error
-    _read([row for row in rows if any(cell.strip() for cell in row)], stated, "$.csv", delimiter)
+    _Table(stated, "$.csv", decimal_comma=delimiter != ",").read(
+        [_stripped(row) for row in rows if any(cell.strip() for cell in row)]
+    )
 
 
 def read_pipes(text: str, stated: Stated) -> bool:
@@ -54,68 +56,77 @@ def read_pipes(text: str, stated: Stated) -> bool:
         if _RULE.match(line) and len(rows) == 1:
             ruled = True
         elif _PIPES.match(line):
-            rows.append(line.strip()[1:-1].split("|"))
+            rows.append(_stripped(line.strip()[1:-1].split("|")))
         elif ruled:
             break
         else:
             rows = []
-    if not ruled or len(rows) < 2 or not all(_of_scores(row) for row in rows[1:]):
+    if not ruled or len(rows) < 2 or not all(map(_of_scores, rows[1:])):
         return False
-    _read(rows, stated, "$.message", "|")
+    _Table(stated, "$.message", decimal_comma=True).read(rows)
     return True
+
+
+def _stripped(row: Sequence[str]) -> list[str]:
+    return [cell.strip() for cell in row]
 
 
 def _of_scores(row: Sequence[str]) -> bool:
     """Whether a line is about the criteria, or has nothing but numbers and gaps behind its option."""
-    first, *cells = [cell.strip() for cell in row]
-    if not first or first.casefold() in _ABOUT:
-        return bool(first)
-    return all(cell.casefold() in _MISSING or _is_number(cell) for cell in cells)
+    if row[0].casefold() in _ABOUT:
+        return True
+    cells = [cell for cell in row[1:] if cell.casefold() not in _MISSING]
+    return bool(row[0]) and all(_number(cell, decimal_comma=True) is not None for cell in cells)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        _number(cell, "$.message", "|")
-    except InvalidArgumentError:
-        return False
-    return True
+class _Table:
+    """Reads rows whose first one is the header. path: where they stand, for errors."""
 
+    def __init__(self, stated: Stated, path: str, *, decimal_comma: bool) -> None:
+        self._stated = stated
+        self._path = path
+        self._decimal_comma = decimal_comma
 
-def _read(rows: Sequence[Sequence[str]], stated: Stated, path: str, delimiter: str) -> None:
-    header = [cell.strip() for cell in rows[0]]
-    names = header[1:]
-    if not names or not all(names):
-        raise invalid(path, "the header line names the options' column and each criterion")
-    if len({name.casefold() for name in names}) < len(names):
-        raise invalid(path, "two columns have the same name")
-    for name in names:
-        stated.criterion(name, path)
-    for number, row in enumerate(rows[1:], 2):
-        cells = [cell.strip() for cell in row]
-        if len(cells) > len(header):
-            raise invalid(path, f"line {number} has {len(cells)} cells, the header line {len(header)}")
-        about = _ABOUT.get(cells[0].casefold())
-        if about is None:
-            stated.option(cells[0], f"{path}, line {number}")
-        for name, cell in zip(names, cells[1:], strict=False):
-            place = f"{path}, line {number}, {name}"
-            if about is not None:
-                _tell(about, name, cell, stated, place, delimiter)
-            elif cell.casefold() not in _MISSING:
-                stated.score(cells[0], name, _number(cell, place, delimiter), place)
+    def read(self, rows: Sequence[Sequence[str]]) -> None:
+        """Adds what they say. Raises InvalidArgumentError."""
+        header, *body = rows
+        names = header[1:]
+        if not names or not all(names):
+            raise invalid(self._path, "the header line names the options' column and each criterion")
+        if len({name.casefold() for name in names}) < len(names):
+            raise invalid(self._path, "two columns have the same name")
+        for name in names:
+            self._stated.criterion(name, self._path)
+        for number, (first, *cells) in enumerate(body, 2):
+            line = f"{self._path}, line {number}"
+            if len(cells) > len(names):
+                raise invalid(line, f"{len(cells) + 1} cells, and {len(header)} in the header line")
+            about = _ABOUT.get(first.casefold())
+            if about is None:
+                self._stated.option(first, line)
+            for name, cell in zip(names, cells, strict=False):
+                if cell.casefold() in _MISSING:
+                    continue
+                place = f"{line}, {name}"
+                if about is None:
+                    self._stated.score(first, name, self._read_number(cell, place), place)
+                else:
+                    self._stated.criterion(name, place, **self._told(about, cell, place))
 
+    def _told(self, about: str, cell: str, place: str) -> dict[str, object]:
+        match about:
+            case "unit":
+                return {"unit": cell[:_MAX_UNIT]}
+            case "direction":
+                return {"better": direction(cell, place)}
+            case _:
+                return {about.replace(" ", "_"): self._read_number(cell, place)}
 
-def _tell(about: str, name: str, cell: str, stated: Stated, place: str, delimiter: str) -> None:
-    if cell.casefold() in _MISSING:
-        return
-    match about:
-        case "unit":
-            stated.criterion(name, place, unit=cell[:50])
-        case "direction":
-            stated.criterion(name, place, better=direction(cell, place))
-        case _:
-            field = about.replace(" ", "_")
-            stated.criterion(name, place, **{field: _number(cell, place, delimiter)})
+    def _read_number(self, cell: str, place: str) -> float:
+        number = _number(cell, decimal_comma=self._decimal_comma)
+        if number is None:
+            raise invalid(place, f"{cell[:50]!r} is no number")
+        return number
 
 
 def direction(word: str, path: str) -> Better:
@@ -128,10 +139,10 @@ def direction(word: str, path: str) -> Better:
     raise invalid(path, f"{word[:50]!r} is neither higher nor lower")
 
 
-def _number(cell: str, place: str, delimiter: str) -> float:
-    if delimiter != "," and _DECIMAL_COMMA.fullmatch(cell):
+def _number(cell: str, *, decimal_comma: bool) -> float | None:
+    if decimal_comma and _DECIMAL_COMMA.fullmatch(cell):
         cell = cell.replace(",", ".")
     try:
         return float(cell)
     except ValueError:
-        raise invalid(place, f"{cell[:50]!r} is no number") from None
+        return None

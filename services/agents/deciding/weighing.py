@@ -8,6 +8,7 @@ highest of every other one.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -35,14 +36,14 @@ class Used:
 
 @dataclass(frozen=True)
 class Weighed:
-    """An option. low, high: its sum if all that is missing were worst, and best; None for an excluded one.
-
-    normalised: by criterion, where it is known.
+    """An option. counted: whether it has a sum, which one that is excluded has not. low, high: the sum if all
+    that is missing were worst, and best. normalised: by criterion, where it is known.
     """
 
     option: str
-    low: float | None = None
-    high: float | None = None
+    counted: bool = False
+    low: float = 0.0
+    high: float = 0.0
     normalised: dict[str, float] = field(default_factory=dict)
     dominated_by: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -50,7 +51,7 @@ class Weighed:
     @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
-        return self.low is not None and self.low == self.high
+        return self.counted and self.low == self.high
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,12 @@ def _weighed(matrix: Matrix, option: str, used: Sequence[Used]) -> Weighed:
     }
     low = sum(item.share * normalised.get(item.criterion.name, 0.0) for item in used)
     high = sum(item.share * normalised.get(item.criterion.name, 1.0) for item in used)
-    return Weighed(option, low, low if len(normalised) == len(used) else high, normalised)
+    return Weighed(option, True, low, low if len(normalised) == len(used) else high, normalised)
 
 
 def _with_dominance(item: Weighed, others: Sequence[Weighed], used: Sequence[Used]) -> Weighed:
     by = tuple(other.option for other in others if other is not item and _dominates(other, item, used))
-    return Weighed(item.option, item.low, item.high, item.normalised, by)
+    return dataclasses.replace(item, dominated_by=by)
 
 
 def _dominates(one: Weighed, other: Weighed, used: Sequence[Used]) -> bool:
@@ -155,7 +156,7 @@ def _dominates(one: Weighed, other: Weighed, used: Sequence[Used]) -> bool:
 
 
 def _middle(item: Weighed) -> float:
-    return ((item.low or 0.0) + (item.high or 0.0)) / 2
+    return (item.low + item.high) / 2
 
 
 def _decide(
@@ -174,12 +175,13 @@ def _decide(
     if unclear:
         return "", f"It was not said whether higher or lower is better for {', '.join(unclear)}.", ()
     untold = [
-        c.name for c in matrix.criteria if c.weight and all((o, c.name) not in matrix.values for o in eligible)
+        c.name
+        for c in matrix.criteria
+        if c.weight and all((o, c.name) not in matrix.values for o in eligible)
     ]
     if untold:
         return "", f"No option has a score for {', '.join(untold)}, which is to count.", ()
     best, *others = weighed
-    assert best.low is not None
     tied = [item.option for item in others if item.complete and abs(_middle(item) - best.low) <= EQUAL]
     if best.complete and tied:
         return "", f"{', '.join([best.option, *tied])} have the same weighted sum.", (best.option, *tied)
@@ -188,10 +190,10 @@ def _decide(
     if not matrix.weighted:
         leads = f"{best.option} would lead" if best.complete else "nothing would be certain"
         return "", f"No weights were given; if all criteria counted alike, {leads}.", ()
-    close = [item for item in others if (item.high or 0.0) >= best.low - EQUAL]
+    close = [item for item in others if item.high >= best.low - EQUAL]
     if close:
         return "", _open(best, close, used), tuple(item.option for item in (best, *close))
-    second = max(others, key=lambda item: item.high or 0.0)
+    second = max(others, key=lambda item: item.high)
     return (
         best.option,
         f"Its weighted sum is {best.low:.3f}{'' if best.complete else ' at least'}; that of the next, "
@@ -220,7 +222,7 @@ def _open(best: Weighed, close: Sequence[Weighed], used: Sequence[Used]) -> str:
 
 
 def _flips(weighed: Sequence[Weighed], used: Sequence[Used]) -> list[Flip]:
-    """For each criterion the nearest smaller and larger share at which another option is level with the first.
+    """For each criterion the nearest smaller and larger share at which another option is level.
 
     With the share w of a criterion and the rest in proportion the lead is w*d + (1-w)*r, where d is the
     lead by the criterion and r that by the rest: it is gone at w = r / (r - d). Missing scores count worst
@@ -229,7 +231,7 @@ def _flips(weighed: Sequence[Weighed], used: Sequence[Used]) -> list[Flip]:
     if len(weighed) < 2 or len(used) < 2:
         return []
     best, *others = weighed
-    found = []
+    found: list[Flip] = []
     for item in used:
         name, rest = item.criterion.name, 1 - item.share
         if rest <= EQUAL:
@@ -237,7 +239,7 @@ def _flips(weighed: Sequence[Weighed], used: Sequence[Used]) -> list[Flip]:
         nearest: dict[bool, Flip] = {}
         for other in others:
             by_it = best.normalised.get(name, 0.0) - other.normalised.get(name, 1.0)
-            lead = (best.low or 0.0) - (other.high or 0.0)
+            lead = best.low - other.high
             by_rest = (lead - item.share * by_it) / rest
             if lead <= EQUAL or abs(by_rest - by_it) <= EQUAL:
                 continue
@@ -255,9 +257,8 @@ def _flips(weighed: Sequence[Weighed], used: Sequence[Used]) -> list[Flip]:
 def _assumptions(matrix: Matrix, weighed: Sequence[Weighed], used: Sequence[Used]) -> Iterator[str]:
     for item in used:
         if item.criterion.assumed and item.criterion.better:
-            yield (
-                f"{item.criterion.better.value.capitalize()} is better for {item.criterion.name}, by its name."
-            )
+            word = item.criterion.better.value.capitalize()
+            yield f"{word} is better for {item.criterion.name}, by its name."
     by_options = [item.criterion.name for item in used if item.criterion.scale is None]
     if by_options:
         yield f"Of {', '.join(by_options)} the options' own lowest and highest scores are the scale."
