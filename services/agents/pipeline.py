@@ -21,6 +21,7 @@ from services.agents.answering.sources import VerifiedSources
 from services.agents.asking import Asker
 from services.agents.files import RunFiles
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
+from services.agents.notes import RunNotes
 from services.agents.ports import (
     Attachments,
     ChatModel,
@@ -366,6 +367,7 @@ class Pipeline:
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
             sandbox=self._sandbox,
+            notes=self._notes(run, case.request.session_id),
         )
         try:
             made = await definition.compose(work)
@@ -379,6 +381,9 @@ class Pipeline:
         numbers = [citation.number for citation in answer.sources.citations()]
         results.check(made, numbers, agent_id=definition.agent_id)
         return results_pb2.AgentResult(**{definition.agent_id: made})
+
+    def _notes(self, run: Run, session_id: str) -> RunNotes | None:
+        return RunNotes(self._conversations, session_id, run.key.run_id) if session_id else None
 
 
 def _told(
