@@ -25,6 +25,7 @@ from services.agents.routing import triage
 from services.agents.runs import RunLimits, Runs
 from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
+from services.agents.workflow.catalog import NoWorkflows
 from services.chassis.access import rules
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted
@@ -75,12 +76,14 @@ async def assemble(
             attachments=outside.attachments,
             knowledge=outside.knowledge,
             sandbox=outside.sandbox,
+            catalog=outside.catalog,
             draw_fence=draw_fence,
         )
 
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
     )
+    catalog = NoWorkflows()
     outside = Outside(
         retriever=vector,
         conversations=session,
@@ -89,6 +92,7 @@ async def assemble(
         attachments=AttachmentClient(session_channel),
         knowledge=vector,
         sandbox=sandbox,
+        catalog=catalog,
     )
     worker = JournaledWork(outside, pipeline)
     runs = Runs(
@@ -114,7 +118,13 @@ async def assemble(
     try:
         yield House(
             hosted(
-                AgentServicer(registry=registry, triage=routes, runs=runs, replays=Replays(worker, session)),
+                AgentServicer(
+                    registry=registry,
+                    triage=routes,
+                    runs=runs,
+                    replays=Replays(worker, session),
+                    catalog=catalog,
+                ),
                 ReplicaServicer(runs),
             ),
             dependencies,

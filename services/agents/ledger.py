@@ -64,6 +64,17 @@ class Allowance:
         )
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What a run below another one has used. cost_usd: None where no model with a price was charged."""
+
+    model_calls: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+
+
 @dataclass
 class Ledger:
     """Counts a run's calls, tokens, money and seconds. Times are seconds since the request came.
@@ -118,7 +129,7 @@ class Ledger:
         if price := self.prices.get(done.model):
             self._pay(price.of(done.input_tokens, done.output_tokens))
 
-    def charge_run(self, other: Ledger) -> None:
+    def charge_run(self, other: Spent) -> None:
         """Adds what a run below this one has used."""
         self.model_calls += other.model_calls
         self.tool_calls += other.tool_calls

@@ -40,6 +40,10 @@ from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
 from services.agents.run import Run
 from services.agents.tools import Toolbox
+from services.agents.workflow.catalog import NoWorkflows
+from services.agents.workflow.conductor import Conductor
+from services.agents.workflow.ports import Catalog
+from services.agents.workflow.stage import RunStage
 from services.chassis import telemetry
 from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError, UnavailableError
 
@@ -69,6 +73,13 @@ class _Case:
     inputs: Message
     conversation: Conversation
     retrieval: Retrieval
+    # Those that the request or its session names.
+    named: tuple[str, ...]
+
+    @property
+    def reads(self) -> bool:
+        """Whether documents are asked at all."""
+        return self.hosted.definition.reads(self.inputs)
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,7 @@ class Pipeline:
         attachments: Attachments,
         knowledge: Knowledge,
         sandbox: Sandboxed | None = None,
+        catalog: Catalog = NoWorkflows(),  # noqa: B008 - it has no state
         draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._retriever = retriever
@@ -118,6 +130,7 @@ class Pipeline:
         self._attachments = attachments
         self._knowledge = knowledge
         self._sandbox = sandbox
+        self._catalog = catalog
         self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
 
@@ -148,15 +161,10 @@ class Pipeline:
             run.degrade(
                 Degradation("session", "The session service does not answer; the run is not recorded.")
             )
-        if case.retrieval.degraded_reason:
-            run.degrade(Degradation("vector_index", case.retrieval.degraded_reason))
-        run.emit(
-            passages=agents_pb2.PassagesRetrieved(
-                query=case.retrieval.query, passages=map(wire.passage, case.retrieval.passages)
-            )
-        )
+        if case.reads:
+            self._tell_retrieval(run, case.retrieval)
         equipped = self._equip(run, case)
-        answer = await self._answer(run, case, equipped)
+        answer = await self._answer(run, case, equipped) if case.reads else self._unread()
         result = await self._typed_result(run, case, answer, equipped)
         mode = _told(run, case.hosted.definition, result, answer.mode)
         run.emit(result=result)
@@ -170,7 +178,18 @@ class Pipeline:
             result=result,
             usage=wire.usage(run.ledger),
             degradations=map(wire.degradation, run.degradations),
-            session_id=request.session_id,
+            # Runs below others append nothing.
+            session_id="" if run.key.parent_run_id else request.session_id,
+        )
+
+    @staticmethod
+    def _tell_retrieval(run: Run, retrieval: Retrieval) -> None:
+        if retrieval.degraded_reason:
+            run.degrade(Degradation("vector_index", retrieval.degraded_reason))
+        run.emit(
+            passages=agents_pb2.PassagesRetrieved(
+                query=retrieval.query, passages=map(wire.passage, retrieval.passages)
+            )
         )
 
     async def _prepare(
@@ -181,15 +200,23 @@ class Pipeline:
             conversation = await self._conversations.read(request.session_id)
         named = tuple(request.collection_ids) or conversation.collection_ids
         collections = named or (self._default_collection,)
+        if request.agent_id != AUTO:
+            hosted, inputs = self._chosen(request, request.agent_id)
+            if not hosted.definition.reads(inputs):
+                return _Case(request, hosted, inputs, conversation, Retrieval(""), named), collections, None
         query = search_query(request.message, conversation.turns)
         top_k = request.top_k if request.HasField("top_k") else None
         retrieval, route = await asyncio.gather(
             self._retrieve(query, collections, top_k, may_lack=not named),
             self._choose(request),
         )
-        hosted = self._registry.get(route.agent_id if route else request.agent_id)
-        inputs = self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
-        return _Case(request, hosted, inputs, conversation, retrieval), collections, route
+        hosted, inputs = self._chosen(request, route.agent_id if route else request.agent_id)
+        return _Case(request, hosted, inputs, conversation, retrieval, named), collections, route
+
+    def _chosen(self, request: agents_pb2.RunAgentRequest, agent_id: str) -> tuple[Hosted, Message]:
+        """The agent with its inputs. Raises NotFoundError and InvalidArgumentError."""
+        hosted = self._registry.get(agent_id)
+        return hosted, self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
 
     async def _choose(self, request: agents_pb2.RunAgentRequest) -> Route | None:
         return await self._triage.route(request.message) if request.agent_id == AUTO else None
@@ -345,6 +372,12 @@ class Pipeline:
         run.say("\n\n".join(f"{finding.statement} [{finding.citations[0]}]" for finding in findings))
         return _Answer(agents_pb2.ANSWER_MODE_EXTRACTIVE, findings, evidence, sources)
 
+    def _unread(self) -> _Answer:
+        """No answer from documents, because nobody asks for one."""
+        return _Answer(
+            agents_pb2.ANSWER_MODE_NO_ANSWER, (), Evidence((), None), VerifiedSources(self._retriever)
+        )
+
     def _no_answer(self, run: Run, case: _Case, evidence: Evidence) -> _Answer:
         run.say(_NO_DOCUMENTS if case.retrieval.no_documents else _NOTHING_FOUND)
         return _Answer(agents_pb2.ANSWER_MODE_NO_ANSWER, (), evidence, VerifiedSources(self._retriever))
@@ -368,6 +401,9 @@ class Pipeline:
             knowledge=self._knowledge,
             sandbox=self._sandbox,
             notes=self._notes(run, case.request.session_id),
+            conductor=Conductor(
+                self._registry, self._catalog, RunStage(run, case.request.session_id, case.named)
+            ),
         )
         try:
             made = await definition.compose(work)
@@ -398,7 +434,11 @@ def _told(
     if not text:
         return mode
     if mode == agents_pb2.ANSWER_MODE_NO_ANSWER:
-        run.restart(text)
+        if run.text:
+            run.restart(text)
+        else:
+            run.say(text)
+            run.settle_text()
         return agents_pb2.ANSWER_MODE_TOOLS
     run.say(f"\n\n{text}")
     run.settle_text()

@@ -128,7 +128,8 @@ class RecordedRun:
     """A run as recorded. `created` is in seconds since 1970.
 
     owner: the replica that works on it; empty when an earlier release opened it. last_position: of its
-    journal. takeovers: how often it got another owner. request: what began it.
+    journal. takeovers: how often it got another owner. request: what began it. parent_run_id: the run that it
+    is below; empty for none.
     """
 
     run_id: str
@@ -139,6 +140,7 @@ class RecordedRun:
     last_position: int = 0
     takeovers: int = 0
     request: Any_ | None = None
+    parent_run_id: str = ""
 
 
 class RunRecords(Protocol):
@@ -148,7 +150,9 @@ class RunRecords(Protocol):
     outcome of a write is then unknown, and repeating it does no harm.
     """
 
-    async def create(self, run_id: str, session_id: str, agent_id: str, request: Message) -> RecordedRun:
+    async def create(
+        self, run_id: str, session_id: str, agent_id: str, request: Message, parent_run_id: str = ""
+    ) -> RecordedRun:
         """Opens a run, or returns the one of that id. Raises FailedPreconditionError (REQUEST_ID_REUSED)
         when that one was opened with another request."""
         ...
@@ -202,6 +206,16 @@ class RunRecords(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What became of an approval. made: somebody decided; else the time was up, or it was not needed."""
+
+    approved: bool
+    comment: str = ""
+    made: bool = False
+    stopped: bool = False
+
+
 class Replicas(Protocol):
     """The other processes of this service.
 
@@ -216,6 +230,13 @@ class Replicas(Protocol):
 
         False where nobody listens any more. Raises UnavailableError (REPLICA_UNAVAILABLE) when it does not
         answer.
+        """
+        ...
+
+    async def decide(self, owner: str, run_id: str, step_id: str, decision: Decision) -> bool:
+        """Decides an approval step of a run in that replica; False where it has no such run.
+
+        Raises FailedPreconditionError (STEP_NOT_WAITING) and UnavailableError (REPLICA_UNAVAILABLE).
         """
         ...
 

@@ -46,6 +46,7 @@ class Recorder:
         request: Message,
         *,
         resumed: RecordedRun | None = None,
+        parent_run_id: str = "",
     ) -> None:
         """resumed: the record, when it is that of a run that this replica took over."""
         self._records = records
@@ -53,6 +54,7 @@ class Recorder:
         self._session_id = session_id
         self._asked_agent = agent_id
         self._request = request
+        self._parent_run_id = parent_run_id
         self._waiting: list[RunEvent | RunEntry] = []
         self._position = resumed.last_position if resumed else 0
         self._wake = asyncio.Event()
@@ -88,7 +90,7 @@ class Recorder:
     async def _open(self) -> RecordedRun:
         with _own_time():
             return await self._records.create(
-                self._run_id, self._session_id, self._asked_agent, self._request
+                self._run_id, self._session_id, self._asked_agent, self._request, self._parent_run_id
             )
 
     @property

@@ -17,6 +17,8 @@ from services.agents.journal.difference import Difference, between
 from services.agents.journal.journal import Journal
 from services.agents.ledger import Ledger
 from services.agents.model import Degradation
+from services.agents.workflow.approvals import Approvals
+from services.agents.workflow.ports import Children
 from services.chassis.errors import ServiceError
 
 # Text is sent at once when none was for this long, else together with what comes within it.
@@ -25,11 +27,14 @@ COALESCE_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class RunKey:
-    """Names a run: its id, whose it is, and the caller's own id of the request (empty for none)."""
+    """Names a run: its id, whose it is, the caller's own id of the request and the run that it is below (both
+    empty for none).
+    """
 
     run_id: str
     tenant_id: str
     request_id: str
+    parent_run_id: str = ""
 
 
 class Run:
@@ -59,11 +64,18 @@ class Run:
         self.journal.on_broken = self._cannot_be_repeated
         self.journal.on_live = self._catch_up
         self.journal.on_resumed = self._catch_up_as_recorded
+        self.approvals = Approvals(key.run_id)
+        # None in a run that is repeated: it begins nothing.
+        self.children: Children | None = None
+        # Whether somebody follows what the runs below do as well.
+        self.watched = False
         self._past = deque(past)
         # What a reader of the events has before him.
         self._shown = ""
         self._on_event = on_event
         self._events: list[agents_pb2.RunAgentResponse] = []
+        # What a follower gets: these events, and those of runs below, each with its step.
+        self._feed: list[tuple[str, agents_pb2.RunAgentResponse]] = []
         self._refusal: ServiceError | None = None
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -115,6 +127,7 @@ class Run:
 
     def _send(self, event: agents_pb2.RunAgentResponse) -> None:
         self._events.append(event)
+        self._feed.append(("", event))
         self._over = self._over or event.HasField("ended")
         if event.HasField("text"):
             self._shown = event.text.text if event.text.reset else self._shown + event.text.text
@@ -158,15 +171,30 @@ class Run:
         self._over = True
         self._changed.set()
 
+    def relay(self, step: str, event: agents_pb2.RunAgentResponse) -> None:
+        """Passes on an event of a run below, where somebody follows those. It is no event of this run."""
+        if self.watched and not self._over:
+            self._feed.append((step, event))
+            self._changed.set()
+
     async def follow(self) -> AsyncGenerator[agents_pb2.RunAgentResponse]:
         """The events as they come, up to the last. Raises the refusal. For one follower."""
+        async with contextlib.aclosing(self.follow_with_steps()) as events:
+            async for step, event in events:
+                if not step:
+                    yield event
+
+    async def follow_with_steps(self) -> AsyncGenerator[tuple[str, agents_pb2.RunAgentResponse]]:
+        """As `follow`, with what is relayed: each event with the step that it belongs to, "" for this run's
+        own.
+        """
         position = 0
         while True:
-            while position < len(self._events):
-                event = self._events[position]
+            while position < len(self._feed):
+                step, event = self._feed[position]
                 position += 1
-                yield event
-                if event.HasField("ended"):
+                yield step, event
+                if not step and event.HasField("ended"):
                     return
             if self._refusal is not None:
                 raise self._refusal

@@ -16,6 +16,7 @@ from typing import Any
 from meldrag.agents.v1 import agents_pb2
 from services.agents import wire
 from services.agents.chat.prices import Price
+from services.agents.children import ChildRuns, Stream
 from services.agents.journal.difference import Difference
 from services.agents.journal.journal import Journal
 from services.agents.journal.past import Past, read_past
@@ -27,6 +28,7 @@ from services.agents.model import Degradation
 from services.agents.ports import (
     Answered,
     Conversations,
+    Decision,
     RecordedRun,
     Replicas,
     RunEvent,
@@ -35,6 +37,7 @@ from services.agents.ports import (
 )
 from services.agents.recorder import Recorder
 from services.agents.run import Run, RunKey
+from services.agents.workflow.approvals import not_waiting
 from services.chassis import context
 from services.chassis.errors import (
     AbortedError,
@@ -62,6 +65,9 @@ _INHERIT_RETRY_SECONDS = 1.0
 _INHERIT_PASS_SECONDS = 60.0
 # Processes that a run may see end before it is taken to be what ends them.
 _MAX_TAKEOVERS = 3
+
+# Runs that workflows begin, for each of the runs that callers may have.
+_ROOM_BELOW = 8
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = 26
@@ -160,18 +166,38 @@ class Runs:
         left: what the run that asks for this one leaves it of its ledger; see Allowance.text. Closing the
         generator cancels the run, unless it is detached. Raises ServiceError before the first event.
         """
-        found = await self._begin(request, self._limits.allowance.within(left))
+        async with contextlib.aclosing(self._stream(request, left)) as events:
+            async for _, event in events:
+                yield event
+
+    def follow_with_steps(self, request: agents_pb2.RunAgentRequest, left: str = "") -> Stream:
+        """As `follow`, with the events of the runs below while they come, each with its step; "" for the
+        run's own. A run that is streamed from its record has its own alone.
+        """
+        return self._stream(request, left, watched=True)
+
+    async def _stream(
+        self,
+        request: agents_pb2.RunAgentRequest,
+        left: str,
+        above: Run | None = None,
+        *,
+        watched: bool = False,
+    ) -> Stream:
+        """above: the run that this one is below."""
+        found = await self._begin(request, self._limits.allowance.within(left), above)
         if isinstance(found, str):
             async with contextlib.aclosing(
                 self._records.replay(found, agents_pb2.RunAgentResponse)
             ) as events:
                 async for event in events:
-                    yield event
+                    yield "", event
             return
+        found.run.watched = watched
         try:
-            async with contextlib.aclosing(found.run.follow()) as live_events:
-                async for live_event in live_events:
-                    yield live_event
+            async with contextlib.aclosing(found.run.follow_with_steps()) as live_events:
+                async for step_and_event in live_events:
+                    yield step_and_event
         finally:
             if not found.run.over and not request.detached:
                 found.late = context.remaining() <= _LATE_SECONDS
@@ -188,6 +214,39 @@ class Runs:
         if record.state is not RunState.RUNNING or record.owner in ("", self._replicas.name):
             return False
         return await self._replicas.reach(record.owner, run_id, stop=True)
+
+    async def decide(self, tenant_id: str, run_id: str, step_id: str, decision: Decision) -> None:
+        """Decides an approval step of a run, here or in the replica that has it.
+
+        Raises NotFoundError (RUN_NOT_FOUND), FailedPreconditionError (STEP_NOT_WAITING) and UnavailableError
+        (SESSION_UNAVAILABLE; REPLICA_UNAVAILABLE, also when nobody has the run just now).
+        """
+        if await self.decide_here(tenant_id, run_id, step_id, decision):
+            return
+        record = await self._records.get(run_id)
+        if record.state is not RunState.RUNNING:
+            raise not_waiting(run_id, step_id)
+        ours = record.owner in ("", self._replicas.name)
+        if ours or not await self._replicas.decide(record.owner, run_id, step_id, decision):
+            raise UnavailableError(
+                "the run was cut off and is not at work; it may be resumed soon",
+                reason="REPLICA_UNAVAILABLE",
+                metadata={"run_id": run_id},
+                retry_after=1.0,
+            )
+
+    async def decide_here(self, tenant_id: str, run_id: str, step_id: str, decision: Decision) -> bool:
+        """Decides a step of a run of this process, and waits until that is in its record; False when there is
+        no such run.
+
+        Raises FailedPreconditionError (STEP_NOT_WAITING) and UnavailableError (SESSION_UNAVAILABLE).
+        """
+        live = self._live.get(run_id)
+        if live is None or live.run.key.tenant_id != tenant_id:
+            return False
+        await live.run.approvals.decide(step_id, decision)
+        await live.recorder.settled()
+        return True
 
     def reach(self, tenant_id: str, run_id: str, *, stop: bool) -> bool:
         """Whether a run is at work in this process, or about to be; stopped when told to."""
@@ -210,9 +269,11 @@ class Runs:
         those of detached runs are left to the process that comes next.
         """
         await _wait([live.life for live in self._live.values() if live.life], seconds)
-        for live in list(self._live.values()):
-            if live.request.detached and not live.run.journal.broken and live.recorder.open:
-                _leave(live)
+        lives = list(self._live.values())
+        to_leave = [live for live in lives if self._goes_on(live)]
+        for live in to_leave:
+            _leave(live)
+        for live in lives:
             live.work.cancel()
         await _wait([live.life for live in self._live.values() if live.life], 2 * self._limits.record_seconds)
         await _wait(list(self._background), _CLOSE_SECONDS)
@@ -220,37 +281,56 @@ class Runs:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
+    def _goes_on(self, live: _Live) -> bool:
+        """Whether a run that is left goes on in the next process: a detached one, and those below it."""
+        if live.run.journal.broken or not live.recorder.open:
+            return False
+        above = self._live.get(live.run.key.parent_run_id)
+        return live.request.detached if above is None else self._goes_on(above)
+
     # -- beginning ---------------------------------------------------------------------------------------
 
-    async def _begin(self, request: agents_pb2.RunAgentRequest, allowance: Allowance) -> _Live | str:
+    async def _begin(
+        self, request: agents_pb2.RunAgentRequest, allowance: Allowance, above: Run | None
+    ) -> _Live | str:
         """A run at work, or the id of the recorded one that answered this request id."""
-        if len(self._live) >= self._limits.max_runs:
-            raise ResourceExhaustedError(
-                f"{self._limits.max_runs} runs are at work",
-                reason="TOO_MANY_RUNS",
-                metadata={"limit": str(self._limits.max_runs)},
-                retry_after=1.0,
-            )
+        self._check_room(below=above is not None)
         if not allowance.hops:
             raise exhausted("hops", self._limits.allowance.hops)
         tenant = context.principal().tenant_id
+        parent = above.key.run_id if above else ""
         if not request.request_id:
-            return self._launch(RunKey(new_run_id(), tenant, ""), request, allowance)
+            return self._launch(RunKey(new_run_id(), tenant, "", parent), request, allowance)
         claim = (tenant, request.request_id)
         if claim in self._requests:
             raise _in_progress(request.request_id, self._requests[claim])
         self._requests[claim] = ""
         try:
-            return await self._claim(tenant, request, allowance)
+            return await self._claim(tenant, request, allowance, parent)
         except BaseException:
             self._requests.pop(claim, None)
             raise
 
+    def _check_room(self, *, below: bool) -> None:
+        """Raises ResourceExhaustedError (TOO_MANY_RUNS). Runs that workflows begin have room of their own, so
+        that workflows do not wait for each other's.
+        """
+        limit = self._limits.max_runs * (_ROOM_BELOW if below else 1)
+        at_work = sum(bool(live.run.key.parent_run_id) == below for live in self._live.values())
+        if at_work >= limit:
+            raise ResourceExhaustedError(
+                f"{limit} runs are at work",
+                reason="TOO_MANY_RUNS",
+                metadata={"limit": str(limit)},
+                retry_after=1.0,
+            )
+
     async def _claim(
-        self, tenant: str, request: agents_pb2.RunAgentRequest, allowance: Allowance
+        self, tenant: str, request: agents_pb2.RunAgentRequest, allowance: Allowance, parent: str
     ) -> _Live | str:
         for attempt in range(_MAX_ATTEMPTS):
-            key = RunKey(derived_run_id(tenant, request.request_id, attempt), tenant, request.request_id)
+            run_id = derived_run_id(tenant, request.request_id, attempt)
+            key = RunKey(run_id, tenant, request.request_id, parent)
             # Known from here on to another replica that finds the record and asks.
             self._requests[tenant, request.request_id] = key.run_id
             recorder = self._recorder(key, request)
@@ -315,6 +395,9 @@ class Runs:
             )
             past = resumed[1].events if resumed else ()
             run = Run(key, ledger(journal), recorder.add, journal, past)
+            run.children = ChildRuns(
+                run, lambda child, left: self._stream(child, left, run, watched=run.watched)
+            )
             work = asyncio.create_task(self._worker.work(run, request, recorder), name=f"work {key.run_id}")
             live = _Live(run, request, recorder, work)
             live.life = asyncio.create_task(self._live_through(live), name=f"life {key.run_id}")
@@ -333,7 +416,13 @@ class Runs:
         self, key: RunKey, request: agents_pb2.RunAgentRequest, resumed: RecordedRun | None = None
     ) -> Recorder:
         return Recorder(
-            self._records, key.run_id, request.session_id, request.agent_id, request, resumed=resumed
+            self._records,
+            key.run_id,
+            request.session_id,
+            request.agent_id,
+            request,
+            resumed=resumed,
+            parent_run_id=key.parent_run_id,
         )
 
     # -- going on with what a process left ---------------------------------------------------------------
@@ -380,7 +469,7 @@ class Runs:
             return
         if len(self._live) >= self._limits.max_runs or await self._may_live(record):
             return
-        key = RunKey(record.run_id, tenant, request.request_id)
+        key = RunKey(record.run_id, tenant, request.request_id, record.parent_run_id)
         if request.request_id:
             self._requests[claim] = record.run_id
         launched = None

@@ -8,13 +8,17 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc, replicas_pb2, replicas_pb2_grpc
+from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc, replicas_pb2, replicas_pb2_grpc, results_pb2
 from services.agents import ledger, validation, wire
 from services.agents.pipeline import AUTO
+from services.agents.ports import Decision
 from services.agents.replay import Replays
 from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.triage import Triage
 from services.agents.runs import Runs
+from services.agents.workflow import graph
+from services.agents.workflow.conductor import executor_request, steps_of
+from services.agents.workflow.ports import Catalog
 from services.chassis import context
 from services.chassis import server as chassis
 
@@ -25,11 +29,14 @@ REPLICAS = replicas_pb2.DESCRIPTOR.services_by_name["ReplicaService"]
 class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
     """The contract's methods; the chassis refuses those that come in a later release."""
 
-    def __init__(self, *, registry: Registry, triage: Triage, runs: Runs, replays: Replays) -> None:
+    def __init__(
+        self, *, registry: Registry, triage: Triage, runs: Runs, replays: Replays, catalog: Catalog
+    ) -> None:
         self._registry = registry
         self._triage = triage
         self._runs = runs
         self._replays = replays
+        self._catalog = catalog
 
     async def ListAgents(
         self, request: agents_pb2.ListAgentsRequest, rpc: Any
@@ -63,6 +70,31 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
             async for event in events:
                 yield event
 
+    async def RunWorkflow(
+        self, request: agents_pb2.RunWorkflowRequest, rpc: Any
+    ) -> AsyncGenerator[agents_pb2.RunWorkflowResponse]:
+        """The events of a run of the executor, and of the runs below it."""
+        asked = executor_request(request)
+        validation.check_run(asked)
+        steps = await steps_of(
+            results_pb2.ExecutorInputs(steps=request.steps, workflow_id=request.workflow_id), self._catalog
+        )
+        if steps:
+            graph.validate(steps, self._registry)
+        async with aclosing(self._runs.follow_with_steps(asked, _left(rpc))) as events:
+            async for step_id, event in events:
+                yield agents_pb2.RunWorkflowResponse(step_id=step_id, event=event)
+
+    async def DecideStep(
+        self, request: agents_pb2.DecideStepRequest, rpc: Any
+    ) -> agents_pb2.DecideStepResponse:
+        """Decides an approval step, wherever its run is at work."""
+        del rpc
+        validation.check_comment(request.comment)
+        decision = Decision(request.approved, request.comment, made=True)
+        await self._runs.decide(context.principal().tenant_id, request.run_id, request.step_id, decision)
+        return agents_pb2.DecideStepResponse()
+
     async def CancelRun(self, request: agents_pb2.CancelRunRequest, rpc: Any) -> agents_pb2.CancelRunResponse:
         """Stops a run."""
         del rpc
@@ -92,6 +124,17 @@ class ReplicaServicer(replicas_pb2_grpc.ReplicaServiceServicer):
         del rpc
         working = self._runs.reach(context.principal().tenant_id, request.run_id, stop=request.stop)
         return replicas_pb2.ReachRunResponse(working=working)
+
+    async def ReachStep(
+        self, request: replicas_pb2.ReachStepRequest, rpc: Any
+    ) -> replicas_pb2.ReachStepResponse:
+        """Decides an approval step of a run that is at work here."""
+        del rpc
+        decision = Decision(request.approved, request.comment, made=True)
+        working = await self._runs.decide_here(
+            context.principal().tenant_id, request.run_id, request.step_id, decision
+        )
+        return replicas_pb2.ReachStepResponse(working=working)
 
 
 def hosted(agents: AgentServicer, replica: ReplicaServicer) -> list[chassis.Hosted]:

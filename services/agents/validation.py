@@ -12,6 +12,7 @@ MAX_MESSAGE = 32_000
 _MAX_COLLECTIONS = 16
 _MAX_OUTPUT_TOKENS = 1_000_000
 _MAX_INPUT_BYTES = 2_000_000
+_MAX_COMMENT = 2_000
 _SHOWN = 100
 
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -61,6 +62,12 @@ def check_run(request: agents_pb2.RunAgentRequest) -> None:
         )
     if request.inputs.ByteSize() > _MAX_INPUT_BYTES:
         raise _invalid("inputs", str(request.inputs.ByteSize()), f"at most {_MAX_INPUT_BYTES} bytes")
+
+
+def check_comment(comment: str) -> None:
+    """At most 2,000 characters, no NUL."""
+    if len(comment) > _MAX_COMMENT or "\0" in comment:
+        raise _invalid("comment", comment, f"a comment has at most {_MAX_COMMENT} characters, and no NUL")
 
 
 def page(page_size: int, page_token: str, ids: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -38,7 +38,7 @@ _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
 )
 _JOURNAL = frozenset(("journal_last", "journal_bytes"))
-_RUN_NAMES = _RUN_NEEDED | _JOURNAL | {"request_type", "request", "owner", "ended", "takeovers"}
+_RUN_NAMES = _RUN_NEEDED | _JOURNAL | {"request_type", "request", "owner", "parent", "ended", "takeovers"}
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,15}")
 _MESSAGE = re.compile(r"m([1-9][0-9]{0,15})")
 _EVENT = re.compile(r"e([1-9][0-9]{0,15})")

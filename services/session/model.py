@@ -117,13 +117,16 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """The opening of a run. session_id: empty where there is none. owner: who works on it; may be empty."""
+    """The opening of a run. session_id: empty where there is none. owner: who works on it; may be empty.
+    parent_run_id: the run that it is below; empty for none.
+    """
 
     run_id: str
     session_id: str
     agent_id: str
     request: Payload | None
     owner: str = ""
+    parent_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ _SIGNAL_LOST_AFTER = 4
 _RECONNECT_SECONDS = 0.5
 
 _RUN_FIELDS = (
-    *("run_id", "session_id", "agent_id", "request_type", "request", "owner"),
+    *("run_id", "session_id", "agent_id", "request_type", "request", "owner", "parent"),
     *("state", "created", "ended", "last", "journal_last", "takeovers"),
 )
 
@@ -436,6 +436,7 @@ class RedisStore:
                 *("agent_id", run.agent_id),
                 *(("request_type", request.type_url, "request", request.value) if request else ()),
                 *(("owner", run.owner) if run.owner else ()),
+                *(("parent", run.parent_run_id) if run.parent_run_id else ()),
             ],
         )
         once = Once(run.run_id, fingerprint)
@@ -794,6 +795,7 @@ def _run_of(fields: Fields) -> Run:
             fields[b"agent_id"].decode(),
             request,
             fields.get(b"owner", b"").decode(),
+            fields.get(b"parent", b"").decode(),
         ),
         state=RunState(fields[b"state"].decode()),
         create_time=int(fields[b"created"]),

@@ -119,9 +119,10 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """See the proto."""
         given = request.run
         asked = _payload(given.request) if given.HasField("request") else None
-        run = await self._runs.create(
-            _tenant(), NewRun(given.run_id, given.session_id, given.agent_id, asked, given.owner)
+        opening = NewRun(
+            *(given.run_id, given.session_id, given.agent_id), asked, given.owner, given.parent_run_id
         )
+        run = await self._runs.create(_tenant(), opening)
         return session_pb2.CreateRunResponse(run=_run(run))
 
     async def AppendRunEvents(self, request: Any, _rpc: Any) -> session_pb2.AppendRunEventsResponse:
@@ -299,6 +300,7 @@ def _run(run: Run) -> session_pb2.Run:
         owner=opening.owner,
         last_position=run.last_position,
         takeovers=run.takeovers,
+        parent_run_id=opening.parent_run_id,
     )
 
 

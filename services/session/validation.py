@@ -139,6 +139,8 @@ def new_run(run: NewRun) -> NewRun:
     optional_identifier("run.session_id", run.session_id)
     identifier("run.agent_id", run.agent_id)
     owner("run.owner", run.owner)
+    if run.parent_run_id:
+        run_id("run.parent_run_id", run.parent_run_id)
     if run.request is not None and len(run.request.value) > MAX_PAYLOAD_BYTES:
         raise invalid_field(
             "run.request", len(run.request.value), f"must have at most {MAX_PAYLOAD_BYTES} bytes"

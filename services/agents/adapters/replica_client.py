@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc.aio
 
 from meldrag.agents.v1 import replicas_pb2, replicas_pb2_grpc
+from services.agents.ports import Decision
 from services.chassis.addresses import is_every_interface
 from services.chassis.channel import open_aio_channel
 from services.chassis.errors import UnavailableError, from_rpc_error
@@ -42,24 +46,50 @@ class ReplicaClient:
 
     async def reach(self, owner: str, run_id: str, *, stop: bool) -> bool:
         """See Replicas."""
-        address = owner.partition("#")[0]
-        if address == self.name.partition("#")[0]:
-            # An earlier process at this one's address.
-            return False
-        try:
-            if not await _listened_at(address):
+        async with self._asked(owner, run_id) as stub:
+            if stub is None:
                 return False
-        except TimeoutError:
-            raise _silent(run_id) from None
-        async with open_aio_channel(address, SERVICE) as channel:
-            stub = replicas_pb2_grpc.ReplicaServiceStub(channel)
+            request = replicas_pb2.ReachRunRequest(run_id=run_id, stop=stop)
             try:
-                answer = await stub.ReachRun(
-                    replicas_pb2.ReachRunRequest(run_id=run_id, stop=stop), timeout=_SECONDS
-                )
+                answer = await stub.ReachRun(request, timeout=_SECONDS)
             except grpc.aio.AioRpcError as error:
                 raise _silent(run_id) from from_rpc_error(error)
         return bool(answer.working)
+
+    async def decide(self, owner: str, run_id: str, step_id: str, decision: Decision) -> bool:
+        """See Replicas."""
+        async with self._asked(owner, run_id) as stub:
+            if stub is None:
+                return False
+            request = replicas_pb2.ReachStepRequest(
+                run_id=run_id, step_id=step_id, approved=decision.approved, comment=decision.comment
+            )
+            try:
+                answer = await stub.ReachStep(request, timeout=_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                failure = from_rpc_error(error)
+                if failure.reason in ("STEP_NOT_WAITING", "SESSION_UNAVAILABLE"):
+                    raise failure from error
+                raise _silent(run_id) from failure
+        return bool(answer.working)
+
+    @asynccontextmanager
+    async def _asked(self, owner: str, run_id: str) -> AsyncIterator[Any]:
+        """The stub of that replica; None where nobody listens. Raises UnavailableError."""
+        address = owner.partition("#")[0]
+        if address == self.name.partition("#")[0]:
+            # An earlier process at this one's address.
+            yield None
+            return
+        try:
+            listened = await _listened_at(address)
+        except TimeoutError:
+            raise _silent(run_id) from None
+        if not listened:
+            yield None
+            return
+        async with open_aio_channel(address, SERVICE) as channel:
+            yield replicas_pb2_grpc.ReplicaServiceStub(channel)
 
 
 async def _listened_at(address: str) -> bool:

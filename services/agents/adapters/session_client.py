@@ -122,12 +122,19 @@ class SessionClient:
         metadata: struct_pb2.Struct = found.session.metadata
         return metadata
 
-    async def create(self, run_id: str, session_id: str, agent_id: str, request: Message) -> RecordedRun:
+    async def create(
+        self, run_id: str, session_id: str, agent_id: str, request: Message, parent_run_id: str = ""
+    ) -> RecordedRun:
         """See RunRecords."""
         packed = any_pb2.Any()
         packed.Pack(request, deterministic=True)
         run = session_pb2.Run(
-            run_id=run_id, session_id=session_id, agent_id=agent_id, request=packed, owner=self._owner
+            run_id=run_id,
+            session_id=session_id,
+            agent_id=agent_id,
+            request=packed,
+            owner=self._owner,
+            parent_run_id=parent_run_id,
         )
         try:
             opened = await self._stub.CreateRun(session_pb2.CreateRunRequest(run=run), timeout=_WRITE_SECONDS)
@@ -242,6 +249,7 @@ def _recorded(run: session_pb2.Run) -> RecordedRun:
         run.last_position,
         run.takeovers,
         run.request if run.HasField("request") else None,
+        run.parent_run_id,
     )
 
 

@@ -41,6 +41,11 @@ class VerifiedSources:
         held = await self.check(quotes)
         return [Finding(quote.text, (self._book.cite(quote),)) for quote in held if quote is not None]
 
+    async def numbers(self, quotes: Sequence[Quote]) -> list[int | None]:
+        """The number of each quote; None for one that does not hold. Raises UnavailableError."""
+        held = await self.check(quotes)
+        return [None if quote is None else self._book.cite(quote) for quote in held]
+
     async def check(self, quotes: Sequence[Quote]) -> list[Quote | None]:
         """The quotes with where they stand in the original; None for one whose bytes do not stand where it
         says. Raises UnavailableError.

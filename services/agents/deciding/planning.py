@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from meldrag.agents.v1 import results_pb2, workflow_pb2
 from services.agents.routing.parts import split
 from services.agents.routing.route import Route
+from services.agents.workflow import graph
 
 # Agents that change something outside: somebody approves before they do.
 ACTING = frozenset({"executor", "code_repair"})
@@ -17,15 +18,13 @@ MAX_PROPOSED = 12
 _MAX_MESSAGE = 7_000
 _MAX_QUESTION = 1_800
 _MAX_TITLE = 80
-_STEP_ID = re.compile(r"[a-z0-9_]{1,64}")
+_MAX_OWNER = 200
 # Between two parts, or at the beginning of the second one.
 _SEQUENCE = r"(?:and\s+)?(?:then|after\s+that|afterwards|thereafter|finally|lastly|next|subsequently)\b"
 _SAYS_THEN = re.compile(rf"\b{_SEQUENCE}", re.IGNORECASE)
 _LEADING = re.compile(
     rf"^(?:[-*•–]\s+|\(?\d{{1,2}}[.)]\s+)?(?:(?:first(?:ly)?|{_SEQUENCE}),?\s+)?", re.IGNORECASE
 )
-# What RunWorkflow takes for a mark in a message.
-_MARK = re.compile(r"\{(?=[^{}\s]*\})")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def steps(tasks: Sequence[Task], agents: Mapping[str, bool]) -> list[workflow_pb
     for task in tasks:
         after = list(task.after)
         if task.agent_id in ACTING:
-            approval = f"approve_{task.task_id}"[:64]
+            approval = f"approve_{task.task_id}"
             made.append(
                 workflow_pb2.WorkflowStep(
                     step_id=approval,
@@ -124,39 +123,32 @@ def steps(tasks: Sequence[Task], agents: Mapping[str, bool]) -> list[workflow_pb
 
 def _bindings(task: Task, agents: Mapping[str, bool]) -> list[workflow_pb2.StepBinding]:
     """Code that the workflow is given goes to every step that can take some."""
-    if not agents[task.agent_id]:
+    if not agents.get(task.agent_id):
         return []
     return [workflow_pb2.StepBinding(input="files", source="inputs.files", optional=True)]
 
 
 def read(proposed: results_pb2.ProposedPlan, agents: Mapping[str, bool]) -> Plan:
-    """A plan that a model proposes. Raises ValueError with what is wrong with it."""
+    """A plan that a model proposes, whose graph nobody has checked yet. Raises ValueError with what is wrong
+    with it.
+    """
     if not 1 <= len(proposed.steps) <= MAX_PROPOSED:
         raise ValueError(f"a plan has 1 to {MAX_PROPOSED} steps, this one {len(proposed.steps)}")
-    known: set[str] = set()
-    tasks = []
-    for step in proposed.steps:
-        name = step.step_id
-        if not _STEP_ID.fullmatch(name) or len(name) > 50 or name in known or name.startswith("approve_"):
-            raise ValueError(f"{name[:80]!r} is no id that is new: 1 to 50 of a-z, 0-9 and _")
-        if step.agent_id not in agents:
-            raise ValueError(
-                f"the step {name} has the agent {step.agent_id[:50]!r}; there are {', '.join(agents)}"
-            )
-        if not step.message.strip():
-            raise ValueError(f"the step {name} has no message")
-        known.add(name)
-        tasks.append(Task(name, step.agent_id, step.message, tuple(dict.fromkeys(step.after))))
-    for task in tasks:
-        if strange := [name for name in task.after if name not in known]:
-            raise ValueError(f"the step {task.task_id} comes after {strange[0][:80]!r}, which there is not")
-    owners = {step.step_id: step.owner[:200] for step in proposed.steps if step.owner.strip()}
+    if silent := [step.step_id for step in proposed.steps if not step.message.strip()]:
+        raise ValueError(f"the step {silent[0][:64]!r} has no message")
+    tasks = [
+        Task(step.step_id, step.agent_id, step.message, tuple(dict.fromkeys(step.after)))
+        for step in proposed.steps
+    ]
+    owners = {step.step_id: step.owner[:_MAX_OWNER] for step in proposed.steps if step.owner.strip()}
     return Plan(tuple(steps(tasks, agents)), "A model proposed it.", owners)
 
 
 def _plain(text: str) -> str:
-    """The text without what a workflow would take for a mark: something that is not seen stands in it."""
-    return _MARK.sub("{\u2060", text)
+    """The text without what a workflow takes for a mark: something that is not seen stands in it."""
+    for mark in dict.fromkeys(graph.marks(text)):
+        text = text.replace(f"{{{mark}}}", f"{{\u2060{mark}}}")
+    return text
 
 
 def _title(text: str) -> str:

@@ -16,7 +16,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
 from services.agents.journal.codecs import JSON, Codec, read_error, written_error
@@ -343,6 +343,13 @@ class Journal:
         """Waits until all that was written is kept. A journal that keeps nothing is never resumed."""
         if self._settled is not None:
             await self._settled()
+
+
+def outside_of_calls() -> Context:
+    """The caller's context, for work that is no part of what is called: it has a journal of its own."""
+    made = copy_context()
+    made.run(_within_call.set, False)
+    return made
 
 
 async def _steps() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from meldrag.agents.v1 import agents_pb2
@@ -27,6 +27,8 @@ from services.agents.ports import (
 )
 from services.agents.recorder import Recorder
 from services.agents.run import Run
+from services.agents.workflow.catalog import JournaledCatalog, NoWorkflows
+from services.agents.workflow.ports import Catalog
 from services.chassis.errors import FailedPreconditionError
 from services.sandbox.model import Job, Outcome
 
@@ -46,6 +48,7 @@ class Outside:
     attachments: Attachments
     knowledge: Knowledge
     sandbox: Sandboxed | None = None
+    catalog: Catalog = field(default_factory=NoWorkflows)
 
 
 class Worker(Protocol):
@@ -84,6 +87,7 @@ class JournaledWork:
             routes=JournaledRoutes(outside.routes, journal),
             model=model,
             sandbox=sandbox,
+            catalog=JournaledCatalog(outside.catalog, journal),
         )
         worker = self._make(behind, lambda: str(journal.note("fence", lambda: secrets.token_hex(8))))
         return await worker.work(run, request, recorder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -13,6 +13,10 @@ from services.agents.answering.extractive import Evidence
 from services.agents.model import Finding, Quote
 from services.agents.ports import Ask, Files, Knowledge, Notes, Sandboxed, Tools
 from services.agents.routing.route import Route
+
+if TYPE_CHECKING:
+    # It knows the agents.
+    from services.agents.workflow.conductor import Conductor
 
 In = TypeVar("In", bound=Message)
 Out = TypeVar("Out", bound=Message)
@@ -33,6 +37,13 @@ class Sources(Protocol):
         """
         ...
 
+    async def numbers(self, quotes: Sequence[Quote]) -> list[int | None]:
+        """The number of each quote; None for one that was not verified.
+
+        Raises UnavailableError (RETRIEVAL_UNAVAILABLE).
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Work(Generic[In]):
@@ -43,7 +54,8 @@ class Work(Generic[In]):
     the best result so far, which is what the run ends with should `compose` meet a limit of the run. files,
     knowledge: attachments, and where text becomes a document; both are used inside of an action of `tools`
     alone, since no journal has what they answer. sandbox: None where code cannot be executed safely. notes:
-    what agents keep in the run's session, used like files; None for a run without a session.
+    what agents keep in the run's session, used like files; None for a run without a session. conductor:
+    runs workflows.
     """
 
     question: str
@@ -59,6 +71,7 @@ class Work(Generic[In]):
     knowledge: Knowledge
     sandbox: Sandboxed | None = None
     notes: Notes | None = None
+    conductor: Conductor | None = None
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:
         """What the passages say of a topic, quoted and cited, best first."""
@@ -78,7 +91,8 @@ class AgentDefinition(Generic[In, Out]):
     ones that Work.tools lets it use, and that a model is offered or obeyed in. effects: those of the tools
     that change something outside of this system: a run that is resumed does not do again what may have been
     done. Others, like a program in the sandbox, are used again. tell: the result in words, for the answer's
-    text; empty when there is nothing to tell.
+    text; empty when there is nothing to tell. reads: whether documents are searched, and an answer is written
+    from them, before `compose`.
     """
 
     agent_id: str
@@ -91,6 +105,7 @@ class AgentDefinition(Generic[In, Out]):
     tools: tuple[str, ...] = ()
     effects: frozenset[str] = frozenset()
     tell: Callable[[Out], str] | None = None
+    reads: Callable[[In], bool] = lambda _: True
 
 
 def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:

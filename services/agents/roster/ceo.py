@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 
 from meldrag.agents.v1 import results_pb2, workflow_pb2
 from services.agents.answering import terms
-from services.agents.deciding import claims, graph, listed, planning, tables
+from services.agents.deciding import claims, listed, planning, tables
 from services.agents.deciding.matrix import Matrix, amount, state
 from services.agents.deciding.weighing import Weighed, Weighing, weigh
 from services.agents.model import Finding, Quote
 from services.agents.roster.agent import AgentDefinition, Work, on_wire
 from services.agents.roster.registry import Registry
+from services.agents.workflow import graph
+from services.chassis.errors import InvalidArgumentError
 
 _RISK = re.compile(
     r"\b(risk|danger|threat|fail|loss|lose|penalt|breach|delay|shortage|unsafe|hazard|vulnerab|uncertain|downside"
@@ -143,6 +145,8 @@ def _about_both(work: Work[Inputs], option: str, criterion: str) -> list[Quote]:
 
 
 def _add_plan(result: Result, plan: planning.Plan) -> None:
+    if plan.steps:
+        graph.validate(plan.steps, _registry())
     del result.plan[:]
     result.plan.extend(plan.steps)
     result.plan_reason = plan.reason
@@ -201,13 +205,11 @@ def _fitting(proposed: Iterable[results_pb2.OptionScore], matrix: Matrix) -> lis
 async def _plan_with_model(work: Work[Inputs], result: Result) -> None:
     listing = "\n".join(f"{h.definition.agent_id}: {h.definition.purpose}" for h in _registry())
 
-    def read(proposed: results_pb2.ProposedPlan) -> planning.Plan:
-        plan = planning.read(proposed, _agents())
-        graph.check(plan.steps)
-        return plan
-
     def check(proposed: results_pb2.ProposedPlan) -> None:
-        read(proposed)
+        try:
+            graph.validate(planning.read(proposed, _agents()).steps, _registry())
+        except InvalidArgumentError as error:
+            raise ValueError(error.message) from error
 
     proposed = await work.ask(
         results_pb2.ProposedPlan,
@@ -217,7 +219,7 @@ async def _plan_with_model(work: Work[Inputs], result: Result) -> None:
     )
     if proposed is None:
         return
-    plan = read(proposed)
+    plan = planning.read(proposed, _agents())
     _add_plan(result, plan)
     result.plan_proposed = True
     for step_id, owner in plan.owners.items():

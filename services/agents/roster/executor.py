@@ -1,13 +1,14 @@
-"""Finds the steps of a task in the request and the documents."""
+"""Runs a graph of steps; without one it finds the steps of a task in the request and the documents."""
 
 from __future__ import annotations
 
 import re
 
-from meldrag.agents.v1 import results_pb2
+from meldrag.agents.v1 import results_pb2, workflow_pb2
 from services.agents.model import Passage, Quote
 from services.agents.roster.agent import NO_TOOLS, AgentDefinition, Work
 from services.agents.routing.parts import split
+from services.agents.workflow import report
 
 _STEP = re.compile(
     r"^\s*(?:\(?\d{1,2}[.)]\s|[-*•–]\s|step\s+\d+\b|(?:first|then|next|finally|afterwards)\b)", re.I
@@ -16,19 +17,30 @@ _MAX_STEPS = 12
 _MAX_PASSAGES = 2
 
 
-async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.ExecutorResult:
-    """The steps that the passages list for the task, else the parts of the request; none of them was run."""
+async def compose(work: Work[results_pb2.ExecutorInputs]) -> results_pb2.ExecutorResult:
+    """What became of the steps of the graph that is asked for.
+
+    Without one: the steps that the passages list for the task, else the parts of the request; none was run.
+    """
+    if not reads(work.inputs):
+        return await _conducted(work)
     listed = await work.sources.cite(await _listed(work))
     steps = [
         results_pb2.ExecutionStep(
             description=finding.statement,
             verdict=results_pb2.VERDICT_NOT_RUN,
+            state=workflow_pb2.STEP_STATE_PENDING,
             reason=NO_TOOLS,
             citations=finding.citations,
         )
         for finding in listed
     ] or [
-        results_pb2.ExecutionStep(description=part, verdict=results_pb2.VERDICT_NOT_RUN, reason=NO_TOOLS)
+        results_pb2.ExecutionStep(
+            description=part,
+            verdict=results_pb2.VERDICT_NOT_RUN,
+            state=workflow_pb2.STEP_STATE_PENDING,
+            reason=NO_TOOLS,
+        )
         for part in split(work.question)
     ]
     return results_pb2.ExecutorResult(
@@ -36,7 +48,28 @@ async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.Executo
     )
 
 
-async def _listed(work: Work[results_pb2.QuestionInputs]) -> list[Quote]:
+def reads(inputs: results_pb2.ExecutorInputs) -> bool:
+    """A graph needs no documents of its own: its steps search for themselves."""
+    return not inputs.steps and not inputs.workflow_id
+
+
+async def _conducted(work: Work[results_pb2.ExecutorInputs]) -> results_pb2.ExecutorResult:
+    """Raises ResourceExhaustedError (BUDGET_EXHAUSTED) when a step met a limit of the run, with what there is
+    kept where a step succeeded.
+    """
+    if work.conductor is None:
+        raise LookupError("there is nobody to run a graph")
+    steps = await work.conductor.steps_of(work.inputs)
+    schedule = await work.conductor.conduct(steps, work.question, work.inputs)
+    result = await report.report(schedule, work.sources)
+    if (met := schedule.exhausted()) is not None:
+        if schedule.final():
+            work.keep(result)
+        raise met
+    return result
+
+
+async def _listed(work: Work[results_pb2.ExecutorInputs]) -> list[Quote]:
     """The items of lists in the passages that fit the task best, in the order of the passages."""
     passages: list[Passage] = []
     for quote in await work.evidence.all_fitting(work.question):
@@ -55,7 +88,7 @@ AGENT = AgentDefinition(
     agent_id="executor",
     display_name="Executor",
     purpose="Carries out a task or procedure step by step and says what was done and what was not.",
-    inputs=results_pb2.QuestionInputs,
+    inputs=results_pb2.ExecutorInputs,
     result=results_pb2.ExecutorResult,
     examples=(
         "Run the onboarding checklist for a new employee.",
@@ -65,4 +98,6 @@ AGENT = AgentDefinition(
         "First archive the old invoices, then send the reminder letters.",
     ),
     compose=compose,
+    tell=report.tell,
+    reads=reads,
 )

@@ -241,10 +241,10 @@ async def test_without_the_record_a_request_id_still_answers(
 
 async def test_what_comes_later_is_unimplemented_with_a_reason(open_house: Open) -> None:
     house: Client = await open_house()
-    calls = {"RunWorkflow": house.stub.RunWorkflow(agents_pb2.RunWorkflowRequest(message="x"))}
+    calls = {"CreateWorkflow": house.stub.CreateWorkflow(agents_pb2.CreateWorkflowRequest())}
     for method, call in calls.items():
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await anext(aiter(call))
+            await call
         error = from_rpc_error(caught.value)
         assert (error.code, error.reason) == (grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_AVAILABLE")
         assert error.metadata == {"method": method}

@@ -31,7 +31,9 @@ class Records:
         self.state: RunState | None = None
         self.created = 0
 
-    async def create(self, run_id: str, session_id: str, agent_id: str, request: Message) -> RecordedRun:
+    async def create(
+        self, run_id: str, session_id: str, agent_id: str, request: Message, parent_run_id: str = ""
+    ) -> RecordedRun:
         self.created += 1
         return RecordedRun(run_id, RunState.RUNNING, 0, 0.0)
 

@@ -1,0 +1,1 @@
+"""Workflows: graphs of steps that agents, people and melds do."""
