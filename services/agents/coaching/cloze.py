@@ -130,7 +130,10 @@ def _gap(sentence: str, rarity: Mapping[str, float]) -> tuple[int, int] | None:
     ]
     if not fitting:
         return None
-    rarest = max(fitting, key=lambda match: rarity.get(terms.stem(match.group().lower()), 0.0))
+    # Of words that are as rare the last one: what is new in a sentence stands at its end.
+    rarest = max(
+        fitting, key=lambda match: (rarity.get(terms.stem(match.group().lower()), 0.0), match.start())
+    )
     return rarest.span()
 
 
