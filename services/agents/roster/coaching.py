@@ -11,12 +11,14 @@ from typing import NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from meldrag.agents.v1 import results_pb2
+from services.agents.answering import terms
 from services.agents.coaching import assessment, cloze, schedule
 from services.agents.coaching.assessment import Assessment
 from services.agents.coaching.progress import Answer, Card, Progress
 from services.agents.coaching.remarks import byte_places
 from services.agents.coaching.repetition import BEST
 from services.agents.coaching.topics import Topic, topics
+from services.agents.model import Passage
 from services.agents.ports import JsonObject
 from services.agents.roster.agent import AgentDefinition, Work
 from services.agents.routing.parts import split
@@ -39,6 +41,15 @@ _ASKS_PLAN = re.compile(
 _ASKS_QUESTIONS = re.compile(
     r"\b(?:quiz|test me|ask me|question me|examine me|flash ?cards?|practice questions?|exercises?|drill)\b",
     re.IGNORECASE,
+)
+# What learners say of learning, not of what they learn.
+_COACHING_WORDS = frozenset(
+    (
+        *("make", "give", "need", "want", "help", "plan", "learn", "learning", "study", "prepare", "teach"),
+        *("quiz", "ask", "test", "question", "questions", "exercise", "exercises", "practise", "practice"),
+        *("answer", "answers", "schedule", "day", "days", "week", "weeks", "month", "months", "one", "two"),
+        *("three", "four", "five", "six", "seven", "eight", "nine", "ten", "next", "new"),
+    )
 )
 _TASK = (
     "Coach the learner whose request stands below: goals in the learner's own terms, questions to think "
@@ -180,7 +191,7 @@ async def _remembered(
     work: Work[Inputs], answers: Sequence[Answer], wanted: int
 ) -> tuple[int, Progress, str]:
     """The time, the progress after the answers and with fresh questions, and why it is not kept."""
-    fresh = list(cloze.questions(work.evidence.passages)) if wanted else []
+    fresh = list(cloze.questions(_subject(work))) if wanted else []
 
     async def action() -> JsonObject:
         now = int(time.time())
@@ -207,11 +218,18 @@ async def _remembered(
     return told["now"], Progress.from_json(told["kept"]), told["unkept"]
 
 
+def _subject(work: Work[Inputs]) -> list[Passage]:
+    """The passages that hold a word of what is to be learnt; all of them where none does."""
+    wanted = {terms.stem(word) for word in terms.content_words(work.question) if word not in _COACHING_WORDS}
+    passages = work.evidence.passages
+    return [p for p in passages if wanted & set(terms.stems(p.text))] or list(passages)
+
+
 async def _plan(work: Work[Inputs], result: Result, now: int) -> None:
     inputs = work.inputs
     start = inputs.start_time.seconds if inputs.HasField("start_time") else now
     due = inputs.due_time.seconds if inputs.HasField("due_time") else schedule.horizon(work.question, start)
-    found = topics(work.evidence.passages)
+    found = topics(_subject(work))
     if not found:
         result.plan_reason = "There is no plan: no passage was found to learn from."
         return
