@@ -61,10 +61,10 @@ async def plan(objective: str, route: Callable[[str], Awaitable[Route]], agents:
         before = tuple(task.task_id for task in made)
     if all(task.agent_id in ("ceo", "triage") for task in tasks):
         return Plan((), "The objective is a decision, and names nothing else to be done.")
-    count, turns = len(tasks), len(stages) - 1
+    count = len(tasks)
     reason = f"{count} part{'s' * (count > 1)} of the objective, each with the agent that fits it best"
-    if turns:
-        reason += f"; {turns} time{'s' * (turns > 1)} the words say that something comes after another"
+    if len(stages) > 1:
+        reason += f"; in {len(stages)} stages, as its words say"
     return Plan(tuple(steps(tasks, agents)), f"{reason}.")
 
 

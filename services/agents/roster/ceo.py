@@ -6,6 +6,8 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 
+from google.protobuf import json_format
+
 from meldrag.agents.v1 import results_pb2, workflow_pb2
 from services.agents.answering import terms
 from services.agents.deciding import claims, listed, planning, tables
@@ -25,6 +27,7 @@ _RISK = re.compile(
 _MAX_RISKS = 3
 _PER_CELL = 2
 _MAX_WOULD_CHANGE = 10
+_MAX_STEP_INPUTS = 20_000
 _ADVICE = (
     "Advise whoever decides on the request below: how to go about it, what could go wrong, which facts would "
     "change the decision. A claim that a passage carries quotes its words. Propose scores only for options "
@@ -61,7 +64,7 @@ async def compose(work: Work[Inputs]) -> Result:
     risky = [quote for quote in await work.evidence.all_fitting(work.question) if _RISK.search(quote.text)]
     result.risks.extend(on_wire(await work.sources.cite(risky[:_MAX_RISKS])))
     plan = await planning.plan(work.question, work.route, _agents())
-    _add_plan(result, plan)
+    _add_plan(work, result, plan)
     work.keep(result)
     await _advise(work, result, matrix)
     return result
@@ -144,11 +147,17 @@ def _about_both(work: Work[Inputs], option: str, criterion: str) -> list[Quote]:
     return found[:_PER_CELL]
 
 
-def _add_plan(result: Result, plan: planning.Plan) -> None:
-    if plan.steps:
-        graph.validate(plan.steps, _registry())
+def _add_plan(work: Work[Inputs], result: Result, plan: planning.Plan) -> None:
+    """Takes a plan whose graph can be run. A step that decides gets the numbers that were given."""
     del result.plan[:]
     result.plan.extend(plan.steps)
+    if work.inputs.ByteSize() <= _MAX_STEP_INPUTS:
+        given = json_format.MessageToDict(work.inputs, preserving_proto_field_name=True)
+        for step in result.plan:
+            if step.agent_id == AGENT.agent_id:
+                step.inputs.update(given)
+    if plan.steps:
+        graph.validate(result.plan, _registry())
     result.plan_reason = plan.reason
 
 
@@ -220,7 +229,7 @@ async def _plan_with_model(work: Work[Inputs], result: Result) -> None:
     if proposed is None:
         return
     plan = planning.read(proposed, _agents())
-    _add_plan(result, plan)
+    _add_plan(work, result, plan)
     result.plan_proposed = True
     for step_id, owner in plan.owners.items():
         result.opinion.owners.add(step_id=step_id, owner=owner)

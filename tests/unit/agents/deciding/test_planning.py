@@ -65,7 +65,7 @@ async def test_words_that_say_so_put_one_after_the_other_with_an_approval_before
     assert list(approval.after) == [first.step_id]
     assert set(act.after) == {first.step_id, approval.step_id}
     assert f"{{{first.step_id}.text}}" in act.message
-    assert "after another" in made.reason
+    assert "in 2 stages" in made.reason
 
 
 async def test_a_stage_waits_for_all_of_the_one_before() -> None:

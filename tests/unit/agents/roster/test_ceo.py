@@ -95,6 +95,14 @@ async def test_the_objective_becomes_a_plan_that_can_be_run() -> None:
     assert "Plan:" in desk.told(result)
 
 
+async def test_a_step_that_decides_gets_the_numbers() -> None:
+    desk = Desk("ceo", route=lambda text: "ceo" if "decide" in text else "research")
+    result = await desk.work("Find the terms, then decide who gets it.", csv=SCORES)
+    (decides,) = [step for step in result.plan if step.agent_id == "ceo"]
+    assert decides.inputs["csv"] == SCORES
+    assert not result.plan[0].HasField("inputs")
+
+
 ADVICE = results_pb2.CeoAdvice(
     strategy=[
         results_pb2.QuotedClaim(
