@@ -22,6 +22,7 @@ from services.agents.asking import Asker
 from services.agents.files import RunFiles
 from services.agents.melding.melding import Melder
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
+from services.agents.notes import RunNotes
 from services.agents.ports import (
     Attachments,
     ChatModel,
@@ -414,6 +415,7 @@ class Pipeline:
             knowledge=self._knowledge,
             sandbox=self._sandbox,
             search=Searches(run, self._retriever, case.collections, case.retrieval, may_lack=case.may_lack),
+            notes=self._notes(run, case.request.session_id),
             conductor=Conductor(
                 self._registry,
                 self._catalog,
@@ -438,6 +440,9 @@ class Pipeline:
         numbers = [citation.number for citation in answer.sources.citations()]
         results.check(made, numbers, agent_id=definition.agent_id)
         return results_pb2.AgentResult(**{definition.agent_id: made})
+
+    def _notes(self, run: Run, session_id: str) -> RunNotes | None:
+        return RunNotes(self._conversations, session_id, run.key.run_id) if session_id else None
 
 
 def _told(

@@ -78,6 +78,32 @@ class Conversations(Protocol):
         """Appends a question and its answer, once for each request_id whatever is repeated."""
         ...
 
+    async def note(self, session_id: str, name: str) -> str:
+        """What agents keep in a session under a name; empty when nothing is kept. Not journaled."""
+        ...
+
+    async def keep_note(self, session_id: str, name: str, text: str) -> None:
+        """Keeps a text in a session in the place of the one of that name. Not journaled.
+
+        Raises InvalidArgumentError (INVALID_FIELD) where the session has no room for it.
+        """
+        ...
+
+
+class Notes(Protocol):
+    """What agents keep in the session of a run, as long as the session is kept.
+
+    Nothing of this is journaled: it stands inside an action of `Tools.use`. Raises as Conversations do.
+    """
+
+    async def change(self, name: str, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
+        """What is kept under a name after `change`, which is given what is kept now, {} at first.
+
+        Once for each run, whatever is repeated: then it is what this run left. What another run changes at
+        the same moment may be lost.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Answered:

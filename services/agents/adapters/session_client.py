@@ -99,6 +99,29 @@ class SessionClient:
         except grpc.RpcError as error:
             raise translated(error) from error
 
+    async def note(self, session_id: str, name: str) -> str:
+        """See Conversations: it is in the session's metadata."""
+        return (await self._metadata(session_id)).fields[name].string_value
+
+    async def keep_note(self, session_id: str, name: str, text: str) -> None:
+        """See Conversations."""
+        metadata = await self._metadata(session_id)
+        metadata[name] = text
+        request = session_pb2.UpdateSessionRequest(session_id=session_id, metadata=metadata)
+        try:
+            await self._stub.UpdateSession(request, timeout=_WRITE_SECONDS)
+        except grpc.RpcError as error:
+            raise translated(error) from error
+
+    async def _metadata(self, session_id: str) -> struct_pb2.Struct:
+        request = session_pb2.GetSessionRequest(session_id=session_id)
+        try:
+            found = await self._stub.GetSession(request, timeout=_READ_SECONDS)
+        except grpc.RpcError as error:
+            raise translated(error) from error
+        metadata: struct_pb2.Struct = found.session.metadata
+        return metadata
+
     async def create(
         self, run_id: str, session_id: str, agent_id: str, request: Message, parent_run_id: str = ""
     ) -> RecordedRun:

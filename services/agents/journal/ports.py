@@ -92,6 +92,14 @@ class JournaledConversations:
         """See Conversations: once for each request id by itself, so it is not written down."""
         await self._inner.append_exchange(session_id, request_id, question, answer)
 
+    async def note(self, session_id: str, name: str) -> str:
+        """See Conversations: the tool that asks for it is written down."""
+        return await self._inner.note(session_id, name)
+
+    async def keep_note(self, session_id: str, name: str, text: str) -> None:
+        """See Conversations: likewise."""
+        await self._inner.keep_note(session_id, name, text)
+
 
 class JournaledRoutes:
     """Is Routes."""

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Finding, Quote
-from services.agents.ports import Ask, Files, Knowledge, Sandboxed, Search, Tools
+from services.agents.ports import Ask, Files, Knowledge, Notes, Sandboxed, Search, Tools
 from services.agents.routing.route import Route
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ class Work(Generic[In]):
     the best result so far, which is what the run ends with should `compose` meet a limit of the run. files,
     knowledge: attachments, and where text becomes a document; both are used inside of an action of `tools`
     alone, since no journal has what they answer. sandbox: None where code cannot be executed safely. search:
-    the one way to further passages, several at once if need be; None where there is nothing to search.
-    conductor: runs workflows.
+    the one way to further passages, several at once if need be; None where there is nothing to search. notes:
+    what agents keep in the run's session, used like files; None for a run without a session. conductor:
+    runs workflows.
     """
 
     question: str
@@ -71,6 +72,7 @@ class Work(Generic[In]):
     knowledge: Knowledge
     sandbox: Sandboxed | None = None
     search: Search | None = None
+    notes: Notes | None = None
     conductor: Conductor | None = None
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:

@@ -177,6 +177,13 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         await self.faults.meet("GetSession")
         return session_pb2.GetSessionResponse(session=self._session(request.session_id))
 
+    async def UpdateSession(self, request: Any, rpc: Any) -> session_pb2.UpdateSessionResponse:
+        await self.faults.meet("UpdateSession")
+        found = self._session(request.session_id)
+        if request.HasField("metadata"):
+            found.metadata.CopyFrom(request.metadata)
+        return session_pb2.UpdateSessionResponse(session=found)
+
     async def ListMessages(self, request: Any, rpc: Any) -> session_pb2.ListMessagesResponse:
         await self.faults.meet("ListMessages")
         self._session(request.session_id)

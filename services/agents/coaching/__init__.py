@@ -1,0 +1,1 @@
+"""Judges texts, and helps somebody to learn from documents."""

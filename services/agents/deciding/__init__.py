@@ -1,0 +1,1 @@
+"""Weighs options by stated numbers, and plans who does what."""
