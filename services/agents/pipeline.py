@@ -70,6 +70,7 @@ class _Case:
     conversation: Conversation
     retrieval: Retrieval
     collections: Sequence[str]
+    top_k: int | None
     may_lack: bool
 
 
@@ -189,9 +190,7 @@ class Pipeline:
         )
         hosted = self._registry.get(route.agent_id if route else request.agent_id)
         inputs = self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
-        case = _Case(
-            request, hosted, inputs, conversation, retrieval, collections=collections, may_lack=not named
-        )
+        case = _Case(request, hosted, inputs, conversation, retrieval, collections, top_k, may_lack=not named)
         return case, route
 
     async def _choose(self, request: agents_pb2.RunAgentRequest) -> Route | None:
@@ -370,7 +369,15 @@ class Pipeline:
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
             sandbox=self._sandbox,
-            search=Searches(run, self._retriever, case.collections, case.retrieval, may_lack=case.may_lack),
+            search=Searches(
+                run,
+                self._retriever,
+                case.collections,
+                case.retrieval,
+                top_k=case.top_k,
+                may_lack=case.may_lack,
+            ),
+            query=case.retrieval.query,
         )
         try:
             made = await definition.compose(work)

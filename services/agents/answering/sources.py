@@ -38,8 +38,17 @@ class VerifiedSources:
 
     async def cite(self, quotes: Sequence[Quote]) -> list[Finding]:
         """The quotes that hold, as findings under their numbers. Raises UnavailableError."""
+        numbers = await self.number(quotes)
+        return [
+            Finding(quote.text, (number,))
+            for quote, number in zip(quotes, numbers, strict=True)
+            if number is not None
+        ]
+
+    async def number(self, quotes: Sequence[Quote]) -> list[int | None]:
+        """The number of each quote; None for one that does not hold. Raises UnavailableError."""
         held = await self.check(quotes)
-        return [Finding(quote.text, (self._book.cite(quote),)) for quote in held if quote is not None]
+        return [None if quote is None else self._book.cite(quote) for quote in held]
 
     async def check(self, quotes: Sequence[Quote]) -> list[Quote | None]:
         """The quotes with where they stand in the original; None for one whose bytes do not stand where it
