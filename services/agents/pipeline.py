@@ -76,6 +76,7 @@ class _Case:
     conversation: Conversation
     retrieval: Retrieval
     collections: Sequence[str]
+    top_k: int | None
     may_lack: bool
 
     @property
@@ -219,9 +220,7 @@ class Pipeline:
             self._choose(request),
         )
         hosted, inputs = self._chosen(request, route.agent_id if route else request.agent_id)
-        case = _Case(
-            request, hosted, inputs, conversation, retrieval, collections=collections, may_lack=not named
-        )
+        case = _Case(request, hosted, inputs, conversation, retrieval, collections, top_k, may_lack=not named)
         return case, route
 
     def _chosen(self, request: agents_pb2.RunAgentRequest, agent_id: str) -> tuple[Hosted, Message]:
@@ -414,7 +413,15 @@ class Pipeline:
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
             sandbox=self._sandbox,
-            search=Searches(run, self._retriever, case.collections, case.retrieval, may_lack=case.may_lack),
+            search=Searches(
+                run,
+                self._retriever,
+                case.collections,
+                case.retrieval,
+                top_k=case.top_k,
+                may_lack=case.may_lack,
+            ),
+            query=case.retrieval.query,
             notes=self._notes(run, case.request.session_id),
             conductor=Conductor(
                 self._registry,

@@ -279,10 +279,10 @@ def _place(sources: Sequence[Source], steps: Sequence[str]) -> str:
 
 def told(result: results_pb2.MeldResult) -> str:
     """Agreements, conflicts and what only one says, as one text with its marks."""
-    parts = [_marked(item.statement, item.citations) for item in result.agreements]
+    parts = [marked(item.statement, item.citations) for item in result.agreements]
     parts += [conflict_told(conflict) for conflict in result.conflicts]
     singles = result.singles[:_MAX_SINGLES_TOLD]
-    parts += [_marked(item.statement, item.citations) for item in singles]
+    parts += [marked(item.statement, item.citations) for item in singles]
     if len(result.singles) > len(singles):
         parts.append(f"{len(result.singles) - len(singles)} more statements are of one answer each.")
     return "\n\n".join(parts)
@@ -290,12 +290,13 @@ def told(result: results_pb2.MeldResult) -> str:
 
 def conflict_told(conflict: results_pb2.Conflict) -> str:
     """A conflict in a paragraph: each side with its citations."""
-    sides = "; ".join(_marked(f"“{side.statement}”", side.citations) for side in conflict.sides)
+    sides = "; ".join(marked(f"“{side.statement}”", side.citations) for side in conflict.sides)
     about = f" on {conflict.topic}" if conflict.topic else ""
     return f"The sources contradict each other{about}: {sides}."
 
 
-def _marked(statement: str, citations: Sequence[int]) -> str:
+def marked(statement: str, citations: Sequence[int]) -> str:
+    """A statement with the marks of its citations."""
     marks = "".join(f"[{number}]" for number in citations)
     return f"{statement} {marks}".strip()
 
@@ -323,18 +324,23 @@ def _adopt(
         quotes = [sources[number].quote for number in item.citations]
         told_by = [] if quotes else [texts[step] for step in item.step_ids]
         if carried(item.statement, quotes or told_by):
-            kept.append(_marked(item.statement, item.citations))
+            kept.append(marked(item.statement, item.citations))
         else:
             result.dropped_statement_count += 1
     new, dropped = judged_conflicts(judged.conflicts, sources.get)
     result.dropped_conflict_count = dropped
-    known = {frozenset(n for side in c.sides for n in side.citations) for c in result.conflicts}
-    result.conflicts.extend(
-        conflict for conflict in new if frozenset(n for s in conflict.sides for n in s.citations) not in known
-    )
+    result.conflicts.extend(without(new, result.conflicts))
     if kept:
         # Conflicts are named whatever the model made of them.
         result.answer = "\n\n".join([*kept, *map(conflict_told, result.conflicts)])
+
+
+def without(
+    conflicts: Sequence[results_pb2.Conflict], known: Sequence[results_pb2.Conflict]
+) -> list[results_pb2.Conflict]:
+    """The conflicts between other citations than the known ones are."""
+    between = {frozenset(n for side in c.sides for n in side.citations) for c in known}
+    return [c for c in conflicts if frozenset(n for side in c.sides for n in side.citations) not in between]
 
 
 def judged_conflicts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,9 +35,9 @@ class Query:
 def formulated(question: str, found: Sequence[Passage], limit: int = MAX_QUERIES) -> list[Query]:
     """At most `limit` further queries for a question; none that repeats it.
 
-    found: the passages of the question itself, best first. The terms that they share make a query of their own
-    (pseudo-relevance feedback after Rocchio, 1971), and the short and long forms of names that they introduce
-    take each other's place.
+    found: the passages of the question itself, best first. The terms that they share make a query of their
+    own (pseudo-relevance feedback after Rocchio, 1971), and the short and long forms of names that they
+    introduce take each other's place.
     """
     made = [
         *([Query(part, "part") for part in split(question)] if len(split(question)) > 1 else []),
@@ -106,7 +106,7 @@ def _feedback(question: str, found: Sequence[Passage]) -> list[str]:
     known = set(terms.stems(question))
     in_passages = [Counter(terms.content_words(passage.text)) for passage in passages]
     spread: Counter[str] = Counter()
-    weight: Counter[str] = Counter()
+    weight: dict[str, float] = defaultdict(float)
     shown: dict[str, str] = {}
     for rank, words in enumerate(in_passages):
         length = sum(words.values()) or 1
