@@ -18,7 +18,7 @@ from services.agents.journal.terms import Equipment
 from services.agents.journal.work import JournaledWork, Outside
 from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
-from services.agents.ports import ChatModel, Sandboxed
+from services.agents.ports import ChatModel, Painter, Sandboxed
 from services.agents.replay import Replays
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
@@ -50,10 +50,12 @@ async def assemble(
     *,
     registry: Registry | None = None,
     sandbox: Sandboxed | None = None,
+    painter: Painter | None = None,
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit.
 
     registry: the roster's when None. sandbox: None where code cannot be executed safely.
+    painter: None where no model makes pictures.
     """
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
@@ -75,6 +77,7 @@ async def assemble(
             attachments=outside.attachments,
             knowledge=outside.knowledge,
             sandbox=outside.sandbox,
+            painter=outside.painter,
             draw_fence=draw_fence,
         )
 
@@ -89,6 +92,7 @@ async def assemble(
         attachments=AttachmentClient(session_channel),
         knowledge=vector,
         sandbox=sandbox,
+        painter=painter,
     )
     worker = JournaledWork(outside, pipeline)
     runs = Runs(

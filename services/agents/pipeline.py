@@ -21,12 +21,14 @@ from services.agents.answering.sources import VerifiedSources
 from services.agents.asking import Asker
 from services.agents.files import RunFiles
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
+from services.agents.painting import RunPainting
 from services.agents.ports import (
     Attachments,
     ChatModel,
     Conversations,
     Knowledge,
     ModelError,
+    Painter,
     Prompt,
     Retriever,
     Routes,
@@ -105,6 +107,7 @@ class Pipeline:
         attachments: Attachments,
         knowledge: Knowledge,
         sandbox: Sandboxed | None = None,
+        painter: Painter | None = None,
         draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._retriever = retriever
@@ -117,6 +120,7 @@ class Pipeline:
         self._attachments = attachments
         self._knowledge = knowledge
         self._sandbox = sandbox
+        self._painter = painter
         self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
 
@@ -366,6 +370,7 @@ class Pipeline:
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
             sandbox=self._sandbox,
+            painting=RunPainting(run, equipped.tools, self._painter),
         )
         try:
             made = await definition.compose(work)
