@@ -429,7 +429,7 @@ class Painter(Protocol):
     async def paint(self, prompt: str, size: str, seconds: float) -> Painted:
         """One picture, within `seconds`. size: as "1024x1024"; empty leaves it to the model.
 
-        Asked once and never again: each call costs, also one of which nobody heard the end. Raises ModelError.
+        Asked once and never again: a call costs, also one of which nobody heard the end. Raises ModelError.
         """
         ...
 

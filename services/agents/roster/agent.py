@@ -42,8 +42,8 @@ class Work(Generic[In]):
     route: which agent fits a text. tools: what the agent does besides reading. ask: asks a model. keep: takes
     the best result so far, which is what the run ends with should `compose` meet a limit of the run. files,
     knowledge: attachments, and where text becomes a document; both are used inside of an action of `tools`
-    alone, since no journal has what they answer. sandbox: None where code cannot be executed safely. painting:
-    has pictures made by a model.
+    alone, since no journal has what they answer. sandbox: None where code cannot be executed safely.
+    painting: has pictures made by a model.
     """
 
     question: str
