@@ -19,7 +19,7 @@ from services.agents.journal.terms import Equipment
 from services.agents.journal.work import JournaledWork, Outside
 from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
-from services.agents.ports import ChatModel, Sandboxed
+from services.agents.ports import ChatModel, Painter, Sandboxed
 from services.agents.replay import Replays
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
@@ -52,10 +52,12 @@ async def assemble(
     *,
     registry: Registry | None = None,
     sandbox: Sandboxed | None = None,
+    painter: Painter | None = None,
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit.
 
     registry: the roster's when None. sandbox: None where code cannot be executed safely.
+    painter: None where no model makes pictures.
     """
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
@@ -78,6 +80,7 @@ async def assemble(
             knowledge=outside.knowledge,
             sandbox=outside.sandbox,
             catalog=outside.catalog,
+            painter=outside.painter,
             draw_fence=draw_fence,
         )
 
@@ -94,6 +97,7 @@ async def assemble(
         knowledge=vector,
         sandbox=sandbox,
         catalog=library,
+        painter=painter,
     )
     worker = JournaledWork(outside, pipeline)
     runs = Runs(

@@ -23,12 +23,14 @@ from services.agents.files import RunFiles
 from services.agents.melding.melding import Melder
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
 from services.agents.notes import RunNotes
+from services.agents.painting import RunPainting
 from services.agents.ports import (
     Attachments,
     ChatModel,
     Conversations,
     Knowledge,
     ModelError,
+    Painter,
     Prompt,
     Retriever,
     Routes,
@@ -126,6 +128,7 @@ class Pipeline:
         knowledge: Knowledge,
         sandbox: Sandboxed | None = None,
         catalog: Catalog = NoWorkflows(),  # noqa: B008 - it has no state
+        painter: Painter | None = None,
         draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._retriever = retriever
@@ -139,6 +142,7 @@ class Pipeline:
         self._knowledge = knowledge
         self._sandbox = sandbox
         self._catalog = catalog
+        self._painter = painter
         self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
 
@@ -434,6 +438,7 @@ class Pipeline:
                     sources=answer.sources,
                 ),
             ),
+            painting=RunPainting(run, equipped.tools, self._painter),
         )
         try:
             made = await definition.compose(work)

@@ -472,6 +472,43 @@ class Search(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Painted:
+    """A picture that a model made. revised_prompt: what it made of the prompt; empty when it does not say."""
+
+    media_type: str
+    data: bytes
+    done: ModelDone
+    revised_prompt: str = ""
+
+
+class Painter(Protocol):
+    """Makes pictures."""
+
+    async def paint(self, prompt: str, size: str, seconds: float) -> Painted:
+        """One picture, within `seconds`. size: as "1024x1024"; empty leaves it to the model.
+
+        Asked once and never again: a call costs, also one of which nobody heard the end. Raises ModelError.
+        """
+        ...
+
+
+class Painting(Protocol):
+    """Has pictures made for a run."""
+
+    async def paint(
+        self, tool: str, prompt: str, size: str, keep: Callable[[Painted], Awaitable[JsonObject]]
+    ) -> JsonObject:
+        """What `keep` said of the picture that was made, as a use of `tool`, one of AgentDefinition.effects:
+        a run that is resumed does not have it made again.
+
+        Raises FailedPreconditionError (TOOL_UNAVAILABLE) where no model makes pictures, ModelError when none
+        was made, InternalError (TOOL_OUTCOME_UNKNOWN) where nobody knows, UnavailableError when the record
+        cannot be written, in which case nothing was asked for, and what `keep` and Tools.use raise.
+        """
+        ...
+
+
 class Sandboxed(Protocol):
     """Executes code that nobody trusts."""
 

@@ -21,6 +21,8 @@ class AgentsSettings(ServiceSettings):
     openai_model: str = "gpt-4"
     # Most tokens that an answer may have.
     openai_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
+    # A model at the same address that makes pictures, when somebody asks for one; none when empty.
+    openai_image_model: str = ""
     anthropic_api_key: SecretStr = SecretStr("")
     google_api_key: SecretStr = SecretStr("")
     cohere_api_key: SecretStr = SecretStr("")

@@ -4,13 +4,14 @@
         ...  # OPENAI_BASE_URL=server.base_url
     # leaving the block fails when a step was not used or a request had no step
 
-Each chat completion takes the next step of the script. Embeddings and the list of models are always served
+Each chat completion and each picture takes the next step of the script. Embeddings and the list of models are always served
 and take no step. Every request is kept with its headers, its body and the moment its socket closed under it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import math
@@ -97,6 +98,15 @@ class Raw:
     content_type: str = "text/event-stream"
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A picture. usage: (input tokens, output tokens)."""
+
+    data: bytes
+    revised_prompt: str = ""
+    usage: tuple[int, int] | None = None
+
+
 def echo(body: JsonObject) -> str:
     """The text of the last message: shows what the model was told."""
     return str(body["messages"][-1]["content"])
@@ -107,7 +117,7 @@ ERROR_EVENT = Raw(b'data: {"error": {"message": "scripted error", "type": "serve
 WEB_PAGE = Raw(b"<html><body>It works!</body></html>", "text/html")
 NO_CHOICES = Raw(b'data: {"id": "x", "object": "chat.completion.chunk", "choices": []}\n\ndata: [DONE]\n\n')
 
-Step = Answer | Calls | Refusal | Failure | Hang | Stall | Drop | Raw
+Step = Answer | Calls | Refusal | Failure | Hang | Stall | Drop | Raw | Drawing
 
 
 @dataclass
@@ -184,6 +194,11 @@ class ModelServer:
     def chats(self) -> list[Exchange]:
         """The chat completions that were asked for, in order."""
         return [exchange for exchange in self.requests if exchange.path.endswith("/chat/completions")]
+
+    @property
+    def drawings(self) -> list[Exchange]:
+        """The pictures that were asked for, in order."""
+        return [exchange for exchange in self.requests if exchange.path.endswith("/images/generations")]
 
     def add(self, *steps: Step) -> None:
         """Lengthens the script."""
@@ -303,8 +318,33 @@ class ModelServer:
             await _send_json(writer, 200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
         elif exchange.path.endswith("/chat/completions"):
             await self._answer_chat(exchange, writer)
+        elif exchange.path.endswith("/images/generations"):
+            await self._answer_drawing(exchange, writer)
         else:
             await _send_json(writer, 404, {"error": {"message": f"no such path: {exchange.path}"}})
+
+    async def _answer_drawing(self, exchange: Exchange, writer: asyncio.StreamWriter) -> None:
+        """Only what fits the path is given: a step for another one is as good as none."""
+        fits = self._steps and isinstance(self._steps[0], Drawing | Failure | Hang | Raw)
+        step = exchange.step = self._steps.pop(0) if fits else None
+        match step:
+            case Drawing():
+                told = {
+                    "b64_json": base64.b64encode(step.data).decode(),
+                    "revised_prompt": step.revised_prompt,
+                }
+                usage = dict(zip(("input_tokens", "output_tokens"), step.usage or (0, 0), strict=True))
+                await _send_json(writer, 200, {"created": 1, "data": [told], "usage": usage})
+            case Hang():
+                await asyncio.Event().wait()
+            case Failure(status=status, retry_after=retry_after, message=message):
+                headers = {} if retry_after is None else {"Retry-After": retry_after}
+                await _send_json(writer, status, {"error": {"message": message, "type": "scripted"}}, headers)
+            case Raw(body=body, content_type=content_type):
+                await _send(writer, 200, body, {"Content-Type": content_type})
+            case _:
+                self._unexpected.append(exchange)
+                await _send_json(writer, 400, {"error": {"message": "no step for a picture"}})
 
     async def _answer_chat(self, exchange: Exchange, writer: asyncio.StreamWriter) -> None:
         beyond = self._forever(exchange.body) if callable(self._forever) else self._forever

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.providers import Provider
-from services.agents.ports import ChatModel
+from services.agents.ports import ChatModel, Painter
 
 
 @asynccontextmanager
@@ -23,3 +23,17 @@ async def open_models(
 
     async with open_chain(providers, max_output_tokens, measures) as chain:
         yield chain
+
+
+@asynccontextmanager
+async def open_painter(
+    provider: Provider | None, measures: ModelMeasures | None = None
+) -> AsyncIterator[Painter | None]:
+    """The model that makes pictures; None when there is none."""
+    if provider is None:
+        yield None
+        return
+    from services.agents.adapters.openai_images import open_images  # noqa: PLC0415 # as above
+
+    async with open_images(provider, measures) as painter:
+        yield painter

@@ -55,6 +55,19 @@ def configured(settings: AgentsSettings) -> tuple[Provider, ...]:
     )
 
 
+def images(settings: AgentsSettings) -> Provider | None:
+    """The model that makes pictures, at the address of OpenAI's; None when no name is set.
+
+    Raises SettingsError where a name is set and neither a key nor an address.
+    """
+    if not settings.openai_image_model:
+        return None
+    place = next(provider for provider in _all(settings) if provider.name == "openai")
+    if not place.api_key.get_secret_value() and not settings.openai_base_url:
+        raise SettingsError("OPENAI_IMAGE_MODEL: needs OPENAI_API_KEY or OPENAI_BASE_URL as well")
+    return replace(place, model=settings.openai_image_model)
+
+
 def _documented(provider: Provider) -> Capabilities:
     # Another server than the vendor's may be anything, Ollama, vLLM, a proxy: its owner says what it can do.
     vendor = provider.base_url == _BASE_URLS[provider.name]

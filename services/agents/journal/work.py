@@ -21,6 +21,7 @@ from services.agents.ports import (
     ChatModel,
     Conversations,
     Knowledge,
+    Painter,
     Retriever,
     Routes,
     Sandboxed,
@@ -37,8 +38,8 @@ from services.sandbox.model import Job, Outcome
 class Outside:
     """All that a run asks outside of itself.
 
-    attachments, knowledge and sandbox have no journal of their own: a run reaches them inside of actions,
-    whose results are journaled.
+    attachments, knowledge, sandbox and painter have no journal of their own: a run reaches them inside of
+    actions, whose results are journaled.
     """
 
     retriever: Retriever
@@ -49,6 +50,7 @@ class Outside:
     knowledge: Knowledge
     sandbox: Sandboxed | None = None
     catalog: Catalog = field(default_factory=NoWorkflows)
+    painter: Painter | None = None
 
 
 class Worker(Protocol):

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Citation, Finding, Quote
-from services.agents.ports import Ask, Files, Knowledge, Notes, Sandboxed, Search, Tools
+from services.agents.ports import Ask, Files, Knowledge, Notes, Painting, Sandboxed, Search, Tools
 from services.agents.routing.route import Route
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class Work(Generic[In]):
     alone, since no journal has what they answer. sandbox: None where code cannot be executed safely. search:
     the one way to further passages, several at once if need be; None where there is nothing to search. query:
     what was searched for: the question, behind the turn before where it leans on that one. notes: what agents
-    keep in the run's session, used like files; None for a run without a session. conductor: runs workflows.
+    keep in the run's session, used like files; None for a run without a session. painting: has pictures made
+    by a model. conductor: runs workflows.
     """
 
     question: str
@@ -75,6 +76,7 @@ class Work(Generic[In]):
     search: Search | None = None
     query: str = ""
     notes: Notes | None = None
+    painting: Painting | None = None
     conductor: Conductor | None = None
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:

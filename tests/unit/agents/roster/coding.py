@@ -43,9 +43,12 @@ class Model:
         self.answer = answer
         self.data: Mapping[str, str] = {}
         self.task = ""
+        self.attachments: Any = ()
+        self.check: Any = None
 
     async def __call__(self, kind: type[Any], task: str, **asked: Any) -> Any:
         self.task, self.data = task, asked.get("data") or {}
+        self.attachments, self.check = asked.get("attachments", ()), asked.get("check")
         return self.answer
 
 
@@ -75,12 +78,16 @@ class Bench:
         *,
         model: Message | None = None,
         sandbox: Any = PlainSandbox(),  # noqa: B008
+        painting: Any = None,
     ) -> None:
         self.definition = Registry().get(agent_id).definition
         self.tools = Toolbox(self.definition.tools)
         self.model = Model(model)
         self.kept: list[Message] = []
         self.sandbox = sandbox
+        self.files = KeptFiles()
+        self.knowledge = KeptDocuments()
+        self.painting = painting
 
     async def work(self, inputs: Message, question: str = "What is the matter?") -> Any:
         """The agent's result."""
@@ -95,8 +102,9 @@ class Bench:
                 tools=self.tools,
                 ask=self.model,
                 keep=self.kept.append,
-                files=KeptFiles(),
-                knowledge=KeptDocuments(),
+                files=self.files,
+                knowledge=self.knowledge,
                 sandbox=self.sandbox,
+                painting=self.painting,
             )
         )

@@ -154,12 +154,20 @@ async def test_coaching_invents_no_dates() -> None:
     assert result.feedback
 
 
-@pytest.mark.parametrize("agent_id", ["image", "audio"])
+@pytest.mark.parametrize("agent_id", ["audio"])
 async def test_what_needs_a_tool_was_not_run_and_says_why(agent_id: str) -> None:
     result = getattr(await made(agent_id, "Is the electric pump quiet?"), agent_id)
     assert result.verdict == results_pb2.VERDICT_NOT_RUN
     assert "no tool" in result.verdict_reason
     assert "The electric pump is quiet." in [finding.statement for finding in result.evidence]
+
+
+async def test_without_a_picture_nothing_is_looked_at_and_the_documents_answer() -> None:
+    result = (await made("image", "Is the electric pump quiet?")).image
+    assert result.verdict == results_pb2.VERDICT_NOT_RUN
+    assert "no picture among the inputs" in result.verdict_reason
+    assert "The electric pump is quiet." in [finding.statement for finding in result.evidence]
+    assert Registry().get("image").definition.tell(result) == ""
 
 
 @pytest.mark.parametrize("agent_id", ["code_analyzer", "performance"])
