@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import grpc.aio
 
+from services.agents.adapters.attachment_client import AttachmentClient
 from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
@@ -71,6 +72,8 @@ async def assemble(
             triage=outside.routes,
             default_collection=settings.collection_name,
             limits=limits,
+            attachments=outside.attachments,
+            knowledge=outside.knowledge,
             sandbox=outside.sandbox,
             draw_fence=draw_fence,
         )
@@ -78,7 +81,16 @@ async def assemble(
     longest = max(
         rule.maximum_timeout for rule in rules([SERVICE]).values() if rule.path.endswith("/RunAgent")
     )
-    worker = JournaledWork(Outside(vector, session, routes, model, sandbox), pipeline)
+    outside = Outside(
+        retriever=vector,
+        conversations=session,
+        routes=routes,
+        model=model,
+        attachments=AttachmentClient(session_channel),
+        knowledge=vector,
+        sandbox=sandbox,
+    )
+    worker = JournaledWork(outside, pipeline)
     runs = Runs(
         worker=worker,
         records=session,

@@ -19,10 +19,13 @@ from services.agents.answering.extractive import Evidence
 from services.agents.answering.followup import search_query
 from services.agents.answering.sources import VerifiedSources
 from services.agents.asking import Asker
+from services.agents.files import RunFiles
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
 from services.agents.ports import (
+    Attachments,
     ChatModel,
     Conversations,
+    Knowledge,
     ModelError,
     Prompt,
     Retriever,
@@ -99,6 +102,8 @@ class Pipeline:
         triage: Routes,
         default_collection: str,
         limits: Limits,
+        attachments: Attachments,
+        knowledge: Knowledge,
         sandbox: Sandboxed | None = None,
         draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
@@ -109,6 +114,8 @@ class Pipeline:
         self._triage = triage
         self._default_collection = default_collection
         self._limits = limits
+        self._attachments = attachments
+        self._knowledge = knowledge
         self._sandbox = sandbox
         self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
@@ -356,6 +363,8 @@ class Pipeline:
             tools=equipped.tools,
             ask=equipped.ask,
             keep=kept.append,
+            files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
+            knowledge=self._knowledge,
             sandbox=self._sandbox,
         )
         try:

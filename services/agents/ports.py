@@ -406,6 +406,86 @@ class Sandboxed(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that the session service keeps. bytes: how many; sha256: of them, in hexadecimal."""
+
+    attachment_id: str
+    filename: str
+    media_type: str
+    bytes: int
+    sha256: str
+
+
+class Files(Protocol):
+    """The files that a run was given, and those that it makes.
+
+    Nothing of this is journaled: it stands inside an action of `Tools.use`, whose result names the file.
+
+    Raises UnavailableError (SESSION_UNAVAILABLE) when the session service does not answer in time.
+    """
+
+    async def describe(self, attachment_id: str) -> StoredFile:
+        """What is known of a file. Raises NotFoundError (ATTACHMENT_NOT_FOUND)."""
+        ...
+
+    async def read(self, attachment_id: str, limit: int) -> bytes:
+        """All its bytes, which have the digest that is known of them.
+
+        Raises NotFoundError (ATTACHMENT_NOT_FOUND), ResourceExhaustedError (ATTACHMENT_TOO_LARGE) beyond
+        `limit` bytes, before any was read.
+        """
+        ...
+
+    async def keep(self, filename: str, media_type: str, data: bytes, key: str) -> StoredFile:
+        """Keeps a file with the run's session, once for each key and content of a run, whatever is repeated.
+
+        Raises ResourceExhaustedError (ATTACHMENT_TOO_LARGE, STORAGE_FULL).
+        """
+        ...
+
+
+class Attachments(Protocol):
+    """All files of the tenant. Fails as Files do."""
+
+    async def describe(self, attachment_id: str) -> StoredFile:
+        """See Files."""
+        ...
+
+    async def read(self, attachment_id: str, limit: int) -> bytes:
+        """See Files."""
+        ...
+
+    async def keep(
+        self, filename: str, media_type: str, data: bytes, *, session_id: str, run_id: str, request_id: str
+    ) -> StoredFile:
+        """Keeps a file once for each request_id; it goes with the session where it has one."""
+        ...
+
+
+class Knowledge(Protocol):
+    """Where text becomes a document that is found and cited.
+
+    Not journaled, like Files. Raises UnavailableError (RETRIEVAL_UNAVAILABLE) when the vector service does
+    not answer in time; other errors of that service pass through as they are.
+    """
+
+    async def ingest(
+        self,
+        collection_id: str,
+        filename: str,
+        media_type: str,
+        data: bytes,
+        *,
+        title: str,
+        external_id: str,
+    ) -> str:
+        """The id of the document, which is durable and being indexed. It takes the place of the one that has
+        the same external_id.
+        """
+        ...
+
+
 class Meter(Protocol):
     """Counts what a run uses."""
 

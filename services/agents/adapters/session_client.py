@@ -69,7 +69,7 @@ class SessionClient:
                 self._stub.ListMessages(wanted, timeout=_READ_SECONDS),
             )
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         turns = tuple(
             Turn(message.role == session_pb2.ROLE_USER, message.text) for message in listed.messages
         )
@@ -97,7 +97,7 @@ class SessionClient:
         try:
             await self._stub.AppendMessage(request, timeout=_WRITE_SECONDS)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def create(self, run_id: str, session_id: str, agent_id: str, request: Message) -> RecordedRun:
         """See RunRecords."""
@@ -109,7 +109,7 @@ class SessionClient:
         try:
             opened = await self._stub.CreateRun(session_pb2.CreateRunRequest(run=run), timeout=_WRITE_SECONDS)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return _recorded(opened.run)
 
     async def append(
@@ -133,14 +133,14 @@ class SessionClient:
         try:
             await self._stub.AppendRunEvents(request, timeout=_WRITE_SECONDS)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def get(self, run_id: str) -> RecordedRun:
         """See RunRecords."""
         try:
             found = await self._stub.GetRun(session_pb2.GetRunRequest(run_id=run_id), timeout=_READ_SECONDS)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return _recorded(found.run)
 
     async def take(self, run_id: str, previous: str) -> RecordedRun:
@@ -149,7 +149,7 @@ class SessionClient:
         try:
             taken = await self._stub.TakeRun(request, timeout=_WRITE_SECONDS)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return _recorded(taken.run)
 
     async def entries(self, run_id: str, kind: type[M]) -> list[M]:
@@ -161,7 +161,7 @@ class SessionClient:
             try:
                 page = await self._stub.ListRunEntries(request, timeout=_READ_SECONDS)
             except grpc.RpcError as error:
-                raise _translated(error) from error
+                raise translated(error) from error
             found += [_unpacked(entry.payload, kind) for entry in page.entries]
             token = page.next_page_token
             if not token:
@@ -179,7 +179,7 @@ class SessionClient:
                     break
                 found += [_unpacked(event.payload, kind) for event in batch.events]
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         finally:
             watch.cancel()
         return found[:last]
@@ -192,7 +192,7 @@ class SessionClient:
             try:
                 page = await self._stub.ListRuns(request, timeout=_READ_SECONDS)
             except grpc.RpcError as error:
-                raise _translated(error) from error
+                raise translated(error) from error
             for run in page.runs:
                 yield _recorded(run)
             if not page.next_page_token:
@@ -206,7 +206,7 @@ class SessionClient:
                 for event in batch.events:
                     yield _unpacked(event.payload, kind)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
 
 def _recorded(run: session_pb2.Run) -> RecordedRun:
@@ -228,7 +228,8 @@ def _unpacked(payload: any_pb2.Any, kind: type[M]) -> M:
     return made
 
 
-def _translated(error: grpc.RpcError) -> ServiceError:
+def translated(error: grpc.RpcError) -> ServiceError:
+    """What a call to the session service failed with, in the words of the ports."""
     failure = from_rpc_error(error)
     if failure.reason in _SILENT:
         return UnavailableError(

@@ -1,8 +1,9 @@
-"""Passages from the vector service."""
+"""Passages from the vector service, and documents for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 import grpc.aio
@@ -20,10 +21,12 @@ SERVICE = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
 _SILENT = frozenset({"UPSTREAM_UNAVAILABLE", "UPSTREAM_DEADLINE", "DEADLINE", "TOO_MANY_CALLS"})
 _EMBED_SECONDS = 5.0
 _PING_SECONDS = 1.0
+_INGEST_SECONDS = 120.0
+_PIECE_BYTES = 256 << 10
 
 
 class VectorClient:
-    """A Retriever over a channel to the vector service."""
+    """A Retriever and Knowledge over a channel to the vector service."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = vector_pb2_grpc.VectorServiceStub(channel)
@@ -81,6 +84,40 @@ class VectorClient:
             Standing(verdict.page, verdict.location) if verdict.verified else None
             for verdict in answer.verdicts
         ]
+
+    async def ingest(
+        self,
+        collection_id: str,
+        filename: str,
+        media_type: str,
+        data: bytes,
+        *,
+        title: str,
+        external_id: str,
+    ) -> str:
+        """See Knowledge."""
+
+        async def parts() -> AsyncIterator[vector_pb2.IngestDocumentRequest]:
+            header = vector_pb2.IngestHeader(
+                collection_id=collection_id,
+                filename=filename,
+                media_type=media_type,
+                external_id=external_id,
+                title=title,
+                bytes=len(data),
+                content_sha256=hashlib.sha256(data).hexdigest(),
+            )
+            yield vector_pb2.IngestDocumentRequest(header=header)
+            for start in range(0, len(data), _PIECE_BYTES):
+                yield vector_pb2.IngestDocumentRequest(data=data[start : start + _PIECE_BYTES])
+
+        document_id = ""
+        try:
+            async for said in self._stub.IngestDocument(parts(), timeout=_INGEST_SECONDS):
+                document_id = said.document.document_id
+        except grpc.RpcError as error:
+            raise _translated(error) from error
+        return document_id
 
 
 def _passage(hit: vector_pb2.Hit) -> Passage:

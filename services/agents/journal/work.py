@@ -16,7 +16,15 @@ from services.agents.journal.ports import (
     JournaledRoutes,
 )
 from services.agents.journal.terms import Terms
-from services.agents.ports import ChatModel, Conversations, Retriever, Routes, Sandboxed
+from services.agents.ports import (
+    Attachments,
+    ChatModel,
+    Conversations,
+    Knowledge,
+    Retriever,
+    Routes,
+    Sandboxed,
+)
 from services.agents.recorder import Recorder
 from services.agents.run import Run
 from services.chassis.errors import FailedPreconditionError
@@ -25,12 +33,18 @@ from services.sandbox.model import Job, Outcome
 
 @dataclass(frozen=True)
 class Outside:
-    """All that a run asks outside of itself."""
+    """All that a run asks outside of itself.
+
+    attachments, knowledge and sandbox have no journal of their own: a run reaches them inside of actions,
+    whose results are journaled.
+    """
 
     retriever: Retriever
     conversations: Conversations
     routes: Routes
     model: ChatModel | None
+    attachments: Attachments
+    knowledge: Knowledge
     sandbox: Sandboxed | None = None
 
 

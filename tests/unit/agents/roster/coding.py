@@ -12,6 +12,7 @@ from services.agents.ports import JsonObject
 from services.agents.roster.agent import Work
 from services.agents.roster.registry import Registry
 from services.agents.routing.route import Route
+from tests.support.kept_files import KeptDocuments, KeptFiles
 from tests.support.plain_sandbox import PlainSandbox
 
 
@@ -88,6 +89,8 @@ class Bench:
                 tools=self.tools,
                 ask=self.model,
                 keep=self.kept.append,
+                files=KeptFiles(),
+                knowledge=KeptDocuments(),
                 sandbox=self.sandbox,
             )
         )

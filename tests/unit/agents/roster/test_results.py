@@ -14,6 +14,7 @@ from services.agents.model import Finding, Passage, Quote
 from services.agents.roster.agent import Work
 from services.agents.roster.registry import Registry
 from services.agents.routing.route import Route
+from tests.support.kept_files import KeptDocuments, KeptFiles
 
 MANUAL = (
     "1. Unplug the pump before the service.\n2. Drain the pump into a bucket.\n"
@@ -76,6 +77,8 @@ async def made(
         tools=NO_TOOLS,
         ask=ask_nobody,
         keep=lambda result: None,
+        files=KeptFiles(),
+        knowledge=KeptDocuments(),
     )
     return results_pb2.AgentResult(**{agent_id: await hosted.definition.compose(work)})
 

@@ -18,6 +18,7 @@ from services.agents.routing.route import Route
 from services.chassis.errors import FailedPreconditionError, InvalidArgumentError
 from services.sandbox.model import Job, Outcome
 from services.sandbox.sandbox import open_sandbox
+from tests.support.kept_files import KeptDocuments, KeptFiles
 
 DISCOUNT = '''
 def discount(price, percent):
@@ -100,6 +101,8 @@ def work(
         tools=tools,
         ask=ask,
         keep=(kept if kept is not None else []).append,
+        files=KeptFiles(),
+        knowledge=KeptDocuments(),
         sandbox=sandbox,
     )
 
