@@ -18,7 +18,7 @@ from services.agents.journal.terms import Equipment
 from services.agents.journal.work import JournaledWork, Outside
 from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
-from services.agents.ports import ChatModel, Sandboxed
+from services.agents.ports import AudioModel, ChatModel, Sandboxed
 from services.agents.replay import Replays
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
@@ -49,11 +49,13 @@ async def assemble(
     model: ChatModel | None,
     *,
     registry: Registry | None = None,
+    sound: AudioModel | None = None,
     sandbox: Sandboxed | None = None,
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit.
 
-    registry: the roster's when None. sandbox: None where code cannot be executed safely.
+    registry: the roster's when None. sound: None where no model listens or speaks. sandbox: None where code
+    cannot be executed safely.
     """
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
@@ -74,6 +76,7 @@ async def assemble(
             limits=limits,
             attachments=outside.attachments,
             knowledge=outside.knowledge,
+            sound=outside.sound,
             sandbox=outside.sandbox,
             draw_fence=draw_fence,
         )
@@ -88,6 +91,7 @@ async def assemble(
         model=model,
         attachments=AttachmentClient(session_channel),
         knowledge=vector,
+        sound=sound,
         sandbox=sandbox,
     )
     worker = JournaledWork(outside, pipeline)
@@ -100,7 +104,12 @@ async def assemble(
             settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),
         prices=parse_prices(settings.meld_model_prices),
-        equipment=Equipment(model=model is not None, sandbox=sandbox is not None),
+        equipment=Equipment(
+            model=model is not None,
+            sandbox=sandbox is not None,
+            transcribes=sound is not None and sound.transcribes,
+            speaks=sound is not None and sound.speaks,
+        ),
     )
     dependencies = [
         Dependency("vector", vector.ping),

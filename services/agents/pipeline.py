@@ -23,6 +23,7 @@ from services.agents.files import RunFiles
 from services.agents.model import Conversation, Degradation, Finding, Retrieval
 from services.agents.ports import (
     Attachments,
+    AudioModel,
     ChatModel,
     Conversations,
     Knowledge,
@@ -39,6 +40,7 @@ from services.agents.roster.registry import Hosted, Registry
 from services.agents.routing.route import Route
 from services.agents.run import Run
 from services.agents.tools import Toolbox
+from services.agents.voicing import RunVoice
 from services.chassis import telemetry
 from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError, UnavailableError
 
@@ -104,6 +106,7 @@ class Pipeline:
         limits: Limits,
         attachments: Attachments,
         knowledge: Knowledge,
+        sound: AudioModel | None = None,
         sandbox: Sandboxed | None = None,
         draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
@@ -116,6 +119,7 @@ class Pipeline:
         self._limits = limits
         self._attachments = attachments
         self._knowledge = knowledge
+        self._sound = sound
         self._sandbox = sandbox
         self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
@@ -365,6 +369,7 @@ class Pipeline:
             keep=kept.append,
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
+            voice=RunVoice(run, equipped.tools, self._sound) if self._sound is not None else None,
             sandbox=self._sandbox,
         )
         try:

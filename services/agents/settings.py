@@ -21,6 +21,9 @@ class AgentsSettings(ServiceSettings):
     openai_model: str = "gpt-4"
     # Most tokens that an answer may have.
     openai_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
+    # Models at the same address that write down what is said, and that speak; none when empty.
+    openai_transcription_model: str = ""
+    openai_speech_model: str = ""
     anthropic_api_key: SecretStr = SecretStr("")
     google_api_key: SecretStr = SecretStr("")
     cohere_api_key: SecretStr = SecretStr("")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import email.utils
 import json
-import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -18,6 +16,7 @@ import openai
 from openai.types.chat import ChatCompletionChunk
 from opentelemetry import propagate, trace
 
+from services.agents.adapters import failures
 from services.agents.chat.capabilities import Capabilities, Capability
 from services.agents.chat.chain import ModelChain
 from services.agents.chat.measures import ModelMeasures
@@ -44,8 +43,6 @@ _IDLE_SECONDS = 15.0
 _MAX_REQUESTS = 16
 _MAX_ARGUMENTS = 100_000
 _MAX_SHOWN_REFUSAL = 200
-_REPEATABLE_STATUSES = frozenset({408, 409, 429})
-_ILL_STATUSES = frozenset({408, 429})
 
 
 @asynccontextmanager
@@ -64,12 +61,15 @@ async def open_endpoints(
     """The model of each provider."""
     async with AsyncExitStack() as stack:
         yield [
-            OpenAIEndpoint(provider, await stack.enter_async_context(_client(provider)), max_output_tokens)
+            OpenAIEndpoint(
+                provider, await stack.enter_async_context(open_client(provider)), max_output_tokens
+            )
             for provider in providers
         ]
 
 
-def _client(provider: Provider) -> openai.AsyncOpenAI:
+def open_client(provider: Provider) -> openai.AsyncOpenAI:
+    """What asks a provider. Its caller closes it."""
     return openai.AsyncOpenAI(
         # Local servers ask for no key, the client does.
         api_key=provider.api_key.get_secret_value() or "none",
@@ -186,30 +186,7 @@ class OpenAIEndpoint:
         return {"type": "json_schema", "json_schema": named}
 
     async def _guarded(self, work: Awaitable[T], deadline: float) -> T:
-        """The outcome of one step, before the deadline; every failure as a ModelError."""
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                return await work
-        except (TimeoutError, openai.APITimeoutError) as error:
-            raise self._error("the model does not answer in time", repeatable=True, ill=True) from error
-        except openai.APIConnectionError as error:
-            raise self._error("the connection to the model broke", repeatable=True, ill=True) from error
-        except openai.APIStatusError as error:
-            raise self._refusal(error) from error
-        except openai.APIError as error:
-            raise self._error("the model reported an error in its answer", ill=True) from error
-        except (ValueError, TypeError, AttributeError) as error:
-            # What the client's parser raises over bytes that are no completion.
-            raise self._error("the model's answer cannot be read", ill=True) from error
-
-    def _refusal(self, error: openai.APIStatusError) -> ModelError:
-        status = error.status_code
-        return self._error(
-            f"the model answered with HTTP status {status}",
-            repeatable=status in _REPEATABLE_STATUSES or status >= 500,
-            ill=status in _ILL_STATUSES or status >= 500,
-            retry_after=retry_after(error.response.headers.get("retry-after", ""), time.time()),
-        )
+        return await failures.guarded(work, deadline, self.model)
 
     def _text(self, chunk: ChatCompletionChunk, answer: _Answer) -> str:
         """The text of a chunk; all else that it has goes into the answer.
@@ -354,18 +331,3 @@ def _attachment(attachment: Attachment) -> Any:
 def _tool(tool: OfferedTool) -> Any:
     described = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": described}
-
-
-def retry_after(header: str, now: float) -> float | None:
-    """Seconds out of a Retry-After header, which has seconds or a date; None when it has neither.
-
-    now: seconds since 1970.
-    """
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(header).timestamp() - now
-        except ValueError:
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

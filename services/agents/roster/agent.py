@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Finding, Quote
-from services.agents.ports import Ask, Files, Knowledge, Sandboxed, Tools
+from services.agents.ports import Ask, Files, Knowledge, Sandboxed, Tools, Voice
 from services.agents.routing.route import Route
 
 In = TypeVar("In", bound=Message)
@@ -42,7 +42,8 @@ class Work(Generic[In]):
     route: which agent fits a text. tools: what the agent does besides reading. ask: asks a model. keep: takes
     the best result so far, which is what the run ends with should `compose` meet a limit of the run. files,
     knowledge: attachments, and where text becomes a document; both are used inside of an action of `tools`
-    alone, since no journal has what they answer. sandbox: None where code cannot be executed safely.
+    alone, since no journal has what they answer. voice: listens and speaks; None without a model that does.
+    sandbox: None where code cannot be executed safely.
     """
 
     question: str
@@ -56,6 +57,7 @@ class Work(Generic[In]):
     keep: Callable[[Message], None]
     files: Files
     knowledge: Knowledge
+    voice: Voice | None = None
     sandbox: Sandboxed | None = None
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:

@@ -16,8 +16,9 @@ SILENCE_DBFS = -50.0
 SILENCE_SECONDS = 0.5
 MAX_SPANS = 2000
 METHOD = (
-    "long-term spectral divergence (Ramírez et al. 2004) from the quietest tenth, kept where the level changes"
-    " like syllables and part of the sound is voiced (autocorrelation, Boersma 1993); singing passes as speech"
+    "long-term spectral divergence (Ramírez et al. 2004) from the quietest tenth, kept where the level"
+    " changes like syllables and part of the sound is voiced (autocorrelation, Boersma 1993); singing passes"
+    " as speech"
 )
 # In frames of 10 ms; those of the paper are as long.
 _ORDER = 6

@@ -1,5 +1,5 @@
-"""The program that cuts a piece out of a recording, inside the sandbox: one channel, at 16 to 32 kHz, as FLAC,
-which is what a model that writes down speech is sent.
+"""The program that cuts a piece out of a recording, inside the sandbox: one channel, at 16 to 32 kHz, as
+FLAC, which is what a model that writes down speech is sent.
 
 Reads .meld/request.json (file, start, end, piece), writes .meld/result.json (`samples` and `rate` of the
 piece, or `unreadable` with the reason).

@@ -121,7 +121,9 @@ class Recording:
         left = round(end * form.rate) - round(start * form.rate)
         try:
             self._file.seek(round(start * form.rate))
-            while left > 0 and len(block := self._file.read(min(size, left), dtype="float64", always_2d=True)):
+            while left > 0 and len(
+                block := self._file.read(min(size, left), dtype="float64", always_2d=True)
+            ):
                 left -= len(block)
                 yield np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
         except (soundfile.SoundFileError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Filters a stream of blocks: a long filter by the FFT (overlap-save), with the memory of what came before."""
+"""Filters a stream of blocks by the FFT (overlap-save), with the memory of what came before."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ class Fir:
         """As many rows as are given."""
         kept = len(self._history)
         joined = np.concatenate([self._history, block])
-        made = np.fft.irfft(
-            np.fft.rfft(joined, self._length, axis=0) * self._spectrum, self._length, axis=0
-        )
+        made = np.fft.irfft(np.fft.rfft(joined, self._length, axis=0) * self._spectrum, self._length, axis=0)
         if kept:
             self._history = joined[-kept:]
         return made[kept : kept + len(block)]
@@ -49,4 +47,5 @@ def low_pass(share: float, taps: int, beta: float = 8.0) -> Samples:
     """
     n = np.arange(taps) - (taps - 1) / 2
     made: Samples = 2 * share * np.sinc(2 * share * n) * np.kaiser(taps, beta)
-    return made / made.sum()
+    made /= made.sum()
+    return made

@@ -26,7 +26,7 @@ class Levels:
         self._peak = np.zeros(channels)
         self._squares = np.zeros(channels)
         self._sum = np.zeros(channels)
-        self._clips = [_Clips(rate, full_scale) for _ in range(channels)]
+        self._clips = [_Clips(full_scale) for _ in range(channels)]
         self._true = [_TruePeak(rate) for _ in range(channels)]
 
     def feed(self, block: Samples) -> None:
@@ -70,7 +70,7 @@ def decibels(value: float) -> float | None:
 class _Clips:
     """Runs of samples at full scale, all of one sign. runs: samples from and to, the first MAX_CLIPS."""
 
-    def __init__(self, rate: int, full_scale: float) -> None:
+    def __init__(self, full_scale: float) -> None:
         self.runs: list[tuple[int, int]] = []
         self.count = 0
         self.samples = 0
@@ -116,10 +116,11 @@ class _TruePeak:
 
     def __init__(self, rate: int) -> None:
         factor = 4 if rate < 96_000 else 2 if rate < _TRUE_PEAK_RATE else 1
-        at = np.arange(2 * _SIDE)
+        at = np.arange(2 * _SIDE, dtype=np.float64)
         # A point that is a share of the way from the sample _SIDE - 1 of a window to the next.
         self._taps = np.stack(
-            [_between(at - (_SIDE - 1) - step / factor) for step in range(1, factor)] or [np.eye(1, 32, 15)[0]],
+            [_between(at - (_SIDE - 1) - step / factor) for step in range(1, factor)]
+            or [np.eye(1, 32, 15)[0]],
             axis=1,
         )
         # Beyond this no weighted sum can reach.
@@ -147,4 +148,5 @@ def _between(distance: Samples) -> Samples:
     """A windowed sinc (Kaiser) at these distances from its middle."""
     share = np.clip(1 - (distance / _SIDE) ** 2, 0, None)
     taps: Samples = np.sinc(distance) * np.i0(6.0 * np.sqrt(share)) / np.i0(6.0)
-    return taps / taps.sum()
+    taps /= taps.sum()
+    return taps

@@ -14,10 +14,11 @@ import numpy as np
 
 from .activity import Activity
 from .decoding import Recording, UnreadableError
+from .filtering import Samples
 from .levels import Levels
 from .loudness import Loudness
 from .picture import Spectrogram
-from .spectra import Spectra
+from .spectra import Reals, Spectra
 
 REQUEST = ".meld/request.json"
 RESULT = ".meld/result.json"
@@ -71,9 +72,10 @@ def measured(path: Path, title: str, picture: Path) -> dict[str, Any]:
     }
 
 
-def _frames(block: np.ndarray[Any, np.dtype[np.float64]], frame: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _frames(block: Samples, frame: int) -> Reals:
     """The level of each frame in its loudest channel; a last one that is not whole counts as it is."""
     starts = np.arange(0, len(block), frame)
     sizes = np.minimum(frame, len(block) - starts)[:, None]
     power = (np.add.reduceat(block**2, starts, axis=0) / sizes).max(axis=1)
-    return (10 * np.log10(np.maximum(power, 1e-20))).astype(np.float32)
+    levels: Reals = (10 * np.log10(np.maximum(power, 1e-20))).astype(np.float32)
+    return levels

@@ -99,9 +99,9 @@ def _k_weighting(rate: int) -> Samples:
     q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
     band = high**0.4996667741545416
     scale = 1 + k / q + k * k
+    outer = [(high + sign * band * k / q + k * k) / scale for sign in (1, -1)]
     shelf = (
-        [(high + band * k / q + k * k) / scale, 2 * (k * k - high) / scale]
-        + [(high - band * k / q + k * k) / scale],
+        [outer[0], 2 * (k * k - high) / scale, outer[1]],
         [2 * (k * k - 1) / scale, (1 - k / q + k * k) / scale],
     )
     k = math.tan(math.pi * 38.13547087602444 / rate)

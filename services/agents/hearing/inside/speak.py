@@ -1,8 +1,8 @@
 """The program that speaks a text with espeak-ng, inside the sandbox.
 
-Its library is called and not its program, which is not in reach in there. Reads .meld/request.json (text, voice,
-rate: words a minute, or probe), writes the WAV and .meld/result.json: `rate` and `samples`, or `unable` with the
-reason; after a probe, `version`.
+Its library is called and not its program, which is not in reach in there. Reads .meld/request.json (text,
+voice, words: a minute, wav: where to), writes the WAV and .meld/result.json: `rate` and `samples`, or
+`unable` with the reason.
 """
 
 from __future__ import annotations

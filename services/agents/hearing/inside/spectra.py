@@ -69,7 +69,8 @@ class Spectra:
         correlation = np.fft.irfft(power * self._voiced, axis=1)
         start, end = self._lags
         height = correlation[:, start:end] / np.maximum(correlation[:, :1], 1e-20) / self._own
-        return np.clip(height.max(axis=1), 0, 1).astype(np.float32)
+        made: Reals = np.clip(height.max(axis=1), 0, 1).astype(np.float32)
+        return made
 
 
 def _mel(frequency: float) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services.agents.adapters.openai_model import open_endpoints, retry_after
+from services.agents.adapters.failures import retry_after
+from services.agents.adapters.openai_model import open_endpoints
 from services.agents.chat.capabilities import Capability
 from services.agents.chat.providers import Provider
 from services.agents.ports import ChatMessage, OfferedTool, Prompt, ToolRequest
