@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from .decoding import Recording, UnreadableError
+from .decoding import LEAST_RATE, Recording, UnreadableError
 from .filtering import Fir, low_pass
 
 REQUEST = ".meld/request.json"
 RESULT = ".meld/result.json"
-# Models are trained on 16 kHz; more is lost on them.
-LEAST_RATE = 16_000
 # On each side of a sample that is kept.
 _TAPS = 32
 

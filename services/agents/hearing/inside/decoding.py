@@ -15,6 +15,8 @@ Samples = NDArray[np.float64]
 
 MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 1_000, 384_000
+# Models are trained on 16 kHz; more is lost on them.
+LEAST_RATE = 16_000
 MAX_SECONDS = 4 * 3600
 # One sample of one channel is a value: two hours of 48 kHz stereo have 691 million.
 MAX_VALUES = 700_000_000
