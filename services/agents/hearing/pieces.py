@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from services.agents.code import programs
-from services.agents.hearing.inside.decoding import LEAST_RATE
+from services.agents.hearing.inside.filtering import LEAST_RATE
 from services.agents.hearing.recording import MAX_BYTES, Span, job
 from services.agents.ports import Sandboxed, SoundFile
 from services.chassis.errors import FailedPreconditionError

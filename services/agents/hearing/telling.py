@@ -36,12 +36,12 @@ def tell(result: results_pb2.AudioResult) -> str:
 def _told_recording(one: results_pb2.Recording) -> list[str]:
     if one.verdict == results_pb2.VERDICT_NOT_RUN:
         return [one.verdict_reason]
-    loudness = one.integrated_lufs if one.HasField("integrated_lufs") else None
+    lufs = one.integrated_lufs if one.HasField("integrated_lufs") else None
     peak = f", true peak {one.true_peak_dbtp:.1f} dBTP" if one.HasField("true_peak_dbtp") else ""
     spread = f", range {one.loudness_range_lu:.1f} LU" if one.HasField("loudness_range_lu") else ""
     lines = [
         f"{one.filename}: {one.container} ({one.codec}), {one.channels} channel{'s' * (one.channels > 1)}, "
-        f"{one.sample_rate} Hz, {clock(one.duration)}; {loudness(loudness)}{spread}{peak}."
+        f"{one.sample_rate} Hz, {clock(one.duration)}; {loudness(lufs)}{spread}{peak}."
     ]
     if one.fault:
         lines.append(f"- The file is damaged: {one.fault}.")

@@ -184,7 +184,7 @@ def _add_metrics(result: Result, made: Recording) -> None:
 
 
 async def _listen(work: Work[Inputs], result: Result, heard: dict[int, Measured]) -> None:
-    """Writes down what is said, and what is asked to be made of that. heard: by place among the recordings."""
+    """Writes down what is said, and makes of it what is asked. heard: by place among the recordings."""
     if work.voice is None or not work.voice.transcribes:
         result.left_out.append(f"Nothing that is said was written down: {_NO_LISTENER}")
         return

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from .decoding import LEAST_RATE, Recording, UnreadableError
-from .filtering import Fir, low_pass
+from .decoding import Recording, UnreadableError
+from .filtering import LEAST_RATE, Fir, low_pass
 
 REQUEST = ".meld/request.json"
 RESULT = ".meld/result.json"

@@ -15,8 +15,6 @@ Samples = NDArray[np.float64]
 
 MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 1_000, 384_000
-# Models are trained on 16 kHz; more is lost on them.
-LEAST_RATE = 16_000
 MAX_SECONDS = 4 * 3600
 # One sample of one channel is a value: two hours of 48 kHz stereo have 691 million.
 MAX_VALUES = 700_000_000
@@ -56,7 +54,7 @@ class Form:
 
 
 class Recording:
-    """A recording at work. After `blocks` was read to its end, `fault` says what was wrong with it."""
+    """A recording at work. After `blocks` was read to its end, `fault` says what is wrong with it."""
 
     def __init__(self, path: Path) -> None:
         """Raises UnreadableError."""
@@ -94,16 +92,10 @@ class Recording:
         """Rows of samples, a column for each channel, about a second each. Raises UnreadableError beyond a
         limit, and when nothing at all can be decoded.
         """
-        form, size = self.form, 100 * self.form.frame
+        form = self.form
         read = 0
-        while True:
-            try:
-                block = self._file.read(size, dtype="float64", always_2d=True)
-            except (soundfile.SoundFileError, RuntimeError) as error:
-                self.fault = f"after {read / form.rate:.2f} s it cannot be decoded ({_said(error)})"
-                break
-            if not len(block):
-                break
+        # Far beyond every limit.
+        for block in self._read(1 << 48):
             read += len(block)
             if read > MAX_SECONDS * form.rate:
                 raise UnreadableError(f"it is longer than {MAX_SECONDS // 3600} hours, which is the limit")
@@ -111,26 +103,44 @@ class Recording:
                 raise UnreadableError(
                     f"it has more than {MAX_VALUES // 1_000_000} million samples, which is the limit"
                 )
-            # Samples as floating numbers may be none.
-            yield np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+            yield block
+        if self.fault:
+            self.fault = f"after {read / form.rate:.2f} s it cannot be decoded ({self.fault})"
         if not read:
             raise UnreadableError("there is not one sample in it" + (f": {self.fault}" if self.fault else ""))
         self._compare(read)
 
     def part(self, start: float, end: float) -> Iterator[Samples]:
         """As `blocks`, from and up to a moment, in seconds; not longer than there are samples."""
-        form, size = self.form, 100 * self.form.frame
-        left = round(end * form.rate) - round(start * form.rate)
+        rate = self.form.rate
         try:
-            self._file.seek(round(start * form.rate))
-            while left > 0 and len(
-                block := self._file.read(min(size, left), dtype="float64", always_2d=True)
-            ):
-                left -= len(block)
-                yield np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+            self._file.seek(round(start * rate))
         except (soundfile.SoundFileError, RuntimeError) as error:
-            # What comes before the fault is heard.
-            self.fault = f"it cannot be decoded ({_said(error)})"
+            self.fault = _said(error)
+            return
+        # What comes before a fault is heard.
+        yield from self._read(round(end * rate) - round(start * rate))
+
+    def _read(self, left: int) -> Iterator[Samples]:
+        """Blocks of at most so many samples together. A fault ends them, and is noted."""
+        size, units = 10 * self.form.frame, []
+        while left > 0 and not self.fault:
+            try:
+                unit = self._file.read(min(size, left), dtype="float64", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError) as error:
+                # The library keeps back what it read of this unit, which is why units are short.
+                self.fault = _said(error)
+                break
+            if not len(unit):
+                break
+            left -= len(unit)
+            # Samples as floating numbers may be none.
+            units.append(np.nan_to_num(unit, nan=0.0, posinf=1.0, neginf=-1.0))
+            if len(units) == 10:
+                yield np.concatenate(units)
+                units = []
+        if units:
+            yield np.concatenate(units)
 
     def _compare(self, read: int) -> None:
         """Whether as much came as was promised. Half a second is what encoders pad and decoders cut."""

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float64]
 
+# What is cut for models has so many samples a second at least: they are trained on that.
+LEAST_RATE = 16_000
+
 
 class Fir:
     """A finite impulse response over columns of samples.
