@@ -70,7 +70,7 @@ def _wrapped(text: str) -> str:
 
 def _marked(text: str) -> str:
     """What stands for itself in a cue; an arrow would begin a line of times."""
-    return text.translate(_MARKS).replace("\n", " ")
+    return " ".join(text.split()).translate(_MARKS)
 
 
 def _moment(seconds: float) -> str:

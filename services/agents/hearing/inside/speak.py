@@ -53,15 +53,16 @@ def spoken(text: str, voice: str, words: int, wav: Path) -> dict[str, Any]:
         raise UnableError(f"espeak-ng has no voice {voice!r}")
     if words:
         library.espeak_SetParameter(_RATE, words, 0)
-    samples = 0
+    samples, heard = 0, False
     with wave.open(str(wav), "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
 
         def take(data: Any, count: int, _: Any) -> int:
-            nonlocal samples
+            nonlocal samples, heard
             if data and count > 0:
-                samples += count
-                file.writeframesraw(ctypes.string_at(data, 2 * count))
+                sound = ctypes.string_at(data, 2 * count)
+                samples, heard = samples + count, heard or any(sound)
+                file.writeframesraw(sound)
             return _STOP if samples > MAX_SECONDS * rate else _GO_ON
 
         # Kept by a name: the library calls it as long as it speaks.
@@ -74,7 +75,7 @@ def spoken(text: str, voice: str, words: int, wav: Path) -> dict[str, Any]:
         raise UnableError(f"espeak-ng failed with {failed}")
     if samples > MAX_SECONDS * rate:
         raise UnableError(f"the text takes longer than {MAX_SECONDS // 60} minutes, which is the limit")
-    if not samples:
+    if not heard:
         raise UnableError("there is nothing to be spoken in the text")
     return {"rate": rate, "samples": samples}
 
