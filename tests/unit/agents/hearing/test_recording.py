@@ -17,7 +17,17 @@ from services.agents.hearing.recording import Measured, measure
 from services.agents.ports import Sandboxed
 from services.sandbox.model import End, Job, Outcome
 from tests.support.plain_sandbox import PlainSandbox
-from tests.unit.agents.hearing.sounds import RATE, Samples, noise, sine, steps, stereo, stored, vowels, written
+from tests.unit.agents.hearing.sounds import (
+    RATE,
+    Samples,
+    noise,
+    sine,
+    steps,
+    stereo,
+    stored,
+    vowels,
+    written,
+)
 
 FFMPEG = shutil.which("ffmpeg")
 

@@ -69,12 +69,17 @@ class Bench:
         *,
         model: Message | None = None,
         sandbox: Any = PlainSandbox(),  # noqa: B008
+        files: KeptFiles | None = None,
+        voice: Any = None,
     ) -> None:
         self.definition = Registry().get(agent_id).definition
         self.tools = Toolbox(self.definition.tools)
         self.model = Model(model)
         self.kept: list[Message] = []
         self.sandbox = sandbox
+        self.files = files or KeptFiles()
+        self.knowledge = KeptDocuments()
+        self.voice = voice
 
     async def work(self, inputs: Message, question: str = "What is the matter?") -> Any:
         """The agent's result."""
@@ -89,8 +94,9 @@ class Bench:
                 tools=self.tools,
                 ask=self.model,
                 keep=self.kept.append,
-                files=KeptFiles(),
-                knowledge=KeptDocuments(),
+                files=self.files,
+                knowledge=self.knowledge,
+                voice=self.voice,
                 sandbox=self.sandbox,
             )
         )

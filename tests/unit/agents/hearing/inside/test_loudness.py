@@ -34,9 +34,7 @@ FIVE = np.stack(
         pytest.param(stereo(steps((-23, 20))), -23, id="case 1"),
         pytest.param(stereo(steps((-33, 20))), -33, id="case 2"),
         pytest.param(stereo(steps((-36, 10), (-23, 60), (-36, 10))), -23, id="case 3"),
-        pytest.param(
-            stereo(steps((-72, 10), (-36, 10), (-23, 60), (-36, 10), (-72, 10))), -23, id="case 4"
-        ),
+        pytest.param(stereo(steps((-72, 10), (-36, 10), (-23, 60), (-36, 10), (-72, 10))), -23, id="case 4"),
         pytest.param(stereo(steps((-26, 20), (-20, 20.1), (-26, 20))), -23, id="case 5"),
         pytest.param(FIVE, -23, id="case 6"),
     ],
