@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from services.agents.adapters import session_client, vector_client
-from services.agents.adapters.models import open_models, open_painter
+from services.agents.adapters.models import open_audio, open_models, open_painter
 from services.agents.assembly import assemble
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.prices import parse_prices
-from services.agents.chat.providers import configured, images
+from services.agents.chat.providers import audio, configured, images
 from services.agents.settings import AgentsSettings
 from services.chassis import telemetry
 from services.chassis.channel import open_aio_channel
@@ -34,10 +34,11 @@ async def main() -> None:
         model = await stack.enter_async_context(
             open_models(configured(settings), settings.openai_max_tokens, measures)
         )
+        sound = await stack.enter_async_context(open_audio(audio(settings), measures))
         sandbox = await stack.enter_async_context(opening_sandbox(settings.meld_sandbox))
         painter = await stack.enter_async_context(open_painter(images(settings), measures))
         house = await stack.enter_async_context(
-            assemble(settings, vector, session, model, sandbox=sandbox, painter=painter)
+            assemble(settings, vector, session, model, sound=sound, sandbox=sandbox, painter=painter)
         )
         await Server(
             name="agents",

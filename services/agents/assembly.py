@@ -19,7 +19,7 @@ from services.agents.journal.terms import Equipment
 from services.agents.journal.work import JournaledWork, Outside
 from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
-from services.agents.ports import ChatModel, Painter, Sandboxed
+from services.agents.ports import AudioModel, ChatModel, Painter, Sandboxed
 from services.agents.replay import Replays
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
@@ -51,13 +51,14 @@ async def assemble(
     model: ChatModel | None,
     *,
     registry: Registry | None = None,
+    sound: AudioModel | None = None,
     sandbox: Sandboxed | None = None,
     painter: Painter | None = None,
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit.
 
-    registry: the roster's when None. sandbox: None where code cannot be executed safely.
-    painter: None where no model makes pictures.
+    registry: the roster's when None. sound: None where no model listens or speaks. sandbox: None where code
+    cannot be executed safely. painter: None where no model makes pictures.
     """
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
@@ -78,6 +79,7 @@ async def assemble(
             limits=limits,
             attachments=outside.attachments,
             knowledge=outside.knowledge,
+            sound=outside.sound,
             sandbox=outside.sandbox,
             catalog=outside.catalog,
             painter=outside.painter,
@@ -95,6 +97,7 @@ async def assemble(
         model=model,
         attachments=AttachmentClient(session_channel),
         knowledge=vector,
+        sound=sound,
         sandbox=sandbox,
         catalog=library,
         painter=painter,
@@ -109,7 +112,12 @@ async def assemble(
             settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),
         prices=parse_prices(settings.meld_model_prices),
-        equipment=Equipment(model=model is not None, sandbox=sandbox is not None),
+        equipment=Equipment(
+            model=model is not None,
+            sandbox=sandbox is not None,
+            transcribes=sound is not None and sound.transcribes,
+            speaks=sound is not None and sound.speaks,
+        ),
     )
     dependencies = [
         Dependency("vector", vector.ping),

@@ -26,6 +26,7 @@ from services.agents.notes import RunNotes
 from services.agents.painting import RunPainting
 from services.agents.ports import (
     Attachments,
+    AudioModel,
     ChatModel,
     Conversations,
     Knowledge,
@@ -44,6 +45,7 @@ from services.agents.routing.route import Route
 from services.agents.run import Run
 from services.agents.searching import Searches
 from services.agents.tools import Toolbox
+from services.agents.voicing import RunVoice
 from services.agents.workflow.catalog import NoWorkflows
 from services.agents.workflow.conductor import Conductor
 from services.agents.workflow.ports import Catalog
@@ -126,6 +128,7 @@ class Pipeline:
         limits: Limits,
         attachments: Attachments,
         knowledge: Knowledge,
+        sound: AudioModel | None = None,
         sandbox: Sandboxed | None = None,
         catalog: Catalog = NoWorkflows(),  # noqa: B008 - it has no state
         painter: Painter | None = None,
@@ -140,6 +143,7 @@ class Pipeline:
         self._limits = limits
         self._attachments = attachments
         self._knowledge = knowledge
+        self._sound = sound
         self._sandbox = sandbox
         self._catalog = catalog
         self._painter = painter
@@ -416,6 +420,7 @@ class Pipeline:
             keep=kept.append,
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
+            voice=RunVoice(run, equipped.tools, self._sound) if self._sound is not None else None,
             sandbox=self._sandbox,
             search=Searches(
                 run,

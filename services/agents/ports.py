@@ -597,6 +597,113 @@ class Knowledge(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SoundFile:
+    """A sound as it is sent to a model, or comes from one."""
+
+    filename: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Something said. start, end: seconds from the beginning of the sound."""
+
+    start: float
+    end: float
+    text: str
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """What a model heard. utterances: none where it tells no times, and the whole is `text` alone.
+
+    language: as the model names it. done: which model, and its tokens where it told them.
+    """
+
+    text: str
+    utterances: tuple[Utterance, ...]
+    language: str
+    done: ModelDone
+
+
+@dataclass(frozen=True)
+class SpokenSound:
+    """What a model said. voice: the one that it was asked for."""
+
+    sound: SoundFile
+    voice: str
+    done: ModelDone
+
+
+class AudioModel(Protocol):
+    """Listens and speaks, as far as it is configured to."""
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether it listens."""
+        ...
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it speaks."""
+        ...
+
+    async def transcribe(
+        self, sound: SoundFile, language: str, seconds: float, meter: Meter
+    ) -> Transcription:
+        """What is said in a sound of at most 25 MB, within `seconds`. language: ISO 639-1, or empty.
+
+        Raises ModelError, and what the meter raises.
+        """
+        ...
+
+    async def speak(self, text: str, voice: str, seconds: float, meter: Meter) -> SpokenSound:
+        """A text of at most 4,096 characters, spoken. voice: empty for its usual one.
+
+        Raises ModelError, and what the meter raises.
+        """
+        ...
+
+
+class Voice(Protocol):
+    """The audio model of one run. Each call is a use of a tool: told, counted and journaled.
+
+    Both give None where the model gave nothing: the run has then told so as a degradation. `tool` is one of
+    AgentDefinition.tools; `arguments` are for people. Raises ResourceExhaustedError (BUDGET_EXHAUSTED) as
+    Tools.use does, and what `sound` or `keep` raise.
+    """
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether there is a model that listens."""
+        ...
+
+    @property
+    def speaks(self) -> bool:
+        """Whether there is a model that speaks."""
+        ...
+
+    async def transcribe(
+        self, tool: str, arguments: JsonObject, sound: Callable[[], Awaitable[SoundFile]], language: str
+    ) -> Transcription | None:
+        """What is said. sound: makes the sound, when it is really to be sent."""
+        ...
+
+    async def speak(
+        self,
+        tool: str,
+        arguments: JsonObject,
+        text: str,
+        voice: str,
+        keep: Callable[[SpokenSound], Awaitable[JsonObject]],
+    ) -> JsonObject | None:
+        """What `keep` makes of the sound."""
+        ...
+
+
 class Meter(Protocol):
     """Counts what a run uses."""
 

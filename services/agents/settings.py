@@ -23,6 +23,9 @@ class AgentsSettings(ServiceSettings):
     openai_max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
     # A model at the same address that makes pictures, when somebody asks for one; none when empty.
     openai_image_model: str = ""
+    # Models at the same address that write down what is said, and that speak; none when empty.
+    openai_transcription_model: str = ""
+    openai_speech_model: str = ""
     anthropic_api_key: SecretStr = SecretStr("")
     google_api_key: SecretStr = SecretStr("")
     cohere_api_key: SecretStr = SecretStr("")

@@ -4,8 +4,9 @@
         ...  # OPENAI_BASE_URL=server.base_url
     # leaving the block fails when a step was not used or a request had no step
 
-Each chat completion and each picture takes the next step of the script. Embeddings and the list of models are always served
-and take no step. Every request is kept with its headers, its body and the moment its socket closed under it.
+Each chat completion, picture, transcription and speech takes the next step of the script. Embeddings and the
+list of models are always served and take no step. Every request is kept with its headers, its body and the
+moment its socket closed under it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
 from types import TracebackType
 from typing import Any, Self
 
@@ -107,6 +110,24 @@ class Drawing:
     usage: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What was said in a recording. segments: (start, end, text) each, told where the request asks so."""
+
+    text: str
+    segments: Sequence[tuple[float, float, str]] = ()
+    language: str = "english"
+    usage: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A sound, whatever the text was."""
+
+    data: bytes
+    media_type: str = "audio/mpeg"
+
+
 def echo(body: JsonObject) -> str:
     """The text of the last message: shows what the model was told."""
     return str(body["messages"][-1]["content"])
@@ -117,7 +138,7 @@ ERROR_EVENT = Raw(b'data: {"error": {"message": "scripted error", "type": "serve
 WEB_PAGE = Raw(b"<html><body>It works!</body></html>", "text/html")
 NO_CHOICES = Raw(b'data: {"id": "x", "object": "chat.completion.chunk", "choices": []}\n\ndata: [DONE]\n\n')
 
-Step = Answer | Calls | Refusal | Failure | Hang | Stall | Drop | Raw | Drawing
+Step = Answer | Calls | Refusal | Failure | Hang | Stall | Drop | Raw | Drawing | Heard | Spoken
 
 
 @dataclass
@@ -319,13 +340,19 @@ class ModelServer:
         elif exchange.path.endswith("/chat/completions"):
             await self._answer_chat(exchange, writer)
         elif exchange.path.endswith("/images/generations"):
-            await self._answer_drawing(exchange, writer)
+            await self._answer_media(exchange, writer, Drawing)
+        elif exchange.path.endswith("/audio/transcriptions"):
+            await self._answer_media(exchange, writer, Heard)
+        elif exchange.path.endswith("/audio/speech"):
+            await self._answer_media(exchange, writer, Spoken)
         else:
             await _send_json(writer, 404, {"error": {"message": f"no such path: {exchange.path}"}})
 
-    async def _answer_drawing(self, exchange: Exchange, writer: asyncio.StreamWriter) -> None:
+    async def _answer_media(
+        self, exchange: Exchange, writer: asyncio.StreamWriter, wanted: type[Drawing | Heard | Spoken]
+    ) -> None:
         """Only what fits the path is given: a step for another one is as good as none."""
-        fits = self._steps and isinstance(self._steps[0], Drawing | Failure | Hang | Raw)
+        fits = self._steps and isinstance(self._steps[0], wanted | Failure | Hang | Raw)
         step = exchange.step = self._steps.pop(0) if fits else None
         match step:
             case Drawing():
@@ -335,6 +362,10 @@ class ModelServer:
                 }
                 usage = dict(zip(("input_tokens", "output_tokens"), step.usage or (0, 0), strict=True))
                 await _send_json(writer, 200, {"created": 1, "data": [told], "usage": usage})
+            case Heard():
+                await _send_json(writer, 200, _heard(step, exchange.body))
+            case Spoken(data=data, media_type=media_type):
+                await _send(writer, 200, data, {"Content-Type": media_type})
             case Hang():
                 await asyncio.Event().wait()
             case Failure(status=status, retry_after=retry_after, message=message):
@@ -344,7 +375,7 @@ class ModelServer:
                 await _send(writer, 200, body, {"Content-Type": content_type})
             case _:
                 self._unexpected.append(exchange)
-                await _send_json(writer, 400, {"error": {"message": "no step for a picture"}})
+                await _send_json(writer, 400, {"error": {"message": f"no step for {exchange.path}"}})
 
     async def _answer_chat(self, exchange: Exchange, writer: asyncio.StreamWriter) -> None:
         beyond = self._forever(exchange.body) if callable(self._forever) else self._forever
@@ -412,7 +443,47 @@ async def _read_request(reader: asyncio.StreamReader) -> Exchange | None:
     length = int(headers.get("content-length", "0"))
     assert length <= _MAX_BODY
     raw = await reader.readexactly(length)
-    return Exchange(method, path, headers, json.loads(raw) if raw else {}, time.monotonic())
+    kind = headers.get("content-type", "")
+    body = _form(kind, raw) if kind.startswith("multipart/") else json.loads(raw) if raw else {}
+    return Exchange(method, path, headers, body, time.monotonic())
+
+
+def _form(kind: str, raw: bytes) -> JsonObject:
+    """The fields of a form: text as it is, a file as its bytes, a field of several values as a list."""
+    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + raw)
+    fields: JsonObject = {}
+    for part in message.iter_parts():
+        name = str(part.get_param("name", header="content-disposition"))
+        data = part.get_payload(decode=True)
+        assert isinstance(data, bytes)
+        value = data if part.get_filename() else data.decode()
+        if name.endswith("[]"):
+            fields.setdefault(name[:-2], []).append(value)
+        else:
+            fields[name] = value
+    return fields
+
+
+def _heard(step: Heard, body: JsonObject) -> JsonObject:
+    told: JsonObject = {"text": step.text}
+    if step.usage is not None:
+        told["usage"] = {
+            "type": "tokens",
+            "input_tokens": step.usage[0],
+            "output_tokens": step.usage[1],
+            "total_tokens": sum(step.usage),
+        }
+    if body.get("response_format") == "verbose_json":
+        told |= {
+            "task": "transcribe",
+            "language": step.language,
+            "duration": max((end for _, end, _ in step.segments), default=0.0),
+            "segments": [
+                {"id": number, "start": start, "end": end, "text": text}
+                for number, (start, end, text) in enumerate(step.segments)
+            ],
+        }
+    return told
 
 
 async def _send_answer(writer: asyncio.StreamWriter, step: Answer, body: JsonObject) -> None:

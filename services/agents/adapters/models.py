@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from services.agents.chat.measures import ModelMeasures
-from services.agents.chat.providers import Provider
-from services.agents.ports import ChatModel, Painter
+from services.agents.chat.providers import AudioProvider, Provider
+from services.agents.ports import AudioModel, ChatModel, Painter
 
 
 @asynccontextmanager
@@ -37,3 +37,17 @@ async def open_painter(
 
     async with open_images(provider, measures) as painter:
         yield painter
+
+
+@asynccontextmanager
+async def open_audio(
+    provider: AudioProvider | None, measures: ModelMeasures | None = None
+) -> AsyncIterator[AudioModel | None]:
+    """The models of sound; None when there are none."""
+    if provider is None:
+        yield None
+        return
+    from services.agents.adapters.openai_audio import open_sound  # noqa: PLC0415 # as above
+
+    async with open_sound(provider, measures) as model:
+        yield model

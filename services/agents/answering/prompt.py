@@ -78,13 +78,16 @@ def shortened(text: str, limit: int) -> str:
 
 
 def shown_inputs(inputs: Mapping[str, Any], token_budget: int) -> str:
-    """A caller's inputs as text; long texts in them are cut, each alike, so that the others are seen too."""
+    """A caller's inputs as text; long texts in them are cut, each alike, so that the others are seen too.
+
+    Sorted: a Struct has no order of its own, and a run that is repeated has to ask in the same words.
+    """
     limit = _BYTES_PER_TOKEN * token_budget
-    whole = json.dumps(inputs, ensure_ascii=False, indent=1) if inputs else ""
+    whole = json.dumps(inputs, ensure_ascii=False, indent=1, sort_keys=True) if inputs else ""
     if len(whole) <= limit:
         return whole
     share = limit // max(1, sum(1 for _ in _texts(inputs)))
-    return shortened(json.dumps(_cut(inputs, share), ensure_ascii=False, indent=1), limit)
+    return shortened(json.dumps(_cut(inputs, share), ensure_ascii=False, indent=1, sort_keys=True), limit)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -22,6 +22,7 @@ class ModelMeasures:
     def __init__(self, prices: Mapping[str, Price], meter: metrics.Meter | None = None) -> None:
         self._prices = prices
         self._meter = meter or telemetry.meter()
+        self._watched: list[tuple[str, Breaker]] = []
         create = self._meter.create_counter
         self._calls = create("meldrag.model.calls", "", "Calls of a model by outcome")
         self._tokens = create("meldrag.model.tokens", "", "Tokens that a model read and wrote")
@@ -53,11 +54,14 @@ class ModelMeasures:
             self._cost.add(price.of(done.input_tokens, done.output_tokens), {"model": done.model})
 
     def watch(self, breakers: Sequence[tuple[str, Breaker]]) -> None:
-        """Exports the states of these breakers, each with its model."""
+        """Exports the states of these breakers too, each with its model."""
+        self._watched += breakers
+        if len(self._watched) > len(breakers):
+            return
         telemetry.observe(
             "meldrag.model.breaker.state",
             "",
             "0: calls go out, 1: one call may, 2: none may",
-            lambda: [(float(breaker.state), {"model": model}) for model, breaker in breakers],
+            lambda: [(float(breaker.state), {"model": model}) for model, breaker in self._watched],
             self._meter,
         )

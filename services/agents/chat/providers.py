@@ -32,6 +32,30 @@ class Provider:
     capabilities: Capabilities = frozenset()
 
 
+@dataclass(frozen=True)
+class AudioProvider:
+    """Models of sound and where they are asked; empty is the name of one that there is not."""
+
+    place: Provider
+    transcription_model: str
+    speech_model: str
+
+
+def audio(settings: AgentsSettings) -> AudioProvider | None:
+    """The models that listen and speak, at the address of OpenAI's; None when no name is set.
+
+    Raises SettingsError where a name is set and neither a key nor an address.
+    """
+    listener, speaker = settings.openai_transcription_model, settings.openai_speech_model
+    if not listener and not speaker:
+        return None
+    place = next(provider for provider in _all(settings) if provider.name == "openai")
+    if not place.api_key.get_secret_value() and not settings.openai_base_url:
+        name = "OPENAI_TRANSCRIPTION_MODEL" if listener else "OPENAI_SPEECH_MODEL"
+        raise SettingsError(f"{name}: needs OPENAI_API_KEY or OPENAI_BASE_URL as well")
+    return AudioProvider(place, listener, speaker)
+
+
 def configured(settings: AgentsSettings) -> tuple[Provider, ...]:
     """The providers that have a key, in the order of MELD_MODEL_ORDER; OpenAI also with a base URL alone.
 

@@ -18,11 +18,13 @@ class Equipment:
 
     model: bool = False
     sandbox: bool = False
+    transcribes: bool = False
+    speaks: bool = False
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a run may use, what that costs, and whether there is a model and a sandbox."""
+    """What a run may use, what that costs, and what there is to do it with."""
 
     allowance: Allowance
     prices: Mapping[str, Price] = field(default_factory=dict)

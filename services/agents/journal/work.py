@@ -15,9 +15,10 @@ from services.agents.journal.ports import (
     JournaledRetriever,
     JournaledRoutes,
 )
-from services.agents.journal.terms import Terms
+from services.agents.journal.terms import Equipment, Terms
 from services.agents.ports import (
     Attachments,
+    AudioModel,
     ChatModel,
     Conversations,
     Knowledge,
@@ -30,6 +31,7 @@ from services.agents.recorder import Recorder
 from services.agents.run import Run
 from services.agents.workflow.catalog import JournaledCatalog, NoWorkflows
 from services.agents.workflow.ports import Catalog
+from services.agents.voicing import UnconfiguredAudio
 from services.chassis.errors import FailedPreconditionError
 from services.sandbox.model import Job, Outcome
 
@@ -38,7 +40,7 @@ from services.sandbox.model import Job, Outcome
 class Outside:
     """All that a run asks outside of itself.
 
-    attachments, knowledge, sandbox and painter have no journal of their own: a run reaches them inside of
+    attachments, knowledge, sound, sandbox and painter have no journal of their own: a run reaches them inside of
     actions, whose results are journaled.
     """
 
@@ -48,6 +50,7 @@ class Outside:
     model: ChatModel | None
     attachments: Attachments
     knowledge: Knowledge
+    sound: AudioModel | None = None
     sandbox: Sandboxed | None = None
     catalog: Catalog = field(default_factory=NoWorkflows)
     painter: Painter | None = None
@@ -88,11 +91,21 @@ class JournaledWork:
             conversations=JournaledConversations(outside.conversations, journal),
             routes=JournaledRoutes(outside.routes, journal),
             model=model,
+            sound=_sound(outside.sound, had),
             sandbox=sandbox,
             catalog=JournaledCatalog(outside.catalog, journal),
         )
         worker = self._make(behind, lambda: str(journal.note("fence", lambda: secrets.token_hex(8))))
         return await worker.work(run, request, recorder)
+
+
+def _sound(inner: AudioModel | None, had: Equipment) -> AudioModel | None:
+    """The models of sound, if a run had them when it began."""
+    if not had.transcribes and not had.speaks:
+        return None
+    if inner is None or (inner.transcribes, inner.speaks) != (had.transcribes, had.speaks):
+        return UnconfiguredAudio(transcribes=had.transcribes, speaks=had.speaks)
+    return inner
 
 
 class _NoSandbox:

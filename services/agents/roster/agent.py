@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Citation, Finding, Quote
-from services.agents.ports import Ask, Files, Knowledge, Notes, Painting, Sandboxed, Search, Tools
+from services.agents.ports import Ask, Files, Knowledge, Notes, Painting, Sandboxed, Search, Tools, Voice
 from services.agents.routing.route import Route
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class Work(Generic[In]):
     route: which agent fits a text. tools: what the agent does besides reading. ask: asks a model. keep: takes
     the best result so far, which is what the run ends with should `compose` meet a limit of the run. files,
     knowledge: attachments, and where text becomes a document; both are used inside of an action of `tools`
-    alone, since no journal has what they answer. sandbox: None where code cannot be executed safely. search:
-    the one way to further passages, several at once if need be; None where there is nothing to search. query:
-    what was searched for: the question, behind the turn before where it leans on that one. notes: what agents
-    keep in the run's session, used like files; None for a run without a session. painting: has pictures made
-    by a model. conductor: runs workflows.
+    alone, since no journal has what they answer. voice: listens and speaks; None without a model that does.
+    sandbox: None where code cannot be executed safely. search: the one way to further passages, several at once
+    if need be; None where there is nothing to search. query: what was searched for: the question, behind the
+    turn before where it leans on that one. notes: what agents keep in the run's session, used like files; None
+    for a run without a session. painting: has pictures made by a model. conductor: runs workflows.
     """
 
     question: str
@@ -72,6 +72,7 @@ class Work(Generic[In]):
     keep: Callable[[Message], None]
     files: Files
     knowledge: Knowledge
+    voice: Voice | None = None
     sandbox: Sandboxed | None = None
     search: Search | None = None
     query: str = ""

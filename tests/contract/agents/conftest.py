@@ -12,9 +12,9 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
 from services.agents.adapters import session_client, vector_client
-from services.agents.adapters.models import open_models, open_painter
+from services.agents.adapters.models import open_audio, open_models, open_painter
 from services.agents.assembly import House, assemble
-from services.agents.chat.providers import configured, images
+from services.agents.chat.providers import audio, configured, images
 from services.agents.ports import Sandboxed
 from services.agents.roster.registry import Registry
 from services.agents.servicer import SERVICE
@@ -101,6 +101,7 @@ async def agents_house(
                 await enter(open_aio_channel(session, session_client.SERVICE)),
                 await enter(open_models(configured(read), read.openai_max_tokens)),
                 registry=registry,
+                sound=await enter(open_audio(audio(read))),
                 sandbox=sandbox,
                 painter=await enter(open_painter(images(read))),
             )

@@ -74,3 +74,11 @@ def test_a_question_that_leans_on_the_last_is_searched_with_it() -> None:
     assert search_query(alone, turns) == alone
     assert search_query("Why?", []) == "Why?"
     assert len(search_query("why? " * 3000, [Turn(True, "x" * 9000)])) == 8000
+
+
+def test_inputs_are_shown_alike_in_whatever_order_they_come() -> None:
+    """A Struct hands its fields out in another order after each way over the wire."""
+    one = {"b": [{"y": 1, "x": 2}], "a": "text"}
+    other = {"a": "text", "b": [{"x": 2, "y": 1}]}
+    for budget in (1000, 5):
+        assert prompt.shown_inputs(one, budget) == prompt.shown_inputs(other, budget)

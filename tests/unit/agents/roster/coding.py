@@ -78,6 +78,8 @@ class Bench:
         *,
         model: Message | None = None,
         sandbox: Any = PlainSandbox(),  # noqa: B008
+        files: KeptFiles | None = None,
+        voice: Any = None,
         painting: Any = None,
     ) -> None:
         self.definition = Registry().get(agent_id).definition
@@ -85,8 +87,9 @@ class Bench:
         self.model = Model(model)
         self.kept: list[Message] = []
         self.sandbox = sandbox
-        self.files = KeptFiles()
+        self.files = files or KeptFiles()
         self.knowledge = KeptDocuments()
+        self.voice = voice
         self.painting = painting
 
     async def work(self, inputs: Message, question: str = "What is the matter?") -> Any:
@@ -104,6 +107,7 @@ class Bench:
                 keep=self.kept.append,
                 files=self.files,
                 knowledge=self.knowledge,
+                voice=self.voice,
                 sandbox=self.sandbox,
                 painting=self.painting,
             )

@@ -1,0 +1,1 @@
+"""Listens to recordings: measures them in the sandbox, writes down what is said, speaks."""

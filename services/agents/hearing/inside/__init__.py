@@ -1,0 +1,1 @@
+"""Programs that run inside the sandbox: they read recordings that nobody trusts, and speak."""
