@@ -44,7 +44,7 @@ _DEMAND = re.compile(rf"\W*{_POLITE}(?:(?:{_VERBS})\b|{_WISHES})", re.IGNORECASE
 _QUESTION = re.compile(rf"\W*{_POLITE}(?:{_ASKING})\b|.*\?\W*\Z", re.IGNORECASE | re.DOTALL)
 
 _JOINT_WORDS = (
-    r"and then|and also|and afterwards|and after that|and while you are at it|and|then|after that|afterwards"
+    r"and then|and also|and afterwards|and after that|and while you are at it|and|then|after that|besides that|afterwards"
     r"|as well as|also|plus|besides|und danach|und dann|und|et ensuite|et puis|et|puis|y luego|y después|y"
 )
 # Words that join two demands, where another one follows. Behind "plus" it may be a thing.
