@@ -33,9 +33,7 @@ _TELLING = 0.2
 class Examples:
     """Labelled requests, read once, whatever is learnt from them."""
 
-    def __init__(
-        self, requests: Mapping[str, Sequence[str]], concepts: Mapping[str, Sequence[str]]
-    ) -> None:
+    def __init__(self, requests: Mapping[str, Sequence[str]], concepts: Mapping[str, Sequence[str]]) -> None:
         """requests: by label."""
         self.labels = tuple(requests)
         self.texts = [text for label in self.labels for text in requests[label]]
@@ -51,7 +49,7 @@ class Examples:
         return self._alike(self._space.vector(reading))
 
     def worth(self, reading: Reading, weights: Matrix) -> dict[Feature, Matrix]:
-        """What each known feature of the request is worth for each label, the examples being worth `weights`."""
+        """What each known feature of the request is worth for each label. weights: what the examples are."""
         found = {}
         for feature, value in self._space.vector(reading).items():
             if feature in self._postings:

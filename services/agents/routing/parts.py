@@ -15,18 +15,19 @@ from services.agents.answering import sentences
 from services.agents.routing.route import Route
 
 _VERBS = (
-    "write|find|fix|run|make|create|draw|plan|list|send|check|review|explain|summari[sz]e|sum up|tell|give|show"
-    "|transcribe|translate|compare|decide|generate|test|debug|repair|mend|correct|analy[sz]e|measure|profile"
-    "|search|look|teach|prepare|describe|read|extract|convert|update|deploy|quiz|record|recommend|sketch|plot"
-    "|carry out|execute|start|stop|book|order|answer|add|sort|classify|route|forward|optimi[sz]e|speed up"
-    "|benchmark|investigate|locate|rewrite|refactor|cover|help|coach|train|practi[sc]e|weigh|choose|rank|rate"
-    "|assess|speak|say|turn|put|design|paint|visuali[sz]e|apply|patch|research|collect|count|crop|reply|notify"
-    "|report|archive|save|upload|mail|e-?mail|call|pay|move|rename|zip|clean|cut|publish|post|invite|copy|delete"
-    "|remove|set up|mark|estimate|calculate|compute|identify|detect|suggest|propose|draft|outline|verify|validate"
-    "|produce|build|implement|migrate|upgrade|point out|pick|split|merge|narrate|schreibe?|finde?|behebe?|korrigiere|fasse?|erstelle?|zeichne|prüfe?|sage?"
-    "|zeige?|übersetze|teste|führe|suche|erkläre?|mach[et]?|transkribiere|dis|écris|résume|fais|vérifie|corrige"
-    "|traduis|cherche|explique|dessine|transcris|dime|escribe|resume|haz|revisa|traduce|busca|explica|dibuja"
-    "|transcribe"
+    "write|find|fix|run|make|create|draw|plan|list|send|check|review|explain|summari[sz]e|sum up|tell"
+    "|give|show|transcribe|translate|compare|decide|generate|test|debug|repair|mend|correct"
+    "|analy[sz]e|measure|profile|search|look|teach|prepare|describe|read|extract|convert|update"
+    "|deploy|quiz|record|recommend|sketch|plot|carry out|execute|start|stop|book|order|answer|add"
+    "|sort|classify|route|forward|optimi[sz]e|speed up|benchmark|investigate|locate|rewrite|refactor"
+    "|cover|help|coach|train|practi[sc]e|weigh|choose|rank|rate|assess|speak|say|turn|put|design"
+    "|paint|visuali[sz]e|apply|patch|research|collect|count|crop|reply|notify|report|archive|save"
+    "|upload|mail|e-?mail|call|pay|move|rename|zip|clean|cut|publish|post|invite|copy|delete|remove"
+    "|set up|mark|estimate|calculate|compute|identify|detect|suggest|propose|draft|outline|verify"
+    "|validate|produce|build|implement|migrate|upgrade|point out|pick|split|merge|narrate|schreibe?"
+    "|finde?|behebe?|korrigiere|fasse?|erstelle?|zeichne|prüfe?|sage?|zeige?|übersetze|teste|führe"
+    "|suche|erkläre?|mach[et]?|transkribiere|dis|écris|résume|fais|vérifie|corrige|traduis|cherche"
+    "|explique|dessine|transcris|dime|escribe|resume|haz|revisa|traduce|busca|explica|dibuja"
 )
 _ASKING = (
     "what|why|how|who|whom|when|where|which|whether|is|are|does|do|did|was|were|can|could|would|will|should|may"
@@ -34,18 +35,21 @@ _ASKING = (
     "(?:le)?|faut-il|est-ce|qué|cómo|quién|cuándo|cuál|por qué"
 )
 _POLITE = (
-    r"(?:(?:please|pls|plz|bitte|also|then|now|first|finally|lastly|secondly|next|besides|afterwards|danach|dann"
-    r"|zuerst|d'abord|ensuite|puis|luego|después|por favor|just|kindly|urgent|asap|hello|hi|low priority"
-    r"|some ?day(?: also)?|could you|can you|would you|will you|kannst du|können sie|peux-tu|puedes|i want you to"
-    r"|i need you to|i'd like you to|and)\b[\s,:;–-]*)*"
+    r"(?:(?:please|pls|plz|bitte|also|then|now|first|finally|lastly|secondly|next|besides|afterwards"
+    r"|danach|dann|zuerst|d'abord|ensuite|puis|luego|después|por favor|just|kindly|urgent"
+    r"|asap|hello|hi|low priority|some ?day(?: also)?|could you|can you|would you|will you|kannst du|können sie|peux-tu|puedes"
+    r"|i want you to|i need you to|i'd like you to|and)\b[\s,:;–-]*)*"
 )
-_WISHES = r"(?:i|we)(?:'d| would)? (?:need|want|like)\b|i(?:'m| am) looking for|ich (?:brauche|möchte)|necesito"
+_WISHES = (
+    r"(?:i|we)(?:'d| would)? (?:need|want|like)\b|i(?:'m| am) looking for|ich (?:brauche|möchte)|necesito"
+)
 _DEMAND = re.compile(rf"\W*{_POLITE}(?:(?:{_VERBS})\b|{_WISHES})", re.IGNORECASE)
 _QUESTION = re.compile(rf"\W*{_POLITE}(?:{_ASKING})\b|.*\?\W*\Z", re.IGNORECASE | re.DOTALL)
 
 _JOINT_WORDS = (
-    r"and then|and also|and afterwards|and after that|and while you are at it|and|then|after that|besides that|afterwards"
-    r"|as well as|also|plus|besides|und danach|und dann|und|et ensuite|et puis|et|puis|y luego|y después|y"
+    r"and then|and also|and afterwards|and after that|and while you are at it|and|then|after that"
+    r"|besides that|afterwards|as well as|also|plus|besides|und danach|und dann|und|et ensuite|et puis|et|puis"
+    r"|y luego|y después|y"
 )
 # Words that join two demands, where another one follows. Behind "plus" it may be a thing.
 _JOINT = re.compile(
@@ -54,7 +58,8 @@ _JOINT = re.compile(
     re.IGNORECASE,
 )
 _LEADING = re.compile(
-    rf"\A\W*(?:(?:{_JOINT_WORDS}|after that|finally)\b[\s,:]*(?=\S))+|\A[\s,;*•-]+|\A\s*\d{{1,2}}[.)]\s+", re.IGNORECASE
+    rf"\A\W*(?:(?:{_JOINT_WORDS}|after that|finally)\b[\s,:]*(?=\S))+|\A[\s,;*•-]+|\A\s*\d{{1,2}}[.)]\s+",
+    re.IGNORECASE,
 )
 # "to read and write": one infinitive, not two demands.
 _INFINITIVE = re.compile(rf"\bto (?:{_VERBS})\Z", re.IGNORECASE)
@@ -74,12 +79,12 @@ _MIN_PARTS = 2
 # Chosen on thirty requests of their own (ADR 79): how sure a piece is to be, and how much of the whole
 # request's confidence its agent has.
 _SURE = 0.4
-_VERY_SURE = 0.85
-_SHOWN = 0.04
+_VERY_SURE = 0.9
+_SHOWN = 0.005
 # The steps of a procedure are the executor's, unless one is clearly another's.
 _STEPS_AGENT = "executor"
 _SURE_OF_STEPS = 0.6
-_SURE_BESIDE_STEPS = 0.65
+_SURE_BESIDE_STEPS = 0.6
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,11 @@ def _stands(route: Route, whole: Route) -> bool:
     """Whether a piece may be a part: the whole request shows its agent too, or the piece is very sure."""
     if route.agent_id == whole.agent_id:
         return True
-    if whole.agent_id == _STEPS_AGENT and whole.confidence >= _SURE_OF_STEPS and route.confidence < _SURE_BESIDE_STEPS:
+    if (
+        whole.agent_id == _STEPS_AGENT
+        and whole.confidence >= _SURE_OF_STEPS
+        and route.confidence < _SURE_BESIDE_STEPS
+    ):
         return False
     shown = max(
         (other.confidence for other in whole.alternatives if other.agent_id == route.agent_id), default=0.0
@@ -160,9 +169,7 @@ def _cuts(request: str) -> Iterator[int]:
     items = {found.start() for found in _ITEM.finditer(request)}
     begins = {start for start, _ in sentences.spans(request)}
     joints = {
-        found.end()
-        for found in _JOINT.finditer(request)
-        if not _INFINITIVE.search(request[: found.start()])
+        found.end() for found in _JOINT.finditer(request) if not _INFINITIVE.search(request[: found.start()])
     }
     yield from sorted((items | begins | joints) - {0})
 
@@ -184,7 +191,7 @@ def _demands(text: str) -> bool:
 
 _HIGH = re.compile(
     r"\b(?:urgent(?:ly)?|asap|as soon as possible|immediately|right (?:now|away)|emergency!|sos|at once"
-    r"|(?:production|prod|site|shop|server|system|everything|service) is (?:completely )?(?:down|offline|broken)"
+    r"|(?:production|prod|site|shop|server|system|everything|service) is (?:down|offline|broken)"
     r"|cannot pay|every minute|blocker|blocking|before (?:the meeting|noon|lunch|tonight|tomorrow)"
     r"|(?:by|until|till|due) (?:today|tonight|tomorrow|noon)|in (?:\d+|five|ten|a few) min(?:ute)?s?"
     r"|within the hour|deadline is|dringend|sofort|eilt|so schnell wie möglich|c'est urgent|urgence"

@@ -32,7 +32,8 @@ _DIFF = re.compile(r"^(?:\+\+\+|---) .*$|^@@ .*@@.*$|^[-+].*$", re.MULTILINE)
 _DIFF_HEAD = re.compile(r"--- \S+\s+\+\+\+ \S+|^@@ .*@@", re.MULTILINE)
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _TRACEBACK = re.compile(
-    r"Traceback \(most recent call last\):(?:\n[ \t]+.*)*(?:\n\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*)?"
+    r"Traceback \(most recent call last\):(?:\n[ \t]+.*)*"
+    r"(?:\n\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*)?"
     r"|^\s+at [\w.$<>]+\(.*\)$|^\s*File \".*\", line \d+.*$|^goroutine \d+ .*$",
     re.MULTILINE,
 )

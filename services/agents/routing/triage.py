@@ -67,9 +67,7 @@ class Triage:
         texts = [reading.prose for reading in self._examples.readings]
         for start in range(len(self._learnt) * _EMBED_BATCH, len(texts), _EMBED_BATCH):
             self._learnt.append(await self._embed(texts[start : start + _EMBED_BATCH]))
-        self._by_meaning = await asyncio.to_thread(
-            Classifier, self._examples, np.concatenate(self._learnt)
-        )
+        self._by_meaning = await asyncio.to_thread(Classifier, self._examples, np.concatenate(self._learnt))
 
     async def keep_learning(self) -> None:
         """Repeats `learn` until it succeeds, and again when the embedding model has changed."""
