@@ -111,8 +111,8 @@ async def splitting(route: Router) -> None:
     cases = load("compound")
     for case in cases:
         request, starts = case["request"], case["starts"]
-        pieces = [(piece, await route(piece.text)) for piece in parts.split(request)]
-        made = parts.joined(request, pieces, await route(request))
+        routed = [(piece, await route(piece.text)) for piece in parts.pieces(request)]
+        made = parts.joined(request, routed, await route(request))
         begins = [part.start for part, _ in made][1:]
         hits += sum(any(abs(begin - start) <= NEAR for begin in begins) for start in starts[1:])
         found, wanted = found + len(begins), wanted + len(starts) - 1

@@ -9,16 +9,16 @@ from meldrag.agents.v1 import results_pb2
 from services.agents.roster.agent import AgentDefinition, Work
 from services.agents.roster.registry import Registry
 from services.agents.routing.adjudication import UNSURE, adjudicate
-from services.agents.routing.parts import joined, priority, split
+from services.agents.routing.parts import joined, pieces, priority
 
 
 async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.TriageResult:
     """The agent for the whole request and for each of its parts. The documents have no say in it."""
     question = work.question
     whole = await work.route(question)
-    pieces = split(question)
-    routed = [whole] if len(pieces) == 1 else [await work.route(piece.text) for piece in pieces]
-    parts = joined(question, list(zip(pieces, routed, strict=True)), whole)
+    cut = pieces(question)
+    routed = [(cut[0], whole)] if len(cut) == 1 else [(one, await work.route(one.text)) for one in cut]
+    parts = joined(question, routed, whole)
     compound = len(parts) > 1
     texts, routes = [question], [whole]
     if compound:

@@ -37,7 +37,8 @@ _ASKING = (
 _POLITE = (
     r"(?:(?:please|pls|plz|bitte|also|then|now|first|finally|lastly|secondly|next|besides|afterwards"
     r"|danach|dann|zuerst|d'abord|ensuite|puis|luego|después|por favor|just|kindly|urgent"
-    r"|asap|hello|hi|low priority|some ?day(?: also)?|could you|can you|would you|will you|kannst du|können sie|peux-tu|puedes"
+    r"|asap|hello|hi|low priority|some ?day(?: also)?|could you|can you"
+    r"|would you|will you|kannst du|können sie|peux-tu|puedes"
     r"|i want you to|i need you to|i'd like you to|and)\b[\s,:;–-]*)*"
 )
 _WISHES = (
@@ -48,8 +49,8 @@ _QUESTION = re.compile(rf"\W*{_POLITE}(?:{_ASKING})\b|.*\?\W*\Z", re.IGNORECASE 
 
 _JOINT_WORDS = (
     r"and then|and also|and afterwards|and after that|and while you are at it|and|then|after that"
-    r"|besides that|afterwards|as well as|also|plus|besides|und danach|und dann|und|et ensuite|et puis|et|puis"
-    r"|y luego|y después|y"
+    r"|besides that|afterwards|as well as|also|plus|besides|und danach|und dann|und|et ensuite|et puis|et"
+    r"|puis|y luego|y después|y"
 )
 # Words that join two demands, where another one follows. Behind "plus" it may be a thing.
 _JOINT = re.compile(
@@ -62,18 +63,18 @@ _LEADING = re.compile(
     re.IGNORECASE,
 )
 # "to read and write": one infinitive, not two demands.
+_INFINITIVE_REACH = 24
 _INFINITIVE = re.compile(rf"\bto (?:{_VERBS})\Z", re.IGNORECASE)
 _ITEM = re.compile(r"^[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t]+(?=\S)", re.MULTILINE)
 _OPAQUE = re.compile(
     r"```.*?(?:```|\Z)|Traceback \(most recent call last\):.*?(?:\n\n|\Z)|[\"“„«][^\"”“»]{8,}[\"”“»]"
-    r"|(?<!\w)'[^'\n]{12,}'(?!\w)|\b(?:def|class|function|func|SELECT) .*?(?:\n\n|\Z)|\{\s*\".*\}"
+    r"|(?<!\w)'[^'\n]{12,}'(?!\w)|\b(?:def|class|function|func|SELECT) .*?(?:\n\n|\Z)|\{\s*\".{0,4000}\}"
     # What is to be worked on stands behind a colon.
     r"|\b(?:text|sentence|paragraph|message|letter|mail|email|words|speech|poem|complaint|ticket|draft"
     r"|following|aloud)[^:.?!\n]{0,24}:\s.*",
     re.DOTALL,
 )
 _MAX_PARTS = 8
-_MAX_PIECES = 16
 _MIN_WORDS = 2
 _MIN_PARTS = 2
 # Chosen on thirty requests of their own (ADR 79): how sure a piece is to be, and how much of the whole
@@ -96,18 +97,23 @@ class Part:
     end: int
 
 
-def split(request: str) -> list[Part]:
-    """The pieces that could be parts, one when the request is simple; at most sixteen, the last with all the
-    rest.
+def split(request: str) -> list[str]:
+    """The texts of the pieces."""
+    return [piece.text for piece in pieces(request)]
+
+
+def pieces(request: str) -> list[Part]:
+    """The pieces that could be parts, one when the request is simple; at most eight, the last of which
+    has all the rest.
     """
     opaque = [found.span() for found in _OPAQUE.finditer(request)]
     cuts = [cut for cut in _cuts(request) if not any(start < cut < end for start, end in opaque)]
-    pieces = [
+    cut_out = [
         _part(request, start, end) for start, end in zip([0, *cuts], [*cuts, len(request)], strict=True)
     ]
     found: list[Part] = []
     waiting: int | None = None
-    for piece in (piece for piece in pieces if piece.text):
+    for piece in (piece for piece in cut_out if piece.text):
         start = piece.start if waiting is None else waiting
         if not _demands(piece.text):
             # It leads up to what follows.
@@ -120,24 +126,22 @@ def split(request: str) -> list[Part]:
     if waiting is not None:
         start = found.pop().start if found else waiting
         found.append(_part(request, start, len(request)))
-    if len(found) > _MAX_PIECES:
-        found[_MAX_PIECES - 1 :] = [_part(request, found[_MAX_PIECES - 1].start, len(request))]
+    if len(found) > _MAX_PARTS:
+        found[_MAX_PARTS - 1 :] = [_part(request, found[_MAX_PARTS - 1].start, len(request))]
     return found or [Part(request.strip(), 0, len(request))]
 
 
-def joined(request: str, pieces: Sequence[tuple[Part, Route]], whole: Route) -> list[tuple[Part, Route]]:
+def joined(request: str, routed: Sequence[tuple[Part, Route]], whole: Route) -> list[tuple[Part, Route]]:
     """The parts: neighbouring pieces for one agent are one, and a piece that is not clearly another agent's
-    belongs to its neighbour. At most eight; the last has all the rest.
+    belongs to its neighbour.
 
-    pieces: of `split`, each with its route. whole: the route of the request.
+    routed: the pieces, each with its route. whole: the route of the request.
     """
     found: list[tuple[Part, Route]] = []
     begins: int | None = None
-    for part, route in pieces:
+    for part, route in routed:
         last = found[-1] if found else None
-        if last and (
-            route.agent_id == last[1].agent_id or not _stands(route, whole) or len(found) == _MAX_PARTS
-        ):
+        if last and (route.agent_id == last[1].agent_id or not _stands(route, whole)):
             found[-1] = (_part(request, last[0].start, part.end), last[1])
         elif _stands(route, whole):
             found.append((part if begins is None else _part(request, begins, part.end), route))
