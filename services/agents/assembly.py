@@ -63,7 +63,7 @@ async def assemble(
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
     registry = registry or Registry()
-    routes = triage.Triage(triage.load_examples(), triage.load_cues(), vector.embed)
+    routes = triage.Triage(triage.load_examples(), vector.embed)
     limits = Limits(
         settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
     )

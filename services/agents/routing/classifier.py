@@ -1,0 +1,153 @@
+"""Which label a request has: multinomial logistic regression on labelled examples.
+
+The regression is solved in the space of the examples, by their kernel: the inner products of their
+embeddings, which have length 1, and of their other features (see features.py). What a label is worth for a
+request is then a sum over the examples, and its probability is a confidence that needs no calibration of its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.agents.ports import Vectors
+from services.agents.routing.features import CONCEPT, SIGN, FeatureSpace
+from services.agents.routing.signs import Reading, read
+
+Matrix = NDArray[np.float64]
+Feature = tuple[str, str]
+
+# Chosen with the weights in features.py by ten-fold cross-validation on the examples alone (ADR 79).
+_PENALTY = 0.05
+# After these no probability of an example is further than 0.01 from where it ends.
+_STEPS = 40
+# Directions of the kernel that are shorter than this share of the longest say nothing.
+_NEGLIGIBLE = 1e-6
+# Features that are named as reasons push the label at least this much above the others.
+_TELLING = 0.2
+
+
+class Examples:
+    """Labelled requests, read once, whatever is learnt from them."""
+
+    def __init__(self, requests: Mapping[str, Sequence[str]], concepts: Mapping[str, Sequence[str]]) -> None:
+        """requests: by label."""
+        self.labels = tuple(requests)
+        self.texts = [text for label in self.labels for text in requests[label]]
+        self.owners = [label for label in self.labels for _ in requests[label]]
+        self.readings = [read(text) for text in self.texts]
+        self._space = FeatureSpace(self.readings, concepts)
+        rows = [self._space.vector(reading) for reading in self.readings]
+        self._postings = _postings(rows)
+        self.kernel = np.stack([self._alike(row) for row in rows])
+
+    def alike(self, reading: Reading) -> Matrix:
+        """How alike the request is to each example, but for what it means."""
+        return self._alike(self._space.vector(reading))
+
+    def worth(self, reading: Reading, weights: Matrix) -> dict[Feature, Matrix]:
+        """What each known feature of the request is worth for each label. weights: what the examples are."""
+        found = {}
+        for feature, value in self._space.vector(reading).items():
+            if feature in self._postings:
+                indices, values = self._postings[feature]
+                found[feature] = value * (values @ weights[indices])
+        return found
+
+    def _alike(self, row: Mapping[Feature, float]) -> Matrix:
+        alike = np.zeros(len(self.texts))
+        for feature, value in row.items():
+            if feature in self._postings:
+                indices, values = self._postings[feature]
+                alike[indices] += value * values
+        return alike
+
+
+class Classifier:
+    """A trained regression."""
+
+    def __init__(self, examples: Examples, vectors: Vectors | None) -> None:
+        """vectors: embeddings of the examples' prose, in their order; None learns without."""
+        self.examples = examples
+        self.labels = examples.labels
+        self._vectors = None if vectors is None else vectors.astype(np.float64)
+        kernel = examples.kernel
+        if self._vectors is not None:
+            kernel = kernel + self._vectors @ self._vectors.T
+        targets = np.array([[float(owner == label) for label in self.labels] for owner in examples.owners])
+        self._weights, self._offsets = _fitted(kernel, targets)
+
+    @property
+    def uses_meaning(self) -> bool:
+        """Whether embeddings take part."""
+        return self._vectors is not None
+
+    def fits(self, vector: Vectors) -> bool:
+        """Whether a vector has the examples' dimension, and so may come from the same model."""
+        return self._vectors is not None and vector.shape == self._vectors[0].shape
+
+    def alike(self, reading: Reading, vector: Vectors | None) -> Matrix:
+        """How alike the request is to each example. vector: of its prose; None for a classifier without."""
+        alike = self.examples.alike(reading)
+        if self._vectors is not None and vector is not None:
+            alike = alike + self._vectors @ vector.astype(np.float64)
+        return alike
+
+    def shares(self, alike: Matrix) -> Matrix:
+        """A probability per label; they add up to 1."""
+        return _softmax((alike @ self._weights + self._offsets)[np.newaxis])[0]
+
+    def telling(self, reading: Reading, label: str) -> list[str]:
+        """The concepts and signs that speak most for the label, strongest first."""
+        column = self.labels.index(label)
+        pushes = [
+            (float(worth[column] - worth.mean()), name)
+            for (part, name), worth in self.examples.worth(reading, self._weights).items()
+            if part in (CONCEPT, SIGN)
+        ]
+        return [name for push, name in sorted(pushes, reverse=True) if push >= _TELLING]
+
+
+def _postings(rows: Sequence[Mapping[Feature, float]]) -> dict[Feature, tuple[NDArray[np.int64], Matrix]]:
+    """For each feature the rows that hold it, and its values there."""
+    found: dict[Feature, list[tuple[int, float]]] = {}
+    for index, row in enumerate(rows):
+        for feature, value in row.items():
+            found.setdefault(feature, []).append((index, value))
+    return {
+        feature: (np.array([i for i, _ in entries]), np.array([value for _, value in entries]))
+        for feature, entries in found.items()
+    }
+
+
+def _fitted(kernel: Matrix, targets: Matrix) -> tuple[Matrix, Matrix]:
+    """What each example is worth for each label, and each label's offset.
+
+    Accelerated gradient descent (Nesterov 1983) in the directions of the kernel's eigenvectors, each step as
+    long as the bound of the curvature by Böhning (1992) allows.
+    """
+    lengths, directions = np.linalg.eigh(kernel)
+    kept = lengths > _NEGLIGIBLE * lengths[-1]
+    lengths, directions = lengths[kept], directions[:, kept]
+    places = directions * np.sqrt(lengths)
+    steps = 1.0 / (0.5 * lengths + _PENALTY)[:, np.newaxis]
+    offsets = np.zeros(targets.shape[1])
+    weights = ahead = np.zeros((places.shape[1], targets.shape[1]))
+    pace = 1.0
+    for _ in range(_STEPS):
+        missed = _softmax(places @ ahead + offsets) - targets
+        reached = ahead - steps * (places.T @ missed + _PENALTY * ahead)
+        offsets = offsets - missed.mean(axis=0)
+        faster = (1.0 + np.sqrt(1.0 + 4.0 * pace * pace)) / 2.0
+        ahead = reached + (pace - 1.0) / faster * (reached - weights)
+        weights, pace = reached, faster
+    return (directions / np.sqrt(lengths)) @ weights, offsets
+
+
+def _softmax(scores: Matrix) -> Matrix:
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Matrix = odds / odds.sum(axis=1, keepdims=True)
+    return shares
