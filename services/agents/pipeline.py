@@ -214,15 +214,16 @@ class Pipeline:
             conversation = await self._conversations.read(request.session_id)
         named = tuple(request.collection_ids) or conversation.collection_ids
         collections = named or (self._default_collection,)
+        top_k = request.top_k if request.HasField("top_k") else None
         if request.agent_id != AUTO:
             hosted, inputs = self._chosen(request, request.agent_id)
             if not hosted.definition.reads(inputs):
+                nothing = Retrieval("")
                 case = _Case(
-                    request, hosted, inputs, conversation, Retrieval(""), collections, may_lack=not named
+                    request, hosted, inputs, conversation, nothing, collections, top_k, may_lack=not named
                 )
                 return case, None
         query = search_query(request.message, conversation.turns)
-        top_k = request.top_k if request.HasField("top_k") else None
         retrieval, route = await asyncio.gather(
             self._retrieve(query, collections, top_k, may_lack=not named),
             self._choose(request),

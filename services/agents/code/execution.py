@@ -153,7 +153,7 @@ class Execution:
             reason=value["reason"],
             log=value["log"],
             seconds=value["seconds"],
-            plugins=tuple(value["plugins"]),
+            plugins=tuple(value.get("plugins", ())),
         )
 
 

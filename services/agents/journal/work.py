@@ -29,9 +29,9 @@ from services.agents.ports import (
 )
 from services.agents.recorder import Recorder
 from services.agents.run import Run
+from services.agents.voicing import UnconfiguredAudio
 from services.agents.workflow.catalog import JournaledCatalog, NoWorkflows
 from services.agents.workflow.ports import Catalog
-from services.agents.voicing import UnconfiguredAudio
 from services.chassis.errors import FailedPreconditionError
 from services.sandbox.model import Job, Outcome
 
@@ -40,8 +40,8 @@ from services.sandbox.model import Job, Outcome
 class Outside:
     """All that a run asks outside of itself.
 
-    attachments, knowledge, sound, sandbox and painter have no journal of their own: a run reaches them inside of
-    actions, whose results are journaled.
+    attachments, knowledge, sound, sandbox and painter have no journal of their own: a run reaches them inside
+    of actions, whose results are journaled.
     """
 
     retriever: Retriever

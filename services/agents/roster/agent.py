@@ -55,10 +55,10 @@ class Work(Generic[In]):
     the best result so far, which is what the run ends with should `compose` meet a limit of the run. files,
     knowledge: attachments, and where text becomes a document; both are used inside of an action of `tools`
     alone, since no journal has what they answer. voice: listens and speaks; None without a model that does.
-    sandbox: None where code cannot be executed safely. search: the one way to further passages, several at once
-    if need be; None where there is nothing to search. query: what was searched for: the question, behind the
-    turn before where it leans on that one. notes: what agents keep in the run's session, used like files; None
-    for a run without a session. painting: has pictures made by a model. conductor: runs workflows.
+    sandbox: None where code cannot be executed safely. search: the one way to further passages, several at
+    once if need be; None where there is nothing to search. query: what was searched for: the question, behind
+    the turn before where it leans on that one. notes: what agents keep in the run's session, used like files;
+    None for a run without a session. painting: has pictures made by a model. conductor: runs workflows.
     """
 
     question: str

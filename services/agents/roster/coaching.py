@@ -249,8 +249,8 @@ async def _plan(work: Work[Inputs], result: Result, now: int) -> None:
         )
     end = "as nobody said until when, each is repeated three times" if due is None else "none after the end"
     result.plan_reason = (
-        f"{len(found)} topic{'s' * (len(found) > 1)} as the documents have them, each repeated after the intervals of SM-2 (1, 6, "
-        f"then 2.5 times as many days); {end}."
+        f"{len(found)} topic{'s' * (len(found) > 1)} as the documents have them, each repeated after the "
+        f"intervals of SM-2 (1, 6, then 2.5 times as many days); {end}."
     )
     if missed := schedule.skipped([topic.name for topic in found], lessons):
         result.left_out.append(f"There is no time for {', '.join(missed)}.")

@@ -98,7 +98,8 @@ class Classifier:
 
     def shares(self, alike: Matrix) -> Matrix:
         """A probability per label; they add up to 1."""
-        return _softmax((alike @ self._weights + self._offsets)[np.newaxis])[0]
+        shares: Matrix = _softmax((alike @ self._weights + self._offsets)[np.newaxis])[0]
+        return shares
 
     def telling(self, reading: Reading, label: str) -> list[str]:
         """The concepts and signs that speak most for the label, strongest first."""
