@@ -23,9 +23,9 @@ _MAX_QUESTION = 1_900
 _TASK = (
     "Make a plan of steps for the task below. Each step is done by one of the agents above. Use as few steps"
     " as do the job. Steps that do not need each other do not come after each other. In a message,"
-    " {step.text} stands for the text of an earlier step. A binding fills an input of a step with a field of an earlier"
-    " step's result, such as repair.files, or with one of the inputs that were given, such as inputs.files."
-    " Invent no files and no data.\n\nInputs that were given: %s.\n\nThe task: %s"
+    " {step.text} stands for the text of an earlier step. A binding fills an input of a step with a field of"
+    " an earlier step's result, such as repair.files, or with one of the inputs that were given, such as"
+    " inputs.files. Invent no files and no data.\n\nInputs that were given: %s.\n\nThe task: %s"
 )
 
 
