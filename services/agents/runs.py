@@ -128,6 +128,9 @@ class Runs:
     names no other replica, it is when the run began before this process did, or longer ago than any run may
     last. A run that was cut off is taken over and goes on behind what is recorded of it: a detached one by
     itself, another one when its request comes again.
+
+    A run below another one is begun by it, ends with it, and is left to the next process with it; however it
+    ended, its request is answered from its record.
     """
 
     def __init__(
@@ -346,7 +349,9 @@ class Runs:
                     reason="REQUEST_ID_REUSED",
                     metadata={"request_id": request.request_id},
                 ) from error
-            if record.state is RunState.SUCCEEDED:
+            # A step that is to be tried again has another request id.
+            final = record.state is not RunState.RUNNING if parent else record.state is RunState.SUCCEEDED
+            if final:
                 self._requests.pop((tenant, request.request_id), None)
                 return record.run_id
             ours = record.owner in ("", self._replicas.name)

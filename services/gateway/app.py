@@ -24,6 +24,7 @@ from services.gateway.routes import (
     runs,
     search,
     sessions,
+    workflows,
 )
 from services.gateway.security import Guard
 
@@ -43,7 +44,7 @@ def create_app(door: Door) -> Flask:
     app.before_request(_name_route)
     Guard(door.settings.hosts, door.settings.origins).install(app)
     app.before_request(_check_timeout)
-    for noun in (agents, attachments, collections, documents, search, runs, sessions, profile):
+    for noun in (agents, attachments, collections, documents, search, runs, workflows, sessions, profile):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)

@@ -313,6 +313,10 @@ class Fields:
             raise invalid(self._at(name), "an object is needed")
         return to_struct(value, self._at(name))
 
+    def json(self, name: str) -> Json:
+        """Whatever stands there; None when absent."""
+        return self._take(name)
+
     def flat_struct(self, name: str) -> struct_pb2.Struct | None:
         """An object of strings, numbers and booleans; None when absent."""
         value = self._members.get(name)

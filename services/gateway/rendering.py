@@ -66,6 +66,8 @@ def _single(field: Any, value: Any) -> Json:
         return value.ToMilliseconds() / 1000
     if isinstance(value, struct_pb2.Struct):
         return struct(value)
+    if isinstance(value, struct_pb2.Value):
+        return _struct_value(value)
     if isinstance(value, Message):
         return message(value)
     return value

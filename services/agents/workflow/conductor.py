@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from google.protobuf import json_format
 
 from meldrag.agents.v1 import agents_pb2, results_pb2, workflow_pb2
+from services.agents.ports import Ask
 from services.agents.roster.registry import Registry
-from services.agents.workflow import graph
+from services.agents.workflow import graph, planning
 from services.agents.workflow.ports import Catalog, Stage
 from services.agents.workflow.schedule import Schedule
 from services.agents.workflow.values import Values
@@ -31,6 +32,12 @@ class Conductor:
     async def steps_of(self, inputs: results_pb2.ExecutorInputs) -> Sequence[workflow_pb2.WorkflowStep]:
         """See below."""
         return await steps_of(inputs, self._catalog)
+
+    async def plan(
+        self, ask: Ask, message: str, inputs: results_pb2.ExecutorInputs, passages: Sequence[tuple[str, str]]
+    ) -> tuple[workflow_pb2.WorkflowStep, ...]:
+        """See planning.plan."""
+        return await planning.plan(ask, self._registry, message, tuple(inputs.inputs), passages)
 
     async def conduct(
         self, steps: Sequence[workflow_pb2.WorkflowStep], message: str, inputs: results_pb2.ExecutorInputs
@@ -70,6 +77,8 @@ def executor_request(request: agents_pb2.RunWorkflowRequest) -> agents_pb2.RunAg
         detached=request.detached,
     )
     inputs = results_pb2.ExecutorInputs(steps=request.steps, workflow_id=request.workflow_id)
+    if not request.steps and not request.workflow_id:
+        inputs.plan_use = results_pb2.PLAN_USE_APPROVE
     if request.HasField("inputs"):
         inputs.inputs.CopyFrom(request.inputs)
     asked.inputs.update(json_format.MessageToDict(inputs, preserving_proto_field_name=True))

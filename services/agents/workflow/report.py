@@ -58,6 +58,9 @@ def tell(result: results_pb2.ExecutorResult) -> str:
     steps = [step for step in result.steps if step.step_id]
     if not steps:
         return ""
+    if all(step.state == workflow_pb2.STEP_STATE_PENDING for step in steps):
+        listed = "\n".join(f"- {step.description} ({step.agent_id})" for step in steps)
+        return f"The plan, which was not run:\n\n{listed}"
     outcomes = "\n".join(f"- {_line(step)}" for step in steps)
     answer = result.answer or "No step has an answer."
     return f"{answer}\n\nThe steps:\n\n{outcomes}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response, request
 
@@ -49,11 +49,11 @@ def create_run() -> Response:
         upstream = stream(door().clients.agents.RunAgent, message)
         held.callback(upstream.close)
         if background:
-            return _started(upstream, client)
+            return started(lambda: upstream.first(client))
         if not as_events:
             return answer(rendering.run_result(_result(upstream, client)))
         first = upstream.first(client)
-        _raise_failure(first)
+        raise_failure(first)
         body = Stream(upstream, client, door().drain, door().settings.meld_heartbeat_seconds, _event)
         return event_response(body.chunks(first), held.pop_all().close)
 
@@ -64,12 +64,12 @@ def _result(upstream: Upstream[agents_pb2.RunAgentResponse], client: Client) -> 
         while True:
             event = upstream.wait(client)
             if event.WhichOneof("event") == "ended":
-                _raise_failure(event)
+                raise_failure(event)
                 return event.ended.result
     raise ProblemError(502, "NO_ANSWER", "the run's events ended before the run")
 
 
-def _raise_failure(event: agents_pb2.RunAgentResponse) -> None:
+def raise_failure(event: agents_pb2.RunAgentResponse) -> None:
     """Raises the problem of a run that has ended without an answer."""
     if event.WhichOneof("event") != "ended":
         return
@@ -85,12 +85,15 @@ def _raise_failure(event: agents_pb2.RunAgentResponse) -> None:
         )
 
 
-def _started(upstream: Upstream[agents_pb2.RunAgentResponse], client: Client) -> Response:
-    """Leaves a detached run once it is known that it can be followed. It goes on by itself."""
+def started(following: Callable[[], agents_pb2.RunAgentResponse]) -> Response:
+    """Leaves a detached run once it is known that it can be followed. It goes on by itself.
+
+    following: its next event.
+    """
     while True:
-        event = upstream.first(client)
+        event = following()
         kind = event.WhichOneof("event")
-        _raise_failure(event)
+        raise_failure(event)
         if kind == "started":
             break
     if not event.started.recorded:

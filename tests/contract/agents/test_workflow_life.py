@@ -12,13 +12,14 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2
 from meldrag.session.v1 import session_pb2
+from services.agents import recorder
 from services.agents.runs import derived_run_id
 from services.chassis.errors import FailedPreconditionError, from_rpc_error
 from tests.contract.agents import flows
 from tests.contract.agents.conftest import Client, agents_house
 from tests.contract.agents.flows import Gang, Said, changes, outcome, own, states, step
 from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted
-from tests.contract.agents.test_journal import bytes_of, house_on, replayed
+from tests.contract.agents.test_journal import bytes_of, house_on, kind_of, replayed
 from tests.contract.agents.test_run_life import settled
 from tests.support.redis_server import free_port
 
@@ -271,6 +272,72 @@ async def test_killed_in_the_middle_a_workflow_goes_on_and_does_nothing_twice(
         assert list(map(bytes_of, own(said)))[: len(known)] == known
         assert [event.sequence for event in own(said)] == list(range(1, len(own(said)) + 1))
         await identical(house, said)
+
+
+def cut(session: SessionNeighbour, count: int) -> SessionNeighbour:
+    """What is left when the process is killed behind its `count`th write, of whatever run."""
+    left = SessionNeighbour()
+    for append in session.appends[:count]:
+        run_id = append.run_id
+        if run_id not in left.runs:
+            run = session_pb2.Run()
+            run.CopyFrom(session.runs[run_id])
+            run.state, run.owner = session_pb2.RUN_STATE_RUNNING, "127.0.0.1:9#gone"
+            run.ClearField("end_time")
+            left.runs[run_id], left.events[run_id], left.entries[run_id] = run, [], []
+        left.events[run_id] += append.events
+        left.entries[run_id] += append.entries
+        run = left.runs[run_id]
+        run.state = append.state or run.state
+        run.last_sequence, run.last_position = len(left.events[run_id]), len(left.entries[run_id])
+    return left
+
+
+@pytest.mark.timeout(240)
+async def test_killed_behind_any_write_a_workflow_goes_on(
+    vector: VectorNeighbour, session: SessionNeighbour, gang: Gang, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "_MAX_BATCH", 1)
+    plain = (
+        *(
+            step("a"),
+            step("b", after=["a"]),
+            step("c", "{a.gaps.0}"),
+            approval(timeout="1s", approve_on_timeout=True),
+        ),
+        step("d", "fail 1", attempts=2, after=["b", "c"]),
+        step("e", "{d.text}"),
+    )
+    async with house_on(session, vector, registry=gang.registry()) as house:
+        whole = outcome(await flows.run(house, *plain, request_id=REQUEST))
+        await settled(session, RUN, session_pb2.RUN_STATE_SUCCEEDED)
+    assert set(states(whole).values()) == {"SUCCEEDED"}
+    held = SessionNeighbour()
+    async with house_on(held, vector, registry=gang.registry()) as house:
+        for count in range(2, len(session.appends) - 1, 9):
+            left = cut(session, count)
+            if RUN not in left.runs:
+                continue
+            held.runs, held.events, held.entries = left.runs, left.events, left.entries
+            ended = {
+                run_id for run_id, run in left.runs.items() if run.state != session_pb2.RUN_STATE_RUNNING
+            }
+            known = list(map(bytes_of, recorded_events(left)))
+            # It fails once, in whatever process.
+            failed = "tool" in map(kind_of, left.entries.get(child("d"), []))
+            gang.asked = ["fail 1"] if failed else []
+            said = await flows.run(house, *plain, request_id=REQUEST)
+            result = outcome(said)
+            assert {told.step_id: told.run_id for told in result.steps} == {
+                told.step_id: told.run_id for told in whole.steps
+            }, count
+            assert list(map(bytes_of, own(said)))[: len(known)] == known, count
+            assert [event.sequence for event in own(said)] == list(range(1, len(own(said)) + 1)), count
+            for run_id in ended:
+                assert left.runs[run_id].takeovers == 0, count
+            repeated, compared = await replayed(house, RUN)
+            assert compared.identical, (count, compared)
+            assert list(map(bytes_of, repeated)) == list(map(bytes_of, own(said))), count
 
 
 async def recorded(session: SessionNeighbour, change: str) -> None:
