@@ -18,6 +18,8 @@ import pytest
 import redis
 
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
+from services.agents.adapters.attachment_client import AttachmentClient
+from services.agents.files import RunFiles
 from services.chassis.errors import UnavailableError, from_rpc_error
 from services.session.attachment_files import AttachmentFiles, AttachmentSweep
 from services.session.attachments import MAX_UPLOADS
@@ -136,6 +138,16 @@ async def test_a_large_file_comes_back_as_it_was(kept: House, tmp_path: Path) ->
 async def test_a_range_of_a_file(kept: House, start: int, end: int) -> None:
     made = await put(kept, LARGE)
     assert await read(kept, made.attachment_id, start, end) == LARGE[start : end or None]
+
+
+async def test_a_run_keeps_and_reads_its_files(kept: House) -> None:
+    session = await kept.session()
+    files = RunFiles(AttachmentClient(kept.channel), new_run_id(), session.session_id)
+    first = await files.keep("chart.svg", "image/svg+xml", LARGE, "chart")
+    assert await files.keep("chart.svg", "image/svg+xml", LARGE, "chart") == first
+    assert await listed(kept, session.session_id) == [first.attachment_id]
+    assert await files.describe(first.attachment_id) == first
+    assert await files.read(first.attachment_id, len(LARGE)) == LARGE
 
 
 async def test_an_empty_file_is_one_too(kept: House) -> None:

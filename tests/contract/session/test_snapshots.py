@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -281,17 +282,36 @@ async def test_what_has_expired_meanwhile_comes_back_with_what_was_left(
 
 def made(folder: Path, lines: bytes, key: bytes = b"", **changes: Any) -> bytes:
     """A snapshot of these lines with a right seal."""
-    path = folder / "made"
+    path, none = folder / "made", folder / "none"
     path.write_bytes(lines)
+    none.write_bytes(b"")
     fields: dict[str, Any] = {
         "service": "session",
         "schema_version": SCHEMA,
         "created_time": datetime.now(UTC),
         "counts": {"sessions": 0, "messages": 0, "runs": 0, "events": 0},
-        "parts": (describe(path, "records.ndjson"),),
+        "parts": (describe(path, "records.ndjson"), describe(none, "attachments.bin")),
         **changes,
     }
     return b"".join(pack(Manifest(**fields), [path], key))
+
+
+async def test_a_snapshot_of_an_earlier_release_is_taken(redis_server: RedisServer, tmp_path: Path) -> None:
+    async with house_at(redis_server, tmp_path) as house:
+        [kept, *_] = await filled(house)
+        snapshot = await exported(house.stub)
+        lines = snapshot.split(b"\n", 3)[3]
+        manifest: dict[str, Any] = json.loads(snapshot.split(b"\n")[1])
+        (tmp_path / "old").write_bytes(lines)
+        old = {"schema_version": 3, "parts": (describe(tmp_path / "old", "records.ndjson"),)}
+        counts = {kind: manifest["counts"][kind] for kind in ("sessions", "messages", "runs", "events")}
+        before = await seen(house)
+        await house.append(kept, "later", request_id="later")
+        assert await imported(house.stub, made(tmp_path, lines, counts=counts, **old)) == 4
+        assert await seen(house) == before
+        # As one of this release it lacks the files.
+        wrong = made(tmp_path, lines, counts=counts, parts=old["parts"])
+        assert (await refusal(imported(house.stub, wrong))).reason == "SNAPSHOT_INVALID"
 
 
 async def test_what_cannot_be_used_changes_nothing(redis_server: RedisServer, tmp_path: Path) -> None:
