@@ -5,7 +5,8 @@
     # leaving the block fails when a step was not used or a request had no step
 
 Each chat completion and each picture takes the next step of the script. Embeddings and the list of models are
-always served and take no step. Every request is kept with its headers, its body and the moment its socket closed under it.
+always served and take no step. Every request is kept with its headers, its body and the moment its socket
+closed under it.
 """
 
 from __future__ import annotations
