@@ -272,7 +272,9 @@ def test_a_service_can_write_where_its_data_is(name: str) -> None:
         assert mount["name"] in [claim["metadata"]["name"] for claim in claims]
     else:
         (volume,) = [one for one in PODS[name]["volumes"] if one["name"] == mount["name"]]
-        assert volume["emptyDir"]["sizeLimit"]
+        claim = named("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+        # Each of its replicas reads what another one has written.
+        assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
 def test_a_backup_is_made_with_the_gateways_image_onto_a_claim_and_waits_to_be_wanted() -> None:
@@ -286,7 +288,7 @@ def test_a_backup_is_made_with_the_gateways_image_onto_a_claim_and_waits_to_be_w
     assert (asked.command, asked.keep) == ("create", 14)
     (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == str(asked.folder)]
     (volume,) = [one for one in pod["volumes"] if one["name"] == mount["name"]]
-    assert {volume["persistentVolumeClaim"]["claimName"]} == names("PersistentVolumeClaim")
+    assert volume["persistentVolumeClaim"]["claimName"] in names("PersistentVolumeClaim")
     assert container["envFrom"] == [{"configMapRef": {"name": "settings"}}]
 
 

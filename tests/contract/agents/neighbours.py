@@ -68,6 +68,8 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
         self.forged: set[str] = set()
         self.searches: list[vector_pb2.SearchRequest] = []
         self.verified: list[vector_pb2.Citation] = []
+        # By external id: what was said of a document, and its bytes.
+        self.ingested: dict[str, tuple[vector_pb2.IngestHeader, bytes]] = {}
         self.metadata: list[dict[str, str]] = []
 
     def put(self, collection_id: str, title: str, text: str, before: str = "") -> vector_pb2.Hit:
@@ -110,6 +112,21 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
         return vector_pb2.SearchResponse(
             hits=scored[: request.top_k or 10], mode=vector_pb2.SEARCH_MODE_HYBRID
         )
+
+    async def IngestDocument(
+        self, request_iterator: Any, rpc: Any
+    ) -> AsyncIterator[vector_pb2.IngestDocumentResponse]:
+        await self.faults.meet("IngestDocument")
+        header, *pieces = [message async for message in request_iterator]
+        data = b"".join(piece.data for piece in pieces)
+        assert max((len(piece.data) for piece in pieces), default=0) <= 256 << 10
+        assert hashlib.sha256(data).hexdigest() == header.header.content_sha256
+        self.ingested[header.header.external_id] = (header.header, data)
+        document = vector_pb2.Document(
+            document_id=f"doc-{header.header.external_id}", collection_id=header.header.collection_id
+        )
+        for stage in (vector_pb2.INGEST_STAGE_RECEIVED, vector_pb2.INGEST_STAGE_COMMITTED):
+            yield vector_pb2.IngestDocumentResponse(stage=stage, document=document)
 
     async def EmbedTexts(self, request: Any, rpc: Any) -> vector_pb2.EmbedTextsResponse:
         await self.faults.meet("EmbedTexts")
@@ -155,6 +172,9 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         self.events: dict[str, list[session_pb2.RunEvent]] = {}
         self.entries: dict[str, list[session_pb2.RunEntry]] = {}
         self.appends: list[session_pb2.AppendRunEventsRequest] = []
+        # By id: what is known of a file, and its bytes.
+        self.attachments: dict[str, tuple[session_pb2.Attachment, bytes]] = {}
+        self.kept: dict[str, str] = {}
         self.metadata: list[dict[str, str]] = []
 
     def open(self, session_id: str, *collection_ids: str) -> None:
@@ -275,6 +295,54 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         yield session_pb2.WatchRunResponse(
             events=self.events[request.run_id][request.after_sequence :], state=run.state
         )
+
+    def attach(self, filename: str, media_type: str, data: bytes, **fields: str) -> str:
+        """A file that is there; its id."""
+        attachment_id = f"att_{len(self.attachments) + 1:026}"
+        known = session_pb2.Attachment(
+            attachment_id=attachment_id,
+            filename=filename,
+            media_type=media_type,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            **fields,  # type: ignore[arg-type] # session_id, run_id
+        )
+        self.attachments[attachment_id] = (known, data)
+        return attachment_id
+
+    async def PutAttachment(self, request_iterator: Any, rpc: Any) -> session_pb2.PutAttachmentResponse:
+        await self.faults.meet("PutAttachment")
+        first, *pieces = [message async for message in request_iterator]
+        header, existing = first.header, bool(first.request_id) and first.request_id in self.kept
+        if not existing:
+            self.kept[first.request_id] = self.attach(
+                header.filename,
+                header.media_type,
+                b"".join(piece.data for piece in pieces),
+                session_id=header.session_id,
+                run_id=header.run_id,
+            )
+        known, _ = self.attachments[self.kept[first.request_id]]
+        return session_pb2.PutAttachmentResponse(attachment=known, existing=existing)
+
+    async def GetAttachment(self, request: Any, rpc: Any) -> session_pb2.GetAttachmentResponse:
+        await self.faults.meet("GetAttachment")
+        return session_pb2.GetAttachmentResponse(attachment=self._attachment(request.attachment_id)[0])
+
+    async def ReadAttachment(
+        self, request: Any, rpc: Any
+    ) -> AsyncIterator[session_pb2.ReadAttachmentResponse]:
+        await self.faults.meet("ReadAttachment")
+        known, data = self._attachment(request.attachment_id)
+        data = data[request.byte_start : request.byte_end or None]
+        yield session_pb2.ReadAttachmentResponse(attachment=known, data=data[: 256 << 10])
+        for place in range(256 << 10, len(data), 256 << 10):
+            yield session_pb2.ReadAttachmentResponse(data=data[place : place + (256 << 10)])
+
+    def _attachment(self, attachment_id: str) -> tuple[session_pb2.Attachment, bytes]:
+        if attachment_id not in self.attachments:
+            raise NotFoundError("no attachment", reason="ATTACHMENT_NOT_FOUND")
+        return self.attachments[attachment_id]
 
     def _run(self, run_id: str) -> session_pb2.Run:
         if run_id not in self.runs:

@@ -35,6 +35,7 @@ class House:
     stub: Any
     identity: Any
     health: Any
+    channel: grpc.aio.Channel
 
     async def session(self, **fields: Any) -> Any:
         """A new session."""
@@ -166,6 +167,7 @@ async def running_house(settings: SessionSettings) -> AsyncIterator[House]:
             session_pb2_grpc.SessionServiceStub(channel),
             identity_pb2_grpc.IdentityServiceStub(channel),
             health_stub(channel),
+            channel,
         )
 
 
