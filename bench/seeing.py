@@ -7,9 +7,9 @@ accuracy is 1 - (words put in, left out or changed) / n, in the order of reading
 
 real: pages of the data set whose text is known from the PDF that they were printed from (its text layer,
 read by pypdf). Found is the share of its words that were read, right the share of read words that stand
-there, whatever the order: readers of columns and of PDF files differ in it. Words that were divided at the end of a
-line count as two in both. Where the data set is missing there is no such table. How far small pages are made
-larger was chosen on the made ones.
+there, whatever the order: readers of columns and of PDF files differ in it. Words that were divided at the
+end of a line count as two in both. Where the data set is missing there is no such table. How far small
+pages are made larger was chosen on the made ones.
 """
 
 from __future__ import annotations

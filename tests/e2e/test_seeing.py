@@ -84,7 +84,7 @@ def test_what_is_read_in_a_scan_is_found_and_cited_with_its_region(house: House)
     verified = checked(
         httpx.post(f"{api}/citations/verify", json={"citations": answer["citations"]}, timeout=30)
     )
-    assert all(verdict["verified"] for verdict in verified["verdicts"])
+    assert all(verdict["verified"] for verdict in verified["results"])
 
     # The text with its places is a file as well.
     (text,) = [file for file in result["files"] if file["filename"] == "scan.hocr"]
