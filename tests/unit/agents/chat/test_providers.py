@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.agents.chat.providers import configured
+from services.agents.chat.providers import configured, images
 from services.agents.settings import AgentsSettings
 from services.chassis.settings import SettingsError
 
@@ -41,3 +41,15 @@ def test_a_wrong_order_is_named(order: str) -> None:
 
 def test_keys_do_not_show() -> None:
     assert "secret-key" not in repr(configured(AgentsSettings(openai_api_key="secret-key")))
+
+
+def test_pictures_are_made_at_the_address_of_openais_when_a_model_is_named() -> None:
+    assert images(AgentsSettings(openai_api_key="k")) is None
+    made = images(AgentsSettings(openai_image_model="brush", openai_base_url="http://127.0.0.1:1/v1"))
+    assert made is not None
+    assert (made.model, made.base_url) == ("brush", "http://127.0.0.1:1/v1")
+
+
+def test_a_model_of_pictures_without_an_address_is_named() -> None:
+    with pytest.raises(SettingsError, match="OPENAI_IMAGE_MODEL"):
+        images(AgentsSettings(openai_image_model="brush"))
