@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.agents.chat.providers import configured
+from services.agents.chat.providers import audio, configured
 from services.agents.settings import AgentsSettings
 from services.chassis.settings import SettingsError
 
@@ -41,3 +41,17 @@ def test_a_wrong_order_is_named(order: str) -> None:
 
 def test_keys_do_not_show() -> None:
     assert "secret-key" not in repr(configured(AgentsSettings(openai_api_key="secret-key")))
+
+
+def test_models_of_sound_are_asked_where_openais_are() -> None:
+    assert audio(AgentsSettings()) is None
+    found = audio(AgentsSettings(openai_base_url="http://127.0.0.1:1/v1", openai_speech_model="tts-1"))
+    assert found is not None
+    assert (found.place.base_url, found.transcription_model) == ("http://127.0.0.1:1/v1", "")
+    assert found.speech_model == "tts-1"
+
+
+@pytest.mark.parametrize("name", ["openai_transcription_model", "openai_speech_model"])
+def test_models_of_sound_need_a_place(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name.upper()}: needs OPENAI_API_KEY or OPENAI_BASE_URL"):
+        audio(AgentsSettings(**{name: "m"}))  # type: ignore[arg-type]
