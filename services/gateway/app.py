@@ -15,6 +15,7 @@ from services.gateway.observation import ROUTE_KEY, Observed
 from services.gateway.problem import ProblemError, from_http_exception, from_service_error, internal
 from services.gateway.routes import (
     agents,
+    attachments,
     collections,
     documents,
     health,
@@ -42,7 +43,7 @@ def create_app(door: Door) -> Flask:
     app.before_request(_name_route)
     Guard(door.settings.hosts, door.settings.origins).install(app)
     app.before_request(_check_timeout)
-    for noun in (agents, collections, documents, search, runs, sessions, profile):
+    for noun in (agents, attachments, collections, documents, search, runs, sessions, profile):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)

@@ -129,8 +129,23 @@ def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req) -> Res:
             return answer
 
 
+def upload(method: grpc.StreamUnaryMultiCallable[Req, Res], kind: type[Req], messages: Iterator[Req]) -> Res:
+    """The answer to a stream of messages, which gRPC's own thread draws. Never repeated.
+
+    Raises ServiceError; CancelledError when the client has gone.
+    """
+    call = method.future(messages, timeout=timeout_of(kind))
+    answer: Res = _answered(call, kind, Client.of(request))
+    return answer
+
+
 def _unary_once(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req, client: Client) -> Res:
-    call: Any = method.future(message, timeout=timeout_of(type(message)))
+    call = method.future(message, timeout=timeout_of(type(message)))
+    answer: Res = _answered(call, type(message), client)
+    return answer
+
+
+def _answered(call: Any, kind: type[Message], client: Client) -> Any:
     done = threading.Event()
     call.add_done_callback(lambda _: done.set())
     while not done.wait(_LOOK_SECONDS):
@@ -138,12 +153,11 @@ def _unary_once(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req, cl
             call.cancel()
             raise client_gone()
     try:
-        answer: Res = call.result()
+        return call.result()
     except grpc.RpcError as error:
-        raise failure(error, type(message)) from None
+        raise failure(error, kind) from None
     except grpc.FutureCancelledError:
         raise client_gone() from None
-    return answer
 
 
 def failure(error: grpc.RpcError, kind: type[Message]) -> ServiceError:

@@ -29,7 +29,9 @@ _FORM_BYTES = 1 << 20
 class Spool:
     """A received file: in memory while it is small, else on disk; hashed as it comes."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, reason: str) -> None:
+        """reason: of the problem that a larger file is."""
+        self._reason = reason
         self._file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by close()
         self._lock = threading.Lock()
         self._limit = limit
@@ -42,7 +44,7 @@ class Spool:
         if self.size > self._limit:
             raise ProblemError(
                 413,
-                "DOCUMENT_TOO_LARGE",
+                self._reason,
                 f"the file is larger than {self._limit} bytes",
                 metadata={"limit": str(self._limit), "unit": "bytes"},
             )
@@ -88,11 +90,12 @@ class Upload:
         self.fields = fields
 
 
-def read_upload(request: Request, limit: int) -> Upload:
+def read_upload(request: Request, limit: int, reason: str = "DOCUMENT_TOO_LARGE") -> Upload:
     """Reads the form. The caller closes the file.
 
-    Raises ProblemError: 415 for another content type, 413 for a file, field or
-    number of parts beyond the limits, 400 for a form that has not exactly one file.
+    Raises ProblemError: 415 for another content type, 413 for a file (with `reason`),
+    field or number of parts beyond the limits, 400 for a form that has not exactly one
+    file.
     """
     if request.mimetype != "multipart/form-data":
         raise ProblemError(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be multipart/form-data")
@@ -104,7 +107,7 @@ def read_upload(request: Request, limit: int) -> Upload:
     def spool(*_: Any, **__: Any) -> IO[bytes]:
         if spools:
             raise _malformed("there is more than one file; send one in a request")
-        spools.append(Spool(limit))
+        spools.append(Spool(limit, reason))
         return cast(IO[bytes], spools[0])
 
     body = BodyReader(request, limit + _FORM_BYTES)

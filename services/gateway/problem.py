@@ -38,6 +38,8 @@ _STATUS_OF_CODE: Mapping[grpc.StatusCode, int] = {
 
 # Reasons that HTTP has a better word for than their code's.
 _STATUS_OF_REASON: Mapping[str, int] = {
+    "ATTACHMENT_TOO_LARGE": 413,
+    "CHECKSUM_MISMATCH": 422,
     "CONTENT_MISMATCH": 422,
     "DOCUMENT_EMPTY": 422,
     "DOCUMENT_TOO_LARGE": 413,
@@ -49,6 +51,7 @@ _STATUS_OF_REASON: Mapping[str, int] = {
     "REQUEST_ID_REUSED": 422,
     "STORAGE_FULL": 507,
     "STORE_FULL": 507,
+    "TOO_MANY_ITEMS": 409,
 }
 
 # Seconds to wait where the service named none.

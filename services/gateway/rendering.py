@@ -210,6 +210,21 @@ def session(value: session_pb2.Session) -> dict[str, Json]:
     }
 
 
+def attachment(value: session_pb2.Attachment) -> dict[str, Json]:
+    """A file that belongs to a conversation, or that an agent made."""
+    return {
+        "id": value.attachment_id,
+        "session_id": value.session_id or None,
+        "run_id": value.run_id or None,
+        "filename": value.filename,
+        "media_type": value.media_type,
+        "bytes": value.bytes,
+        "sha256": value.sha256,
+        "created": _optional_time(value, "create_time"),
+        "expires": _optional_time(value, "expire_time"),
+    }
+
+
 def session_message(value: session_pb2.Message) -> dict[str, Json]:
     """A turn of a conversation."""
     return {

@@ -17,6 +17,8 @@ PAGE_POLICY = (
 )
 # Everything else is data.
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# What somebody sent, shown by itself: no script of it runs, and it is nobody's page.
+CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -24,9 +26,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _ALLOWED_METHODS = "GET, POST, PATCH, DELETE"
 _ALLOWED_HEADERS = (
-    "Accept, Content-Type, Idempotency-Key, Last-Event-ID, Request-Timeout, X-Request-ID, traceparent"
+    "Accept, Content-Type, Idempotency-Key, If-Range, Last-Event-ID, Range, Request-Timeout, X-Request-ID, "
+    "traceparent"
 )
-_EXPOSED_HEADERS = "ETag, Location, Retry-After, X-Extraction-SHA256, X-Request-ID"
+_EXPOSED_HEADERS = (
+    "Content-Disposition, Content-Range, ETag, Location, Retry-After, X-Extraction-SHA256, X-Request-ID"
+)
 
 
 class Guard:

@@ -42,6 +42,7 @@ class GatewaySettings(ServiceSettings):
     meld_trusted_hosts: str = ""
     meld_max_json_bytes: int = Field(default=1 << 20, ge=1024)
     meld_max_upload_bytes: int = Field(default=100 << 20, ge=1024)
+    meld_max_attachment_bytes: int = Field(default=100 << 20, ge=1024)
     meld_max_import_bytes: int = Field(default=1 << 30, ge=1024)
     # Longest silence on an event stream.
     meld_heartbeat_seconds: float = Field(default=10.0, gt=0, le=10)

@@ -1,12 +1,14 @@
-"""What a snapshot of this service holds: sessions and runs as they are kept, a JSON object a line.
+"""What a snapshot of this service holds: all that is kept, as it is kept, a JSON object a line.
 
     {"kind": "session", "tenant": "local", "id": "ses_…", "expires": 1764108000000, "fields": {…}}
     {"kind": "messages", "tenant": "local", "id": "ses_…", "fields": {…}}
 
 A session or run comes first, then what belongs to it, in as many lines as a bounded
 line needs: messages and the requests that brought them, or events and the entries
-of the run's journal. Values are
-base64. `expires` is in milliseconds since 1970; 0 stands for never.
+of the run's journal. A thing ("item", of the id kind:name) stands alone, and so does
+what is known of an attachment, whose bytes lie one behind the other in a part of their
+own, in the order of these lines. Values are base64. `expires` is in milliseconds since
+1970; 0 stands for never.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 from services.chassis.errors import ServiceError
 from services.session import records, validation
 from services.session.failures import snapshot_invalid
-from services.session.model import RunState
+from services.session.model import NewAttachment, NewItem, Payload, RunState
 
 # A line ends after this many bytes of values; one value has at most two messages' worth of bytes.
 LINE_BYTES = 1_000_000
@@ -32,6 +34,12 @@ _MAX_LINE = 16_000_000
 SESSION_FIELDS = (
     *("session_id", "title", "collection_ids", "metadata"),
     *("messages", "created", "updated", "expires"),
+)
+ITEM_FIELDS = ("kind", "name", "type", "value", "revision", "created", "updated")
+# Without the name of its bytes, which another store gives anew.
+ATTACHMENT_FIELDS = (
+    *("attachment_id", "session_id", "run_id", "filename", "media_type"),
+    *("bytes", "sha256", "created", "expires"),
 )
 _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
@@ -53,14 +61,18 @@ MALFORMED = (
 )
 
 HEADS = {"session": "messages", "run": "events"}
+# What stands alone.
+_ALONE = ("item", "attachment")
+KINDS = (*HEADS, *_ALONE)
+COUNTED = ("sessions", "messages", "runs", "events", "items", "attachments")
 _PARTS = {part: head for head, part in HEADS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A session or run, or some of what belongs to the one before.
+    """A session, run or thing, or some of what belongs to the one before.
 
-    kind: session, messages, run or events. fields: as the store keeps them. expires: milliseconds since
+    kind: one of KINDS, messages or events. fields: as the store keeps them. expires: milliseconds since
     1970, 0 for never; 0 also in what belongs to another.
     """
 
@@ -72,8 +84,8 @@ class Entry:
 
     @property
     def head(self) -> bool:
-        """It begins a session or run."""
-        return self.kind in HEADS
+        """It belongs to nothing."""
+        return self.kind in KINDS
 
     @property
     def size(self) -> int:
@@ -82,8 +94,12 @@ class Entry:
 
 
 def lasting(head: Entry, later: int) -> Entry:
-    """A session or run that expires `later` milliseconds later than this one says, if it ever does."""
-    if not head.expires or not later:
+    """One that expires `later` milliseconds later than this one says, if it ever does."""
+    if not later:
+        return head
+    if head.kind == "attachment":
+        return _lasting_attachment(head, later)
+    if not head.expires:
         return head
     fields = dict(head.fields)
     if head.kind == "session":
@@ -92,8 +108,18 @@ def lasting(head: Entry, later: int) -> Entry:
     return replace(head, expires=head.expires + later, fields=fields)
 
 
+def _lasting_attachment(head: Entry, later: int) -> Entry:
+    """One that belongs to a session (0) goes with that."""
+    expires = int(head.fields["expires"])
+    moved = b"%d" % (expires + later * 1000 if expires else 0)
+    return replace(head, fields={**head.fields, "expires": moved})
+
+
 def parted(whole: Entry) -> Iterator[Entry]:
-    """A session or run with all its fields, as a head and parts of about LINE_BYTES."""
+    """All fields of a session or run as a head and parts of about LINE_BYTES; what stands alone as it is."""
+    if whole.kind in _ALONE:
+        yield whole
+        return
     heads = _SESSION_NAMES if whole.kind == "session" else _RUN_NAMES
     head = {name: value for name, value in whole.fields.items() if name in heads}
     yield Entry(whole.kind, whole.tenant, whole.entry_id, whole.expires, head)
@@ -155,9 +181,9 @@ def _entry(text: bytes) -> Entry:
         raise ValueError("no end")
     said: Any = json.loads(text)
     kind, tenant, entry_id = said["kind"], said["tenant"], said["id"]
-    if kind not in HEADS and kind not in _PARTS:
+    if kind not in KINDS and kind not in _PARTS:
         raise ValueError("an unknown kind")
-    expected = {"kind", "tenant", "id", "fields", *(("expires",) if kind in HEADS else ())}
+    expected = {"kind", "tenant", "id", "fields", *(("expires",) if kind in KINDS else ())}
     if set(said) != expected:
         raise ValueError("other members")
     expires = said.get("expires", 0)
@@ -169,18 +195,27 @@ def _entry(text: bytes) -> Entry:
     return Entry(kind, tenant, entry_id, expires, fields)
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """The bytes of an attachment, as what is known of it says. sha256: in hexadecimal."""
+
+    tenant: str
+    attachment_id: str
+    size: int
+    sha256: str
+
+
 @dataclass
 class Verification:
     """Takes entries one by one and refuses what this service would not have written.
 
-    counts: of what has been seen, by kind. subject: the session or run that was looked at last, or that
-    something belongs to that was. Raises InvalidArgumentError (SNAPSHOT_INVALID).
+    counts: of what has been seen, by kind. files: of attachments, in their order. subject: the head that was
+    looked at last, or that something belongs to that was. Raises InvalidArgumentError (SNAPSHOT_INVALID).
     """
 
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("sessions", "messages", "runs", "events"), 0)
-    )
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     subject: Entry | None = None
+    files: list[File] = field(default_factory=list)
     _seen: set[tuple[str, str, str]] = field(default_factory=set)
     _open: Entry | None = None
     _wanted: range = range(0)
@@ -220,41 +255,85 @@ class Verification:
         if key in self._seen:
             raise _wrong(f"a {entry.kind} comes twice")
         self._seen.add(key)
-        names = set(entry.fields)
-        fields = entry.fields
-        if entry.kind == "session":
-            validation.identifier("id", entry.entry_id)
-            self._journal = range(0)
-            if names != _SESSION_NAMES or fields["session_id"].decode() != entry.entry_id:
-                raise ValueError("other fields")
-            fields["title"].decode()
-            if not isinstance(json.loads(fields["collection_ids"]), list):
-                raise ValueError("no list")
-            if not isinstance(json.loads(fields["metadata"]), dict):
-                raise ValueError("no object")
-            for name in ("created", "updated", "expires"):
-                _number(fields[name])
-            self._wanted = range(1, _number(fields["messages"]) + 1)
-        else:
-            validation.run_id("id", entry.entry_id)
-            if not _RUN_NEEDED <= names <= _RUN_NAMES or fields["run_id"].decode() != entry.entry_id:
-                raise ValueError("other fields")
-            if ("request" in names) != ("request_type" in names):
-                raise ValueError("half a request")
-            validation.optional_identifier("session_id", fields["session_id"].decode())
-            validation.identifier("agent_id", fields["agent_id"].decode())
-            fields.get("request_type", b"").decode()
-            RunState(fields["state"].decode())
-            for name in ("created", "bytes", *(("ended",) if "ended" in names else ())):
-                _number(fields[name])
-            self._wanted = range(_number(fields["first"]), _number(fields["last"]) + 1)
-            if names & _JOURNAL and not names >= _JOURNAL:
-                raise ValueError("half a journal")
-            for name in names & (_JOURNAL | {"takeovers"}):
-                _number(fields[name])
-            self._journal = range(1, _number(fields.get("journal_last", b"0")) + 1)
+        self._numbers, self._positions, self._names = set(), set(), set()
+        match entry.kind:
+            case "session":
+                self._begin_session(entry)
+            case "run":
+                self._begin_run(entry)
+            case "attachment":
+                self._take_attachment(entry)
+            case _:
+                self._take_item(entry)
         self.counts[entry.kind + "s"] += 1
-        self._open, self._numbers, self._positions, self._names = entry, set(), set(), set()
+
+    def _begin_session(self, entry: Entry) -> None:
+        fields = entry.fields
+        validation.identifier("id", entry.entry_id)
+        if set(fields) != _SESSION_NAMES or fields["session_id"].decode() != entry.entry_id:
+            raise ValueError("other fields")
+        fields["title"].decode()
+        if not isinstance(json.loads(fields["collection_ids"]), list):
+            raise ValueError("no list")
+        if not isinstance(json.loads(fields["metadata"]), dict):
+            raise ValueError("no object")
+        for name in ("created", "updated", "expires"):
+            _number(fields[name])
+        self._open, self._journal = entry, range(0)
+        self._wanted = range(1, _number(fields["messages"]) + 1)
+
+    def _begin_run(self, entry: Entry) -> None:
+        fields, names = entry.fields, set(entry.fields)
+        validation.run_id("id", entry.entry_id)
+        if not _RUN_NEEDED <= names <= _RUN_NAMES or fields["run_id"].decode() != entry.entry_id:
+            raise ValueError("other fields")
+        if ("request" in names) != ("request_type" in names):
+            raise ValueError("half a request")
+        validation.optional_identifier("session_id", fields["session_id"].decode())
+        validation.identifier("agent_id", fields["agent_id"].decode())
+        fields.get("request_type", b"").decode()
+        RunState(fields["state"].decode())
+        for name in ("created", "bytes", *(("ended",) if "ended" in names else ())):
+            _number(fields[name])
+        self._wanted = range(_number(fields["first"]), _number(fields["last"]) + 1)
+        if names & _JOURNAL and not names >= _JOURNAL:
+            raise ValueError("half a journal")
+        for name in names & (_JOURNAL | {"takeovers"}):
+            _number(fields[name])
+        self._journal = range(1, _number(fields.get("journal_last", b"0")) + 1)
+        self._open = entry
+
+    def _take_attachment(self, entry: Entry) -> None:
+        fields = entry.fields
+        text = {name: value.decode() for name, value in fields.items()}
+        if set(fields) != set(ATTACHMENT_FIELDS) or text["attachment_id"] != entry.entry_id or entry.expires:
+            raise ValueError("other fields")
+        size, _, _ = (_number(fields[name]) for name in ("bytes", "created", "expires"))
+        validation.identifier("id", entry.entry_id)
+        given = NewAttachment(
+            entry.entry_id,
+            text["session_id"],
+            text["run_id"],
+            text["filename"],
+            text["media_type"],
+            size,
+            text["sha256"],
+        )
+        if not given.sha256 or validation.new_attachment(given) != given:
+            raise ValueError("other values")
+        if not given.session_id and fields["expires"] == b"0":
+            raise ValueError("it never expires")
+        self.files.append(File(entry.tenant, entry.entry_id, size, given.sha256))
+
+    @staticmethod
+    def _take_item(entry: Entry) -> None:
+        fields = entry.fields
+        kind, name = fields["kind"].decode(), fields["name"].decode()
+        if set(fields) != set(ITEM_FIELDS) or entry.entry_id != f"{kind}:{name}" or entry.expires:
+            raise ValueError("other fields")
+        validation.new_item(NewItem(kind, name, Payload(fields["type"].decode(), fields["value"])))
+        for number in ("revision", "created", "updated"):
+            _number(fields[number])
 
     def _continue(self, entry: Entry) -> None:
         opened = self._open
@@ -289,14 +368,19 @@ class Verification:
                 raise ValueError("an unknown field")
 
 
-def verify(path: Path, counts: Mapping[str, int]) -> None:
-    """Reads a whole file. Raises InvalidArgumentError (SNAPSHOT_INVALID) unless all of it may be kept."""
+def verify(path: Path, counts: Mapping[str, int]) -> list[File]:
+    """Reads a whole file; the files that belong to it.
+
+    counts: a kind that an earlier release did not know is not there. Raises InvalidArgumentError
+    (SNAPSHOT_INVALID) unless all of it may be kept.
+    """
     verification = Verification()
     for entry in entries_of(path):
         verification.take(entry)
     verification.finish()
-    if dict(counts) != verification.counts:
+    if dict.fromkeys(COUNTED, 0) | dict(counts) != verification.counts:
         raise _wrong("it does not hold what its header counts")
+    return verification.files
 
 
 def _number(value: bytes) -> int:

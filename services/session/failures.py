@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.chassis.errors import (
     AbortedError,
+    AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
@@ -134,7 +135,7 @@ def import_incomplete(kind: str, expected: int, counted: int) -> DataLossError:
 
 
 def record_damaged(kind: str, entry_id: str, problem: str) -> DataLossError:
-    """A session or run in the store is not as this service writes it."""
+    """What the store has of a session, a run, a thing or a file is not as this service writes it."""
     return DataLossError(
         f"the {kind} {entry_id} in the store is damaged: {problem}",
         reason="RECORD_DAMAGED",
@@ -154,3 +155,86 @@ def snapshot_newer(version: int, known: int) -> FailedPreconditionError:
 def no_room_for_snapshot() -> ResourceExhaustedError:
     """The disk has no room for the file of a snapshot; nothing was changed."""
     return ResourceExhaustedError("no room on the disk for the snapshot", reason="STORAGE_FULL")
+
+
+def item_exists(kind: str, name: str) -> AlreadyExistsError:
+    """There is a thing of that kind and name."""
+    return AlreadyExistsError(
+        f"there is a {kind} of that name", reason="ITEM_EXISTS", metadata={"kind": kind, "name": name}
+    )
+
+
+def item_not_found(kind: str, name: str) -> NotFoundError:
+    """No such thing of this tenant."""
+    return NotFoundError(
+        f"no {kind} of that name", reason="ITEM_NOT_FOUND", metadata={"kind": kind, "name": name}
+    )
+
+
+def item_changed(kind: str, name: str, revision: int) -> AbortedError:
+    """The thing is not as the caller knows it. revision: the one that it has."""
+    return AbortedError(
+        f"the {kind} was changed meanwhile: its revision is {revision}",
+        reason="ITEM_CHANGED",
+        metadata={"kind": kind, "name": name, "revision": str(revision)},
+    )
+
+
+def too_many_items(kind: str, limit: int) -> ResourceExhaustedError:
+    """There are as many of the kind as there may be."""
+    return ResourceExhaustedError(
+        f"there are {limit} of the kind {kind}; delete one first",
+        reason="TOO_MANY_ITEMS",
+        metadata={"kind": kind, "limit": str(limit)},
+    )
+
+
+def attachment_not_found(attachment_id: str) -> NotFoundError:
+    """No such file of this tenant, or it has expired."""
+    return NotFoundError(
+        "no such attachment, or it has expired",
+        reason="ATTACHMENT_NOT_FOUND",
+        metadata={"attachment_id": attachment_id},
+    )
+
+
+def attachment_too_large(limit: int) -> ResourceExhaustedError:
+    """The file has more bytes than one may have."""
+    return ResourceExhaustedError(
+        f"the file is larger than {limit} bytes",
+        reason="ATTACHMENT_TOO_LARGE",
+        metadata={"limit": str(limit), "unit": "bytes"},
+    )
+
+
+def attachments_full(limit: int) -> ResourceExhaustedError:
+    """The tenant's files have as many bytes together as they may."""
+    return ResourceExhaustedError(
+        f"all files together may have {limit} bytes; delete some first",
+        reason="STORAGE_FULL",
+        metadata={"limit": str(limit)},
+    )
+
+
+def no_room_for_attachment() -> ResourceExhaustedError:
+    """The disk has no room for the file; nothing was kept."""
+    return ResourceExhaustedError("no room on the disk for the file", reason="STORAGE_FULL")
+
+
+def checksum_mismatch(expected: str, found: str) -> DataLossError:
+    """The bytes are not those that were declared."""
+    return DataLossError(
+        "the bytes are not those that were declared",
+        reason="CHECKSUM_MISMATCH",
+        metadata={"expected": expected, "found": found},
+    )
+
+
+def too_many_uploads(limit: int) -> ResourceExhaustedError:
+    """As many files come in as this process takes at once."""
+    return ResourceExhaustedError(
+        "too many files are being received",
+        reason="TOO_MANY_CALLS",
+        metadata={"limit": str(limit)},
+        retry_after=1.0,
+    )

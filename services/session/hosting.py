@@ -9,7 +9,12 @@ from meldrag.session.v1 import identity_pb2, identity_pb2_grpc, session_pb2, ses
 from services.chassis.access import Authenticator, local_owner
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted, Server
+from services.session.attachment_files import AttachmentFiles, AttachmentSweep
+from services.session.attachments import Attachments
 from services.session.conversations import Conversations
+from services.session.items import Items
+from services.session.redis_attachments import RedisAttachments
+from services.session.redis_items import RedisItems
 from services.session.redis_snapshots import RedisSnapshots
 from services.session.redis_store import Sentinels, open_redis_store
 from services.session.runs import Runs
@@ -41,11 +46,20 @@ async def session_server(
     ) as store:
         watching = RunWatching(store)
         kept = RedisSnapshots(store)
-        snapshots = Snapshots(kept, settings.meld_data_dir / "session", settings.snapshot_key)
-        sessions = SessionServicer(Conversations(store), Runs(store), watching, snapshots)
+        files = AttachmentFiles(settings.attachments_folder)
+        known = RedisAttachments(store, settings.attachment_lifetime, settings.meld_max_attachments_bytes)
+        snapshots = Snapshots(kept, files, settings.meld_data_dir / "session", settings.snapshot_key)
+        sessions = SessionServicer(
+            conversations=Conversations(store),
+            runs=Runs(store),
+            watching=watching,
+            attachments=Attachments(known, files, settings.meld_max_attachment_bytes),
+            items=Items(RedisItems(store)),
+            snapshots=snapshots,
+        )
         # Declared; the chassis says of each method that it comes in a later release.
         identities = identity_pb2_grpc.IdentityServiceServicer()
-        async with watching.following(), kept.tidying():
+        async with watching.following(), kept.tidying(), AttachmentSweep(files, known).sweeping():
             yield Server(
                 name="session",
                 services=[

@@ -1,4 +1,4 @@
-"""What the session service keeps: sessions, messages, runs and their events.
+"""What the session service keeps: sessions, messages, runs and their events, things and files.
 
 Times are microseconds since 1970 in UTC; only the time of an event, which its
 producer gives, is in nanoseconds. 0 stands for a time that has not come.
@@ -101,10 +101,11 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What went with a session."""
+    """What went with a session. files: names of those that no record names any more."""
 
     messages: int
     runs: int
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,48 @@ class EventBatch:
 
     events: tuple[RunEvent, ...]
     state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A small thing of the owner's, as it is to be kept."""
+
+    kind: str
+    name: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing as it is kept. revision: 1, and one more with each change."""
+
+    content: NewItem
+    revision: int
+    create_time: int
+    update_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttachment:
+    """A file as it is to be kept. session_id, run_id: empty where there is none. sha256: in hexadecimal."""
+
+    attachment_id: str
+    session_id: str
+    run_id: str
+    filename: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file as it is kept. file: the name of its bytes."""
+
+    content: NewAttachment
+    file: str
+    create_time: int
+    expire_time: int
 
 
 @dataclass(frozen=True, slots=True)

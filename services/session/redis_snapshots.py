@@ -34,7 +34,14 @@ from services.chassis.crash import crash_point
 from services.chassis.errors import ServiceError
 from services.session import entries, failures
 from services.session.entries import Entry
-from services.session.redis_store import GENERATION_KEY, SCHEMA, STORE_KEY, RedisStore, key_prefix
+from services.session.redis_store import (
+    GENERATION_KEY,
+    LEAST_BYTES,
+    SCHEMA,
+    STORE_KEY,
+    RedisStore,
+    key_prefix,
+)
 from services.session.requests import Once
 
 T = TypeVar("T")
@@ -58,7 +65,9 @@ _READ_FIELDS = 16
 _LOAD_COMMANDS = 500
 _LOAD_BYTES = 1_000_000
 
-_ENTRY = re.compile(r"\{([A-Za-z0-9_-]{1,64})\}:(session|run):([A-Za-z0-9_-]{1,64})")
+_ENTRY = re.compile(
+    r"\{([A-Za-z0-9_-]{1,64})\}:(?:(session|run|attachment):([A-Za-z0-9_-]{1,64})|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
+)
 
 
 class RedisSnapshots:
@@ -94,7 +103,7 @@ class RedisSnapshots:
         seen: set[str] = set()
         async for keys in self._scanned(f"{prefix}{{*"):
             places = [
-                (key, match[1], match[2], match[3])
+                (key, match[1], match[2] or match[4], match[3] or match[5])
                 for key in keys
                 if key not in seen and (match := _ENTRY.fullmatch(key.removeprefix(prefix)))
             ]
@@ -111,12 +120,17 @@ class RedisSnapshots:
         if await self._store.generation() != generation:
             raise failures.import_running()
 
+    async def has(self, entry: Entry) -> bool:
+        """See SnapshotStore."""
+        key = f"{key_prefix(await self._store.generation())}{{{entry.tenant}}}:{entry.kind}:{entry.entry_id}"
+        return bool(await self._store.timed(lambda: self._redis.exists(key)))
+
     async def _entry(
         self, key: str, tenant: str, kind: str, entry_id: str, reply: list[Any]
     ) -> AsyncIterator[Entry]:
-        """A session or run and what belongs to it; nothing when it has gone."""
-        if reply[0] == b"head" and kind == "run":
-            # Bounded by what is kept of its events, and changed in place: only a single read is consistent.
+        """A session, run or thing and what belongs to it; nothing when it has gone."""
+        if reply[0] == b"head" and kind != "session":
+            # Bounded by what may be kept of it, and changed in place: only a single read is consistent.
             [reply] = await self._read([key], -1)
         match reply[0]:
             case b"moved":
@@ -298,9 +312,9 @@ class RedisImporting:
             await self._write(group)
         crash_point("import_count")
         counted = await self._counted(loading)
-        for kind in ("sessions", "messages", "runs", "events"):
-            if counted[kind] != counts[kind]:
-                raise failures.import_incomplete(kind, counts[kind], counted[kind])
+        for kind in entries.COUNTED:
+            if counted[kind] != counts.get(kind, 0):
+                raise failures.import_incomplete(kind, counts.get(kind, 0), counted[kind])
         for group in _groups(loading.expiries(), _LOAD_COMMANDS):
             await self._write(group)
         if once is not None:
@@ -323,8 +337,11 @@ class RedisImporting:
             sizes = await self._write([("HLEN", key) for key, _ in group])
             for (key, fields), size in zip(group, sizes, strict=True):
                 kind = loading.kind(key)
-                counted[f"{kind}s"] += size > 0
-                counted[entries.HEADS[kind]] -= fields - size
+                if kind in entries.HEADS:
+                    counted[f"{kind}s"] += size > 0
+                    counted[entries.HEADS[kind]] -= fields - size
+                else:
+                    counted[f"{kind}s"] += size == fields
         return counted
 
     async def surrender(self) -> None:
@@ -358,7 +375,7 @@ class _Loading:
     """The commands that load entries under a prefix.
 
     later: milliseconds by which all that expires does so later than its entry says. Nothing
-    expires before all of it is loaded and counted. fields: of each session and run, by its key. parts: the
+    expires before all of it is loaded and counted. fields: how many each head has, by its key. parts: the
     messages and events of all of them.
     """
 
@@ -389,7 +406,12 @@ class _Loading:
         key = f"{tenant}:{entry.kind}:{entry.entry_id}"
         self.fields[key], self._entries[key] = len(entry.fields), entry.expires
         yield self._hash(key, entry)
-        if entry.kind == "session":
+        if entry.kind == "item":
+            kind, _, name = entry.entry_id.partition(":")
+            yield "ZADD", f"{tenant}:items:{kind}", 0, name
+        elif entry.kind == "attachment":
+            yield from self._attachment(tenant, entry)
+        elif entry.kind == "session":
             yield self._indexed(f"{tenant}:sessions", entry, "updated")
         else:
             yield self._indexed(f"{tenant}:runs", entry, "created")
@@ -412,8 +434,16 @@ class _Loading:
             if expires:
                 yield "PEXPIREAT", key, expires
 
+    def _attachment(self, tenant: str, entry: Entry) -> Iterator[Command]:
+        """Its places. One whose session is gone has them too, so that the sweep finds it."""
+        created, weight = entry.fields["created"], max(int(entry.fields["bytes"]), LEAST_BYTES)
+        yield "ZADD", f"{tenant}:attachments", created, entry.entry_id
+        yield "INCRBY", f"{tenant}:attachments:bytes", weight
+        if session_id := entry.fields["session_id"].decode():
+            yield "ZADD", f"{tenant}:session:{session_id}:attachments", created, entry.entry_id
+
     def kind(self, key: str) -> str:
-        """Whether a key of `fields` is of a session or a run."""
+        """Of what kind a key of `fields` is."""
         return key.removeprefix(self._prefix).split(":")[1]
 
     @staticmethod

@@ -9,8 +9,10 @@ a list had the message of a repeated append twice). One command is in the log
 wholly or not, and applied late or twice it leaves the same.
 
 Keys are `meld:{<tenant>}:…`: `session:<id>` and `run:<id>` (hashes with all that
-belongs to them), `sessions`, `runs` and `session:<id>:runs` (indexes by time),
-`once:<method>:<hash>` (first answers). The braces make the tenant's id the hash
+belongs to them), `item:<kind>:<name>`, `attachment:<id>`, `sessions`, `runs`,
+`attachments`, `session:<id>:runs` and `session:<id>:attachments` (indexes by time),
+`items:<kind>` (an index by name), `attachments:bytes`, `once:<method>:<hash>` (first
+answers). The braces make the tenant's id the hash
 tag, so in a cluster everything of a tenant lies in one slot and a script may
 touch its session, its runs and its lists together. Ids in keys are validated
 before. `meld:{store}` has the schema and the key of the page tokens.
@@ -79,7 +81,7 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 3
+SCHEMA = 4
 
 # What belongs to no generation.
 STORE_KEY = "meld:{store}"
@@ -103,7 +105,7 @@ _CALL_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 _GENERATIONS_TRIED = 3
 
 # A page stays below gRPC's 4 MiB.
-_PAGE_BYTES = 3_000_000
+PAGE_BYTES = 3_000_000
 _BATCH_EVENTS = 500
 _BATCH_BYTES = 1_000_000
 # What is kept of a run's events: the newest.
@@ -111,6 +113,9 @@ KEPT_EVENTS = 10_000
 KEPT_EVENT_BYTES = 16_000_000
 # Of a journal all of it is kept or nothing more is taken: without its beginning it is worth nothing.
 JOURNAL_BYTES = 16_000_000
+
+# What the smallest attachment counts; the scripts' `weight` has the same.
+LEAST_BYTES = 4096
 
 _CHANNEL = "meld:run-changes"
 _SIGNAL_SECONDS = 1.0
@@ -136,6 +141,14 @@ _SCRIPTS = (
     "run_take",
     "run_entries",
     "run_read",
+    "item_put",
+    "items_list",
+    "item_delete",
+    "attachment_put",
+    "attachment_read",
+    "attachment_delete",
+    "attachments_list",
+    "attachments_sweep",
 )
 
 
@@ -313,6 +326,11 @@ class RedisStore:
         self._memory = {kind: size for kind, size in sizes.items() if size}
 
     @property
+    def lifetime(self) -> int:
+        """Milliseconds that what expires is kept after its last write."""
+        return self._lifetime
+
+    @property
     def client(self) -> redis.Redis:
         """For what takes the whole store; each call of it belongs into `timed`."""
         return self._redis
@@ -346,60 +364,72 @@ class RedisStore:
 
     async def create_session(self, tenant: str, session_id: str, topic: Topic, once: Once | None) -> Session:
         """See ConversationStore."""
-        reply = await self._run(
+        reply = await self.run(
             "session_create",
-            [*_session_keys(tenant, session_id), _once(tenant, "create", once)],
-            [self._lifetime, session_id, _fingerprint(once), _session(tenant, ""), *_topic_fields(topic)],
+            [*session_keys(tenant, session_id), once_place(tenant, "create", once)],
+            [
+                self._lifetime,
+                session_id,
+                fingerprint_of(once),
+                session_place(tenant, ""),
+                *_topic_fields(topic),
+            ],
         )
-        return _session_of(_fields(_accepted(reply, session_id=session_id, once=once)[1]))
+        return _session_of(fields_of(_accepted(reply, session_id=session_id, once=once)[1]))
 
     async def get_session(self, tenant: str, session_id: str) -> Session:
         """See ConversationStore."""
-        fields = await self._picked(_session(tenant, session_id), SESSION_FIELDS)
+        fields = await self.picked(session_place(tenant, session_id), SESSION_FIELDS)
         if not fields:
             raise failures.session_not_found(session_id)
         return _session_of(fields)
 
     async def list_sessions(self, tenant: str, place: str, count: int) -> Page[Session]:
         """See ConversationStore."""
-        next_place, entries = await self._run(
+        next_place, entries = await self.run(
             "index_list",
             [_sessions(tenant)],
-            [place, count, _PAGE_BYTES, _session(tenant, ""), "-inf", "", "", *SESSION_FIELDS],
+            [place, count, PAGE_BYTES, session_place(tenant, ""), "-inf", "", "", *SESSION_FIELDS],
         )
-        return Page(tuple(_session_of(_fields(entry)) for entry in entries), next_place.decode())
+        return Page(tuple(_session_of(fields_of(entry)) for entry in entries), next_place.decode())
 
     async def update_session(
         self, tenant: str, session_id: str, change: TopicChange, once: Once | None
     ) -> Session:
         """See ConversationStore."""
-        reply = await self._run(
+        reply = await self.run(
             "session_update",
-            [*_session_keys(tenant, session_id), _once(tenant, "update", once)],
-            [self._lifetime, session_id, _fingerprint(once), *_topic_fields(change)],
+            [*session_keys(tenant, session_id), once_place(tenant, "update", once)],
+            [self._lifetime, session_id, fingerprint_of(once), *_topic_fields(change)],
         )
-        return _session_of(_fields(_accepted(reply, session_id=session_id, once=once)[1]))
+        return _session_of(fields_of(_accepted(reply, session_id=session_id, once=once)[1]))
 
     async def delete_session(self, tenant: str, session_id: str, once: Once | None) -> Deleted:
         """See ConversationStore."""
-        reply = await self._run(
+        reply = await self.run(
             "session_delete",
-            [*_session_keys(tenant, session_id), _once(tenant, "delete", once), _runs(tenant)],
             [
-                *(self._lifetime, session_id, _fingerprint(once)),
+                *(*session_keys(tenant, session_id), once_place(tenant, "delete", once), _runs(tenant)),
+                *(attachments_of(tenant, session_id), attachments(tenant), attachment_bytes(tenant)),
+            ],
+            [
+                *(self._lifetime, session_id, fingerprint_of(once)),
                 *(_run(tenant, ""), _CHANNEL, _signal(tenant, "")),
+                *(attachment(tenant, ""), session_place(tenant, "")),
             ],
         )
-        fields = _fields(_accepted(reply, session_id=session_id, once=once)[1])
-        return Deleted(int(fields[b"messages"]), int(fields[b"runs"]))
+        _, flat, *files = _accepted(reply, session_id=session_id, once=once)
+        fields = fields_of(flat)
+        gone = tuple(name.decode() for name in files[0]) if files else ()
+        return Deleted(int(fields[b"messages"]), int(fields[b"runs"]), gone)
 
     async def append_messages(
         self, tenant: str, session_id: str, messages: Sequence[NewMessage], once: Once
     ) -> Appended:
         """See ConversationStore."""
-        reply = await self._run(
+        reply = await self.run(
             "messages_append",
-            _session_keys(tenant, session_id),
+            session_keys(tenant, session_id),
             [
                 *(self._lifetime, session_id, once.request_id, once.fingerprint),
                 *map(records.message_fields, messages),
@@ -412,10 +442,10 @@ class RedisStore:
         self, tenant: str, session_id: str, start: int, count: int, direction: Literal["up", "down"]
     ) -> Page[Message]:
         """See ConversationStore."""
-        reply = await self._run(
+        reply = await self.run(
             "messages_list",
-            [_session(tenant, session_id)],
-            [start, count, _PAGE_BYTES, direction],
+            [session_place(tenant, session_id)],
+            [start, count, PAGE_BYTES, direction],
         )
         _, first, total, stored = _accepted(reply, session_id=session_id)
         following = first - 1 if direction == "down" else first + len(stored)
@@ -424,11 +454,11 @@ class RedisStore:
     async def create_run(self, tenant: str, run: NewRun, fingerprint: bytes) -> Run:
         """See RunStore."""
         request = run.request
-        reply = await self._run(
+        reply = await self.run(
             "run_create",
             [
                 *(_run(tenant, run.run_id), _runs(tenant)),
-                *(_session_keys(tenant, run.session_id) if run.session_id else ()),
+                *(session_keys(tenant, run.session_id) if run.session_id else ()),
             ],
             [
                 *(self._lifetime, run.run_id, fingerprint, _run(tenant, ""), run.session_id),
@@ -439,12 +469,12 @@ class RedisStore:
             ],
         )
         once = Once(run.run_id, fingerprint)
-        return _run_of(_fields(_accepted(reply, session_id=run.session_id, once=once)[1]))
+        return _run_of(fields_of(_accepted(reply, session_id=run.session_id, once=once)[1]))
 
     async def append_to_run(self, tenant: str, run_id: str, appending: Appending) -> tuple[int, int]:
         """See RunStore."""
         events, entries, state = appending.events, appending.entries, appending.state
-        reply = await self._run(
+        reply = await self.run(
             "run_append",
             [_run(tenant, run_id), _runs(tenant)],
             [
@@ -463,14 +493,14 @@ class RedisStore:
 
     async def take_run(self, tenant: str, run_id: str, previous: str, owner: str) -> Run:
         """See RunStore."""
-        reply = await self._run(
+        reply = await self.run(
             "run_take", [_run(tenant, run_id)], [self._lifetime, previous, owner, *_RUN_FIELDS]
         )
-        return _run_of(_fields(_accepted(reply, run_id=run_id)[1]))
+        return _run_of(fields_of(_accepted(reply, run_id=run_id)[1]))
 
     async def list_entries(self, tenant: str, run_id: str, after: int, count: int) -> Page[RunEntry]:
         """See RunStore."""
-        reply = await self._run("run_entries", [_run(tenant, run_id)], [after, count, _PAGE_BYTES])
+        reply = await self.run("run_entries", [_run(tenant, run_id)], [after, count, PAGE_BYTES])
         _, last, stored = _accepted(reply, run_id=run_id)
         entries = tuple(records.entry(record, after + place) for place, record in enumerate(stored, 1))
         end = after + len(entries)
@@ -478,7 +508,7 @@ class RedisStore:
 
     async def get_run(self, tenant: str, run_id: str) -> Run:
         """See RunStore."""
-        fields = await self._picked(_run(tenant, run_id), _RUN_FIELDS)
+        fields = await self.picked(_run(tenant, run_id), _RUN_FIELDS)
         if not fields:
             raise failures.run_not_found(run_id)
         return _run_of(fields)
@@ -490,19 +520,19 @@ class RedisStore:
             await self.get_session(tenant, wanted.session_id)
             index = _runs_of(tenant, wanted.session_id)
         state = wanted.state.value if wanted.state else ""
-        next_place, entries = await self._run(
+        next_place, entries = await self.run(
             "index_list",
             [index],
             [
-                *(place, count, _PAGE_BYTES, _run(tenant, "")),
+                *(place, count, PAGE_BYTES, _run(tenant, "")),
                 *(wanted.earliest or "-inf", "state", state, *_RUN_FIELDS),
             ],
         )
-        return Page(tuple(_run_of(_fields(entry)) for entry in entries), next_place.decode())
+        return Page(tuple(_run_of(fields_of(entry)) for entry in entries), next_place.decode())
 
     async def read_events(self, tenant: str, run_id: str, after: int) -> EventPage:
         """See EventStore."""
-        reply = await self._run(
+        reply = await self.run(
             "run_read",
             [_run(tenant, run_id)],
             [after, _BATCH_EVENTS, _BATCH_BYTES],
@@ -558,7 +588,7 @@ class RedisStore:
                 extra={"fields": {"maxmemory_policy": policy}},
             )
 
-    async def _picked(self, key: Place, names: Sequence[str]) -> Fields:
+    async def picked(self, key: Place, names: Sequence[str]) -> Fields:
         """The fields of a hash that it has; empty when it is not there.
 
         No script, which costs Redis many times as much. The generation is read after
@@ -584,7 +614,7 @@ class RedisStore:
                 }
         raise failures.store_unavailable("its data are being replaced")
 
-    async def _run(
+    async def run(
         self, name: str, keys: Sequence[Place], arguments: Sequence[Place | str | bytes | int]
     ) -> Any:
         """The reply of a script, with every place under the generation that counts."""
@@ -723,24 +753,45 @@ def _runs(tenant: str) -> Place:
     return Place(f"{{{tenant}}}:runs")
 
 
-def _session(tenant: str, session_id: str) -> Place:
+def session_place(tenant: str, session_id: str) -> Place:
+    """Where a session is; with an empty id what the keys of sessions begin with."""
     return Place(f"{{{tenant}}}:session:{session_id}")
 
 
 def _runs_of(tenant: str, session_id: str) -> Place:
-    return Place(_session(tenant, session_id) + ":runs")
+    return Place(session_place(tenant, session_id) + ":runs")
 
 
-def _session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
+def attachment(tenant: str, attachment_id: str) -> Place:
+    """Where an attachment is; with an empty id what the keys of attachments begin with."""
+    return Place(f"{{{tenant}}}:attachment:{attachment_id}")
+
+
+def attachments(tenant: str) -> Place:
+    """The index of all attachments of a tenant."""
+    return Place(f"{{{tenant}}}:attachments")
+
+
+def attachments_of(tenant: str, session_id: str) -> Place:
+    """The index of the attachments of a session."""
+    return Place(session_place(tenant, session_id) + ":attachments")
+
+
+def attachment_bytes(tenant: str) -> Place:
+    """What all attachments of a tenant count together."""
+    return Place(f"{{{tenant}}}:attachments:bytes")
+
+
+def session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
     """session, index, runs of the session: the order that the scripts know."""
-    return _session(tenant, session_id), _sessions(tenant), _runs_of(tenant, session_id)
+    return session_place(tenant, session_id), _sessions(tenant), _runs_of(tenant, session_id)
 
 
 def _run(tenant: str, run_id: str) -> Place:
     return Place(f"{{{tenant}}}:run:{run_id}")
 
 
-def _once(tenant: str, method: str, once: Once | None) -> Place:
+def once_place(tenant: str, method: str, once: Once | None) -> Place:
     """Where the first answer to a request is kept; a request id may hold any character, so it is hashed."""
     name = hashlib.sha256(once.request_id.encode()).hexdigest() if once else "none"
     return Place(f"{{{tenant}}}:once:{method}:{name}")
@@ -750,11 +801,13 @@ def _signal(tenant: str, run_id: str) -> str:
     return f"{tenant}:{run_id}"
 
 
-def _fingerprint(once: Once | None) -> bytes:
+def fingerprint_of(once: Once | None) -> bytes:
+    """What a script compares; empty for a request that has no id."""
     return once.fingerprint if once else b""
 
 
-def _fields(flat: Sequence[Any]) -> Fields:
+def fields_of(flat: Sequence[Any]) -> Fields:
+    """Names and values that a script gave one behind the other."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 

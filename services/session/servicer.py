@@ -1,4 +1,4 @@
-"""The gRPC face of sessions and runs: it translates and nothing else.
+"""The gRPC face of sessions, runs, things and files: it translates and nothing else.
 
 The proto says what each method does and how it fails.
 """
@@ -15,10 +15,17 @@ from google.protobuf import any_pb2, struct_pb2, timestamp_pb2
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from services.chassis import context
 from services.session import failures, validation
+from services.session.attachment_files import PIECE_BYTES
+from services.session.attachments import Attachments
 from services.session.conversations import Conversations
+from services.session.items import Items
 from services.session.model import (
     Appending,
+    Attachment,
+    Item,
     Message,
+    NewAttachment,
+    NewItem,
     NewMessage,
     NewRun,
     Payload,
@@ -54,11 +61,20 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     """SessionService."""
 
     def __init__(
-        self, conversations: Conversations, runs: Runs, watching: RunWatching, snapshots: Snapshots
+        self,
+        *,
+        conversations: Conversations,
+        runs: Runs,
+        watching: RunWatching,
+        attachments: Attachments,
+        items: Items,
+        snapshots: Snapshots,
     ) -> None:
         self._conversations = conversations
         self._runs = runs
         self._watching = watching
+        self._attachments = attachments
+        self._items = items
         self._snapshots = snapshots
 
     async def CreateSession(self, request: Any, _rpc: Any) -> session_pb2.CreateSessionResponse:
@@ -94,6 +110,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def DeleteSession(self, request: Any, _rpc: Any) -> session_pb2.DeleteSessionResponse:
         """See the proto."""
         deleted = await self._conversations.delete(_tenant(), request.session_id, request.request_id)
+        await self._attachments.discard(deleted.files)
         return session_pb2.DeleteSessionResponse(deleted_messages=deleted.messages, deleted_runs=deleted.runs)
 
     async def AppendMessage(self, request: Any, _rpc: Any) -> session_pb2.AppendMessageResponse:
@@ -179,6 +196,83 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
                 yield session_pb2.WatchRunResponse(
                     events=map(_event, batch.events), state=_STATES[batch.state]
                 )
+
+    async def PutAttachment(self, request_iterator: Any, _rpc: Any) -> session_pb2.PutAttachmentResponse:
+        """See the proto."""
+        first = await anext(aiter(request_iterator), session_pb2.PutAttachmentRequest())
+        if first.WhichOneof("part") != "header":
+            raise failures.invalid_field("header", "", "must come first")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            async for message in request_iterator:
+                if message.WhichOneof("part") != "data":
+                    raise failures.invalid_field("data", "", "must follow the header")
+                if len(message.data) > PIECE_BYTES:
+                    raise failures.invalid_field(
+                        "data", len(message.data), f"must have at most {PIECE_BYTES} bytes"
+                    )
+                yield message.data
+
+        kept, existing = await self._attachments.put(
+            _tenant(), _new_attachment(first.header), pieces(), first.request_id
+        )
+        return session_pb2.PutAttachmentResponse(attachment=_attachment(kept), existing=existing)
+
+    async def GetAttachment(self, request: Any, _rpc: Any) -> session_pb2.GetAttachmentResponse:
+        """See the proto."""
+        found = await self._attachments.get(_tenant(), request.attachment_id)
+        return session_pb2.GetAttachmentResponse(attachment=_attachment(found))
+
+    async def ReadAttachment(
+        self, request: Any, _rpc: Any
+    ) -> AsyncIterator[session_pb2.ReadAttachmentResponse]:
+        """See the proto."""
+        pieces = self._attachments.read(
+            _tenant(), request.attachment_id, request.byte_start, request.byte_end
+        )
+        async with aclosing(pieces):
+            async for known, data in pieces:
+                yield session_pb2.ReadAttachmentResponse(
+                    attachment=_attachment(known) if known else None, data=data
+                )
+
+    async def ListAttachments(self, request: Any, _rpc: Any) -> session_pb2.ListAttachmentsResponse:
+        """See the proto."""
+        page = await self._attachments.list_attachments(
+            _tenant(), request.session_id, request.page_size, request.page_token
+        )
+        return session_pb2.ListAttachmentsResponse(
+            attachments=map(_attachment, page.items), next_page_token=page.next_place
+        )
+
+    async def DeleteAttachment(self, request: Any, _rpc: Any) -> session_pb2.DeleteAttachmentResponse:
+        """See the proto."""
+        await self._attachments.delete(_tenant(), request.attachment_id)
+        return session_pb2.DeleteAttachmentResponse()
+
+    async def PutItem(self, request: Any, _rpc: Any) -> session_pb2.PutItemResponse:
+        """See the proto."""
+        given = request.item
+        item = await self._items.put(
+            _tenant(),
+            NewItem(given.kind, given.name, _payload(given.payload)),
+            request.previous_revision,
+            request.kind_limit,
+            request.request_id,
+        )
+        return session_pb2.PutItemResponse(item=_item(item))
+
+    async def ListItems(self, request: Any, _rpc: Any) -> session_pb2.ListItemsResponse:
+        """See the proto."""
+        page = await self._items.list_items(
+            _tenant(), request.kind, request.name, request.page_size, request.page_token
+        )
+        return session_pb2.ListItemsResponse(items=map(_item, page.items), next_page_token=page.next_place)
+
+    async def DeleteItem(self, request: Any, _rpc: Any) -> session_pb2.DeleteItemResponse:
+        """See the proto."""
+        await self._items.delete(_tenant(), request.kind, request.name)
+        return session_pb2.DeleteItemResponse()
 
     async def ExportSnapshot(
         self, request: Any, _rpc: Any
@@ -283,6 +377,44 @@ def _payload(given: any_pb2.Any) -> Payload:
 
 def _any(payload: Payload) -> any_pb2.Any:
     return any_pb2.Any(type_url=payload.type_url, value=payload.value)
+
+
+def _new_attachment(header: session_pb2.Attachment) -> NewAttachment:
+    return NewAttachment(
+        attachment_id="",
+        session_id=header.session_id,
+        run_id=header.run_id,
+        filename=header.filename,
+        media_type=header.media_type,
+        size=header.bytes,
+        sha256=header.sha256,
+    )
+
+
+def _attachment(kept: Attachment) -> session_pb2.Attachment:
+    content = kept.content
+    return session_pb2.Attachment(
+        attachment_id=content.attachment_id,
+        session_id=content.session_id,
+        run_id=content.run_id,
+        filename=content.filename,
+        media_type=content.media_type,
+        bytes=content.size,
+        sha256=content.sha256,
+        create_time=_time(kept.create_time),
+        expire_time=_time(kept.expire_time),
+    )
+
+
+def _item(item: Item) -> session_pb2.Item:
+    return session_pb2.Item(
+        kind=item.content.kind,
+        name=item.content.name,
+        payload=_any(item.content.payload),
+        revision=item.revision,
+        create_time=_time(item.create_time),
+        update_time=_time(item.update_time),
+    )
 
 
 def _run(run: Run) -> session_pb2.Run:

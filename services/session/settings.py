@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import ByteSize, Field, SecretStr, field_validator
 
 from services.chassis.secret import NeededSecret
 from services.chassis.settings import Port, ServiceSettings
@@ -30,6 +31,14 @@ class SessionSettings(ServiceSettings):
     # Seconds from the last write to a session or run until it expires; at most ten years.
     permanent_session_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] = 86_400
 
+    # Where the bytes of attachments are; all replicas see the same folder.
+    meld_attachments_path: Path | None = None
+    # Of one attachment, and of all of a tenant together.
+    meld_max_attachment_bytes: ByteSize = ByteSize(100 << 20)
+    meld_max_attachments_bytes: ByteSize = ByteSize(5 << 30)
+    # Seconds until an attachment without a session expires; as a session does when empty.
+    meld_attachment_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
+
     # Signs snapshots; one that was made with another key is refused.
     meld_snapshot_key: SecretStr = SecretStr("")
 
@@ -43,6 +52,16 @@ class SessionSettings(ServiceSettings):
     def sentinels(self) -> tuple[tuple[str, int], ...]:
         """Host and port of each sentinel; empty where Redis is one server."""
         return addresses(self.session_redis_sentinels)
+
+    @property
+    def attachments_folder(self) -> Path:
+        """Where the bytes of attachments are."""
+        return self.meld_attachments_path or self.meld_data_dir / "attachments"
+
+    @property
+    def attachment_lifetime(self) -> int:
+        """Seconds that an attachment is kept which belongs to no session."""
+        return self.meld_attachment_lifetime or self.permanent_session_lifetime
 
     @property
     def snapshot_key(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What the domain needs of a store. Its users are `conversations` and `runs`.
+"""What the domain needs of a store. Its users are `conversations`, `runs`, `items` and `attachments`.
 
 Every method may raise UnavailableError (STORE_UNAVAILABLE), within a second and
 before the caller's deadline, and every write ResourceExhaustedError
@@ -17,9 +17,13 @@ from services.session.entries import Entry
 from services.session.model import (
     Appended,
     Appending,
+    Attachment,
     Deleted,
     EventPage,
+    Item,
     Message,
+    NewAttachment,
+    NewItem,
     NewMessage,
     NewRun,
     Page,
@@ -140,6 +144,84 @@ class EventStore(Protocol):
         """
 
 
+class ItemStore(Protocol):
+    """Small things of the owner's, by kind and name. They do not expire."""
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    async def put_item(
+        self, tenant: str, item: NewItem, previous: int, limit: int, once: Once | None
+    ) -> Item:
+        """Keeps a thing in the place of the revision `previous`; 0 for a new one, -1 for whatever is there.
+
+        limit: how many of the kind there may be. Raises AlreadyExistsError (ITEM_EXISTS), NotFoundError
+        (ITEM_NOT_FOUND), AbortedError (ITEM_CHANGED), ResourceExhaustedError (TOO_MANY_ITEMS) and
+        FailedPreconditionError (REQUEST_ID_REUSED).
+        """
+
+    async def get_item(self, tenant: str, kind: str, name: str) -> Item | None:
+        """A thing; None when it is not there."""
+
+    async def list_items(self, tenant: str, kind: str, after: str, count: int) -> Page[Item]:
+        """At most `count` things of a kind by name, after the name `after`; fewer where they are large.
+
+        The next place is the name to go on after.
+        """
+
+    async def delete_item(self, tenant: str, kind: str, name: str) -> None:
+        """Deletes a thing. Raises NotFoundError (ITEM_NOT_FOUND)."""
+
+
+class AttachmentStore(Protocol):
+    """What is known of files. What has expired, or whose session is gone, is not there.
+
+    One that names a file raises NotFoundError (ATTACHMENT_NOT_FOUND).
+    """
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    async def get_session(self, tenant: str, session_id: str) -> Session:
+        """A session. Raises NotFoundError (SESSION_NOT_FOUND)."""
+
+    async def put_attachment(
+        self, tenant: str, new: NewAttachment, file: str, once: Once | None
+    ) -> tuple[Attachment, bool]:
+        """Keeps a file, whose bytes are on the disk; and whether it was there before, with its own bytes.
+
+        Raises NotFoundError (SESSION_NOT_FOUND), FailedPreconditionError (REQUEST_ID_REUSED),
+        ResourceExhaustedError (STORAGE_FULL) when the tenant has too many bytes.
+        """
+
+    async def get_attachment(self, tenant: str, attachment_id: str) -> Attachment:
+        """What is known of a file."""
+
+    async def list_attachments(
+        self, tenant: str, session_id: str, place: str, count: int
+    ) -> Page[Attachment]:
+        """At most `count` files, newest first, from a place on; fewer where they are many that expired.
+
+        session_id: "" for any. Raises NotFoundError (SESSION_NOT_FOUND).
+        """
+
+    async def delete_attachment(self, tenant: str, attachment_id: str) -> str:
+        """Forgets a file; the name of its bytes."""
+
+
+class FileRecords(Protocol):
+    """What tells which bytes belong to something."""
+
+    async def page_token_key(self) -> bytes:
+        """A secret of 32 bytes that stays as long as the data."""
+
+    def forget_dead(self, tenant: str) -> AsyncIterator[list[str]]:
+        """Forgets what has expired or whose session is gone; the names of their bytes, in portions."""
+
+    async def unnamed(self, files: Sequence[tuple[str, str, str]]) -> list[str]:
+        """Those names (tenant, attachment id, name) that no record has."""
+
+
 class SnapshotStore(Protocol):
     """All that is kept, of every tenant, taken and replaced as one."""
 
@@ -152,6 +234,9 @@ class SnapshotStore(Protocol):
 
         Raises AbortedError (IMPORT_RUNNING) when it is replaced meanwhile.
         """
+
+    async def has(self, entry: Entry) -> bool:
+        """Whether a session, run, thing or file that was read is still there."""
 
     def importing(self) -> AbstractAsyncContextManager[Importing]:
         """The right to replace, for the duration of the block. Raises AbortedError (IMPORT_RUNNING)."""

@@ -6,9 +6,13 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from services.chassis import filename
 from services.session.failures import invalid_field
 from services.session.model import (
+    NewAttachment,
+    NewItem,
     NewMessage,
     NewRun,
     Payload,
@@ -21,6 +25,9 @@ from services.session.model import (
 # An id becomes a part of a key of the store; none of these characters means anything there.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RUN_ID = re.compile(r"run_[A-Za-z0-9]{26}")
+_KIND = re.compile(r"[a-z_]{1,32}")
+_ITEM_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _COLLECTION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 MAX_TITLE_CHARACTERS = 200
@@ -36,6 +43,9 @@ MAX_OWNER_CHARACTERS = 200
 MAX_EVENTS = 1_000
 MAX_ENTRIES = 1_000
 MAX_PAYLOAD_BYTES = 1_000_000
+MAX_MEDIA_TYPE_CHARACTERS = 200
+MAX_ITEM_BYTES = 500_000
+MAX_ITEMS = 1_000
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
 
@@ -169,6 +179,50 @@ def entries(values: Sequence[RunEntry]) -> Sequence[RunEntry]:
     _consecutive("entries.position", (value.position for value in values))
     _payloads("entries", (value.payload for value in values))
     return values
+
+
+def item_kind(field: str, value: str) -> str:
+    """The kind of a thing: 1 to 32 of a-z and "_"."""
+    if not _KIND.fullmatch(value):
+        raise invalid_field(field, value, 'must be 1 to 32 of a-z and "_"')
+    return value
+
+
+def item_name(field: str, value: str) -> str:
+    """The name of a thing: 1 to 64 of a-z, 0-9, "-" and "_"."""
+    if not _ITEM_NAME.fullmatch(value):
+        raise invalid_field(field, value, 'must be 1 to 64 of a-z, 0-9, "-" and "_"')
+    return value
+
+
+def new_item(item: NewItem) -> NewItem:
+    """A thing to keep."""
+    item_kind("item.kind", item.kind)
+    item_name("item.name", item.name)
+    size = len(item.payload.value)
+    if size > MAX_ITEM_BYTES:
+        raise invalid_field("item.payload", size, f"must have at most {MAX_ITEM_BYTES} bytes")
+    return item
+
+
+def new_attachment(given: NewAttachment) -> NewAttachment:
+    """A file to keep, under a name that is safe to show."""
+    optional_identifier("header.session_id", given.session_id)
+    optional_identifier("header.run_id", given.run_id)
+    if len(given.media_type) > MAX_MEDIA_TYPE_CHARACTERS or not given.media_type.isprintable():
+        raise invalid_field(
+            "header.media_type",
+            given.media_type,
+            f"must be at most {MAX_MEDIA_TYPE_CHARACTERS} printable characters",
+        )
+    if given.size < 0:
+        raise invalid_field("header.bytes", given.size, "must be 0 or more")
+    if given.sha256 and not _SHA256.fullmatch(given.sha256):
+        raise invalid_field("header.sha256", given.sha256, "must be 64 hexadecimal digits")
+    cleaned = filename.clean(given.filename)
+    if not cleaned:
+        raise invalid_field("header.filename", given.filename, "must name the file")
+    return replace(given, filename=cleaned, sha256=given.sha256.lower())
 
 
 def _payloads(field: str, values: Iterable[Payload]) -> None:

@@ -22,7 +22,8 @@ DECLARED = {
     "EmbedTexts CheckIndex RepairIndex ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
-    "ExportSnapshot ImportSnapshot",
+    "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment "
+    "PutItem ListItems DeleteItem ExportSnapshot ImportSnapshot",
     "IdentityService": "CreateUser ListUsers UpdateUser Authenticate RefreshToken RevokeToken CreateApiKey "
     "RevokeApiKey ConsumeQuota",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow CancelRun ReplayRun",
@@ -54,7 +55,7 @@ def test_every_method_says_who_may_call_it_and_for_how_long(method: MethodDescri
 def test_a_request_that_names_a_resource_is_bound_to_its_tenant(method: MethodDescriptor) -> None:
     """Where a request has the id of something owned, the tenant field says so, unless it creates it."""
     owned = {"collection_id", "collection_ids", "document_id", "session_id", "run_id"}
-    owned |= {"user_id", "api_key_id"}
+    owned |= {"user_id", "api_key_id", "attachment_id"}
     named = owned & set(method.input_type.fields_by_name)
     makes = method.name.startswith(("Create", "Run", "List")) or method.client_streaming
     access = method.GetOptions().Extensions[options_pb2.access]

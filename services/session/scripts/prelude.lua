@@ -90,3 +90,54 @@ local function write_session(keys, lifetime, id, now, fields)
   redis.call('ZADD', keys[2], digits(now), id)
   keep_index(lifetime, keys[2])
 end
+
+-- What an attachment is. One of a session has no time of its own (0): it is there as long as the session is.
+local ATTACHMENT = {'attachment_id', 'session_id', 'run_id', 'filename', 'media_type', 'bytes', 'sha256', 'file',
+  'created', 'expires'}
+
+-- An attachment as names and values, with the time at which it will expire; empty when it is gone. It may be there
+-- still: nobody removes a file at its time, the sweep does. sessions: prefix of session keys.
+local function living(key, sessions)
+  local values = redis.call('HMGET', key, unpack(ATTACHMENT))
+  if not values[1] then
+    return {}
+  end
+  if values[2] ~= '' then
+    values[10] = redis.call('HGET', sessions .. values[2], 'expires')
+  else
+    local time = redis.call('TIME')
+    if tonumber(values[10]) <= tonumber(time[1]) * 1000000 + tonumber(time[2]) then
+      values[10] = false
+    end
+  end
+  if not values[10] then
+    return {}
+  end
+  local fields = {}
+  for place, value in ipairs(values) do
+    fields[2 * place - 1] = ATTACHMENT[place]
+    fields[2 * place] = value
+  end
+  return fields
+end
+
+-- What a file counts: a disk and this record have their price for the smallest one too.
+local function weight(bytes)
+  return digits(math.max(tonumber(bytes), 4096))
+end
+
+-- Forgets an attachment; the name of its bytes, nil when it was not there. keys: attachment, index of all,
+-- bytes of all.
+local function forget(keys, sessions, id)
+  local known = redis.call('HMGET', keys[1], 'bytes', 'file', 'session_id')
+  redis.call('ZREM', keys[2], id)
+  if not known[1] then
+    return nil
+  end
+  redis.call('UNLINK', keys[1])
+  redis.call('DECRBY', keys[3], weight(known[1]))
+  if known[3] ~= '' then
+    redis.call('ZREM', sessions .. known[3] .. ':attachments', id)
+  end
+  return known[2]
+end

@@ -1,6 +1,8 @@
--- KEYS: session, index, runs of the session, once, index of all runs.
--- ARGV: lifetime, session id, fingerprint, prefix of run keys, channel, prefix of signals.
--- Returns {'ok' or 'existing', fields}, {'reused'} or {'missing'}.
+-- KEYS: session, index, runs of the session, once, index of all runs, attachments of the session, index of all
+-- attachments, bytes of all.
+-- ARGV: lifetime, session id, fingerprint, prefix of run keys, channel, prefix of signals, prefix of attachment keys,
+-- prefix of session keys.
+-- Returns {'ok', fields, names of the bytes of attachments}, {'existing', fields}, {'reused'} or {'missing'}.
 local known = answered(KEYS[4], ARGV[3])
 if known then
   return known
@@ -18,6 +20,10 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', KEYS[5], id)
   redis.call('PUBLISH', ARGV[5], ARGV[6] .. id)
 end
+local files = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do
+  files[#files + 1] = forget({ARGV[7] .. id, KEYS[7], KEYS[8]}, ARGV[8], id)
+end
 local fields = {'messages', messages, 'runs', runs}
 remember(KEYS[4], ARGV[3], ARGV[1], fields)
-return {'ok', fields}
+return {'ok', fields, files}

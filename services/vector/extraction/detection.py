@@ -78,6 +78,9 @@ _SHORT_MAGIC: Final = frozenset({b"MZ", b"BM", b"BZh", b"ID3", b"RIFF", b"ftyp",
 _HTML: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,512}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+# Text recognition writes HTML of its own kind.
+_HOCR: Final = re.compile(rb"<meta\s[^>]{0,64}name\s*=\s*[\"']ocr-system[\"']", re.I)
+_VTT: Final = re.compile(rb"(?:\xef\xbb\xbf)?WEBVTT(?:[ \t\r\n]|$)")
 # The part that makes a package what it is.
 _PACKAGES: Final = (
     ("word/document.xml", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
@@ -152,6 +155,9 @@ def _package_type(source: BinaryIO, limits: Limits) -> str:
 
 def _text_format(head: bytes, filename: str, named: Format | None, claimed_media_type: str) -> Format:
     looks_html = _HTML.match(head) is not None
+    known = _known_text(head)
+    if known is not None and (named is None or (named.module, known.module) == ("html", "hocr")):
+        return known
     if named is not None:
         if named.binary:
             raise _unsupported(filename, "text/html" if looks_html else "text/plain", named)
@@ -162,6 +168,17 @@ def _text_format(head: bytes, filename: str, named: Format | None, claimed_media
     if not extension_of(filename):
         return next(entry for entry in FORMATS if entry.module == ("html" if looks_html else "plain"))
     raise _unsupported(filename, claimed_media_type or "application/octet-stream", None)
+
+
+def _known_text(head: bytes) -> Format | None:
+    """The text format that the bytes name themselves."""
+    if _VTT.match(head):
+        module = "vtt"
+    elif _HOCR.search(head):
+        module = "hocr"
+    else:
+        return None
+    return next(entry for entry in FORMATS if entry.module == module)
 
 
 def _refuse_polyglot(source: BinaryIO, head: bytes, media_type: str, filename: str) -> None:

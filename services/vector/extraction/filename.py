@@ -1,34 +1,12 @@
-"""A file name that is safe to show, store and send in a header."""
+"""The file name of a document."""
 
-import re
-import unicodedata
-from typing import Final
-
+from services.chassis import filename
 from services.vector.extraction.errors import InvalidFilenameError
-
-LENGTH_MAX: Final = 255
-# Control, format (bidi overrides, zero width), surrogate, line and paragraph separator.
-_DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_DEVICE: Final = re.compile(r"(?i)(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)")
 
 
 def clean_filename(name: str) -> str:
-    """The last part of a path, without control and bidi characters, at most 255 characters, extension kept.
-
-    A Windows device name gets an underscore in front. Raises InvalidFilenameError when nothing is left.
-    """
-    last = re.split(r"[/\\]", name[-4096:])[-1]
-    kept = "".join(char for char in last if unicodedata.category(char) not in _DROPPED)
-    # A drive letter is a path part too.
-    kept = re.sub(r"^[A-Za-z]:", "", kept)
-    kept = " ".join(kept.split()).rstrip(". ")
-    if not kept.strip("."):
+    """The name as it is safe to keep. Raises InvalidFilenameError when nothing is left of it."""
+    kept = filename.clean(name)
+    if not kept:
         raise InvalidFilenameError("the file name is empty", {"field": "filename", "value": kept})
-    if _DEVICE.match(kept):
-        kept = f"_{kept}"
-    if len(kept) > LENGTH_MAX:
-        stem, dot, extension = kept.rpartition(".")
-        if not stem or len(extension) > 16:
-            stem, dot, extension = kept, "", ""
-        kept = stem[: LENGTH_MAX - len(dot) - len(extension)] + dot + extension
     return kept

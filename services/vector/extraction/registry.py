@@ -52,6 +52,8 @@ FORMATS: Final = (
     ),
     Format("markdown", ("text/markdown", "text/x-markdown"), ("md", "markdown", "mdown", "mkd")),
     Format("html", ("text/html", "application/xhtml+xml"), ("html", "htm", "xhtml")),
+    Format("hocr", ("text/vnd.hocr+html",), ("hocr",)),
+    Format("vtt", ("text/vtt", "application/x-subrip", "text/srt"), ("vtt", "srt")),
     Format("pdf", ("application/pdf", "application/x-pdf"), ("pdf",), binary=True),
     Format(
         "docx",

@@ -52,6 +52,8 @@ class TextWriter:
         self._warnings: list[str] = []
         # Holds from the next text on.
         self._place: Place | None = None
+        # Whether the next text is the first of a page.
+        self._page_begins = False
         # The part of the document that is being read, and how many pages of parts there were.
         self._part = ""
         self._part_pages = 0
@@ -73,9 +75,9 @@ class TextWriter:
         """Whether half of the places are used up: what is left is for whole rows and pages."""
         return len(self._places) >= self.limits.places // 2
 
-    def paragraph(self, text: str) -> None:
-        """Prose; its own line ends are kept."""
-        self._write("\n\n", text.strip())
+    def paragraph(self, text: str, *, goes_on: bool = False) -> None:
+        """Prose; its own line ends are kept. goes_on: on the next line of the paragraph before."""
+        self._write("\n" if goes_on else "\n\n", text.strip())
 
     def heading(self, text: str, level: int) -> None:
         """A heading, made one line; `level` starts at 1."""
@@ -152,6 +154,7 @@ class TextWriter:
             if self._pages:
                 self._pages[-1] = replace(self._pages[-1], byte_end=self._size)
             self._pages.append(Span(self._size, self._size))
+            self._page_begins = True
             number = len(self._pages)
         if number > self.limits.pages:
             raise DocumentTooLargeError.over(self.limits.pages, "pages")
@@ -293,9 +296,10 @@ class TextWriter:
         """The place that was announced begins here."""
         if self._place is not None:
             self._record(replace(self._place, byte_start=self._size))
-            if self._place.page and not self._part:
-                self._pages[-1] = Span(self._size, self._size)
             self._place = None
+        if self._page_begins:
+            self._pages[-1] = Span(self._size, self._size)
+            self._page_begins = False
 
     def _record(self, place: Place) -> None:
         """The last place within the limit stands for all after it, so it says only what holds for them."""

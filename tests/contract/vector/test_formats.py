@@ -25,6 +25,14 @@ SLIDES = samples.presentation(
 BOOK = samples.book({"Lamps": [["Oil", "Price"], ["rape", 12], ["whale", 42]]})
 PDF = samples.pdf([["Of the lamp."], ["It burns whale oil."]])
 WORD = samples.word(lambda word: word.add_paragraph("It burns whale oil."))
+TALK = (
+    b"WEBVTT\n\n00:12.000 --> 00:16.100\n<v Ann>It\n\n00:16.100 --> 00:19.000\n<v Ann>burns whale oil.\n\n"
+    b"00:30.000 --> 00:31.000\n<v Bob>Does it?\n"
+)
+SCAN = samples.recognised_page(
+    [[("0 0 90 20", "Of the lamp")]],
+    [[("60 70 90 95", "It"), ("60 110 560 140", "burns whale oil.")]],
+)
 EPUB = samples.epub(["<p>Of the lamp</p>", "<p>It burns whale oil.</p>"])
 ATTACHED = samples.mail("See.", [("b.pdf", "application/pdf", PDF)])
 TABLE = (
@@ -50,6 +58,11 @@ FORMATS = [
     ("a.epub", EPUB, "burns whale oil", "chapter 2", 0),
     ("a.eml", samples.mail("It burns whale oil."), "burns whale oil", "mail", 0),
     ("b.eml", ATTACHED, "burns whale oil", "b.pdf, page 2", 2),
+    ("a.vtt", TALK, "burns whale oil", "00:16–00:19", 0),
+    ("b.vtt", TALK, "It\nburns whale oil", "00:12–00:19", 0),
+    ("a.srt", b"1\n00:00:01,000 --> 00:00:02,500\nwhale oil\n", "whale oil", "00:01–00:03", 0),
+    ("a.hocr", SCAN, "burns whale oil", "page 2, region 60,110 500×30", 2),
+    ("b.hocr", SCAN, "It\nburns whale oil", "page 2, region 60,70 500×70", 2),
     ("a.xml", XML.encode(), "oil: whale", "line 3", 0),
     ("a.py", CODE.encode(), "def oil(self):\n        return 'whale'", "line 5-6", 0),
     ("a.zip", samples.package({"lamp.md": b"# Lamp\n\nwhale oil"}), "whale oil", "lamp.md, line 3", 0),

@@ -110,7 +110,10 @@ class ScriptedServices:
 
     async def unary(self, method: str, request: Any) -> Any:
         with self._noted(method, request):
-            return await _answer(self._scripted(method), request)
+            scripted = self._scripted(method)
+            if hasattr(request, "__aiter__") and not inspect.iscoroutinefunction(scripted):
+                self.requests[method][-1] = [message async for message in request]
+            return await _answer(scripted, request)
 
     async def stream(self, method: str, request: Any) -> AsyncIterator[Any]:
         with self._noted(method, request):

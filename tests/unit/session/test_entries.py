@@ -12,7 +12,7 @@ import pytest
 
 from services.chassis.errors import InvalidArgumentError
 from services.session import entries, records
-from services.session.entries import Entry
+from services.session.entries import Entry, File
 from services.session.model import NewMessage, Payload, Role, RunEntry, RunEvent
 
 RUN = "run_" + "0" * 26
@@ -60,8 +60,40 @@ OPENED = Entry(
     },
 )
 EVENTS = Entry("events", "local", RUN, 0, {"e3": EVENT, "e4": EVENT, "j1": NOTED, "j2": NOTED})
-ALL = (SESSION, MESSAGES, OPENED, EVENTS)
-COUNTS = {"sessions": 1, "messages": 2, "runs": 1, "events": 2}
+ITEM = Entry(
+    "item",
+    "local",
+    "workflow:plan-1",
+    0,
+    {
+        "kind": b"workflow",
+        "name": b"plan-1",
+        "type": b"type",
+        "value": b"\0value",
+        "revision": b"2",
+        "created": b"1",
+        "updated": b"2",
+    },
+)
+ATTACHMENT = Entry(
+    "attachment",
+    "local",
+    "att_1",
+    0,
+    {
+        "attachment_id": b"att_1",
+        "session_id": b"",
+        "run_id": RUN.encode(),
+        "filename": "fünf.png".encode(),
+        "media_type": b"image/png",
+        "bytes": b"7",
+        "sha256": b"0f" * 32,
+        "created": b"1",
+        "expires": b"2000",
+    },
+)
+ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT)
+COUNTS = {"sessions": 1, "messages": 2, "runs": 1, "events": 2, "items": 1, "attachments": 1}
 
 
 def written(folder: Path, lines: Sequence[bytes]) -> Path:
@@ -73,7 +105,7 @@ def written(folder: Path, lines: Sequence[bytes]) -> Path:
 def test_they_come_back_as_they_were(tmp_path: Path) -> None:
     path = written(tmp_path, [entries.line(entry) for entry in ALL])
 
-    entries.verify(path, COUNTS)
+    assert entries.verify(path, COUNTS) == [File("local", "att_1", 7, "0f" * 32)]
     assert tuple(entries.entries_of(path)) == ALL
 
 
@@ -102,6 +134,20 @@ def changed(entry: Entry, **fields: bytes | None) -> Entry:
 
 
 WRONG: dict[str, Sequence[Entry]] = {
+    "a thing twice": (ITEM, ITEM),
+    "an attachment twice": (ATTACHMENT, ATTACHMENT),
+    "an attachment without a hash": (changed(ATTACHMENT, sha256=b""),),
+    "an attachment with the name of its bytes": (changed(ATTACHMENT, file=b"local.att_1.0"),),
+    "an attachment under another id": (changed(ATTACHMENT, attachment_id=b"att_2"),),
+    "an attachment with a path": (changed(ATTACHMENT, filename=b"../a"),),
+    "an attachment of no size": (changed(ATTACHMENT, bytes=b"-1"),),
+    "an attachment that never expires": (changed(ATTACHMENT, expires=b"0"),),
+    "a thing without its value": (changed(ITEM, value=None),),
+    "a thing under another name": (changed(ITEM, name=b"plan-2"),),
+    "a thing of no kind": (changed(replace(ITEM, entry_id=":plan-1"), kind=b""),),
+    "a thing that expires": (replace(ITEM, expires=5),),
+    "a thing without a revision": (changed(ITEM, revision=b"x"),),
+    "events of a thing": (ITEM, replace(EVENTS, entry_id="workflow:plan-1")),
     "twice": (SESSION, MESSAGES, SESSION, MESSAGES),
     "a message is missing": (SESSION, changed(MESSAGES, m2=None)),
     "a message too many": (SESSION, changed(MESSAGES, m3=MESSAGE)),
@@ -149,6 +195,21 @@ def test_what_this_service_would_not_write_is_refused(tmp_path: Path, case: str)
 
     assert refused.value.reason == "SNAPSHOT_INVALID"
     assert "what its header counts" not in refused.value.message
+
+
+def test_an_attachment_lasts_as_long_again_unless_its_session_says_so() -> None:
+    assert entries.lasting(ATTACHMENT, 3).fields["expires"] == b"5000"
+    of_session = changed(ATTACHMENT, session_id=b"ses_1", expires=b"0")
+    assert entries.lasting(of_session, 3) == of_session
+
+
+def test_what_an_earlier_release_did_not_know_is_not_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, [entries.line(entry) for entry in (SESSION, MESSAGES)])
+    known = {"sessions": 1, "messages": 2, "runs": 0, "events": 0}
+
+    entries.verify(path, known)
+    with pytest.raises(InvalidArgumentError, match="counts"):
+        entries.verify(written(tmp_path, [entries.line(entry) for entry in (SESSION, MESSAGES, ITEM)]), known)
 
 
 def test_other_counts_are_refused(tmp_path: Path) -> None:

@@ -29,6 +29,32 @@ def read(module: str, data: bytes, limits: Limits | None = None) -> Extraction:
     return writer.finish(found.media_type)
 
 
+def recognised_page(*pages: Sequence[Sequence[tuple[str, str]]]) -> bytes:
+    """What Tesseract writes of pages of paragraphs of lines (box, text)."""
+    body = ""
+    for number, paragraphs in enumerate(pages, start=1):
+        body += f"<div class='ocr_page' id='page_{number}' title='image \"a.png\"; bbox 0 0 900 900'>\n"
+        for lines in paragraphs:
+            body += "<div class='ocr_carea' title=\"bbox 0 0 900 900\">\n<p class='ocr_par' lang='eng'>\n"
+            for box, text in lines:
+                words = "\n".join(
+                    f"<span class='ocrx_word' title='bbox {box}; x_wconf 96'>{word}</span>"
+                    for word in text.split()
+                )
+                body += f"<span class='ocr_line' title=\"bbox {box}; baseline 0 -6\">\n{words}\n</span>\n"
+            body += "</p>\n</div>\n"
+        body += "</div>\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"\n'
+        '    "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">\n'
+        '<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">\n <head>\n  <title></title>\n'
+        '  <meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
+        "  <meta name='ocr-system' content='tesseract 5.3.0' />\n </head>\n <body>\n"
+        f"{body}</body>\n</html>\n"
+    ).encode()
+
+
 def blocks(extraction: Extraction) -> list[tuple[str, int, str]]:
     """Kind, level and text of every block."""
     data = extraction.text.encode("utf-8")

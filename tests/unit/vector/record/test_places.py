@@ -26,6 +26,15 @@ def located(kept: Sequence[Place], start: int, end: int, text: bytes = b"") -> W
 PAGES = (Place(0, "page 1", 1), Place(10, "page 2", 2), Place(20, "report.pdf, page 1", 1))
 CELLS = (Place(0, "S!A1"), Place(5, "S!B1"), Place(10, "S!AB12"), Place(15, "T!A1"))
 
+SAID = (Place(0, "00:12–00:17"), Place(5, "00:17–00:31"), Place(10, "a.vtt, 1:02:03–1:02:04"))
+SEEN = (
+    Place(0, "page 1, region 10,50 40×20", 1),
+    Place(5, "page 1, region 5,80 90×20", 1),
+    Place(10, "page 1, region 12,110 10×20", 1),
+    Place(15, "page 2, region 0,0 9×9", 2),
+    Place(20, "page 2", 2),
+)
+
 
 @pytest.mark.parametrize(
     ("kept", "span", "expected"),
@@ -40,6 +49,13 @@ CELLS = (Place(0, "S!A1"), Place(5, "S!B1"), Place(10, "S!AB12"), Place(15, "T!A
         (CELLS, (0, 12), Where(0, "S!A1:AB12")),
         (CELLS, (12, 17), Where(0, "S!AB12 to T!A1")),
         (PAGES, (15, 15), Where(2, "page 2")),
+        (SAID, (0, 5), Where(0, "00:12–00:17")),
+        (SAID, (0, 9), Where(0, "00:12–00:31")),
+        (SAID, (5, 12), Where(0, "00:17–00:31 to a.vtt, 1:02:03–1:02:04")),
+        (SEEN, (1, 4), Where(1, "page 1, region 10,50 40×20")),
+        (SEEN, (1, 12), Where(1, "page 1, region 5,50 90×80")),
+        (SEEN, (5, 17), Where(1, "page 1, region 5,80 90×20 to page 2, region 0,0 9×9")),
+        (SEEN, (15, 25), Where(2, "page 2, region 0,0 9×9 to page 2")),
     ],
 )
 def test_from_the_first_place_to_the_last(
