@@ -41,12 +41,14 @@ from services.session.settings import SessionSettings
 from services.vector.hosting import vector_server
 from services.vector.models import configured
 from services.vector.settings import VectorSettings
-from tests.contract.agents.conftest import DEFAULT, agents_house
+from tests.contract.agents.conftest import DEFAULT, agents_house, result_of
 from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted
+from tests.contract.agents.test_audio import TALK, Filing, house_on, run, talk
 from tests.contract.session.conftest import running_house
 from tests.contract.session.test_process import ended, start
 from tests.contract.vector.world import eventually, running
-from tests.support.model_server import ModelServer
+from tests.support.model_server import Answer, Heard, ModelServer, Spoken
+from tests.support.plain_sandbox import PlainSandbox
 from tests.support.redis_server import RedisServer, free_port
 
 # A loopback address on which nothing of this machine listens by default.
@@ -197,6 +199,28 @@ async def model_asked(stage: Stage) -> str:
     """The model that is asked for."""
     exchange, _ = await _exchange(stage, stage.model.base_url)
     return str(exchange.body["model"])
+
+
+async def listener_asked(stage: Stage) -> str | None:
+    """The model that a recording is sent to."""
+    del stage
+    return await _sound_asked(Heard("Good morning."), attachment_ids=[TALK])
+
+
+async def speaker_asked(stage: Stage) -> str | None:
+    """The model that a text is given to speak."""
+    del stage
+    return await _sound_asked(Spoken(b"an mp3"), say={"text": "Good morning."})
+
+
+async def _sound_asked(step: Heard | Spoken, **inputs: Any) -> str | None:
+    with ModelServer(step, forever=Answer("I cannot tell."), strict=False) as server:
+        async with house_on(
+            Filing(att_talk=talk()), VectorNeighbour(), server.base_url, sandbox=PlainSandbox()
+        ) as house:
+            result_of(await run(house, **inputs))
+        asked = [one for one in server.requests if "/audio/" in one.path]
+    return str(asked[0].body["model"]) if asked else None
 
 
 async def tokens_allowed(stage: Stage) -> int:

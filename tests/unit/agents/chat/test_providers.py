@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.agents.chat.providers import configured, images
+from services.agents.chat.providers import audio, configured, images
 from services.agents.settings import AgentsSettings
 from services.chassis.settings import SettingsError
 
@@ -53,3 +53,17 @@ def test_pictures_are_made_at_the_address_of_openais_when_a_model_is_named() -> 
 def test_a_model_of_pictures_without_an_address_is_named() -> None:
     with pytest.raises(SettingsError, match="OPENAI_IMAGE_MODEL"):
         images(AgentsSettings(openai_image_model="brush"))
+
+
+def test_models_of_sound_are_asked_where_openais_are() -> None:
+    assert audio(AgentsSettings()) is None
+    found = audio(AgentsSettings(openai_base_url="http://127.0.0.1:1/v1", openai_speech_model="tts-1"))
+    assert found is not None
+    assert (found.place.base_url, found.transcription_model) == ("http://127.0.0.1:1/v1", "")
+    assert found.speech_model == "tts-1"
+
+
+@pytest.mark.parametrize("name", ["openai_transcription_model", "openai_speech_model"])
+def test_models_of_sound_need_a_place(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name.upper()}: needs OPENAI_API_KEY or OPENAI_BASE_URL"):
+        audio(AgentsSettings(**{name: "m"}))  # type: ignore[arg-type]

@@ -154,11 +154,11 @@ async def test_coaching_invents_no_dates() -> None:
     assert result.feedback
 
 
-@pytest.mark.parametrize("agent_id", ["audio"])
-async def test_what_needs_a_tool_was_not_run_and_says_why(agent_id: str) -> None:
+@pytest.mark.parametrize(("agent_id", "said"), [("image", "no picture"), ("audio", "no recording")])
+async def test_what_needs_a_tool_was_not_run_and_says_why(agent_id: str, said: str) -> None:
     result = getattr(await made(agent_id, "Is the electric pump quiet?"), agent_id)
     assert result.verdict == results_pb2.VERDICT_NOT_RUN
-    assert "no tool" in result.verdict_reason
+    assert said in result.verdict_reason
     assert "The electric pump is quiet." in [finding.statement for finding in result.evidence]
 
 
