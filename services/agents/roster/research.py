@@ -160,8 +160,7 @@ def tell(result: results_pb2.ResearchResult) -> str:
 AGENT = AgentDefinition(
     agent_id="research",
     display_name="Research",
-    purpose="Finds what the documents say about a question, with sources, where they disagree and what they"
-    " leave open.",
+    purpose="Finds what the documents say about a question, with sources, and what they leave open.",
     inputs=results_pb2.QuestionInputs,
     result=results_pb2.ResearchResult,
     examples=(
