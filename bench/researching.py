@@ -1,12 +1,14 @@
 """Does searching more than once find more? One query beside several, with default settings.
 
-    python -m bench.researching [--data FOLDER] [--split train] [--queries 300] [--keep FOLDER] [--sweep]
+    python -m bench.researching [--data FOLDER] [--split train] [--queries 300] [--pairs] [--sweep]
+        [--keep FOLDER]
 
 FOLDER has the BEIR layout, as for bench.retrieval. For each query the further queries of the research agent
 are made (no model) and searched; its passages are then chosen as it chooses them. Recall is the share of the
 relevant documents among the documents of the passages, always of as many passages: the first N of one query
-against N chosen of several. --sweep shows other choices, for the training split only. Times are of the
-searches, the further ones side by side, and of choosing.
+against N chosen of several. With --pairs a question is two of the queries, one behind the other. --sweep
+shows other choices, for the training split only. Times are of the searches, the further ones side by side,
+and of choosing.
 """
 
 from __future__ import annotations
@@ -40,9 +42,11 @@ MOST_QUERIES = 8
 
 @dataclass(frozen=True)
 class Case:
-    """A query, what it and its further queries found, and the seconds of the first and of all others."""
+    """What a query and its further ones found, and the seconds of the first and of all others.
 
-    query: str
+    deeper: more passages of the query alone.
+    """
+
     lists: tuple[tuple[Passage, ...], ...]
     origins: tuple[str, ...]
     deeper: tuple[Passage, ...]
@@ -80,7 +84,7 @@ class Vector:
         )
 
 
-async def gathered(vector: Vector, text: str, name: str, limit: int) -> Case:
+async def gathered(vector: Vector, text: str, limit: int) -> Case:
     """All searches of one query."""
     began = time.monotonic()
     first = await vector.search(text, TOP_K)
@@ -90,7 +94,6 @@ async def gathered(vector: Vector, text: str, name: str, limit: int) -> Case:
     ended = time.monotonic()
     deeper = await vector.search(text, TOP_K + PASSAGES)
     return Case(
-        name,
         (first, *lists),
         ("question", *(query.origin for query in further)),
         deeper,
@@ -162,12 +165,17 @@ async def measure(address: str, asked: argparse.Namespace) -> None:
         entry["_id"]: entry["text"] for entry in map(json.loads, read_lines(asked.data, "queries.jsonl"))
     }
     names = random.Random(SEED).sample(sorted(judged), min(asked.queries, len(judged)))
-    relevant = [{document for document, grade in judged[name].items() if grade > 0} for name in names]
+    wanted = {name: {doc for doc, grade in judged[name].items() if grade > 0} for name in names}
+    size = 2 if asked.pairs else 1
+    groups = [names[i : i + size] for i in range(0, len(names) - size + 1, size)]
+    relevant = [set().union(*(wanted[name] for name in group)) for group in groups]
     async with open_aio_channel(address, vector_client.SERVICE) as channel:
         vector = Vector(vector_pb2_grpc.VectorServiceStub(channel), asked.data.name)
         limit = MOST_QUERIES if asked.sweep else MAX_QUERIES
-        cases = [await gathered(vector, texts[name], name, limit) for name in names]
-    print(f"\n{asked.data.name}, {asked.split} split, {len(cases)} queries, default settings")
+        questions = [" ".join(texts[name] for name in group) for group in groups]
+        cases = [await gathered(vector, question, limit) for question in questions]
+    kind = "pairs of queries" if asked.pairs else "queries"
+    print(f"\n{asked.data.name}, {asked.split} split, {len(cases)} {kind}, default settings")
     report(cases, relevant, MAX_QUERIES)
     if asked.sweep:
         sweep(cases, relevant)
@@ -180,6 +188,7 @@ def main() -> None:
     parser.add_argument("--split", default="train")
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--pairs", action="store_true")
     parser.add_argument("--sweep", action="store_true")
     asked = parser.parse_args()
     if not asked.data.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,9 +116,7 @@ class Comparison:
 
     def __init__(self, said: Sequence[_Said]) -> None:
         self._said = list(said)
-        self._claims: list[list[Claim]] = [
-            claims(item.statement.text, _subject(item.statement)) for item in self._said
-        ]
+        self._claims: list[list[Claim]] = []
         self._clashes: dict[tuple[int, int], Clash] = {}
         self._group_of: list[int] = list(range(len(self._said)))
 
@@ -128,12 +127,17 @@ class Comparison:
 
     async def look(self, embed: Embed | None) -> None:
         """Finds what contradicts each other and what says the same."""
+        vectors = await self._vectors(embed)
+        # Hundreds of statements take long enough for others to notice.
+        await asyncio.to_thread(self._compare, vectors)
+
+    def _compare(self, vectors: np.ndarray | None) -> None:
+        self._claims = [claims(item.statement.text, _subject(item.statement)) for item in self._said]
         frames = [frozenset().union(*(claim.frame for claim in item)) for item in self._claims]
         near = [(i, j) for i, j in itertools.combinations(range(len(self._said)), 2) if frames[i] & frames[j]]
         for i, j in near:
             if self._apart(i, j) and (found := clash(self._claims[i], self._claims[j])):
                 self._clashes[i, j] = found
-        vectors = await self._vectors(embed)
         alike = []
         for i, j in itertools.combinations(range(len(self._said)), 2):
             similarity = None if vectors is None else float(vectors[i] @ vectors[j])

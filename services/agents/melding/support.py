@@ -16,6 +16,8 @@ _SHARE = 0.5
 def carried(statement: str, quotes: Sequence[str]) -> bool:
     """Whether quotes hold half of a statement's words and all of its numbers, and none contradicts it.
 
+    What is denied must be denied in a quote.
+
     That a statement follows from its quotes nobody proves here; one that does not pass certainly has more in
     it than they say.
     """
@@ -31,8 +33,10 @@ def carried(statement: str, quotes: Sequence[str]) -> bool:
         for number in said
     ):
         return False
-    stated = claims(statement)
-    return not any(clash(stated, claims(quote)) for quote in quotes)
+    stated, quoted = claims(statement), [claims(quote) for quote in quotes]
+    if any(claim.denials for claim in stated) and not any(claim.denials for item in quoted for claim in item):
+        return False
+    return not any(clash(stated, item) for item in quoted)
 
 
 def _stems(text: str) -> set[str]:

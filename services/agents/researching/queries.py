@@ -67,9 +67,18 @@ def _in_turn(queries: Sequence[Query], limit: int) -> list[Query]:
 
 def _phrases(question: str) -> list[str]:
     """Quoted phrases and names of several words; else the question's content words alone."""
-    named = [match.strip() for match in (*_QUOTED.findall(question), *_NAME.findall(question))]
+    names = [_without_first_words(name) for name in _NAME.findall(question)]
+    named = [phrase.strip() for phrase in (*_QUOTED.findall(question), *names) if phrase.strip()]
     whole = " ".join(terms.content_words(question))
     return [*dict.fromkeys(named), whole][:3]
+
+
+def _without_first_words(name: str) -> str:
+    """A name without the function words at the beginning of its sentence."""
+    words = name.split()
+    while words and not terms.content_words(words[0]):
+        words.pop(0)
+    return " ".join(words)
 
 
 def _other_forms(question: str, found: Sequence[Passage]) -> list[str]:

@@ -45,7 +45,11 @@ async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.Researc
     evidence = work.evidence.over(gathered.passages)
     parts = subquestions or split(work.question)
     result = results_pb2.ResearchResult(findings=work.cited_findings(), queries=gathered.queries())
-    await _find(work, result, await research.quotes_for(evidence, question, parts), first)
+    quotes = await research.quotes_for(evidence, question, parts)
+    if not work.findings and len(parts) == 1:
+        # Whoever answered, read the first passages and saw no answer in them.
+        quotes = [quote for quote in quotes if quote.passage not in first]
+    await _find(work, result, quotes, first)
     await _contradict(work, result, await research.disagreeing(evidence, [question, *parts]))
     result.gaps.extend(await research.gaps(evidence, work.question, parts))
     if subquestions or result.further or result.contradictions:
@@ -156,8 +160,7 @@ def tell(result: results_pb2.ResearchResult) -> str:
 AGENT = AgentDefinition(
     agent_id="research",
     display_name="Research",
-    purpose="Finds what the documents say about a question, with sources, where they disagree and what they"
-    " leave open.",
+    purpose="Finds what the documents say about a question, with sources, and what they leave open.",
     inputs=results_pb2.QuestionInputs,
     result=results_pb2.ResearchResult,
     examples=(
