@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from services.agents.ports import Vectors
 from services.agents.routing.features import CONCEPT, SIGN, FeatureSpace
-from services.agents.routing.signs import Reading, read
+from services.agents.routing.signs import SIZES, Reading, read
 
 Matrix = NDArray[np.float64]
 Feature = tuple[str, str]
@@ -98,7 +98,8 @@ class Classifier:
 
     def shares(self, alike: Matrix) -> Matrix:
         """A probability per label; they add up to 1."""
-        return _softmax((alike @ self._weights + self._offsets)[np.newaxis])[0]
+        shares: Matrix = _softmax((alike @ self._weights + self._offsets)[np.newaxis])[0]
+        return shares
 
     def telling(self, reading: Reading, label: str) -> list[str]:
         """The concepts and signs that speak most for the label, strongest first."""
@@ -106,7 +107,7 @@ class Classifier:
         pushes = [
             (float(worth[column] - worth.mean()), name)
             for (part, name), worth in self.examples.worth(reading, self._weights).items()
-            if part in (CONCEPT, SIGN)
+            if part in (CONCEPT, SIGN) and name not in SIZES
         ]
         return [name for push, name in sorted(pushes, reverse=True) if push >= _TELLING]
 

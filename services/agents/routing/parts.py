@@ -58,6 +58,7 @@ _JOINT = re.compile(
     r"|,?\s+plus\s+(?=(?:a|an|the|some|two|three)\b)",
     re.IGNORECASE,
 )
+_PLUS = re.compile(r"\bplus\s\Z", re.IGNORECASE)
 _LEADING = re.compile(
     rf"\A\W*(?:(?:{_JOINT_WORDS}|after that|finally)\b[\s,:]*(?=\S))+|\A[\s,;*•-]+|\A\s*\d{{1,2}}[.)]\s+",
     re.IGNORECASE,
@@ -115,7 +116,7 @@ def pieces(request: str) -> list[Part]:
     waiting: int | None = None
     for piece in (piece for piece in cut_out if piece.text):
         start = piece.start if waiting is None else waiting
-        if not _demands(piece.text):
+        if not (_demands(piece.text) or _PLUS.search(request, max(0, piece.start - 6), piece.start)):
             # It leads up to what follows.
             waiting = start
         elif found and waiting is None and len(piece.text.split()) <= _MIN_WORDS and "?" in piece.text:
