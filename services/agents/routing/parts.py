@@ -76,6 +76,8 @@ _OPAQUE = re.compile(
     re.DOTALL,
 )
 _MAX_PARTS = 8
+# Behind so many it is no request of eight parts any more.
+_MAX_CUTS = 64
 _MIN_WORDS = 2
 _MIN_PARTS = 2
 # Chosen on thirty requests of their own (ADR 79): how sure a piece is to be, and how much of the whole
@@ -109,6 +111,7 @@ def pieces(request: str) -> list[Part]:
     """
     opaque = [found.span() for found in _OPAQUE.finditer(request)]
     cuts = [cut for cut in _cuts(request) if not any(start < cut < end for start, end in opaque)]
+    cuts = cuts[:_MAX_CUTS]
     cut_out = [
         _part(request, start, end) for start, end in zip([0, *cuts], [*cuts, len(request)], strict=True)
     ]
