@@ -9,7 +9,7 @@ from meldrag.agents.v1 import results_pb2
 from services.agents.ports import Ask
 from services.agents.routing.route import Alternative, Route
 
-# Below this the first choice was wrong in every third of the examples, in cross-validation (ADR 79).
+# Below this about every third first choice was wrong in cross-validation (ADR 79).
 UNSURE = 0.6
 
 _MAX_REASON = 300

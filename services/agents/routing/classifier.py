@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from services.agents.ports import Vectors
 from services.agents.routing.features import CONCEPT, SIGN, FeatureSpace
-from services.agents.routing.signs import Reading, read
+from services.agents.routing.signs import SIZES, Reading, read
 
 Matrix = NDArray[np.float64]
 Feature = tuple[str, str]
@@ -49,10 +49,10 @@ class Examples:
         return self._alike(self._space.vector(reading))
 
     def worth(self, reading: Reading, weights: Matrix) -> dict[Feature, Matrix]:
-        """What each known feature of the request is worth for each label. weights: what the examples are."""
+        """What each concept and sign of the request is worth for each label. weights: what examples are."""
         found = {}
         for feature, value in self._space.vector(reading).items():
-            if feature in self._postings:
+            if feature[0] in (CONCEPT, SIGN) and feature in self._postings:
                 indices, values = self._postings[feature]
                 found[feature] = value * (values @ weights[indices])
         return found
@@ -106,8 +106,8 @@ class Classifier:
         column = self.labels.index(label)
         pushes = [
             (float(worth[column] - worth.mean()), name)
-            for (part, name), worth in self.examples.worth(reading, self._weights).items()
-            if part in (CONCEPT, SIGN)
+            for (_, name), worth in self.examples.worth(reading, self._weights).items()
+            if name not in SIZES
         ]
         return [name for push, name in sorted(pushes, reverse=True) if push >= _TELLING]
 

@@ -58,6 +58,7 @@ _JOINT = re.compile(
     r"|,?\s+plus\s+(?=(?:a|an|the|some|two|three)\b)",
     re.IGNORECASE,
 )
+_PLUS = re.compile(r"\bplus\s\Z", re.IGNORECASE)
 _LEADING = re.compile(
     rf"\A\W*(?:(?:{_JOINT_WORDS}|after that|finally)\b[\s,:]*(?=\S))+|\A[\s,;*•-]+|\A\s*\d{{1,2}}[.)]\s+",
     re.IGNORECASE,
@@ -75,6 +76,8 @@ _OPAQUE = re.compile(
     re.DOTALL,
 )
 _MAX_PARTS = 8
+# Behind so many it is no request of eight parts any more.
+_MAX_CUTS = 64
 _MIN_WORDS = 2
 _MIN_PARTS = 2
 # Chosen on thirty requests of their own (ADR 79): how sure a piece is to be, and how much of the whole
@@ -108,6 +111,7 @@ def pieces(request: str) -> list[Part]:
     """
     opaque = [found.span() for found in _OPAQUE.finditer(request)]
     cuts = [cut for cut in _cuts(request) if not any(start < cut < end for start, end in opaque)]
+    cuts = cuts[:_MAX_CUTS]
     cut_out = [
         _part(request, start, end) for start, end in zip([0, *cuts], [*cuts, len(request)], strict=True)
     ]
@@ -115,7 +119,7 @@ def pieces(request: str) -> list[Part]:
     waiting: int | None = None
     for piece in (piece for piece in cut_out if piece.text):
         start = piece.start if waiting is None else waiting
-        if not _demands(piece.text):
+        if not (_demands(piece.text) or _PLUS.search(request, max(0, piece.start - 6), piece.start)):
             # It leads up to what follows.
             waiting = start
         elif found and waiting is None and len(piece.text.split()) <= _MIN_WORDS and "?" in piece.text:

@@ -72,6 +72,7 @@ _SEEN = {
     "question": re.compile(r"\?"),
 }
 _SHORT, _MIDDLE = 6, 16
+SIZES = frozenset(("short", "middle", "long"))
 
 
 @dataclass(frozen=True)

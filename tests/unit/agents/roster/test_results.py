@@ -62,7 +62,7 @@ class Sources:
 
 async def route(text: str) -> Route:
     """Sends everything about tests to the test generator."""
-    return Route("test_generator" if "test" in text else "research", 0.8, ("because",), ())
+    return Route("test_generator" if "test" in text else "research", 0.9, ("because",), ())
 
 
 async def made(
@@ -131,6 +131,14 @@ async def test_triage_routes_each_part() -> None:
         ("Summarise the manual", "research"),
         ("write a test, it is urgent", "test_generator"),
     ]
+
+
+async def test_triage_tells_its_choice_in_words() -> None:
+    made_of = await made("triage", "Summarise the manual and then write a test, it is urgent")
+    told = Registry().get("triage").definition.tell(made_of.triage)
+    assert told.startswith("This is a request for test_generator (confidence 0.90). Its priority is high.")
+    assert "- research (0.90): Summarise the manual" in told
+    assert told.endswith("because")
 
 
 async def test_research_tells_findings_and_gaps() -> None:
