@@ -6,7 +6,10 @@ import hashlib
 import io
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -26,10 +29,11 @@ URL = "/api/v1/attachments"
 LARGE = random.Random(7).randbytes(6_000_007)
 
 
-@pytest.fixture
-def http(redis_server: RedisServer, tmp_path: Path) -> Iterator[FlaskClient]:
+@contextmanager
+def gateway(server: RedisServer, folder: Path, **variables: str) -> Iterator[FlaskClient]:
+    """A client of a gateway before a session process with these variables."""
     port = free_port()
-    process = start(redis_server, port, MELD_DATA_DIR=str(tmp_path), MELD_MAX_ATTACHMENT_BYTES="7000000")
+    process = start(server, port, MELD_DATA_DIR=str(folder), **variables)
     clients = Clients(Addresses(agents="127.0.0.1:1", vector="127.0.0.1:1", session=f"127.0.0.1:{port}"))
     try:
         assert serving(port)
@@ -38,6 +42,12 @@ def http(redis_server: RedisServer, tmp_path: Path) -> Iterator[FlaskClient]:
         clients.close()
         process.kill()
         process.wait(30)
+
+
+@pytest.fixture
+def http(redis_server: RedisServer, tmp_path: Path) -> Iterator[FlaskClient]:
+    with gateway(redis_server, tmp_path, MELD_MAX_ATTACHMENT_BYTES="7000000") as client:
+        yield client
 
 
 def form(content: bytes, **fields: str) -> dict[str, object]:
@@ -84,3 +94,28 @@ def test_what_the_service_does_not_take_is_told(http: FlaskClient) -> None:
     answer = http.post(URL, **form(LARGE, session_id="ses_none"))
     assert (answer.status_code, answer.json["reason"]) == (404, "SESSION_NOT_FOUND")
     assert http.get(URL).json == {"attachments": [], "next_page_token": None}
+
+
+def observed(http: FlaskClient, folder: Path) -> tuple[Any, ...]:
+    """How long a file stays, where its bytes are, and what becomes of another one of as many."""
+    kept = http.post(URL, **form(bytes(6000))).json
+    assert kept is not None
+    created, expires = (datetime.fromisoformat(kept[name]) for name in ("created", "expires"))
+    places = {path.parent.name for path in folder.rglob("local.*")}
+    second = http.post(URL, **form(bytes(6000)))
+    return (expires - created).total_seconds(), places, second.status_code
+
+
+def test_the_variables_matter(redis_server: RedisServer, tmp_path: Path) -> None:
+    with gateway(redis_server, tmp_path / "usual", PERMANENT_SESSION_LIFETIME="900") as http:
+        assert observed(http, tmp_path / "usual") == (900, {"attachments"}, 201)
+        for one in http.get(URL).json["attachments"]:
+            assert http.delete(f"{URL}/{one['id']}").status_code == 204
+    changed = {
+        "PERMANENT_SESSION_LIFETIME": "900",
+        "MELD_ATTACHMENT_LIFETIME": "70",
+        "MELD_ATTACHMENTS_PATH": str(tmp_path / "changed" / "named"),
+        "MELD_MAX_ATTACHMENTS_BYTES": "10000",
+    }
+    with gateway(redis_server, tmp_path / "changed", **changed) as http:
+        assert observed(http, tmp_path / "changed") == (70, {"named"}, 507)

@@ -16,7 +16,7 @@ from services.vector.extraction.writer import TextWriter, one_line
 
 # What stands for a line; Tesseract names some after what it takes them for.
 _LINES: Final = ".ocr_line, .ocr_header, .ocr_caption, .ocr_textfloat, .ocrx_line"
-_BOX: Final = re.compile(r"\bbbox\s+(\d{1,7})\s+(\d{1,7})\s+(\d{1,7})\s+(\d{1,7})\b")
+_BOX: Final = re.compile(r"\bbbox\s+(-?\d{1,7})\s+(-?\d{1,7})\s+(-?\d{1,7})\s+(-?\d{1,7})\b")
 
 
 def read(source: BinaryIO, writer: TextWriter) -> None:
@@ -53,5 +53,6 @@ def _region(node: LexborNode) -> str:
     box = _BOX.search(node.attributes.get("title") or "")
     if box is None:
         return ""
-    left, top, right, bottom = map(int, box.groups())
+    # A box may begin before the edge of the picture.
+    left, top, right, bottom = (max(0, int(side)) for side in box.groups())
     return f", region {left},{top} {max(0, right - left)}×{max(0, bottom - top)}"

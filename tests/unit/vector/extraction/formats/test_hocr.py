@@ -44,6 +44,11 @@ def test_a_line_without_a_box_stands_on_its_page() -> None:
     assert [(place.label, place.page) for place in read("hocr", data).places] == [("page 1", 1)]
 
 
+def test_a_box_beyond_the_edge_ends_there() -> None:
+    extraction = read("hocr", recognised_page([[("-4 -2 30 12", "edge")]]))
+    assert extraction.places[0].label == "page 1, region 0,0 30×12"
+
+
 def test_what_has_no_page_or_no_text_is_refused() -> None:
     with pytest.raises(DocumentUnreadableError, match="page"):
         read("hocr", b"<html><body>text</body></html>")
