@@ -249,8 +249,8 @@ async def _plan(work: Work[Inputs], result: Result, now: int) -> None:
         )
     end = "as nobody said until when, each is repeated three times" if due is None else "none after the end"
     result.plan_reason = (
-        f"{len(found)} topic{'s' * (len(found) > 1)} as the documents have them, each repeated after the intervals of SM-2 (1, 6, "
-        f"then 2.5 times as many days); {end}."
+        f"{len(found)} topic{'s' * (len(found) > 1)} as the documents have them, each repeated after the "
+        f"intervals of SM-2 (1, 6, then 2.5 times as many days); {end}."
     )
     if missed := schedule.skipped([topic.name for topic in found], lessons):
         result.left_out.append(f"There is no time for {', '.join(missed)}.")
@@ -286,7 +286,9 @@ async def _ask_and_review(
     if unknown := [a.question_id for a in work.inputs.answers if a.question_id not in progress.cards]:
         result.left_out.append(f"These were never asked in this session: {', '.join(unknown)[:200]}.")
     if len(asked) < wanted:
-        result.left_out.append(f"{len(asked)} of {wanted} questions: there are no more sentences for them.")
+        result.left_out.append(
+            f"{len(asked)} of {wanted} questions: there are no more sentences for them, or no more room."
+        )
 
 
 def _question(card: Card, citations: Sequence[int]) -> results_pb2.PracticeQuestion:
