@@ -306,7 +306,7 @@ def _question(card: Card, citations: Sequence[int]) -> results_pb2.PracticeQuest
 
 
 async def _advise(work: Work[Inputs], result: Result, text: _Text | None) -> None:
-    shown = {f"passage {n} ({p.title})": p.text for n, p in enumerate(work.evidence.passages, 1)}
+    shown = {f"passage {n}": passage.text for n, passage in enumerate(work.evidence.passages, 1)}
     if text is not None:
         shown = {"text": text.text, "measures": tell(result), **shown}
     advice = await work.ask(results_pb2.CoachingAdvice, _TASK + work.question, data=shown)
