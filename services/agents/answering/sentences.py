@@ -15,12 +15,16 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _LINE = re.compile(r"[^\n]+")
 # A new line that begins an item, a heading, a table row or a fence begins a new piece.
 _ITEM = re.compile(r"\n(?=[ \t]*(?:[-*•–+]\s|\d{1,3}[.)]\s|[a-zA-Z][.)]\s|#{1,6}\s|\||```|>))")
-_BOUNDARY = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s+[\"'“‘(\[]*[A-ZÀ-ÞΑ-ΩА-Я0-9])|[。！？]+[”’」』）]*")
+_BOUNDARY = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s+[\"'“‘(\[]*[A-ZÀ-ÞΑ-ΩА-Я0-9])|[。！？]+[”’」』）]*"
+)
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'“‘])(?:(?:[A-Za-z]\.)*[A-Za-z]|mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|cf|fig|figs|eq|eqs|sec|no|vol"
     r"|pp|ed|al|approx|inc|ltd|co|corp|jr|sr|gen|col|capt|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|ca)$",
     re.IGNORECASE,
 )
+# More than any of them: what stands further back has no say, and is not looked at again at each full stop.
+_LONGEST_ABBREVIATION = 24
 _NUMBERING = re.compile(r"\s*(?:[-*•–+]\s*)?\(?(?:\d{1,3}|[A-Za-z])$")
 _CLAUSE = re.compile(r"\n|[;:,]\s|\s")
 _WHOLE = re.compile(r"[.!…。！][\"'”’)\]」』）]*$")
@@ -81,7 +85,8 @@ def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for match in _BOUNDARY.finditer(text, start, end):
         if match.group().startswith("."):
             numbering = _NUMBERING.match(text, position, match.start())
-            if numbering or _ABBREVIATION.search(text[position : match.start()]):
+            before = text[max(position, match.start() - _LONGEST_ABBREVIATION) : match.start()]
+            if numbering or _ABBREVIATION.search(before):
                 continue
         yield position, match.end()
         position = match.end()

@@ -14,6 +14,7 @@ _LONG_PARAGRAPH = 150
 _WITHOUT_HEADINGS = 300
 _WITHOUT_SUMMARY = 600
 _MAX_HEADING = 80
+_MAX_HEADINGS = 500
 
 _BLOCK = re.compile(r"[^\n]+(?:\n(?![ \t]*\n)[^\n]+)*")
 _MARKED = re.compile(r"[ \t]*(#{1,6})[ \t]+(\S.*?)[ \t]*#*[ \t]*$")
@@ -36,12 +37,16 @@ _BEHIND_ALL = re.compile(
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading, by characters. level: 1 to 6; 0 for a line that stands alone and has no mark."""
+    """A heading, by characters. level: 1 to 6; 0 for a line that stands alone and has no mark.
+
+    underlined: the mark is the line below it.
+    """
 
     title: str
     level: int
     start: int
     end: int
+    underlined: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,12 @@ def layout(text: str) -> Layout:
     for block in _BLOCK.finditer(text):
         start, end = block.span()
         lines = block.group().split("\n")
-        while lines and (heading := _heading(lines, start)):
-            taken = heading.end - start
+        taken = 0
+        while taken < len(lines) and (heading := _heading(lines, taken, start)):
             headings.append(heading)
-            start = min(end, start + taken + 1)
-            lines = text[start:end].split("\n") if start < end else []
-        if text[start:end].strip():
+            taken += 1 + heading.underlined
+            start = min(end, heading.end + 1)
+        if taken < len(lines) and text[start:end].strip():
             paragraphs.append((start, end))
     if not paragraphs:
         # Lines that stand alone head nothing then.
@@ -78,15 +83,16 @@ def layout(text: str) -> Layout:
     return Layout(tuple(headings), tuple(paragraphs))
 
 
-def _heading(lines: list[str], start: int) -> Heading | None:
-    line = lines[0]
+def _heading(lines: list[str], position: int, start: int) -> Heading | None:
+    """The heading in a line of a block, which begins at `start`; None for one that is no heading."""
+    line = lines[position]
     if marked := _MARKED.match(line):
         return Heading(marked[2], len(marked[1]), start, start + len(line))
     if not line.strip() or _ITEM.match(line):
         return None
-    if len(lines) > 1 and (mark := _UNDERLINE.match(lines[1])):
-        end = start + len(line) + 1 + len(lines[1])
-        return Heading(line.strip(), 1 if mark[1].startswith("=") else 2, start, end)
+    if position + 1 < len(lines) and (mark := _UNDERLINE.match(lines[position + 1])):
+        end = start + len(line) + 1 + len(lines[position + 1])
+        return Heading(line.strip(), 1 if mark[1].startswith("=") else 2, start, end, underlined=True)
     alone = len(lines) == 1 and len(line.strip()) <= _MAX_HEADING and not _ENDED.search(line.strip())
     return Heading(line.strip(), 0, start, start + len(line)) if alone and len(words(line)) <= 8 else None
 
@@ -98,8 +104,10 @@ def remarks(text: str, found: Layout) -> Iterator[Remark]:
         if count > _LONG_PARAGRAPH:
             statement = f"This paragraph has {count} words. One thought each: split it."
             yield Remark("paragraph", statement, start, end)
-    yield from _headings(found)
-    yield from _order(found)
+    # With more it is no text that is read from the beginning to the end.
+    if len(found.headings) <= _MAX_HEADINGS:
+        yield from _headings(found)
+        yield from _order(found)
     if not found.paragraphs:
         return
     start, end = found.paragraphs[0]

@@ -25,6 +25,7 @@ _WEIGHT = re.compile(
 )
 _DIRECTION = re.compile(r"\b(higher|more|lower|less|fewer)\b(?:\s+is\s+better)?", re.IGNORECASE)
 _MAX_ITEM = 100
+_MAX_LIST = 4_000
 
 
 def read_options(text: str, stated: Stated) -> None:
@@ -49,7 +50,7 @@ def _items(text: str, label: re.Pattern[str]) -> Iterator[str]:
     found = label.search(text)
     if found is None:
         return
-    rest = text[found.end() :]
+    rest = text[found.end() : found.end() + _MAX_LIST]
     stop = _STOP.search(rest)
     line = rest[: stop.start() if stop else len(rest)].strip()
     items = _BETWEEN.split(line) if line else list(_lines(rest))

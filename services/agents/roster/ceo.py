@@ -172,10 +172,7 @@ def _agents() -> dict[str, bool]:
 
 
 async def _advise(work: Work[Inputs], result: Result, matrix: Matrix) -> None:
-    passages = {
-        f"passage {number} ({passage.title})": passage.text
-        for number, passage in enumerate(work.evidence.passages, 1)
-    }
+    passages = {f"passage {n}": passage.text for n, passage in enumerate(work.evidence.passages, 1)}
     advice = await work.ask(
         results_pb2.CeoAdvice, _ADVICE + work.question, data={"matrix": tell(result), **passages}
     )

@@ -286,7 +286,9 @@ async def _ask_and_review(
     if unknown := [a.question_id for a in work.inputs.answers if a.question_id not in progress.cards]:
         result.left_out.append(f"These were never asked in this session: {', '.join(unknown)[:200]}.")
     if len(asked) < wanted:
-        result.left_out.append(f"{len(asked)} of {wanted} questions: there are no more sentences for them.")
+        result.left_out.append(
+            f"{len(asked)} of {wanted} questions: there are no more sentences for them, or no more room."
+        )
 
 
 def _question(card: Card, citations: Sequence[int]) -> results_pb2.PracticeQuestion:
@@ -304,7 +306,7 @@ def _question(card: Card, citations: Sequence[int]) -> results_pb2.PracticeQuest
 
 
 async def _advise(work: Work[Inputs], result: Result, text: _Text | None) -> None:
-    shown = {f"passage {n} ({p.title})": p.text for n, p in enumerate(work.evidence.passages, 1)}
+    shown = {f"passage {n}": passage.text for n, passage in enumerate(work.evidence.passages, 1)}
     if text is not None:
         shown = {"text": text.text, "measures": tell(result), **shown}
     advice = await work.ask(results_pb2.CoachingAdvice, _TASK + work.question, data=shown)

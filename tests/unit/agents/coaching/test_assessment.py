@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -127,3 +128,11 @@ def test_the_quoted_text_of_a_message_is_found_with_its_place(message: str) -> N
 
 def test_a_few_quoted_words_are_no_text() -> None:
     assert quoted("What does “give and take” mean?") is None
+
+
+@pytest.mark.parametrize("piece", ["# a\n", "a\n---\n", "Mr. A ", ".", "```\n", "is very ", "a-"])
+def test_a_text_that_is_made_to_take_long_does_not(piece: str) -> None:
+    began = time.monotonic()
+    assess((piece * 100_000)[:100_000])
+    # Two seconds on a busy machine; minutes with a step that looks at all of the text for each of its pieces.
+    assert time.monotonic() - began < 30
