@@ -13,7 +13,6 @@ from services.agents.hearing import inside
 from services.agents.hearing.inside.activity import MAX_SPANS
 from services.agents.hearing.inside.levels import MAX_CLIPS
 from services.agents.ports import JsonObject, Sandboxed
-from services.chassis.errors import ResourceExhaustedError
 from services.sandbox.model import Job, Limits
 
 # As many as can be uploaded at once.
@@ -124,13 +123,11 @@ _READERS: Mapping[str, Any] = {
 }
 
 
-def too_large(filename: str, size: int) -> ResourceExhaustedError:
-    """What a recording is refused with that is not even read."""
-    return ResourceExhaustedError(
-        f"{filename} has {size} bytes; recordings of at most {MAX_BYTES} are listened to",
-        reason="ATTACHMENT_TOO_LARGE",
-        metadata={"limit": str(MAX_BYTES)},
-    )
+def too_large(filename: str, size: int) -> str:
+    """Why a recording is not even read; empty when it is."""
+    if size <= MAX_BYTES:
+        return ""
+    return f"{filename} has {size} bytes; recordings of at most {MAX_BYTES} are listened to."
 
 
 async def measure(sandbox: Sandboxed, data: bytes, title: str) -> Measured:

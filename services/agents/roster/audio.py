@@ -27,8 +27,11 @@ MAX_RECORDINGS = 4
 # What the endpoints of models speak at once.
 _MODEL_CHARACTERS = 4096
 _NO_SANDBOX = "There is no sandbox on this machine, and recordings are not decoded outside of one."
+_NOT_REACHED = "The run came to a limit before this recording was measured."
 _NO_LISTENER = "No model that writes down speech is configured (OPENAI_TRANSCRIPTION_MODEL)."
 _ENGLISH = "en"
+# Of the ones that are counted, so many are listed.
+_MAX_SPANS = 2000
 
 Inputs = results_pb2.AudioInputs
 Result = results_pb2.AudioResult
@@ -45,15 +48,20 @@ async def compose(work: Work[Inputs]) -> Result:
     result = Result(
         evidence=work.cited_findings(), verdict=results_pb2.VERDICT_NOT_RUN, verdict_reason=NOTHING
     )
-    heard: dict[int, Measured] = {}
-    for place, attachment_id in enumerate(inputs.attachment_ids):
-        made, measured = await _measured(work, attachment_id)
-        result.recordings.append(made)
-        if measured is not None:
-            _add_metrics(result, made)
-            heard[place] = measured
+    for attachment_id in inputs.attachment_ids:
+        result.recordings.add(
+            attachment_id=attachment_id, verdict=results_pb2.VERDICT_NOT_RUN, verdict_reason=_NOT_REACHED
+        )
+    if inputs.attachment_ids:
+        # Filled in from here on: at a limit the run ends with what there is.
         _judge(result)
         work.keep(result)
+    heard: dict[int, Measured] = {}
+    for place, made in enumerate(result.recordings):
+        measured = await _measured(work, result, made)
+        if measured is not None:
+            heard[place] = measured
+        _judge(result)
     if heard and not inputs.measure_only:
         await _listen(work, result, heard)
     if inputs.say.text:
@@ -88,16 +96,15 @@ def _check(inputs: Inputs) -> None:
 # -- measured ------------------------------------------------------------------------------------------------
 
 
-async def _measured(work: Work[Inputs], attachment_id: str) -> tuple[Recording, Measured | None]:
-    """A recording, and its measurements where it was measured."""
-    sandbox = work.sandbox
-    made = Recording(attachment_id=attachment_id, verdict=results_pb2.VERDICT_NOT_RUN)
+async def _measured(work: Work[Inputs], result: Result, made: Recording) -> Measured | None:
+    """The measurements, which stand in the recording then; None where it was not measured."""
+    sandbox, attachment_id = work.sandbox, made.attachment_id
 
     async def action() -> JsonObject:
         file = await work.files.describe(attachment_id)
         told: JsonObject = {"filename": file.filename}
-        if file.bytes > recording.MAX_BYTES:
-            return {**told, "refused": recording.too_large(file.filename, file.bytes).message}
+        if refused := recording.too_large(file.filename, file.bytes):
+            return {**told, "refused": refused}
         if sandbox is None:
             return {**told, "refused": _NO_SANDBOX}
         data = await work.files.read(attachment_id, recording.MAX_BYTES)
@@ -114,15 +121,19 @@ async def _measured(work: Work[Inputs], attachment_id: str) -> tuple[Recording, 
     made.filename = told["filename"]
     if "measured" not in told:
         made.verdict_reason = told["refused"]
-        return made, None
+        return None
     measured = Measured.from_json(told["measured"])
     if measured.unreadable:
         made.verdict_reason = f"{made.filename} was not listened to: {measured.unreadable}."
-        return made, None
+        return None
     _fill(made, measured)
+    _add_metrics(result, made)
     if "file" in told:
         made.spectrogram.CopyFrom(_on_wire(told["file"]))
-    return made, measured
+        result.files.append(made.spectrogram)
+    elif "refused" in told:
+        result.left_out.append(f"The spectrogram of {made.filename}: {told['refused']}")
+    return measured
 
 
 def _measured_in_words(told: JsonObject) -> str:
@@ -135,7 +146,7 @@ def _measured_in_words(told: JsonObject) -> str:
 
 
 def _fill(made: Recording, measured: Measured) -> None:
-    made.verdict = results_pb2.VERDICT_VERIFIED
+    made.verdict, made.verdict_reason = results_pb2.VERDICT_VERIFIED, ""
     made.fault, made.container, made.codec = measured.fault, measured.container, measured.codec
     made.channels, made.sample_rate, made.duration = measured.channels, measured.rate, measured.duration
     for name, value in (
@@ -161,7 +172,7 @@ def _fill(made: Recording, measured: Measured) -> None:
 
 
 def _spans(spans: Sequence[Span]) -> list[results_pb2.RecordingSpan]:
-    return [results_pb2.RecordingSpan(start=start, end=end) for start, end in spans]
+    return [results_pb2.RecordingSpan(start=start, end=end) for start, end in spans[:_MAX_SPANS]]
 
 
 def _add_metrics(result: Result, made: Recording) -> None:
@@ -176,8 +187,6 @@ def _add_metrics(result: Result, made: Recording) -> None:
         if made.HasField(field):
             result.measurements.add(name=f"{name} {words}", value=getattr(made, field), unit=unit)
     result.measurements.add(name=f"{name} clipped runs", value=made.clip_count)
-    if made.HasField("spectrogram"):
-        result.files.append(made.spectrogram)
 
 
 # -- written down --------------------------------------------------------------------------------------------
@@ -191,10 +200,6 @@ async def _listen(work: Work[Inputs], result: Result, heard: dict[int, Measured]
     for place, measured in heard.items():
         made = result.recordings[place]
         segments = await _transcribed(work, result, made, measured)
-        made.segments.extend(results_pb2.SpokenSegment(**dataclasses.asdict(segment)) for segment in segments)
-        said = transcript.text(segments)
-        result.text = f"{result.text}\n\n{said}".strip()
-        work.keep(result)
         if not segments:
             continue
         if work.inputs.subtitles:
@@ -208,12 +213,13 @@ async def _listen(work: Work[Inputs], result: Result, heard: dict[int, Measured]
             )
             if missing:
                 result.left_out.append(f"{made.filename}: {missing}")
-        work.keep(result)
 
 
 async def _transcribed(
     work: Work[Inputs], result: Result, made: Recording, measured: Measured
 ) -> list[Segment]:
+    """What is said; each piece stands in the result as soon as it was heard."""
+    before = result.text
     voice, sandbox = work.voice, work.sandbox
     segments: list[Segment] = []
     if voice is None or sandbox is None:
@@ -243,10 +249,14 @@ async def _transcribed(
             break
         made.transcription_model = part.done.model
         made.language = made.language or part.language
-        segments += transcript.placed(part, piece, measured.speech)
-        if len(segments) > transcript.MAX_SEGMENTS:
-            result.left_out.append(f"{made.filename}: segments after the first {transcript.MAX_SEGMENTS}.")
-            return segments[: transcript.MAX_SEGMENTS]
+        heard = transcript.placed(part, piece, measured.speech)
+        segments += heard[: transcript.MAX_SEGMENTS - len(segments)]
+        del made.segments[:]
+        made.segments.extend(results_pb2.SpokenSegment(**dataclasses.asdict(one)) for one in segments)
+        result.text = f"{before}\n\n{transcript.text(segments)}".strip()
+        if len(segments) == transcript.MAX_SEGMENTS:
+            result.left_out.append(f"{made.filename}: what is said after {transcript.MAX_SEGMENTS} segments.")
+            break
     return segments
 
 

@@ -14,7 +14,8 @@ Flags = NDArray[np.bool_]
 
 SILENCE_DBFS = -50.0
 SILENCE_SECONDS = 0.5
-MAX_SPANS = 2000
+# Four hours of somebody who pauses every other second.
+MAX_SPANS = 10_000
 METHOD = (
     "long-term spectral divergence (Ramírez et al. 2004) from the quietest tenth, kept where the level"
     " changes like syllables and part of the sound is voiced (autocorrelation, Boersma 1993); singing passes"
@@ -175,4 +176,6 @@ def _noise(levels: Reals, spoken: Flags, frame: float) -> dict[str, float | None
 
 
 def _seconds(found: Sequence[tuple[int, int]], frame: float, duration: float) -> list[list[float]]:
-    return [[start * frame, min(end * frame, duration)] for start, end in found[:MAX_SPANS]]
+    return [
+        [round(start * frame, 4), round(min(end * frame, duration), 4)] for start, end in found[:MAX_SPANS]
+    ]

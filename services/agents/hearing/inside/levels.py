@@ -56,7 +56,11 @@ class Levels:
             "clipped_samples": sum(clips.samples for clips in self._clips),
             "clip_count": sum(clips.count for clips in self._clips),
             "clips": [
-                {"start": start / self._rate, "end": end / self._rate, "channel": channel + 1}
+                {
+                    "start": round(start / self._rate, 6),
+                    "end": round(end / self._rate, 6),
+                    "channel": channel + 1,
+                }
                 for start, end, channel in runs[:MAX_CLIPS]
             ],
         }

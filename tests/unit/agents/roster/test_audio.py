@@ -9,10 +9,23 @@ import numpy as np
 import pytest
 
 from meldrag.agents.v1 import results_pb2
-from services.agents.ports import JsonObject, ModelDone, SoundFile, SpokenSound, Transcription, Utterance
+from services.agents.ports import (
+    JsonObject,
+    ModelDone,
+    SoundFile,
+    SpokenSound,
+    StoredFile,
+    Transcription,
+    Utterance,
+)
 from services.agents.results import check
 from services.agents.roster.audio import tell
-from services.chassis.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from services.chassis.errors import (
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from tests.support.kept_files import KeptFiles
 from tests.unit.agents.hearing.sounds import noise, sine, stereo, vowels, written
 from tests.unit.agents.roster.coding import Bench
@@ -222,6 +235,64 @@ async def test_a_recording_that_is_too_large_is_not_even_read(monkeypatch: pytes
     monkeypatch.setattr("services.agents.hearing.recording.MAX_BYTES", 1000)
     result = await Bench("audio", files=files(talk=recording())).work(inputs("talk"))
     assert "bytes; recordings of at most 1000 are listened to" in result.verdict_reason
+
+
+class Full(KeptFiles):
+    """There is no room for more files."""
+
+    async def keep(self, filename: str, media_type: str, data: bytes, key: str) -> StoredFile:
+        raise ResourceExhaustedError("there is no room left", reason="STORAGE_FULL")
+
+
+async def test_without_room_for_files_the_rest_stands() -> None:
+    given = Full({"talk": ("talk.wav", "audio/wav", recording())})
+    bench = Bench("audio", files=given, voice=Voice(MEETING, SPOKEN))
+    result = await bench.work(inputs("talk", subtitles=True, say=SAY))
+    check(result, (), agent_id="audio")
+    assert result.verdict == results_pb2.VERDICT_VERIFIED
+    assert result.text
+    assert not result.files
+    assert result.left_out == [
+        "The spectrogram of talk.wav: there is no room left",
+        "Subtitles of talk.wav: there is no room left",
+        "What was spoken could not be kept: there is no room left",
+    ]
+
+
+class Stopped(Voice):
+    """The run meets its limit behind the first piece."""
+
+    async def transcribe(self, *args: Any) -> Any:
+        if not self.script:
+            raise ResourceExhaustedError("the run has reached its limit", reason="BUDGET_EXHAUSTED")
+        return await super().transcribe(*args)
+
+
+async def test_at_a_limit_of_the_run_there_is_what_was_heard_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.agents.hearing.pieces.MAX_SECONDS", 4.0)
+    bench = Bench("audio", files=files(talk=recording()), voice=Stopped(said((0.5, 1, "One."))))
+    with pytest.raises(ResourceExhaustedError):
+        await bench.work(inputs("talk"))
+    left = bench.kept[-1]
+    assert isinstance(left, results_pb2.AudioResult)
+    check(left, (), agent_id="audio")
+    assert (left.text, left.recordings[0].segments[0].text) == ("One.", "One.")
+    assert left.verdict == results_pb2.VERDICT_VERIFIED
+
+
+async def test_at_a_limit_before_anything_was_measured_that_is_said() -> None:
+    bench = Bench("audio", files=files(talk=recording()))
+
+    async def stopped(*args: Any) -> JsonObject:
+        raise ResourceExhaustedError("the run has reached its limit", reason="BUDGET_EXHAUSTED")
+
+    bench.tools.use = stopped  # type: ignore[method-assign]
+    with pytest.raises(ResourceExhaustedError):
+        await bench.work(inputs("talk"))
+    left = bench.kept[-1]
+    check(left, (), agent_id="audio")
+    assert isinstance(left, results_pb2.AudioResult)
+    assert left.verdict_reason == "The run came to a limit before this recording was measured."
 
 
 async def test_an_attachment_that_is_not_there_ends_the_run() -> None:
