@@ -75,6 +75,7 @@ class _Case:
     conversation: Conversation
     retrieval: Retrieval
     collections: Sequence[str]
+    top_k: int | None
     may_lack: bool
 
     @property
@@ -204,23 +205,22 @@ class Pipeline:
             conversation = await self._conversations.read(request.session_id)
         named = tuple(request.collection_ids) or conversation.collection_ids
         collections = named or (self._default_collection,)
+        top_k = request.top_k if request.HasField("top_k") else None
         if request.agent_id != AUTO:
             hosted, inputs = self._chosen(request, request.agent_id)
             if not hosted.definition.reads(inputs):
+                nothing = Retrieval("")
                 case = _Case(
-                    request, hosted, inputs, conversation, Retrieval(""), collections, may_lack=not named
+                    request, hosted, inputs, conversation, nothing, collections, top_k, may_lack=not named
                 )
                 return case, None
         query = search_query(request.message, conversation.turns)
-        top_k = request.top_k if request.HasField("top_k") else None
         retrieval, route = await asyncio.gather(
             self._retrieve(query, collections, top_k, may_lack=not named),
             self._choose(request),
         )
         hosted, inputs = self._chosen(request, route.agent_id if route else request.agent_id)
-        case = _Case(
-            request, hosted, inputs, conversation, retrieval, collections=collections, may_lack=not named
-        )
+        case = _Case(request, hosted, inputs, conversation, retrieval, collections, top_k, may_lack=not named)
         return case, route
 
     def _chosen(self, request: agents_pb2.RunAgentRequest, agent_id: str) -> tuple[Hosted, Message]:
@@ -413,7 +413,15 @@ class Pipeline:
             files=RunFiles(self._attachments, run.key.run_id, case.request.session_id),
             knowledge=self._knowledge,
             sandbox=self._sandbox,
-            search=Searches(run, self._retriever, case.collections, case.retrieval, may_lack=case.may_lack),
+            search=Searches(
+                run,
+                self._retriever,
+                case.collections,
+                case.retrieval,
+                top_k=case.top_k,
+                may_lack=case.may_lack,
+            ),
+            query=case.retrieval.query,
             conductor=Conductor(
                 self._registry,
                 self._catalog,

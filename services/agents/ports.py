@@ -423,7 +423,7 @@ class Search(Protocol):
     """Searches the run's collections once more."""
 
     async def __call__(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
-        """Passages, best first. top_k: None means the vector service's own setting.
+        """Passages, best first. top_k: None means as many as the run's own search.
 
         Raises what Retriever.search raises, and ResourceExhaustedError (BUDGET_EXHAUSTED): it counts as a use
         of a tool.

@@ -16,7 +16,7 @@ class Searches:
     """Implements ports.Search for one run, over its collections. What its own search found is known.
 
     Each counts as a use of a tool; it is told with the passages that no search of the run had found before.
-    may_lack: a collection that is not there has no passages, and is no error.
+    top_k: of the run's own search. may_lack: a collection that is not there has no passages, and is no error.
     """
 
     def __init__(
@@ -26,11 +26,13 @@ class Searches:
         collections: Sequence[str],
         first: Retrieval,
         *,
+        top_k: int | None,
         may_lack: bool,
     ) -> None:
         self._run = run
         self._retriever = retriever
         self._collections = tuple(collections)
+        self._top_k = top_k
         self._may_lack = may_lack
         self._told = set(map(_place, first.passages))
         self._degraded = bool(first.degraded_reason)
@@ -39,7 +41,7 @@ class Searches:
         """See ports.Search."""
         self._run.ledger.charge_tool_call()
         try:
-            passages, degraded = await self._retriever.search(query, self._collections, top_k)
+            passages, degraded = await self._retriever.search(query, self._collections, top_k or self._top_k)
         except NotFoundError:
             if not self._may_lack:
                 raise

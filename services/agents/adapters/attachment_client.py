@@ -46,7 +46,7 @@ class AttachmentClient:
                     expected = piece.attachment.sha256
                     if piece.attachment.bytes > limit:
                         raise ResourceExhaustedError(
-                            f"{piece.attachment.filename} has {piece.attachment.bytes} bytes; at most {limit} here",
+                            f"{piece.attachment.filename} has more than {limit} bytes",
                             reason="ATTACHMENT_TOO_LARGE",
                             metadata={"limit": str(limit)},
                         )

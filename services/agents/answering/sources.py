@@ -38,10 +38,14 @@ class VerifiedSources:
 
     async def cite(self, quotes: Sequence[Quote]) -> list[Finding]:
         """The quotes that hold, as findings under their numbers. Raises UnavailableError."""
-        held = await self.check(quotes)
-        return [Finding(quote.text, (self._book.cite(quote),)) for quote in held if quote is not None]
+        numbers = await self.number(quotes)
+        return [
+            Finding(quote.text, (number,))
+            for quote, number in zip(quotes, numbers, strict=True)
+            if number is not None
+        ]
 
-    async def numbers(self, quotes: Sequence[Quote]) -> list[int | None]:
+    async def number(self, quotes: Sequence[Quote]) -> list[int | None]:
         """The number of each quote; None for one that does not hold. Raises UnavailableError."""
         held = await self.check(quotes)
         return [None if quote is None else self._book.cite(quote) for quote in held]

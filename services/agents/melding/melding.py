@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,9 +116,7 @@ class Comparison:
 
     def __init__(self, said: Sequence[_Said]) -> None:
         self._said = list(said)
-        self._claims: list[list[Claim]] = [
-            claims(item.statement.text, _subject(item.statement)) for item in self._said
-        ]
+        self._claims: list[list[Claim]] = []
         self._clashes: dict[tuple[int, int], Clash] = {}
         self._group_of: list[int] = list(range(len(self._said)))
 
@@ -128,12 +127,17 @@ class Comparison:
 
     async def look(self, embed: Embed | None) -> None:
         """Finds what contradicts each other and what says the same."""
+        vectors = await self._vectors(embed)
+        # Hundreds of statements take long enough for others to notice.
+        await asyncio.to_thread(self._compare, vectors)
+
+    def _compare(self, vectors: np.ndarray | None) -> None:
+        self._claims = [claims(item.statement.text, _subject(item.statement)) for item in self._said]
         frames = [frozenset().union(*(claim.frame for claim in item)) for item in self._claims]
         near = [(i, j) for i, j in itertools.combinations(range(len(self._said)), 2) if frames[i] & frames[j]]
         for i, j in near:
             if self._apart(i, j) and (found := clash(self._claims[i], self._claims[j])):
                 self._clashes[i, j] = found
-        vectors = await self._vectors(embed)
         alike = []
         for i, j in itertools.combinations(range(len(self._said)), 2):
             similarity = None if vectors is None else float(vectors[i] @ vectors[j])
@@ -279,10 +283,10 @@ def _place(sources: Sequence[Source], steps: Sequence[str]) -> str:
 
 def told(result: results_pb2.MeldResult) -> str:
     """Agreements, conflicts and what only one says, as one text with its marks."""
-    parts = [_marked(item.statement, item.citations) for item in result.agreements]
+    parts = [marked(item.statement, item.citations) for item in result.agreements]
     parts += [conflict_told(conflict) for conflict in result.conflicts]
     singles = result.singles[:_MAX_SINGLES_TOLD]
-    parts += [_marked(item.statement, item.citations) for item in singles]
+    parts += [marked(item.statement, item.citations) for item in singles]
     if len(result.singles) > len(singles):
         parts.append(f"{len(result.singles) - len(singles)} more statements are of one answer each.")
     return "\n\n".join(parts)
@@ -290,12 +294,13 @@ def told(result: results_pb2.MeldResult) -> str:
 
 def conflict_told(conflict: results_pb2.Conflict) -> str:
     """A conflict in a paragraph: each side with its citations."""
-    sides = "; ".join(_marked(f"“{side.statement}”", side.citations) for side in conflict.sides)
+    sides = "; ".join(marked(f"“{side.statement}”", side.citations) for side in conflict.sides)
     about = f" on {conflict.topic}" if conflict.topic else ""
     return f"The sources contradict each other{about}: {sides}."
 
 
-def _marked(statement: str, citations: Sequence[int]) -> str:
+def marked(statement: str, citations: Sequence[int]) -> str:
+    """A statement with the marks of its citations."""
     marks = "".join(f"[{number}]" for number in citations)
     return f"{statement} {marks}".strip()
 
@@ -323,18 +328,23 @@ def _adopt(
         quotes = [sources[number].quote for number in item.citations]
         told_by = [] if quotes else [texts[step] for step in item.step_ids]
         if carried(item.statement, quotes or told_by):
-            kept.append(_marked(item.statement, item.citations))
+            kept.append(marked(item.statement, item.citations))
         else:
             result.dropped_statement_count += 1
     new, dropped = judged_conflicts(judged.conflicts, sources.get)
     result.dropped_conflict_count = dropped
-    known = {frozenset(n for side in c.sides for n in side.citations) for c in result.conflicts}
-    result.conflicts.extend(
-        conflict for conflict in new if frozenset(n for s in conflict.sides for n in s.citations) not in known
-    )
+    result.conflicts.extend(without(new, result.conflicts))
     if kept:
         # Conflicts are named whatever the model made of them.
         result.answer = "\n\n".join([*kept, *map(conflict_told, result.conflicts)])
+
+
+def without(
+    conflicts: Sequence[results_pb2.Conflict], known: Sequence[results_pb2.Conflict]
+) -> list[results_pb2.Conflict]:
+    """The conflicts between other citations than the known ones are."""
+    between = {frozenset(n for side in c.sides for n in side.citations) for c in known}
+    return [c for c in conflicts if frozenset(n for side in c.sides for n in side.citations) not in between]
 
 
 def judged_conflicts(

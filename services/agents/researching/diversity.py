@@ -18,7 +18,7 @@ from services.agents.model import Passage
 # Chosen on SciFact's training claims (bench/researching.py).
 _RANK_OFFSET = 10
 _FURTHER_WEIGHT = 0.3
-_DIVERSITY = 0.1
+_DIVERSITY = 0.3
 PASSAGES = 12
 PER_DOCUMENT = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,9 +35,9 @@ class Query:
 def formulated(question: str, found: Sequence[Passage], limit: int = MAX_QUERIES) -> list[Query]:
     """At most `limit` further queries for a question; none that repeats it.
 
-    found: the passages of the question itself, best first. The terms that they share make a query of their own
-    (pseudo-relevance feedback after Rocchio, 1971), and the short and long forms of names that they introduce
-    take each other's place.
+    found: the passages of the question itself, best first. The terms that they share make a query of their
+    own (pseudo-relevance feedback after Rocchio, 1971), and the short and long forms of names that they
+    introduce take each other's place.
     """
     made = [
         *([Query(part, "part") for part in split(question)] if len(split(question)) > 1 else []),
@@ -67,9 +67,18 @@ def _in_turn(queries: Sequence[Query], limit: int) -> list[Query]:
 
 def _phrases(question: str) -> list[str]:
     """Quoted phrases and names of several words; else the question's content words alone."""
-    named = [match.strip() for match in (*_QUOTED.findall(question), *_NAME.findall(question))]
+    names = [_without_first_words(name) for name in _NAME.findall(question)]
+    named = [phrase.strip() for phrase in (*_QUOTED.findall(question), *names) if phrase.strip()]
     whole = " ".join(terms.content_words(question))
     return [*dict.fromkeys(named), whole][:3]
+
+
+def _without_first_words(name: str) -> str:
+    """A name without the function words at the beginning of its sentence."""
+    words = name.split()
+    while words and not terms.content_words(words[0]):
+        words.pop(0)
+    return " ".join(words)
 
 
 def _other_forms(question: str, found: Sequence[Passage]) -> list[str]:
@@ -106,7 +115,7 @@ def _feedback(question: str, found: Sequence[Passage]) -> list[str]:
     known = set(terms.stems(question))
     in_passages = [Counter(terms.content_words(passage.text)) for passage in passages]
     spread: Counter[str] = Counter()
-    weight: Counter[str] = Counter()
+    weight: dict[str, float] = defaultdict(float)
     shown: dict[str, str] = {}
     for rank, words in enumerate(in_passages):
         length = sum(words.values()) or 1

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
-from services.agents.model import Finding, Quote
+from services.agents.model import Citation, Finding, Quote
 from services.agents.ports import Ask, Files, Knowledge, Sandboxed, Search, Tools
 from services.agents.routing.route import Route
 
@@ -37,11 +37,12 @@ class Sources(Protocol):
         """
         ...
 
-    async def numbers(self, quotes: Sequence[Quote]) -> list[int | None]:
-        """The number of each quote; None for one that was not verified.
+    async def number(self, quotes: Sequence[Quote]) -> list[int | None]:
+        """The number of each quote as a citation; None for one that was not verified. Raises as `cite`."""
+        ...
 
-        Raises UnavailableError (RETRIEVAL_UNAVAILABLE).
-        """
+    def citations(self) -> tuple[Citation, ...]:
+        """All citations of the run so far, by number."""
         ...
 
 
@@ -54,7 +55,8 @@ class Work(Generic[In]):
     the best result so far, which is what the run ends with should `compose` meet a limit of the run. files,
     knowledge: attachments, and where text becomes a document; both are used inside of an action of `tools`
     alone, since no journal has what they answer. sandbox: None where code cannot be executed safely. search:
-    the one way to further passages, several at once if need be; None where there is nothing to search.
+    the one way to further passages, several at once if need be; None where there is nothing to search. query:
+    what was searched for: the question, behind the turn before where it leans on that one.
     conductor: runs workflows.
     """
 
@@ -71,6 +73,7 @@ class Work(Generic[In]):
     knowledge: Knowledge
     sandbox: Sandboxed | None = None
     search: Search | None = None
+    query: str = ""
     conductor: Conductor | None = None
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:

@@ -21,7 +21,7 @@ async def recited(text: str, cited: Sequence[JsonObject], sources: Sources) -> t
     """
     known = [json_format.ParseDict(citation, agents_pb2.Citation()) for citation in cited]
     used = [citation for citation in known if f"[{citation.number}]" in text]
-    held = await sources.numbers([quote(citation) for citation in used])
+    held = await sources.number([quote(citation) for citation in used])
     numbers = {c.number: new for c, new in zip(used, held, strict=True) if new is not None}
     lost = frozenset(citation.number for citation in used) - numbers.keys()
     bare = citations.without_marks(text, lost)

@@ -38,7 +38,7 @@ async def melded(melds: Melds, sources: Sources, question: str, answers: tuple[A
     ]
     made = await melds.meld(question, bound)
     cited = binder.citations()
-    held = await sources.numbers([quote(citation) for citation in cited])
+    held = await sources.number([quote(citation) for citation in cited])
     numbers = {c.number: new for c, new in zip(cited, held, strict=True) if new is not None}
     lost = frozenset(citation.number for citation in cited) - numbers.keys()
     _renumber(made, numbers)

@@ -95,21 +95,17 @@ async def test_what_two_say_is_an_agreement_with_the_citations_of_both() -> None
     assert not made.singles
 
 
-async def test_other_words_of_one_meaning_agree_by_their_embeddings() -> None:
+async def test_what_says_the_same_and_more_agrees_by_the_embeddings() -> None:
     async def embed(texts: Sequence[str]) -> np.ndarray:
         return np.ones((len(texts), 1), dtype=np.float32)
 
     binder = Binder()
+    short, long = "The bay is sheltered.", "The bay behind the long breakwater is sheltered from swell."
     given = [
-        binder.answer("a", result("research", "Dogs ride free. [1]", (1, "x", "Dogs ride free."))),
-        binder.answer("b", result("ceo", "No fare for dogs. [1]", (1, "y", "No fare for dogs."))),
+        binder.answer("a", result("research", f"{short} [1]", (1, "x", short))),
+        binder.answer("b", result("ceo", f"{long} [1]", (1, "y", long))),
     ]
     assert not (await melded(given)).agreements
-    binder = Binder()
-    given = [
-        binder.answer("a", result("research", "Dogs ride gratis. [1]", (1, "x", "Dogs ride gratis."))),
-        binder.answer("b", result("ceo", "A dog pays nothing. [1]", (1, "y", "A dog pays nothing."))),
-    ]
     (agreement,) = (await melded(given, embed=embed)).agreements
     assert list(agreement.citations) == [1, 2]
 

@@ -55,6 +55,12 @@ class NoSources:
     async def cite(self, quotes: Any) -> list[Any]:
         return []
 
+    async def number(self, quotes: Any) -> list[Any]:
+        return [None for _ in quotes]
+
+    def citations(self) -> tuple[Any, ...]:
+        return ()
+
 
 async def nowhere(text: str) -> Route:
     return Route("research", 1.0, (), ())

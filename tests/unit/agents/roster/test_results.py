@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
-from services.agents.model import Finding, Passage, Quote
+from services.agents.model import Citation, Finding, Passage, Quote
 from services.agents.roster.agent import Work
 from services.agents.roster.registry import Registry
 from services.agents.routing.route import Route
@@ -42,16 +42,22 @@ class Sources:
 
     def __init__(self, refuse: str = "\0") -> None:
         self.refuse = refuse
-        self.quotes: list[str] = []
+        self.quotes: list[Quote] = []
+
+    async def number(self, quotes: Sequence[Quote]) -> list[int | None]:
+        return [None if self.refuse in quote.text else self._number(quote) for quote in quotes]
+
+    def _number(self, quote: Quote) -> int:
+        if quote not in self.quotes:
+            self.quotes.append(quote)
+        return self.quotes.index(quote) + 1
 
     async def cite(self, quotes: Sequence[Quote]) -> list[Finding]:
-        found = []
-        for quote in quotes:
-            if self.refuse not in quote.text:
-                if quote.text not in self.quotes:
-                    self.quotes.append(quote.text)
-                found.append(Finding(quote.text, (self.quotes.index(quote.text) + 1,)))
-        return found
+        numbers = await self.number(quotes)
+        return [Finding(q.text, (n,)) for q, n in zip(quotes, numbers, strict=True) if n is not None]
+
+    def citations(self) -> tuple[Citation, ...]:
+        return tuple(Citation(number, quote) for number, quote in enumerate(self.quotes, 1))
 
 
 async def route(text: str) -> Route:
