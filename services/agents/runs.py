@@ -319,14 +319,17 @@ class Runs:
         that workflows do not wait for each other's.
         """
         limit = self._limits.max_runs * (_ROOM_BELOW if below else 1)
-        at_work = sum(bool(live.run.key.parent_run_id) == below for live in self._live.values())
-        if at_work >= limit:
+        if self._at_work(below=below) >= limit:
             raise ResourceExhaustedError(
                 f"{limit} runs are at work",
                 reason="TOO_MANY_RUNS",
                 metadata={"limit": str(limit)},
                 retry_after=1.0,
             )
+
+    def _at_work(self, *, below: bool) -> int:
+        """How many runs, of those that others began or of the rest."""
+        return sum(bool(live.run.key.parent_run_id) == below for live in self._live.values())
 
     async def _claim(
         self, tenant: str, request: agents_pb2.RunAgentRequest, allowance: Allowance, parent: str
@@ -472,7 +475,7 @@ class Runs:
         claim = (tenant, request.request_id)
         if self.reach(tenant, record.run_id, stop=False) or claim in self._requests:
             return
-        if len(self._live) >= self._limits.max_runs or await self._may_live(record):
+        if self._at_work(below=False) >= self._limits.max_runs or await self._may_live(record):
             return
         key = RunKey(record.run_id, tenant, request.request_id, record.parent_run_id)
         if request.request_id:

@@ -104,8 +104,8 @@ def _verdict(told: Report) -> tuple[Any, str]:
     """What the step's agent says of its own work, and why."""
     result = told.outcome.result if told.outcome is not None else None
     said = (result or {}).get("verdict", "")
-    if told.state is not _SUCCEEDED or said not in _VERDICTS:
-        reason = told.reason or (_NOT_TESTED if told.state is _SUCCEEDED else "It did not run.")
+    if told.state != _SUCCEEDED or said not in _VERDICTS:
+        reason = told.reason or (_NOT_TESTED if told.state == _SUCCEEDED else "It did not run.")
         return results_pb2.VERDICT_NOT_RUN, reason
     why = next((str(result[name]) for name in _REASONS if result and result.get(name)), told.reason)
     return results_pb2.Verdict.Value(said), why or "Its agent does not say why."

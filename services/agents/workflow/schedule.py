@@ -74,7 +74,7 @@ class Schedule:
         spoken = {
             step_id
             for step_id, report in self._reports.items()
-            if report.state is _SUCCEEDED and report.outcome is not None and report.outcome.text
+            if report.state == _SUCCEEDED and report.outcome is not None and report.outcome.text
         }
         return [
             self._reports[step_id]
@@ -114,7 +114,7 @@ class Schedule:
         while going:
             going = False
             for report in self._reports.values():
-                if report.state is _PENDING and self._ready(report.node):
+                if report.state == _PENDING and self._ready(report.node):
                     going |= self._begin(report)
 
     def _ready(self, node: Node) -> bool:
@@ -146,7 +146,7 @@ class Schedule:
             failed = report.state in (_FAILED, _CANCELLED)
             if failed and report.node.step.on_failure != workflow_pb2.FAILURE_POLICY_CONTINUE:
                 return other
-            if report.state is _SKIPPED and report.needed:
+            if report.state == _SKIPPED and report.needed:
                 return other
         return ""
 
@@ -197,7 +197,7 @@ class Schedule:
             Answer(other, made.outcome.agent_id, made.outcome.text, made.outcome.citations)
             for other in node.before
             if (made := self._reports[other]).outcome is not None
-            and made.state is _SUCCEEDED
+            and made.state == _SUCCEEDED
             and made.outcome.text
         )
         if not answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -74,9 +75,8 @@ class RunStage:
             ledger.charge_tool_call()
         except ResourceExhaustedError as error:
             return _known(Ended.failed(error.reason, error.message))
-        left = ledger.left()
-        seconds = left.seconds if task.seconds is None else min(task.seconds, left.seconds)
-        return self._performed(task, stop, left.text(), seconds)
+        seconds = min(ledger.seconds_left(), math.inf if task.seconds is None else task.seconds)
+        return self._performed(task, stop, ledger.left().text(), seconds)
 
     async def _performed(self, task: Task, stop: asyncio.Event, left: str, seconds: float) -> Ended:
         run = self._run

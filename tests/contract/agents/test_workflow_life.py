@@ -82,6 +82,18 @@ async def test_a_stopped_workflow_is_repeated_too(house: Client, gang: Gang) -> 
     await identical(house, said)
 
 
+async def test_a_workflow_in_a_session_is_one_exchange_of_it(
+    house: Client, gang: Gang, session: SessionNeighbour
+) -> None:
+    session.open("s-1", "meld_rag_vectors")
+    said = await flows.run(house, step("a"), step("b", after=["a"]), session_id="s-1", message="Go.")
+    assert [message.text for message in session.messages["s-1"]] == ["Go.", said[-1][1].ended.result.text]
+    assert [told.session_id for told in session.runs.values()] == ["s-1"] * 3
+    for told in outcome(said).steps:
+        _, compared = await replayed(house, told.run_id)
+        assert compared.identical, compared
+
+
 async def test_the_same_request_again_is_answered_from_the_record(house: Client, gang: Gang) -> None:
     said = await flows.run(house, step("a"), request_id=REQUEST)
     again = await flows.run(house, step("a"), request_id=REQUEST)

@@ -43,6 +43,15 @@ async def test_a_run_from_its_opening_to_its_end(house: House) -> None:
     assert ended.session_id == session_id
 
 
+async def test_a_run_keeps_the_run_that_it_is_below(house: House) -> None:
+    run_id, above = new_run_id(), new_run_id()
+    assert (await house.run(run_id, parent_run_id=above)).parent_run_id == above
+    assert (await get_run(house, run_id)).parent_run_id == above
+    assert (await house.run(new_run_id())).parent_run_id == ""
+    refused = await refusal(house.run(new_run_id(), parent_run_id="nobody"))
+    assert refused.metadata["field"] == "run.parent_run_id"
+
+
 async def test_the_first_opener_of_a_run_stays_its_owner(house: House) -> None:
     run_id = new_run_id()
     assert (await house.run(run_id, owner="10.0.0.2:50051#a")).owner == "10.0.0.2:50051#a"
