@@ -30,8 +30,9 @@ from bench.retrieval import DEFAULT_DATA, House, judgements, read_lines
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.agents.adapters import vector_client
 from services.agents.model import Passage
-from services.agents.researching.diversity import PASSAGES, Choice, chosen
+from services.agents.researching.diversity import PASSAGES, Choice, Listed, chosen
 from services.agents.researching.queries import MAX_QUERIES, formulated
+from services.agents.researching.research import weight
 from services.chassis.channel import open_aio_channel
 from tests.support.fleet import running_fleet
 
@@ -122,13 +123,22 @@ def row(
     return f"{title:<44}{size:>9.1f}{spread:>11.2f}{statistics.mean(recalls):>9.4f}{told}"
 
 
+def listed(case: Case, limit: int, leaning: float | None = None) -> list[Listed]:
+    """What the question and its first further queries found. leaning: another weight of phrases and terms."""
+    lists = zip(case.lists[: limit + 1], case.origins[: limit + 1], strict=True)
+    return [
+        Listed(found, leaning if leaning is not None and weight(origin) < 1 else weight(origin))
+        for found, origin in lists
+    ]
+
+
 def report(cases: Sequence[Case], relevant: Sequence[set[str]], limit: int) -> None:
     """Prints one query beside several."""
     print(f"{'':<44}{'passages':>9}{'documents':>11}{'recall':>9}{'p50 ms':>9}")
     first = 1000 * statistics.median(case.first_seconds for case in cases)
     print(row(f"one query, the first {TOP_K}", [case.lists[0] for case in cases], relevant, first))
     print(row(f"one query, the first {PASSAGES}", [c.deeper[:PASSAGES] for c in cases], relevant, None))
-    several = [case.lists[: limit + 1] for case in cases]
+    several = [listed(case, limit) for case in cases]
     began = time.monotonic()
     picked = [chosen(lists) for lists in several]
     choosing = 1000 * (time.monotonic() - began) / len(cases)
@@ -137,25 +147,19 @@ def report(cases: Sequence[Case], relevant: Sequence[set[str]], limit: int) -> N
     print(row(f"{queries:.1f} queries, {PASSAGES} chosen", picked, relevant, total))
     fair = [chosen(lists, Choice(passages=TOP_K)) for lists in several]
     print(row(f"{queries:.1f} queries, {TOP_K} chosen", fair, relevant, None))
-    pool = [[passage for found in lists for passage in found] for lists in several]
+    pool = [[passage for found in lists for passage in found.passages] for lists in several]
     print(row("all that the queries found", pool, relevant, None))
 
 
 def sweep(cases: Sequence[Case], relevant: Sequence[set[str]]) -> None:
     """Prints other choices."""
-    for limit in (1, 2, 4, MOST_QUERIES):
-        for further in (0.1, 0.2, 0.3, 0.5, 1.0):
+    for limit in (2, 4, MOST_QUERIES):
+        for leaning in (0.1, 0.3, 1.0):
             for diversity in (0.0, 0.1, 0.3):
-                choice = Choice(further=further, diversity=diversity)
-                picked = [chosen(case.lists[: limit + 1], choice) for case in cases]
-                title = f"{limit} further, weight {further}, diversity {diversity}"
+                choice = Choice(diversity=diversity)
+                picked = [chosen(listed(case, limit, leaning), choice) for case in cases]
+                title = f"{limit} further, weight {leaning}, diversity {diversity}"
                 print(row(title, picked, relevant, None))
-    for origin in ("part", "phrase", "passages"):
-        picked = [
-            chosen([found for found, o in zip(c.lists, c.origins, strict=True) if o in {"question", origin}])
-            for c in cases
-        ]
-        print(row(f"only {origin}", picked, relevant, None))
 
 
 async def measure(address: str, asked: argparse.Namespace) -> None:
