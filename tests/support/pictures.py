@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -93,8 +95,6 @@ def animation(frames: int, **options: Any) -> bytes:
 
 def png_of_size(width: int, height: int) -> bytes:
     """A PNG whose header says that size, with hardly any pixels behind it."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -106,8 +106,6 @@ def png_of_size(width: int, height: int) -> bytes:
 
 def whole_png(width: int, height: int) -> bytes:
     """A grey PNG of that size that is all there, one bit a pixel: small as a file however large it is."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

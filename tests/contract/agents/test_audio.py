@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -224,6 +225,9 @@ async def test_what_is_said_becomes_subtitles_minutes_and_a_document(sandbox: Sa
 
 async def test_what_was_said_is_found_and_cited_with_its_time(sandbox: Sandboxed, tmp_path: Path) -> None:
     """In the real vector service, through the next run of another agent."""
+    # Chroma loads it in a thread, and openai's client cannot be made while it is half loaded: services that
+    # share no process never meet there.
+    importlib.import_module("httpx")
     model = ConfiguredModel(WordEmbedder(), count_words)
     knowledge = vector_server(settings_for(tmp_path), model, "127.0.0.1:0", tenant_of_header)
     async with AsyncExitStack() as stack:

@@ -84,7 +84,7 @@ def _looked(image: Image.Image, path: Path, asked: dict[str, Any]) -> dict[str, 
     image.load()
     shown = measures.on_white(image)
     luma = shown.convert("L")
-    upright = measures.upright(image)
+    written, upright = _written(image, show_position=bool(asked.get("show_position")))
     swatches = measures.palette(shown)
     told: dict[str, Any] = {
         "format": form,
@@ -96,18 +96,30 @@ def _looked(image: Image.Image, path: Path, asked: dict[str, Any]) -> dict[str, 
         "channel_bits": _bits(image, path),
         "transparent": image.has_transparency_data,
         **_dpi(dpi),
-        **exif.told(image, show_position=bool(asked.get("show_position"))),
+        **written,
         **measures.light(luma),
         "palette": swatches,
         "sharpness": measures.sharpness(luma),
         "difference_hash": measures.difference_hash(measures.on_white(upright).convert("L")),
-        "notes": _notes(image, mode),
+        "notes": [*written.get("notes", ()), *_notes(image, mode)],
     }
     contrast = measures.background_contrast(swatches)
     if contrast is not None:
         told["background_contrast"] = contrast
     _write_copies(image, upright, asked)
     return told
+
+
+def _written(image: Image.Image, *, show_position: bool) -> tuple[dict[str, Any], Image.Image]:
+    """What stands in the file besides the pixels, and the picture as it says that it stands upright.
+
+    The pixels are there, so one whose other contents are damaged is measured all the same.
+    """
+    try:
+        return exif.told(image, show_position=show_position), measures.upright(image)
+    except Exception as error:  # the parser raises anything over bytes that are no EXIF
+        damaged = f"What a camera wrote into it cannot be read ({type(error).__name__}): it may tell a place."
+        return {"orientation": 1, "notes": [damaged]}, image
 
 
 def _bits(image: Image.Image, path: Path) -> int:

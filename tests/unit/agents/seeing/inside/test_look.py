@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import struct
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.agents.seeing.inside import look
+from services.agents.seeing.inside import exif, look
 from tests.support.pictures import (
     animation,
     blurred,
@@ -36,8 +38,6 @@ def grey16() -> Image.Image:
 
 def rgb16_png() -> bytes:
     """Pillow writes none; sixteen bits for each of three channels."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -107,6 +107,7 @@ def test_what_the_file_says_agrees_with_exiftool(name: str, at: Callable[[str, b
         assert told["frames"] == said["FrameCount"]
     if "BitsPerSample" in said or "BitDepth" in said:
         bits = str(said.get("BitDepth", said.get("BitsPerSample"))).split()[0]
+        # Of a BMP exiftool tells the bits of a pixel.
         if name != "photo.bmp":
             assert told["channel_bits"] == int(bits)
     if said.get("ResolutionUnit") == 2:
@@ -158,6 +159,18 @@ def test_a_position_is_told_when_it_is_asked_for_alone(at: Callable[[str, bytes]
         "latitude": pytest.approx(59 + 26 / 60 + 15 / 3600),
         "longitude": pytest.approx(-(24 + 44 / 60 + 30 / 3600)),
     }
+
+
+def test_a_picture_is_measured_also_where_what_the_camera_wrote_is_damaged(
+    at: Callable[[str, bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object, **__: object) -> dict[str, Any]:
+        raise struct.error("unpack requires a buffer of 2 bytes")
+
+    monkeypatch.setattr(exif, "told", damaged)
+    told = look.look(at("p.jpg", FILES["photo.jpg"]()), {})
+    assert (told["width"], told["orientation"]) == (320, 1)
+    assert "it may tell a place" in told["notes"][0]
 
 
 def test_a_position_in_adobes_packet_is_noticed(at: Callable[[str, bytes], Path]) -> None:
