@@ -1,12 +1,14 @@
 """Does searching more than once find more? One query beside several, with default settings.
 
-    python -m bench.researching [--data FOLDER] [--split train] [--queries 300] [--keep FOLDER] [--sweep]
+    python -m bench.researching [--data FOLDER] [--split train] [--queries 300] [--pairs] [--sweep]
+        [--keep FOLDER]
 
 FOLDER has the BEIR layout, as for bench.retrieval. For each query the further queries of the research agent
 are made (no model) and searched; its passages are then chosen as it chooses them. Recall is the share of the
 relevant documents among the documents of the passages, always of as many passages: the first N of one query
-against N chosen of several. --sweep shows other choices, for the training split only. Times are of the
-searches, the further ones side by side, and of choosing.
+against N chosen of several. With --pairs a question is two of the queries, one behind the other. --sweep
+shows other choices, for the training split only. Times are of the searches, the further ones side by side,
+and of choosing.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ from bench.retrieval import DEFAULT_DATA, House, judgements, read_lines
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.agents.adapters import vector_client
 from services.agents.model import Passage
-from services.agents.researching.diversity import PASSAGES, Choice, chosen
+from services.agents.researching.diversity import PASSAGES, Choice, Listed, chosen
 from services.agents.researching.queries import MAX_QUERIES, formulated
+from services.agents.researching.research import weight
 from services.chassis.channel import open_aio_channel
 from tests.support.fleet import running_fleet
 
@@ -40,9 +43,11 @@ MOST_QUERIES = 8
 
 @dataclass(frozen=True)
 class Case:
-    """A query, what it and its further queries found, and the seconds of the first and of all others."""
+    """What a query and its further ones found, and the seconds of the first and of all others.
 
-    query: str
+    deeper: more passages of the query alone.
+    """
+
     lists: tuple[tuple[Passage, ...], ...]
     origins: tuple[str, ...]
     deeper: tuple[Passage, ...]
@@ -80,7 +85,7 @@ class Vector:
         )
 
 
-async def gathered(vector: Vector, text: str, name: str, limit: int) -> Case:
+async def gathered(vector: Vector, text: str, limit: int) -> Case:
     """All searches of one query."""
     began = time.monotonic()
     first = await vector.search(text, TOP_K)
@@ -90,7 +95,6 @@ async def gathered(vector: Vector, text: str, name: str, limit: int) -> Case:
     ended = time.monotonic()
     deeper = await vector.search(text, TOP_K + PASSAGES)
     return Case(
-        name,
         (first, *lists),
         ("question", *(query.origin for query in further)),
         deeper,
@@ -119,13 +123,22 @@ def row(
     return f"{title:<44}{size:>9.1f}{spread:>11.2f}{statistics.mean(recalls):>9.4f}{told}"
 
 
+def listed(case: Case, limit: int, leaning: float | None = None) -> list[Listed]:
+    """What the question and its first further queries found. leaning: another weight of phrases and terms."""
+    lists = zip(case.lists[: limit + 1], case.origins[: limit + 1], strict=True)
+    return [
+        Listed(found, leaning if leaning is not None and weight(origin) < 1 else weight(origin))
+        for found, origin in lists
+    ]
+
+
 def report(cases: Sequence[Case], relevant: Sequence[set[str]], limit: int) -> None:
     """Prints one query beside several."""
     print(f"{'':<44}{'passages':>9}{'documents':>11}{'recall':>9}{'p50 ms':>9}")
     first = 1000 * statistics.median(case.first_seconds for case in cases)
     print(row(f"one query, the first {TOP_K}", [case.lists[0] for case in cases], relevant, first))
     print(row(f"one query, the first {PASSAGES}", [c.deeper[:PASSAGES] for c in cases], relevant, None))
-    several = [case.lists[: limit + 1] for case in cases]
+    several = [listed(case, limit) for case in cases]
     began = time.monotonic()
     picked = [chosen(lists) for lists in several]
     choosing = 1000 * (time.monotonic() - began) / len(cases)
@@ -134,25 +147,19 @@ def report(cases: Sequence[Case], relevant: Sequence[set[str]], limit: int) -> N
     print(row(f"{queries:.1f} queries, {PASSAGES} chosen", picked, relevant, total))
     fair = [chosen(lists, Choice(passages=TOP_K)) for lists in several]
     print(row(f"{queries:.1f} queries, {TOP_K} chosen", fair, relevant, None))
-    pool = [[passage for found in lists for passage in found] for lists in several]
+    pool = [[passage for found in lists for passage in found.passages] for lists in several]
     print(row("all that the queries found", pool, relevant, None))
 
 
 def sweep(cases: Sequence[Case], relevant: Sequence[set[str]]) -> None:
     """Prints other choices."""
-    for limit in (1, 2, 4, MOST_QUERIES):
-        for further in (0.1, 0.2, 0.3, 0.5, 1.0):
+    for limit in (2, 4, MOST_QUERIES):
+        for leaning in (0.1, 0.3, 1.0):
             for diversity in (0.0, 0.1, 0.3):
-                choice = Choice(further=further, diversity=diversity)
-                picked = [chosen(case.lists[: limit + 1], choice) for case in cases]
-                title = f"{limit} further, weight {further}, diversity {diversity}"
+                choice = Choice(diversity=diversity)
+                picked = [chosen(listed(case, limit, leaning), choice) for case in cases]
+                title = f"{limit} further, weight {leaning}, diversity {diversity}"
                 print(row(title, picked, relevant, None))
-    for origin in ("part", "phrase", "passages"):
-        picked = [
-            chosen([found for found, o in zip(c.lists, c.origins, strict=True) if o in {"question", origin}])
-            for c in cases
-        ]
-        print(row(f"only {origin}", picked, relevant, None))
 
 
 async def measure(address: str, asked: argparse.Namespace) -> None:
@@ -162,12 +169,17 @@ async def measure(address: str, asked: argparse.Namespace) -> None:
         entry["_id"]: entry["text"] for entry in map(json.loads, read_lines(asked.data, "queries.jsonl"))
     }
     names = random.Random(SEED).sample(sorted(judged), min(asked.queries, len(judged)))
-    relevant = [{document for document, grade in judged[name].items() if grade > 0} for name in names]
+    wanted = {name: {doc for doc, grade in judged[name].items() if grade > 0} for name in names}
+    size = 2 if asked.pairs else 1
+    groups = [names[i : i + size] for i in range(0, len(names) - size + 1, size)]
+    relevant = [set().union(*(wanted[name] for name in group)) for group in groups]
     async with open_aio_channel(address, vector_client.SERVICE) as channel:
         vector = Vector(vector_pb2_grpc.VectorServiceStub(channel), asked.data.name)
         limit = MOST_QUERIES if asked.sweep else MAX_QUERIES
-        cases = [await gathered(vector, texts[name], name, limit) for name in names]
-    print(f"\n{asked.data.name}, {asked.split} split, {len(cases)} queries, default settings")
+        questions = [" ".join(texts[name] for name in group) for group in groups]
+        cases = [await gathered(vector, question, limit) for question in questions]
+    kind = "pairs of queries" if asked.pairs else "queries"
+    print(f"\n{asked.data.name}, {asked.split} split, {len(cases)} {kind}, default settings")
     report(cases, relevant, MAX_QUERIES)
     if asked.sweep:
         sweep(cases, relevant)
@@ -180,6 +192,7 @@ def main() -> None:
     parser.add_argument("--split", default="train")
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--pairs", action="store_true")
     parser.add_argument("--sweep", action="store_true")
     asked = parser.parse_args()
     if not asked.data.exists():

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from meldrag.agents.v1 import agents_pb2
 from services.agents.answering import citations
 
+# How the paragraph of an answer begins that names a contradiction.
+CONTRADICTION = "The sources contradict each other"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -53,9 +56,14 @@ class Binder:
             )
             for citation in result.citations
         }
+        # A contradiction that the step has named is two statements, which are compared anew.
+        text = "\n\n".join(part for part in result.text.split("\n\n") if not part.startswith(CONTRADICTION))
+        stated = [(f.statement, f.citations) for f in citations.findings(text, sources)]
+        for conflict in result.result.research.contradictions:
+            stated += [(side.statement, tuple(side.citations)) for side in conflict.sides]
         statements = tuple(
-            Statement(finding.statement, tuple(sources[number] for number in finding.citations))
-            for finding in citations.findings(result.text, sources)
+            Statement(statement, tuple(sources[number] for number in carrying))
+            for statement, carrying in stated
         )
         return Answer(step_id, result.agent_id, citations.renumbered(result.text, numbers), statements)
 

@@ -12,7 +12,14 @@ import numpy as np
 
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Embed
-from services.agents.melding.answers import Answer, Source, Statement, shortened, without_repeats
+from services.agents.melding.answers import (
+    CONTRADICTION,
+    Answer,
+    Source,
+    Statement,
+    shortened,
+    without_repeats,
+)
 from services.agents.melding.claims import Claim, claims
 from services.agents.melding.contradiction import Clash, clash, same
 from services.agents.melding.support import carried
@@ -296,7 +303,7 @@ def conflict_told(conflict: results_pb2.Conflict) -> str:
     """A conflict in a paragraph: each side with its citations."""
     sides = "; ".join(marked(f"“{side.statement}”", side.citations) for side in conflict.sides)
     about = f" on {conflict.topic}" if conflict.topic else ""
-    return f"The sources contradict each other{about}: {sides}."
+    return f"{CONTRADICTION}{about}: {sides}."
 
 
 def marked(statement: str, citations: Sequence[int]) -> str:

@@ -5,82 +5,82 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TABLE: dict[str, tuple[str, float, float]] = {}
-_PLAIN: dict[str, str] = {}
-
-
-def _put(dimension: str, factor: float, names: str, offset: float = 0.0) -> None:
-    first = names.split(maxsplit=1)[0]
-    for name in names.split():
-        _TABLE[name.replace("_", " ")] = (dimension, factor, offset)
-        _PLAIN[name.replace("_", " ")] = first
-
-
-_put("length", 1e-9, "nm nanometre nanometres nanometer nanometers")
-_put("length", 1e-6, "µm um micrometre micrometres micrometer micrometers")
-_put("length", 1e-3, "mm millimetre millimetres millimeter millimeters")
-_put("length", 1e-2, "cm centimetre centimetres centimeter centimeters")
-_put("length", 1.0, "m metre metres meter meters")
-_put("length", 1e3, "km kilometre kilometres kilometer kilometers")
-_put("length", 0.0254, "inch inches")
-_put("length", 0.3048, "ft foot feet")
-_put("length", 0.9144, "yd yard yards")
-_put("length", 1609.344, "mi mile miles")
-_put("length", 1852.0, "nmi nautical_mile nautical_miles")
-_put("length", 1.8288, "fathom fathoms")
-_put("area", 1.0, "m² m2 sqm square_metre square_metres square_meter square_meters")
-_put("area", 1e6, "km² km2 square_kilometre square_kilometres square_kilometer square_kilometers")
-_put("area", 1e4, "ha hectare hectares")
-_put("area", 4046.86, "acre acres")
-_put("volume", 1e-6, "ml millilitre millilitres milliliter milliliters")
-_put("volume", 1e-3, "l litre litres liter liters")
-_put("volume", 1.0, "m³ m3 cubic_metre cubic_metres cubic_meter cubic_meters")
-_put("mass", 1e-9, "µg ug microgram micrograms")
-_put("mass", 1e-6, "mg milligram milligrams")
-_put("mass", 1e-3, "g gram grams gramme grammes")
-_put("mass", 1.0, "kg kilo kilos kilogram kilograms")
-_put("mass", 1e3, "t tonne tonnes")
-_put("mass", 0.45359237, "lb lbs pound_weight")
-_put("time", 1e-3, "ms millisecond milliseconds")
-_put("time", 1.0, "s sec second seconds")
-_put("time", 60.0, "min minute minutes mins")
-_put("time", 3600.0, "h hr hrs hour hours")
-_put("time", 86_400.0, "day days night nights")
-_put("time", 604_800.0, "week weeks")
-_put("months", 1.0, "month months")
-_put("months", 12.0, "year years yr yrs")
-_put("months", 120.0, "decade decades")
-_put("temperature", 1.0, "°C ℃ degrees_Celsius degrees_celsius", 273.15)
-_put("temperature", 5 / 9, "°F ℉ degrees_Fahrenheit degrees_fahrenheit", 459.67 * 5 / 9)
-_put("temperature", 1.0, "kelvin")
-_put("share", 0.01, "% percent per_cent")
-_put("share", 0.001, "‰ permille")
-_put("percentage points", 1.0, "percentage_points percentage_point")
-_put("bytes", 1.0, "bytes byte B")
-_put("bytes", 1e3, "kB KB kilobyte kilobytes")
-_put("bytes", 1e6, "MB megabyte megabytes")
-_put("bytes", 1e9, "GB gigabyte gigabytes")
-_put("bytes", 1e12, "TB terabyte terabytes")
-_put("bytes", 1024.0, "KiB")
-_put("bytes", 1024.0**2, "MiB")
-_put("bytes", 1024.0**3, "GiB")
-_put("power", 1.0, "W watt watts")
-_put("power", 1e3, "kW kilowatt kilowatts")
-_put("power", 1e6, "MW megawatt megawatts")
-_put("power", 1e9, "GW gigawatt gigawatts")
-_put("energy", 1.0, "kWh kilowatt_hour kilowatt_hours")
-_put("energy", 1e3, "MWh")
-_put("voltage", 1.0, "V volt volts")
-_put("voltage", 1e3, "kV kilovolt kilovolts")
-_put("frequency", 1.0, "Hz hertz")
-_put("frequency", 1e3, "kHz")
-_put("frequency", 1e6, "MHz")
-_put("frequency", 1e9, "GHz")
-_put("pressure", 1.0, "bar bars")
-_put("speed", 1 / 3.6, "km/h kph kmh")
-_put("speed", 0.44704, "mph")
-_put("speed", 1.0, "m/s")
-_put("speed", 1852 / 3600, "knot knots")
+# Dimension, factor to the base unit, names ("_" for a blank), and the offset of a temperature.
+_ROWS: tuple[tuple[str, float, str, float], ...] = (
+    ("length", 1e-9, "nm nanometre nanometres nanometer nanometers", 0.0),
+    ("length", 1e-6, "µm um micrometre micrometres micrometer micrometers", 0.0),
+    ("length", 1e-3, "mm millimetre millimetres millimeter millimeters", 0.0),
+    ("length", 1e-2, "cm centimetre centimetres centimeter centimeters", 0.0),
+    ("length", 1.0, "m metre metres meter meters", 0.0),
+    ("length", 1e3, "km kilometre kilometres kilometer kilometers", 0.0),
+    ("length", 0.0254, "inch inches", 0.0),
+    ("length", 0.3048, "ft foot feet", 0.0),
+    ("length", 0.9144, "yd yard yards", 0.0),
+    ("length", 1609.344, "mi mile miles", 0.0),
+    ("length", 1852.0, "nmi nautical_mile nautical_miles", 0.0),
+    ("length", 1.8288, "fathom fathoms", 0.0),
+    ("area", 1.0, "m² m2 sqm square_metre square_metres square_meter square_meters", 0.0),
+    ("area", 1e6, "km² km2 square_kilometre square_kilometres square_kilometer square_kilometers", 0.0),
+    ("area", 1e4, "ha hectare hectares", 0.0),
+    ("area", 4046.86, "acre acres", 0.0),
+    ("volume", 1e-6, "ml millilitre millilitres milliliter milliliters", 0.0),
+    ("volume", 1e-3, "l litre litres liter liters", 0.0),
+    ("volume", 1.0, "m³ m3 cubic_metre cubic_metres cubic_meter cubic_meters", 0.0),
+    ("mass", 1e-9, "µg ug microgram micrograms", 0.0),
+    ("mass", 1e-6, "mg milligram milligrams", 0.0),
+    ("mass", 1e-3, "g gram grams gramme grammes", 0.0),
+    ("mass", 1.0, "kg kilo kilos kilogram kilograms", 0.0),
+    ("mass", 1e3, "t tonne tonnes", 0.0),
+    ("mass", 0.45359237, "lb lbs pound_weight", 0.0),
+    ("time", 1e-3, "ms millisecond milliseconds", 0.0),
+    ("time", 1.0, "s sec second seconds", 0.0),
+    ("time", 60.0, "min minute minutes mins", 0.0),
+    ("time", 3600.0, "h hr hrs hour hours", 0.0),
+    ("time", 86_400.0, "day days night nights", 0.0),
+    ("time", 604_800.0, "week weeks", 0.0),
+    ("months", 1.0, "month months", 0.0),
+    ("months", 12.0, "year years yr yrs", 0.0),
+    ("months", 120.0, "decade decades", 0.0),
+    ("temperature", 1.0, "°C ℃ degrees_Celsius degrees_celsius", 273.15),
+    ("temperature", 5 / 9, "°F ℉ degrees_Fahrenheit degrees_fahrenheit", 459.67 * 5 / 9),
+    ("temperature", 1.0, "kelvin", 0.0),
+    ("share", 0.01, "% percent per_cent", 0.0),
+    ("share", 0.001, "‰ permille", 0.0),
+    ("percentage points", 1.0, "percentage_points percentage_point", 0.0),
+    ("bytes", 1.0, "bytes byte B", 0.0),
+    ("bytes", 1e3, "kB KB kilobyte kilobytes", 0.0),
+    ("bytes", 1e6, "MB megabyte megabytes", 0.0),
+    ("bytes", 1e9, "GB gigabyte gigabytes", 0.0),
+    ("bytes", 1e12, "TB terabyte terabytes", 0.0),
+    ("bytes", 1024.0, "KiB", 0.0),
+    ("bytes", 1024.0**2, "MiB", 0.0),
+    ("bytes", 1024.0**3, "GiB", 0.0),
+    ("power", 1.0, "W watt watts", 0.0),
+    ("power", 1e3, "kW kilowatt kilowatts", 0.0),
+    ("power", 1e6, "MW megawatt megawatts", 0.0),
+    ("power", 1e9, "GW gigawatt gigawatts", 0.0),
+    ("energy", 1.0, "kWh kilowatt_hour kilowatt_hours", 0.0),
+    ("energy", 1e3, "MWh", 0.0),
+    ("voltage", 1.0, "V volt volts", 0.0),
+    ("voltage", 1e3, "kV kilovolt kilovolts", 0.0),
+    ("frequency", 1.0, "Hz hertz", 0.0),
+    ("frequency", 1e3, "kHz", 0.0),
+    ("frequency", 1e6, "MHz", 0.0),
+    ("frequency", 1e9, "GHz", 0.0),
+    ("pressure", 1.0, "bar bars", 0.0),
+    ("speed", 1 / 3.6, "km/h kph kmh", 0.0),
+    ("speed", 0.44704, "mph", 0.0),
+    ("speed", 1.0, "m/s", 0.0),
+    ("speed", 1852 / 3600, "knot knots", 0.0),
+)
+_TABLE = {
+    name.replace("_", " "): (dimension, factor, offset)
+    for dimension, factor, names, offset in _ROWS
+    for name in names.split()
+}
+_PLAIN = {
+    name.replace("_", " "): names.split(maxsplit=1)[0] for _, _, names, _ in _ROWS for name in names.split()
+}
 
 _CURRENCIES = {
     "$": "USD",

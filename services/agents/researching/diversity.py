@@ -1,6 +1,6 @@
 """Passages of several searches, fused into one list and chosen so that they differ.
 
-Lists are fused by reciprocal ranks (Cormack, Clarke and Büttcher, 2009), the question's own counting most.
+Lists are fused by reciprocal ranks (Cormack, Clarke and Büttcher, 2009), each with its weight.
 Passages are then chosen by maximal marginal relevance (Carbonell and Goldstein, 1998), with a cap for each
 document.
 """
@@ -17,7 +17,6 @@ from services.agents.model import Passage
 
 # Chosen on SciFact's training claims (bench/researching.py).
 _RANK_OFFSET = 10
-_FURTHER_WEIGHT = 0.3
 _DIVERSITY = 0.3
 PASSAGES = 12
 PER_DOCUMENT = 3
@@ -27,14 +26,21 @@ PER_DOCUMENT = 3
 class Choice:
     """How passages are chosen.
 
-    passages: how many at most. per_document: at most from one document. further: weight of a further query's
-    list beside the question's. diversity: 0 for none, towards 1 for nothing else.
+    passages: how many at most. per_document: at most from one document. diversity: 0 for none, towards 1 for
+    nothing else.
     """
 
     passages: int = PASSAGES
     per_document: int = PER_DOCUMENT
-    further: float = _FURTHER_WEIGHT
     diversity: float = _DIVERSITY
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What one query found, best first, and how much that counts beside the others."""
+
+    passages: Sequence[Passage]
+    weight: float = 1.0
 
 
 def key(passage: Passage) -> tuple[str, str, int, int]:
@@ -42,24 +48,23 @@ def key(passage: Passage) -> tuple[str, str, int, int]:
     return passage.document_id, passage.extraction_sha256, passage.byte_start, passage.byte_end
 
 
-def fused(lists: Sequence[Sequence[Passage]], further: float) -> list[tuple[Passage, float]]:
-    """The passages of all lists with scores up to 1, best first. The first list is the question's."""
+def fused(lists: Sequence[Listed]) -> list[tuple[Passage, float]]:
+    """The passages of all lists with scores up to 1, best first."""
     scores: dict[tuple[str, str, int, int], float] = {}
     passages: dict[tuple[str, str, int, int], Passage] = {}
-    for place, found in enumerate(lists):
-        weight = further if place else 1.0
-        for rank, passage in enumerate(found):
+    for found in lists:
+        for rank, passage in enumerate(found.passages):
             passages.setdefault(key(passage), passage)
-            scores[key(passage)] = scores.get(key(passage), 0.0) + weight / (_RANK_OFFSET + rank)
+            scores[key(passage)] = scores.get(key(passage), 0.0) + found.weight / (_RANK_OFFSET + rank)
     best = max(scores.values(), default=1.0)
     order = sorted(passages, key=lambda name: (-scores[name], name))
     return [(passages[name], scores[name] / best) for name in order]
 
 
-def chosen(lists: Sequence[Sequence[Passage]], choice: Choice | None = None) -> list[Passage]:
-    """The passages to read, in the order in which they were chosen. The first list is the question's."""
+def chosen(lists: Sequence[Listed], choice: Choice | None = None) -> list[Passage]:
+    """The passages to read, in the order in which they were chosen."""
     choice = choice or Choice()
-    pool = fused(lists, choice.further)
+    pool = fused(lists)
     vectors = {key(passage): _weights(passage) for passage, _ in pool}
     taken: list[Passage] = []
     counts: Counter[str] = Counter()

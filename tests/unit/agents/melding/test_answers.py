@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from meldrag.agents.v1 import agents_pb2
+from meldrag.agents.v1 import agents_pb2, results_pb2
 from services.agents.melding.answers import Binder
+from services.agents.melding.melding import conflict_told
 
 
 def cited(number: int, document: str, start: int = 0) -> agents_pb2.Citation:
@@ -37,3 +38,24 @@ def test_the_same_bytes_have_one_number() -> None:
         result = agents_pb2.RunResult(text="It is so. [3]", citations=[cited(3, "x", 7)])
         assert binder.answer(step, result).text == "It is so. [1]"
     assert len(binder.citations()) == 1
+
+
+def test_a_contradiction_that_a_step_named_is_what_its_sides_say() -> None:
+    sides = [
+        results_pb2.ConflictSide(statement="The bay is 14 m deep.", citations=[1]),
+        results_pb2.ConflictSide(statement="The bay is 12 m deep.", citations=[2]),
+    ]
+    conflict = results_pb2.Conflict(topic="bay deep", kind="number", sides=sides)
+    result = agents_pb2.RunResult(
+        agent_id="research",
+        text=f"It is old. [1]\n\n{conflict_told(conflict)}",
+        citations=[cited(1, "x"), cited(2, "y")],
+        result=results_pb2.AgentResult(research=results_pb2.ResearchResult(contradictions=[conflict])),
+    )
+    answer = Binder().answer("look", result)
+    assert [statement.text for statement in answer.statements] == [
+        "It is old.",
+        "The bay is 14 m deep.",
+        "The bay is 12 m deep.",
+    ]
+    assert "contradict each other" in answer.text
