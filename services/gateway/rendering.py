@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 from google.protobuf.message import Message
 
-from meldrag.agents.v1 import agents_pb2, results_pb2
+from meldrag.agents.v1 import agents_pb2, results_pb2, workflow_pb2
 from meldrag.session.v1 import session_pb2
 from meldrag.vector.v1 import vector_pb2
 
@@ -359,6 +359,28 @@ def run_record(value: session_pb2.Run) -> dict[str, Json]:
     }
 
 
+def workflow(value: workflow_pb2.Workflow) -> dict[str, Json]:
+    """A workflow; its steps have the form in which they are given."""
+    return {
+        "id": value.workflow_id,
+        "title": value.title or value.workflow_id,
+        "description": value.description,
+        "steps": [_given(step) for step in value.steps],
+        "built_in": value.built_in,
+        "revision": value.revision,
+        "created": _optional_time(value, "create_time"),
+        "updated": _optional_time(value, "update_time"),
+    }
+
+
+def _given(value: Message) -> dict[str, Json]:
+    """What a message says, and nothing that it leaves open: can be sent back as it is."""
+    return {
+        _name(field): _repeated(field, part) if field.is_repeated else _single(field, part)
+        for field, part in value.ListFields()
+    }
+
+
 def replay(outcome: agents_pb2.ReplayOutcome, ended: agents_pb2.RunEnded | None) -> dict[str, Json]:
     """How a repeated run compares with the recorded one, and how it ended where it got so far."""
     difference = outcome.difference
@@ -425,5 +447,12 @@ _OWN: Mapping[str, Callable[[Any], dict[str, Json]]] = {
     "meldrag.agents.v1.RunError": run_error,
     "meldrag.agents.v1.RunResult": run_result,
     "meldrag.agents.v1.RunStarted": _started,
+    **dict.fromkeys(
+        (
+            f"meldrag.agents.v1.{name}"
+            for name in ("WorkflowStep", "StepBinding", "StepCondition", "ApprovalStep")
+        ),
+        _given,
+    ),
     "meldrag.vector.v1.Document": document,
 }

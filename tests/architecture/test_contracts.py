@@ -58,7 +58,7 @@ def test_a_request_that_names_a_resource_is_bound_to_its_tenant(method: MethodDe
     owned = {"collection_id", "collection_ids", "document_id", "session_id", "run_id"}
     owned |= {"user_id", "api_key_id", "attachment_id", "workflow_id"}
     named = owned & set(method.input_type.fields_by_name)
-    makes = method.name.startswith(("Create", "Run", "List")) or method.client_streaming
+    makes = method.name.startswith(("Create", "Run", "List", "Draw")) or method.client_streaming
     access = method.GetOptions().Extensions[options_pb2.access]
 
     assert access.tenant_field or makes or not named, f"{named} belong to a tenant"

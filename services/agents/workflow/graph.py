@@ -300,6 +300,17 @@ def _check_order(graph: Graph) -> None:
     raise invalid(circle[0], "after", f"the steps go round in a circle: {', '.join(circle)}")
 
 
+def _check_condition(graph: Graph, node: Node) -> None:
+    """Raises when a name is compared with something that can never stand there."""
+    if not node.step.HasField("condition") or node.step.condition.comparison in _COMPARED_ALONE:
+        return
+    names = graph.place(node.step.condition.source).schema.get("enum")
+    value = json_format.MessageToDict(node.step.condition.value)
+    if names and value not in names:
+        cause = f"{value!r} never stands there; it is one of {', '.join(map(str, names))}"
+        raise invalid(node.step_id, "condition.value", cause)
+
+
 def _check_sources(graph: Graph, node: Node, registry: Registry) -> None:
     """Raises when something that the step takes can never stand there, or never fit."""
     step = node.step
@@ -308,6 +319,7 @@ def _check_sources(graph: Graph, node: Node, registry: Registry) -> None:
             graph.place(source)
         except LookupError as error:
             raise invalid(step.step_id, path, f"{source}: {error.args[0]}") from error
+    _check_condition(graph, node)
     inputs = Place({}, {})
     if node.kind == "agent" and step.agent_id != AUTO:
         inputs = Place.of(registry.get(step.agent_id).input_schema)

@@ -6,13 +6,14 @@ import contextlib
 
 from flask import Blueprint, Response, request
 
-from meldrag.agents.v1 import agents_pb2
+from meldrag.agents.v1 import agents_pb2, workflow_pb2
 from services.gateway import rendering, steps
-from services.gateway.body import idempotency_key, json_object
+from services.gateway.body import Fields, Query, idempotency_key, json_object
 from services.gateway.calls import Client, Upstream, stream, unary
 from services.gateway.door import answer, door
 from services.gateway.problem import invalid
 from services.gateway.routes.runs import raise_failure, started
+from services.gateway.security import CONTENT_POLICY
 from services.gateway.streaming import Stream, event_response, sse
 
 blueprint = Blueprint("workflows", __name__)
@@ -27,7 +28,7 @@ def run_workflow() -> Response:
         raise invalid("background", "a run in the background is followed under its events_url")
     message = agents_pb2.RunWorkflowRequest(
         message=fields.text("message", required=True),
-        steps=steps.steps(fields.objects("steps")) if fields.has("steps") else (),
+        steps=_steps(fields),
         workflow_id=fields.text("workflow"),
         inputs=fields.struct("inputs"),
         session_id=fields.text("session_id"),
@@ -35,7 +36,6 @@ def run_workflow() -> Response:
         request_id=idempotency_key(request),
         detached=background,
     )
-    fields.drop("steps")
     fields.finish()
     client = Client.of(request)
     with contextlib.ExitStack() as held:
@@ -54,6 +54,76 @@ def run_workflow() -> Response:
         return event_response(body.chunks(first), held.pop_all().close)
 
 
+@blueprint.get("/workflows")
+def list_workflows() -> Response:
+    """A page of the workflows: those of the release, then the stored ones by id."""
+    query = Query(request)
+    page_size, page_token = query.page()
+    query.finish()
+    page = unary(
+        door().clients.agents.ListWorkflows,
+        agents_pb2.ListWorkflowsRequest(page_size=page_size, page_token=page_token),
+    )
+    return answer(rendering.page("workflows", map(rendering.workflow, page.workflows), page.next_page_token))
+
+
+@blueprint.post("/workflows")
+def create_workflow() -> Response:
+    """Checks and stores a workflow."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    workflow_id = fields.text("id", required=True)
+    made = agents_pb2.CreateWorkflowRequest(
+        workflow=_workflow(fields, workflow_id), request_id=idempotency_key(request)
+    )
+    stored = unary(door().clients.agents.CreateWorkflow, made).workflow
+    return answer(rendering.workflow(stored), 201, {"Location": f"/api/v1/workflows/{stored.workflow_id}"})
+
+
+@blueprint.get("/workflows/<workflow_id>")
+def get_workflow(workflow_id: str) -> Response:
+    """One workflow."""
+    Query(request).finish()
+    found = unary(
+        door().clients.agents.GetWorkflow, agents_pb2.GetWorkflowRequest(workflow_id=workflow_id)
+    ).workflow
+    return answer(rendering.workflow(found))
+
+
+@blueprint.put("/workflows/<workflow_id>")
+def update_workflow(workflow_id: str) -> Response:
+    """Replaces a stored workflow; with a revision only the one that has it."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    revision = fields.integer("revision") or 0
+    workflow = _workflow(fields, workflow_id)
+    workflow.revision = revision
+    changed = agents_pb2.UpdateWorkflowRequest(workflow=workflow, request_id=idempotency_key(request))
+    return answer(rendering.workflow(unary(door().clients.agents.UpdateWorkflow, changed).workflow))
+
+
+@blueprint.delete("/workflows/<workflow_id>")
+def delete_workflow(workflow_id: str) -> Response:
+    """Deletes a stored workflow."""
+    Query(request).finish()
+    unary(door().clients.agents.DeleteWorkflow, agents_pb2.DeleteWorkflowRequest(workflow_id=workflow_id))
+    return Response(status=204)
+
+
+@blueprint.get("/workflows/<workflow_id>/picture")
+def draw_workflow(workflow_id: str) -> Response:
+    """A workflow as a picture."""
+    Query(request).finish()
+    return _picture(agents_pb2.DrawWorkflowRequest(workflow_id=workflow_id))
+
+
+@blueprint.post("/workflows/picture")
+def draw_steps() -> Response:
+    """Steps as a picture: checked, and kept nowhere."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    wanted = agents_pb2.DrawWorkflowRequest(steps=_steps(fields))
+    fields.finish()
+    return _picture(wanted)
+
+
 @blueprint.post("/runs/<run_id>/steps/<step_id>/decision")
 def decide_step(run_id: str, step_id: str) -> Response:
     """Approves or rejects a step that waits. The same decision again changes nothing."""
@@ -66,6 +136,30 @@ def decide_step(run_id: str, step_id: str) -> Response:
     fields.finish()
     unary(door().clients.agents.DecideStep, decision)
     return answer({"run_id": run_id, "step_id": step_id, "approved": decision.approved})
+
+
+def _steps(fields: Fields) -> list[workflow_pb2.WorkflowStep]:
+    """The field `steps`; none when it is not there."""
+    found = steps.steps(fields.objects("steps")) if fields.has("steps") else []
+    fields.drop("steps")
+    return found
+
+
+def _workflow(fields: Fields, workflow_id: str) -> workflow_pb2.Workflow:
+    """What somebody wants to be stored. Takes the rest of the fields."""
+    made = workflow_pb2.Workflow(
+        workflow_id=workflow_id,
+        title=fields.text("title"),
+        description=fields.text("description"),
+        steps=_steps(fields),
+    )
+    fields.finish()
+    return made
+
+
+def _picture(wanted: agents_pb2.DrawWorkflowRequest) -> Response:
+    drawn = unary(door().clients.agents.DrawWorkflow, wanted)
+    return Response(drawn.svg, mimetype="image/svg+xml", headers={"Content-Security-Policy": CONTENT_POLICY})
 
 
 def _own(upstream: Upstream[agents_pb2.RunWorkflowResponse], client: Client) -> agents_pb2.RunAgentResponse:

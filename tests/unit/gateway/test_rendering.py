@@ -109,6 +109,7 @@ def test_a_run_has_exactly_the_documented_members() -> None:
             "sources": [],
             "synthesis": [],
             "dropped_claim_count": 0,
+            "further": [],
         },
         "usage": {
             "input_tokens": 0,

@@ -58,3 +58,14 @@ def test_an_input_that_is_no_list_is_filled_once() -> None:
         made({"step_id": "a", "agent_id": "code_repair", "bindings": both})
     assert caught.value.metadata["path"] == "bindings[1].input"
     assert "no list" in caught.value.message
+
+
+def test_a_name_that_can_never_stand_there_is_no_condition() -> None:
+    condition = {"source": "a.verdict", "value": "FAILED"}
+    with pytest.raises(InvalidArgumentError) as caught:
+        made(
+            {"step_id": "a", "agent_id": "code_repair"},
+            {"step_id": "b", "agent_id": "research", "condition": condition},
+        )
+    assert caught.value.metadata["path"] == "condition.value"
+    assert "VERDICT_FAILED" in caught.value.message

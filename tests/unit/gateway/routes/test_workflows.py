@@ -152,3 +152,104 @@ def test_a_step_is_decided(http: FlaskClient, services: ScriptedServices) -> Non
     assert http.post(url, json={}).status_code == 400
     services.script["DecideStep"] = FailedPreconditionError("no", reason="STEP_NOT_WAITING")
     assert http.post(url, json={"approved": True}).status_code == 409
+
+
+STORED = workflow_pb2.Workflow(workflow_id="mend", title="Mend", revision=3)
+STORED.create_time.FromSeconds(1_700_000_000)
+STORED.update_time.FromSeconds(1_700_000_100)
+
+
+def stored() -> workflow_pb2.Workflow:
+    """The workflow with STEPS, as the agents service has it."""
+    made = workflow_pb2.Workflow()
+    made.CopyFrom(STORED)
+    made.steps.extend(
+        json_format.ParseDict(plain, workflow_pb2.WorkflowStep())
+        for plain in (
+            {
+                "step_id": "debug",
+                "agent_id": "code_debugger",
+                "inputs": {"command": "pytest"},
+                "bindings": [{"input": "files", "source": "inputs.files"}],
+                "attempts": 2,
+                "on_failure": "FAILURE_POLICY_CONTINUE",
+                "timeout": "60s",
+                "collection_ids": ["books"],
+                "title": "The cause",
+            },
+            {
+                "step_id": "ok",
+                "after": ["debug"],
+                "approval": {"question": "Mend it?", "timeout": "1.5s", "approve_on_timeout": True},
+            },
+            {
+                "step_id": "repair",
+                "agent_id": "code_repair",
+                "message": "Mend {debug.cause}",
+                "condition": {"source": "debug.suspicious_lines", "comparison": "COMPARISON_PRESENT"},
+            },
+            {"step_id": "all", "after": ["debug", "repair"], "meld": {}},
+        )
+    )
+    return made
+
+
+def test_a_workflow_that_is_shown_can_be_sent_back(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["GetWorkflow"] = agents_pb2.GetWorkflowResponse(workflow=stored())
+    shown = http.get("/api/v1/workflows/mend").get_json()
+    assert shown["steps"] == STEPS
+    assert (shown["id"], shown["title"], shown["built_in"], shown["revision"]) == ("mend", "Mend", False, 3)
+    services.script["UpdateWorkflow"] = agents_pb2.UpdateWorkflowResponse(workflow=stored())
+    kept = {name: shown[name] for name in ("title", "description", "steps", "revision")}
+    answer = http.put("/api/v1/workflows/mend", json=kept)
+    assert answer.get_json() == shown
+    sent = services.requests["UpdateWorkflow"][-1].workflow
+    assert list(sent.steps) == list(stored().steps)
+    assert (sent.workflow_id, sent.revision) == ("mend", 3)
+
+
+def test_a_workflow_is_stored_and_deleted(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["CreateWorkflow"] = agents_pb2.CreateWorkflowResponse(workflow=stored())
+    answer = http.post(
+        "/api/v1/workflows",
+        json={"id": "mend", "title": "Mend", "steps": STEPS},
+        headers={"Idempotency-Key": "k-1"},
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (201, "/api/v1/workflows/mend")
+    sent = services.requests["CreateWorkflow"][-1]
+    assert (sent.workflow.workflow_id, sent.request_id) == ("mend", "k-1")
+    services.script["DeleteWorkflow"] = agents_pb2.DeleteWorkflowResponse()
+    assert http.delete("/api/v1/workflows/mend").status_code == 204
+
+
+def test_workflows_are_listed_page_by_page(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["ListWorkflows"] = agents_pb2.ListWorkflowsResponse(
+        workflows=[stored()], next_page_token="s1"
+    )
+    shown = http.get("/api/v1/workflows?page_size=1").get_json()
+    assert [each["id"] for each in shown["workflows"]] == ["mend"]
+    assert shown["next_page_token"] == "s1"
+    assert services.requests["ListWorkflows"][-1].page_size == 1
+
+
+def test_a_picture_is_an_image_that_does_nothing(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["DrawWorkflow"] = agents_pb2.DrawWorkflowResponse(svg="<svg/>")
+    answer = http.get("/api/v1/workflows/mend/picture")
+    assert (answer.data, answer.mimetype) == (b"<svg/>", "image/svg+xml")
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert http.post("/api/v1/workflows/picture", json={"steps": STEPS}).data == b"<svg/>"
+    assert len(services.requests["DrawWorkflow"][-1].steps) == 4
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (NotFoundError("no", reason="WORKFLOW_NOT_FOUND"), 404),
+        (FailedPreconditionError("no", reason="WORKFLOW_BUILT_IN"), 409),
+        (InvalidArgumentError("no", reason="WORKFLOW_INVALID"), 400),
+    ],
+)
+def test_refusals_say_why(http: FlaskClient, services: ScriptedServices, failure: Any, status: int) -> None:
+    services.script["UpdateWorkflow"] = failure
+    answer = http.put("/api/v1/workflows/mend", json={"steps": STEPS})
+    assert (answer.status_code, answer.get_json()["reason"]) == (status, failure.reason), answer.get_json()
