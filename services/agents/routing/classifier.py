@@ -125,7 +125,7 @@ def _postings(rows: Sequence[Mapping[Feature, float]]) -> dict[Feature, tuple[ND
 def _fitted(kernel: Matrix, targets: Matrix) -> tuple[Matrix, Matrix]:
     """What each example is worth for each label, and each label's offset.
 
-    Accelerated gradient descent (Nesterov 1983) in the space that the kernel is the inner product of, each step
+    Accelerated gradient descent (Nesterov 1983) in the space whose inner product the kernel is, each step
     divided by the bound of the curvature by Böhning (1992). Written in what examples are worth, that divides
     by half the kernel and the penalty.
     """
