@@ -24,8 +24,6 @@ Feature = tuple[str, str]
 _PENALTY = 0.05
 # After these no probability of an example is further than 0.01 from where it ends.
 _STEPS = 40
-# Directions of the kernel that are shorter than this share of the longest say nothing.
-_NEGLIGIBLE = 1e-6
 # Features that are named as reasons push the label at least this much above the others.
 _TELLING = 0.2
 
@@ -127,25 +125,22 @@ def _postings(rows: Sequence[Mapping[Feature, float]]) -> dict[Feature, tuple[ND
 def _fitted(kernel: Matrix, targets: Matrix) -> tuple[Matrix, Matrix]:
     """What each example is worth for each label, and each label's offset.
 
-    Accelerated gradient descent (Nesterov 1983) in the directions of the kernel's eigenvectors, each step as
-    long as the bound of the curvature by Böhning (1992) allows.
+    Accelerated gradient descent (Nesterov 1983) in the space whose inner product the kernel is, each step
+    divided by the bound of the curvature by Böhning (1992). Written in what examples are worth, that divides
+    by half the kernel and the penalty.
     """
-    lengths, directions = np.linalg.eigh(kernel)
-    kept = lengths > _NEGLIGIBLE * lengths[-1]
-    lengths, directions = lengths[kept], directions[:, kept]
-    places = directions * np.sqrt(lengths)
-    steps = 1.0 / (0.5 * lengths + _PENALTY)[:, np.newaxis]
+    steps = np.linalg.inv(0.5 * kernel + _PENALTY * np.eye(len(kernel)))
     offsets = np.zeros(targets.shape[1])
-    weights = ahead = np.zeros((places.shape[1], targets.shape[1]))
+    weights = ahead = np.zeros(targets.shape)
     pace = 1.0
     for _ in range(_STEPS):
-        missed = _softmax(places @ ahead + offsets) - targets
-        reached = ahead - steps * (places.T @ missed + _PENALTY * ahead)
+        missed = _softmax(kernel @ ahead + offsets) - targets
+        reached = ahead - steps @ (missed + _PENALTY * ahead)
         offsets = offsets - missed.mean(axis=0)
         faster = (1.0 + np.sqrt(1.0 + 4.0 * pace * pace)) / 2.0
         ahead = reached + (pace - 1.0) / faster * (reached - weights)
         weights, pace = reached, faster
-    return (directions / np.sqrt(lengths)) @ weights, offsets
+    return weights, offsets
 
 
 def _softmax(scores: Matrix) -> Matrix:

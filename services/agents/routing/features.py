@@ -19,8 +19,8 @@ SparseVector = dict[str, float]
 # part of a vector, and what a concept that is met counts.
 _WORDS_WEIGHT = 0.5
 _SIGNS_WEIGHT = 0.3
-_CONCEPT = 0.5
-_CONCEPT_AGAIN = 0.25
+_CONCEPT = 0.25
+_CONCEPT_AGAIN = 0.125
 
 CONCEPT, SIGN, _WORD = "concept", "sign", "word"
 
@@ -54,9 +54,10 @@ class WordSpace:
 
 @dataclass(frozen=True)
 class _Phrases:
-    """Of one concept; blanks on both sides of whole words."""
+    """Of one concept. stems: of single words. several: stems with blanks around. begun: with one in front."""
 
-    stemmed: tuple[str, ...]
+    stems: frozenset[str]
+    several: tuple[str, ...]
     begun: tuple[str, ...]
 
 
@@ -64,20 +65,17 @@ class ConceptSpace:
     """Vectors over concepts: which of them a text speaks of."""
 
     def __init__(self, concepts: Mapping[str, Sequence[str]]) -> None:
-        self._phrases = {
-            concept: _Phrases(
-                tuple(_stemmed(phrase) for phrase in phrases if not phrase.endswith("*")),
-                tuple(f" {phrase[:-1]}" for phrase in phrases if phrase.endswith("*")),
-            )
-            for concept, phrases in concepts.items()
-        }
+        self._phrases = {concept: _phrases(phrases) for concept, phrases in concepts.items()}
 
     def vector(self, text: str) -> SparseVector:
         """The vector of a text; empty when it speaks of nothing known."""
-        stemmed, plain = _stemmed(text), f" {' '.join(terms.words(text))} "
+        words = terms.words(text)
+        stems = [terms.stem(word) for word in words]
+        met, stemmed, plain = set(stems), _spaced(stems), _spaced(words)
         found: SparseVector = {}
         for concept, phrases in self._phrases.items():
-            count = sum(phrase in stemmed for phrase in phrases.stemmed)
+            count = len(phrases.stems & met)
+            count += sum(phrase in stemmed for phrase in phrases.several)
             count += sum(begin in plain for begin in phrases.begun)
             if count:
                 found[concept] = _CONCEPT + (_CONCEPT_AGAIN if count > 1 else 0.0)
@@ -106,9 +104,18 @@ def _part(name: str, vector: SparseVector, factor: float) -> dict[tuple[str, str
     return {(name, feature): factor * value for feature, value in vector.items()}
 
 
-def _stemmed(text: str) -> str:
-    """The stems between single blanks, so that whole phrases can be searched for."""
-    return f" {' '.join(terms.stem(word) for word in terms.words(text))} "
+def _phrases(phrases: Sequence[str]) -> _Phrases:
+    whole = [[terms.stem(word) for word in terms.words(phrase)] for phrase in phrases if phrase[-1] != "*"]
+    return _Phrases(
+        frozenset(stems[0] for stems in whole if len(stems) == 1),
+        tuple({_spaced(stems) for stems in whole if len(stems) > 1}),
+        tuple(f" {phrase[:-1]}" for phrase in phrases if phrase[-1] == "*"),
+    )
+
+
+def _spaced(words: Sequence[str]) -> str:
+    """The words between single blanks, so that whole phrases can be searched for."""
+    return f" {' '.join(words)} "
 
 
 def _unit(vector: SparseVector) -> SparseVector:
