@@ -103,6 +103,13 @@ def test_a_run_has_exactly_the_documented_members() -> None:
             "findings": [{"statement": "Yes", "citations": [1]}],
             "gaps": [],
             "confidence": 0.5,
+            "confidence_basis": "",
+            "contradictions": [],
+            "queries": [],
+            "sources": [],
+            "synthesis": [],
+            "dropped_claim_count": 0,
+            "further": [],
         },
         "usage": {
             "input_tokens": 0,
