@@ -27,7 +27,7 @@ from services.chassis.channel import open_aio_channel
 from services.chassis.errors import ServiceError, UnavailableError
 
 REQUESTS = Path(__file__).parent.parent / "tests/unit/agents/routing"
-SETS = ("unseen", "held_out")
+SETS = ("unseen", "held_out", "second_author")
 
 # Upper ends of the classes of confidence.
 CLASSES = (0.3, 0.5, 0.7, 0.85, 0.95, 1.0)

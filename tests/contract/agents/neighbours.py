@@ -15,6 +15,7 @@ from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.chassis.errors import (
     AbortedError,
+    AlreadyExistsError,
     FailedPreconditionError,
     NotFoundError,
     ServiceError,
@@ -175,6 +176,8 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         # By id: what is known of a file, and its bytes.
         self.attachments: dict[str, tuple[session_pb2.Attachment, bytes]] = {}
         self.kept: dict[str, str] = {}
+        # By kind and name.
+        self.items: dict[tuple[str, str], session_pb2.Item] = {}
         self.metadata: list[dict[str, str]] = []
 
     def open(self, session_id: str, *collection_ids: str) -> None:
@@ -186,6 +189,42 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
         """Appends a message."""
         messages = self.messages[session_id]
         messages.append(session_pb2.Message(role=role, text=text, sequence=len(messages) + 1))
+
+    async def PutItem(self, request: Any, rpc: Any) -> session_pb2.PutItemResponse:
+        await self.faults.meet("PutItem")
+        named = {"kind": request.item.kind, "name": request.item.name}
+        known = self.items.get((request.item.kind, request.item.name))
+        if known is None and request.previous_revision > 0:
+            raise NotFoundError("no item", reason="ITEM_NOT_FOUND", metadata=named)
+        if known is not None and request.previous_revision == 0:
+            raise AlreadyExistsError("there is one", reason="ITEM_EXISTS", metadata=named)
+        if known is not None and request.previous_revision not in (-1, known.revision):
+            raise AbortedError(
+                "changed", reason="ITEM_CHANGED", metadata=named | {"revision": str(known.revision)}
+            )
+        kept = session_pb2.Item()
+        kept.CopyFrom(request.item)
+        kept.revision = 1 if known is None else known.revision + 1
+        self.items[kept.kind, kept.name] = kept
+        return session_pb2.PutItemResponse(item=kept)
+
+    async def ListItems(self, request: Any, rpc: Any) -> session_pb2.ListItemsResponse:
+        await self.faults.meet("ListItems")
+        return session_pb2.ListItemsResponse(
+            items=[
+                item
+                for (kind, name), item in sorted(self.items.items())
+                if kind == request.kind and request.name in ("", name)
+            ]
+        )
+
+    async def DeleteItem(self, request: Any, rpc: Any) -> session_pb2.DeleteItemResponse:
+        await self.faults.meet("DeleteItem")
+        if self.items.pop((request.kind, request.name), None) is None:
+            raise NotFoundError(
+                "no item", reason="ITEM_NOT_FOUND", metadata={"kind": request.kind, "name": request.name}
+            )
+        return session_pb2.DeleteItemResponse()
 
     def _session(self, session_id: str) -> session_pb2.Session:
         if session_id not in self.sessions:
