@@ -12,7 +12,7 @@ from services.gateway.problem import ProblemError
 
 # Pages of ours load nothing from elsewhere and run no inline code.
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 # Everything else is data.

@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 PAGE = Path(__file__).resolve().parents[2] / "services" / "gateway" / "page"
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 AGENTS = [
@@ -36,6 +36,8 @@ AGENTS = [
     {"id": "coaching", "name": "Coaching", "purpose": "Helps somebody to learn.",
      "examples": ["How do I learn to read the tide tables in two weeks?"]},
     {"id": "code_repair", "name": "Code repair", "purpose": "Mends code and proves it.", "examples": []},
+    {"id": "image", "name": "Image", "purpose": "Looks at pictures and draws.", "examples": []},
+    {"id": "audio", "name": "Audio", "purpose": "Listens to recordings and speaks.", "examples": []},
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -105,12 +107,38 @@ class Document:
         }  # fmt: skip
 
 
+@dataclass
+class File:
+    """A kept attachment. run_id, session_id: whose it is; empty for nobody's."""
+
+    id: str
+    filename: str
+    media_type: str
+    data: bytes
+    run_id: str = ""
+    session_id: str = ""
+
+    def shape(self) -> Json:
+        """As the gateway answers."""
+        return {
+            "id": self.id, "session_id": self.session_id or None, "run_id": self.run_id or None,
+            "filename": self.filename, "media_type": self.media_type, "bytes": len(self.data),
+            "sha256": hashlib.sha256(self.data).hexdigest(), "created": None, "expires": None,
+        }  # fmt: skip
+
+
 class ScriptedGateway:
     """State and script. `script(gateway, run)` is called in a thread of its own for each run."""
 
     def __init__(self, script: Callable[[ScriptedGateway, Run], None]) -> None:
         self.script = script
         self.documents: dict[str, Document] = {}
+        self.files: dict[str, File] = {}
+        # None: the list of workflows is not known here.
+        self.workflows: list[Json] | None = None
+        # What was decided, by (run, step).
+        self.decisions: dict[tuple[str, str], bool] = {}
+        self.decided = threading.Condition()
         self.collections: list[str] = []
         self.sessions: dict[str, Json] = {}
         self.messages: dict[str, list[Json]] = {}
@@ -121,6 +149,9 @@ class ScriptedGateway:
         self.refusals: list[tuple[str, int, str, str]] = []
         self.embedding_seconds = 0.0
         self.stage_seconds = 0.0
+        # Attachments are acknowledged while this is set.
+        self.attaching = threading.Event()
+        self.attaching.set()
         self.requests: list[str] = []
         self._lock = threading.Lock()
         self._count = 0
@@ -139,6 +170,22 @@ class ScriptedGateway:
         document = Document(self.name("doc"), collection, filename, data, len(data), time.monotonic(), 0)
         self.documents[document.id] = document
         return document
+
+    def keep(self, run: Run, filename: str, media_type: str, data: bytes) -> Json:
+        """Keeps a file that a run has made; as results name it."""
+        session = run.request.get("session_id", "")
+        file = File(self.name("att"), filename, media_type, data, run.run_id, session)
+        self.files[file.id] = file
+        return {
+            "attachment_id": file.id, "filename": filename, "media_type": media_type, "bytes": len(data)
+        }  # fmt: skip
+
+    def wait_decision(self, run: Run, step_id: str) -> bool:
+        """What somebody has decided, as soon as he has."""
+        key = (run.run_id, step_id)
+        with self.decided:
+            assert self.decided.wait_for(lambda: key in self.decisions, 20), f"nobody has decided {key}"
+            return self.decisions[key]
 
     def cite(self, number: int, document: Document, quote: str, page: int | None = None) -> Json:
         """A citation of the first place where the quote stands."""
@@ -310,12 +357,45 @@ class _Handler(BaseHTTPRequestHandler):
         rest = str(start + size) if start + size < len(known) else None
         self._json({"documents": known[start : start + size], "next_page_token": rest})
 
-    def upload(self, collection: str) -> None:
+    def _form(self) -> tuple[str, str, bytes]:
+        """Name, media type and content of the file in the body."""
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         form = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + self.body)
         part = next(iter(form.iter_parts()))
         filename, data = part.get_filename() or "", part.get_payload(decode=True)
         assert isinstance(data, bytes)
+        return filename, part.get_content_type(), data
+
+    def attach(self) -> None:
+        self.state.attaching.wait(20)
+        filename, media_type, data = self._form()
+        file = File(self.state.name("att"), filename, media_type, data)
+        self.state.files[file.id] = file
+        self._json(file.shape(), 201)
+
+    def attachments(self) -> None:
+        session = parse_qs(urlsplit(self.path).query)["session_id"][0]
+        known = [file.shape() for file in self.state.files.values() if file.session_id == session]
+        self._json({"attachments": known[::-1], "next_page_token": None})
+
+    def attachment_content(self, name: str) -> None:
+        file = self.state.files.get(name)
+        if file is None:
+            self._problem(404, "ATTACHMENT_NOT_FOUND", f"no attachment {name}")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", file.media_type)
+        self.send_header("Content-Length", str(len(file.data)))
+        # As the real gateway: to keep, never a page of ours.
+        self.send_header("Content-Disposition", f'attachment; filename="{file.filename}"')
+        self.send_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.end_headers()
+        self.wfile.write(file.data)
+
+    def upload(self, collection: str) -> None:
+        filename, _, data = self._form()
         known = next((item for item in self.state.documents.values() if item.text == data), None)
         self._events()
         if known:
@@ -402,7 +482,9 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 for name, said in fresh:
                     sent += 1
+                    below = said.get("step_id") if name != "step" else None
                     event = {"run_id": run.run_id, "sequence": sent, "type": name, name: said}
+                    event["step_id"] = below
                     self._event(name, event, sent)
                 if not fresh:
                     self.wfile.write(b": still here\n\n")
@@ -411,6 +493,19 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if run.ended and sent == len(run.events):
                 return
+
+    def list_workflows(self) -> None:
+        if self.state.workflows is None:
+            self._problem(404, "NOT_FOUND", "no workflows here")
+        else:
+            self._json({"workflows": self.state.workflows, "next_page_token": None})
+
+    def decide(self, run_id: str, step_id: str) -> None:
+        approved = json.loads(self.body)["approved"]
+        with self.state.decided:
+            self.state.decisions[run_id, step_id] = approved
+            self.state.decided.notify_all()
+        self._json({"run_id": run_id, "step_id": step_id, "approved": approved})
 
     def cancel_run(self, run_id: str) -> None:
         run = self.state.runs[run_id]
@@ -450,6 +545,12 @@ _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("GET", f"{_API}/collections/([^/]+)/documents/([^/]+)/text", _Handler.text),
     ("DELETE", f"{_API}/collections/([^/]+)/documents/([^/]+)", _Handler.delete),
     ("POST", f"{_API}/citations/verify", _Handler.verify),
+    ("POST", f"{_API}/attachments", _Handler.attach),
+    ("GET", f"{_API}/attachments", _Handler.attachments),
+    ("GET", f"{_API}/attachments/([^/]+)/content", _Handler.attachment_content),
+    ("GET", f"{_API}/workflows", _Handler.list_workflows),
+    ("POST", f"{_API}/workflows/runs", _Handler.start_run),
+    ("POST", f"{_API}/runs/([^/]+)/steps/([^/]+)/decision", _Handler.decide),
     ("POST", f"{_API}/runs", _Handler.start_run),
     ("GET", f"{_API}/runs/([^/]+)/events", _Handler.run_events),
     ("POST", f"{_API}/runs/([^/]+)/cancel", _Handler.cancel_run),

@@ -64,12 +64,41 @@ import { asProblem, failed } from "./problem.js";
  */
 
 /**
+ * @typedef {object} Attachment A file that was sent.
+ * @property {string} id
+ * @property {string | null} [run_id] The run that made it.
+ * @property {string} filename
+ * @property {string} media_type
+ * @property {number} bytes
+ */
+
+/** @typedef {Omit<Attachment, "id" | "run_id"> & {attachment_id: string}} StoredFile In results. */
+
+/**
+ * @typedef {object} Workflow
+ * @property {string} id
+ * @property {string} title
+ * @property {string} [description]
+ */
+
+/**
+ * @typedef {object} RunRequest
+ * @property {string} agent
+ * @property {string} workflow Asked instead of the agent; empty for none.
+ * @property {string} message
+ * @property {string[]} collections
+ * @property {string} [session_id]
+ * @property {object} [inputs]
+ */
+
+/**
  * @typedef {object} Answer The result of a run.
  * @property {string} run_id
  * @property {string} agent
  * @property {"GENERATIVE" | "EXTRACTIVE" | "NO_ANSWER" | "TOOLS" | null} answer_mode
  * @property {string} text
  * @property {Citation[]} citations
+ * @property {any} [result] The agent's own, typed by its schema.
  * @property {Usage | null} [usage]
  * @property {Degradation[]} [degraded]
  */
@@ -118,6 +147,26 @@ const BASE = "/api/v1";
 /** @param {string} collection */
 export const collectionPath = (collection) => `${BASE}/collections/${encodeURIComponent(collection)}`;
 
+/** @param {string} collection */
+export const documentsPath = (collection) => `${collectionPath(collection)}/documents`;
+
+export const ATTACHMENTS = `${BASE}/attachments`;
+
+/** @param {string} attachment */
+export const contentUrl = (attachment) => `${ATTACHMENTS}/${encodeURIComponent(attachment)}/content`;
+
+/** @param {string} run */
+const runPath = (run) => `${BASE}/runs/${encodeURIComponent(run)}`;
+
+/**
+ * Where a run is asked for, and with what.
+ * @param {RunRequest} request
+ * @returns {[string, object]}
+ */
+function runDoor({ agent, workflow, ...rest }) {
+  return workflow ? [`${BASE}/workflows/runs`, { workflow, ...rest }] : [`${BASE}/runs`, { agent, ...rest }];
+}
+
 /** Makes a repeated request answer as the first did. */
 export function requestId() {
   // crypto.randomUUID is only there on https and localhost.
@@ -162,6 +211,17 @@ export const api = {
     return (await json("GET", `${BASE}/agents`)).agents;
   },
 
+  /** @returns {Promise<Workflow[]>} None where the server knows no list of them. */
+  async workflows() {
+    try {
+      const { workflows } = await json("GET", `${BASE}/workflows`);
+      return workflows.map((/** @type {any} */ { id, workflow_id, ...rest }) => ({ id: id ?? workflow_id, ...rest }));
+    } catch (error) {
+      if (asProblem(error).status === 404) return [];
+      throw error;
+    }
+  },
+
   /** @returns {Promise<Collection[]>} */
   async collections() {
     return (await json("GET", `${BASE}/collections`)).collections;
@@ -184,7 +244,7 @@ export const api = {
    */
   documents(collection, pageToken = "") {
     const query = new URLSearchParams({ page_size: "100", ...(pageToken && { page_token: pageToken }) });
-    return json("GET", `${collectionPath(collection)}/documents?${query}`);
+    return json("GET", `${documentsPath(collection)}?${query}`);
   },
 
   /**
@@ -194,7 +254,7 @@ export const api = {
    */
   async documentsUnderWay(collection) {
     const query = "state=RECEIVED,PARSING,EMBEDDING&page_size=100";
-    return (await json("GET", `${collectionPath(collection)}/documents?${query}`)).documents;
+    return (await json("GET", `${documentsPath(collection)}?${query}`)).documents;
   },
 
   /**
@@ -203,7 +263,7 @@ export const api = {
    * @returns {Promise<KnownDocument>}
    */
   document(collection, id) {
-    return json("GET", `${collectionPath(collection)}/documents/${encodeURIComponent(id)}`);
+    return json("GET", `${documentsPath(collection)}/${encodeURIComponent(id)}`);
   },
 
   /**
@@ -213,7 +273,7 @@ export const api = {
    * @param {AbortSignal} signal
    */
   async documentText(collection, id, signal) {
-    const url = `${collectionPath(collection)}/documents/${encodeURIComponent(id)}/text`;
+    const url = `${documentsPath(collection)}/${encodeURIComponent(id)}/text`;
     const response = await call("GET", url, { deadline: LONG_DEADLINE, signal, accept: "text/plain" });
     return new Uint8Array(await response.arrayBuffer());
   },
@@ -224,7 +284,7 @@ export const api = {
    * @returns {Promise<any>} A receipt: what is left after the delete.
    */
   deleteDocument(collection, id) {
-    const url = `${collectionPath(collection)}/documents/${encodeURIComponent(id)}`;
+    const url = `${documentsPath(collection)}/${encodeURIComponent(id)}`;
     return json("DELETE", url, { deadline: LONG_DEADLINE });
   },
 
@@ -246,25 +306,27 @@ export const api = {
 
   /**
    * Starts a run that goes on when the page is left.
-   * @param {{agent: string, message: string, collections: string[], session_id?: string}} request
+   * @param {RunRequest} request
    * @param {string} key
    * @returns {Promise<{run_id: string}>}
    */
   startRun(request, key) {
-    return json("POST", `${BASE}/runs`, { body: { ...request, background: true }, key });
+    const [url, body] = runDoor(request);
+    return json("POST", url, { body: { ...body, background: true }, key });
   },
 
   /**
    * A run that lives as long as its connection and is kept nowhere.
-   * @param {{agent: string, message: string, collections: string[]}} request
+   * @param {RunRequest} request
    * @param {AbortSignal} signal Ends the run.
    * @returns {Promise<Response>} Its events.
    */
   async streamRun(request, signal) {
-    const response = await fetch(`${BASE}/runs`, {
+    const [url, body] = runDoor(request);
+    const response = await fetch(url, {
       method: "POST",
       headers: { Accept: "text/event-stream", "Content-Type": "application/json" },
-      body: JSON.stringify({ ...request, stream: true }),
+      body: JSON.stringify({ ...body, stream: true }),
       signal,
     });
     if (!response.ok) throw await failed(response);
@@ -272,11 +334,21 @@ export const api = {
   },
 
   /** @param {string} id */
-  eventsUrl: (id) => `${BASE}/runs/${encodeURIComponent(id)}/events`,
+  eventsUrl: (id) => `${runPath(id)}/events`,
 
   /** @param {string} id */
   cancelRun(id) {
-    return json("POST", `${BASE}/runs/${encodeURIComponent(id)}/cancel`, { body: {} });
+    return json("POST", `${runPath(id)}/cancel`, { body: {} });
+  },
+
+  /**
+   * Answers a step that waits.
+   * @param {string} run
+   * @param {string} step
+   * @param {boolean} approved
+   */
+  decide(run, step, approved) {
+    return json("POST", `${runPath(run)}/steps/${encodeURIComponent(step)}/decision`, { body: { approved } });
   },
 
   /**
@@ -301,5 +373,15 @@ export const api = {
   async messages(id) {
     const url = `${BASE}/sessions/${encodeURIComponent(id)}/messages?newest=true&page_size=200`;
     return (await json("GET", url)).messages;
+  },
+
+  /**
+   * The latest files of a conversation; those that were made in it say by which run.
+   * @param {string} session
+   * @returns {Promise<Attachment[]>}
+   */
+  async files(session) {
+    const query = new URLSearchParams({ session_id: session, page_size: "200" });
+    return (await json("GET", `${ATTACHMENTS}?${query}`)).attachments;
   },
 };

@@ -44,17 +44,23 @@ const conversation = new Conversation({
   thread: byId("turns"),
   company: {
     agentName: (agent) => agentNames.get(agent) ?? agent,
+    onIngested: (made) => {
+      const here = made.filter(({ collection_id }) => collection_id === collections.current);
+      documents.expect(here.map(({ document_id }) => document_id));
+    },
     onRead: (view, opener) => reader.open(view, opener),
     announcer,
   },
   collections: () => (collections.current ? [collections.current] : []),
+  ingestInto: () => collections.ensure(),
   onBusy: (busy) => ask.busy(busy),
   onTurns: (turns) => welcome.turns(turns),
   onSession: listSessions,
 });
 
 const ask = new Ask(
-  (question, agent) => conversation.ask(question, agent),
+  announcer,
+  (request) => conversation.ask(request),
   () => conversation.stop(),
 );
 
@@ -62,7 +68,7 @@ const health = new Health(byId("outage"), load);
 
 /** What the page needs to know from the server; asked again when the server is back. */
 async function load() {
-  await Promise.all([loadAgents(), loadCollections(), listSessions()]);
+  await Promise.all([loadAgents(), loadWorkflows(), loadCollections(), listSessions()]);
 }
 
 async function loadAgents() {
@@ -73,6 +79,14 @@ async function loadAgents() {
     welcome.offer(agents);
   } catch {
     health.look(); // Auto needs no list; the banner says what is down.
+  }
+}
+
+async function loadWorkflows() {
+  try {
+    ask.offerWorkflows(await api.workflows());
+  } catch {
+    health.look(); // Agents can be asked all the same.
   }
 }
 
@@ -100,21 +114,25 @@ async function openConversation(session) {
 }
 
 connectTheme(byId("theme"));
-connectFiles(async (files) => {
-  if (files.length === 0) return;
-  try {
-    await collections.ensure();
-    documents.add(files);
-  } catch (error) {
-    documents.fail(asProblem(error), null);
-  }
+connectFiles({
+  attaches: (file, target) => ask.attaches(file, target),
+  onAttach: (files) => ask.attach(files),
+  onDocuments: async (files) => {
+    if (files.length === 0) return;
+    try {
+      await collections.ensure();
+      documents.add(files);
+    } catch (error) {
+      documents.fail(asProblem(error), null);
+    }
+  },
 });
 for (const button of document.querySelectorAll("[data-new-conversation]")) {
   button.addEventListener("click", () => openConversation(""));
 }
 addEventListener("hashchange", () => conversation.restore());
 addEventListener("beforeunload", (event) => {
-  if (documents.busy) event.preventDefault();
+  if (documents.busy || ask.uploading) event.preventDefault();
 });
 document.addEventListener("keydown", (event) => {
   const target = /** @type {HTMLElement} */ (event.target);

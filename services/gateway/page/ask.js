@@ -1,26 +1,50 @@
-/** The question box: what is asked, of whom, and stopping it. */
+/** The question box: what is asked, of whom, with which files, and stopping it. */
 
+import { Attachments, kindOf, takesFiles } from "./attachments.js";
 import { byId, element, icon } from "./dom.js";
 
 /** @typedef {import("./api.js").Agent} Agent */
+/** @typedef {import("./api.js").Workflow} Workflow */
+/** @typedef {import("./upload.js").Upload} Upload */
+
+/**
+ * @typedef {object} Request
+ * @property {string} question
+ * @property {string} agent "auto" lets the service choose.
+ * @property {string} workflow Asked instead of an agent; empty for none.
+ * @property {import("./api.js").Attachment[]} files
+ */
 
 const AGENT = "meld.agent";
 const AUTO = { id: "auto", name: "Auto", purpose: "The agent that fits the question is chosen for you." };
+/** Before a workflow's id where agents and workflows are told apart by name. */
+const WORKFLOW = "workflow:";
 
 export class Ask {
   #form = /** @type {HTMLFormElement} */ (byId("ask"));
   #question = /** @type {HTMLTextAreaElement} */ (byId("question"));
   #agent = /** @type {HTMLSelectElement} */ (byId("agent"));
   #send = byId("send");
+  #note = byId("ask-note");
+  #attachments = new Attachments(byId("attachments"), this.#question, (upload) => this.#onUpload(upload));
+  /** @type {Agent[]} */
+  #agents = [];
+  /** @type {Workflow[]} */
+  #workflows = [];
   #busy = false;
+  /** The question goes as soon as its files have arrived. */
+  #waiting = false;
+  #announcer;
   #onAsk;
   #onStop;
 
   /**
-   * @param {(question: string, agent: string) => void} onAsk
+   * @param {import("./announcer.js").Announcer} announcer
+   * @param {(request: Request) => void} onAsk
    * @param {() => void} onStop
    */
-  constructor(onAsk, onStop) {
+  constructor(announcer, onAsk, onStop) {
+    this.#announcer = announcer;
     this.#onAsk = onAsk;
     this.#onStop = onStop;
     this.#form.addEventListener("submit", (event) => {
@@ -37,9 +61,16 @@ export class Ask {
     this.#agent.addEventListener("change", () => {
       localStorage.setItem(AGENT, this.#agent.value);
       this.#explain();
+      this.#say("");
     });
+    this.#connectPicker();
     this.offer([]);
     this.busy(false);
+  }
+
+  /** Whether leaving the page would lose an upload. */
+  get uploading() {
+    return this.#attachments.pending;
   }
 
   /**
@@ -47,13 +78,38 @@ export class Ask {
    * @param {Agent[]} agents
    */
   offer(agents) {
-    const wanted = localStorage.getItem(AGENT) ?? AUTO.id;
-    this.#agent.replaceChildren(
-      ...[AUTO, ...agents].map(({ id, name, purpose }) => element("option", { value: id, title: purpose }, name)),
-    );
-    this.#agent.value = wanted;
-    if (this.#agent.selectedIndex < 0) this.#agent.value = AUTO.id;
-    this.#explain();
+    this.#agents = agents;
+    this.#drawAgents();
+  }
+
+  /**
+   * Offers the workflows, below the agents.
+   * @param {Workflow[]} workflows
+   */
+  offerWorkflows(workflows) {
+    this.#workflows = workflows;
+    this.#drawAgents();
+  }
+
+  /**
+   * Whether a file that is dropped or pasted goes with the question.
+   * @param {{name: string, type: string}} file
+   * @param {EventTarget | null} target Where.
+   */
+  attaches(file, target) {
+    const here = target instanceof Node && this.#form.contains(target);
+    return (here || takesFiles(this.#agent.value)) && kindOf(file) !== "";
+  }
+
+  /**
+   * Sends files ahead of the question.
+   * @param {File[]} files
+   */
+  attach(files) {
+    if (files.length === 0) return;
+    this.#say("");
+    this.#attachments.add(files);
+    this.focus();
   }
 
   /** @param {boolean} busy */
@@ -80,16 +136,75 @@ export class Ask {
     this.#question.focus();
   }
 
+  #connectPicker() {
+    const picker = /** @type {HTMLInputElement} */ (byId("attach-picker"));
+    byId("attach").addEventListener("click", () => picker.click());
+    picker.addEventListener("change", () => {
+      this.attach(Array.from(picker.files ?? []));
+      picker.value = ""; // The same file can be picked again.
+    });
+  }
+
   #submit() {
     if (this.#busy) {
       this.#onStop();
       return;
     }
     const question = this.#question.value.trim();
-    if (question === "") return;
-    this.#question.value = "";
-    this.#fit();
-    this.#onAsk(question, this.#agent.value);
+    const [chosen] = this.#agent.selectedOptions;
+    const { agent, fault } = this.#attachments.taker(chosen.value, chosen.label);
+    const [failed] = this.#attachments.failed;
+    this.#waiting = false;
+    if (question === "") {
+      if (this.#attachments.count > 0) this.#say("Write what you want to know about it.");
+    } else if (fault || failed) {
+      this.#say(fault || notSent(failed), "bad");
+    } else if (this.#attachments.pending) {
+      this.#waiting = true;
+      this.#say("It is asked as soon as all files have arrived.");
+    } else {
+      this.#question.value = "";
+      this.#fit();
+      this.#say("");
+      const workflow = agent.startsWith(WORKFLOW) ? agent.slice(WORKFLOW.length) : "";
+      this.#onAsk({ question, agent: workflow ? "executor" : agent, workflow, files: this.#attachments.take() });
+    }
+  }
+
+  /** @param {Upload} upload */
+  #onUpload(upload) {
+    const { phase, file } = upload;
+    if (phase === "failed" || phase === "cancelled") {
+      this.#waiting = false; // The question stays where it is.
+      this.#say(phase === "failed" ? notSent(upload) : "", "bad");
+    }
+    if (phase === "taken") this.#announcer.say(`${file.name} is attached`);
+    if (this.#waiting && !this.#busy && !this.#attachments.pending) this.#submit();
+  }
+
+  /**
+   * @param {string} text Empty to be silent.
+   * @param {"" | "bad"} [tone]
+   */
+  #say(text, tone = "") {
+    this.#note.hidden = text === "";
+    this.#note.textContent = text;
+    this.#note.dataset.tone = tone;
+    if (text) this.#announcer.say(text);
+  }
+
+  #drawAgents() {
+    const wanted = localStorage.getItem(AGENT) ?? AUTO.id;
+    const workflows = this.#workflows.map(({ id, title, description }) =>
+      element("option", { value: WORKFLOW + id, title: description }, title || id),
+    );
+    this.#agent.replaceChildren(
+      ...[AUTO, ...this.#agents].map(({ id, name, purpose }) => element("option", { value: id, title: purpose }, name)),
+      workflows.length > 0 ? element("optgroup", { label: "Workflows" }, ...workflows) : "",
+    );
+    this.#agent.value = wanted;
+    if (this.#agent.selectedIndex < 0) this.#agent.value = AUTO.id;
+    this.#explain();
   }
 
   /** Grows with what is written; style sheets bound it. */
@@ -101,4 +216,9 @@ export class Ask {
   #explain() {
     this.#agent.title = this.#agent.selectedOptions[0]?.title ?? "";
   }
+}
+
+/** @param {Upload} upload */
+function notSent({ file, problem }) {
+  return `${file.name} did not arrive: ${problem?.sentence ?? ""} Send it again, or remove it.`;
 }

@@ -14,14 +14,21 @@ import { Turn } from "./turn.js";
 /** Questions of runs under way, for a reload. */
 const QUESTION = "meld.question.";
 const TITLE_LENGTH = 80;
+/** Agents that make files. */
+const MAKERS = new Set(["image", "audio"]);
 /** Statuses after which a question may still be answered, though the conversation is not kept. */
 const UNKEPT = new Set([503, 507]);
+
+/** @typedef {import("./ask.js").Request} Request */
+/** @typedef {{files: import("./api.js").Attachment[], degraded: import("./api.js").Degradation[]}} Made */
 
 /**
  * @typedef {object} Asking One question on its way to an answer.
  * @property {Turn} turn
  * @property {string} question
  * @property {string} agent
+ * @property {string} workflow Asked instead of the agent; empty for none.
+ * @property {import("./api.js").Attachment[]} files That go with it.
  * @property {string} key Makes a repeated request start one run.
  * @property {AbortController} leaving
  * @property {string} runId Empty before the run is started, and where it is not kept.
@@ -33,6 +40,7 @@ export class Conversation {
   #thread;
   #company;
   #collections;
+  #ingestInto;
   #onBusy;
   #onTurns;
   #onSession;
@@ -45,14 +53,16 @@ export class Conversation {
    * @param {HTMLElement} parts.thread
    * @param {Company} parts.company
    * @param {() => string[]} parts.collections Those that a question goes to.
+   * @param {() => Promise<string>} parts.ingestInto The collection for what is found in attached files.
    * @param {(busy: boolean) => void} parts.onBusy
    * @param {(turns: number) => void} parts.onTurns
    * @param {() => void} parts.onSession A session has begun or has changed.
    */
-  constructor({ thread, company, collections, onBusy, onTurns, onSession }) {
+  constructor({ thread, company, collections, ingestInto, onBusy, onTurns, onSession }) {
     this.#thread = thread;
     this.#company = company;
     this.#collections = collections;
+    this.#ingestInto = ingestInto;
     this.#onBusy = onBusy;
     this.#onTurns = onTurns;
     this.#onSession = onSession;
@@ -76,15 +86,12 @@ export class Conversation {
     return this.restore();
   }
 
-  /**
-   * @param {string} question
-   * @param {string} agent
-   */
-  async ask(question, agent) {
+  /** @param {Request} request */
+  async ask(request) {
     if (this.#asking) return;
-    const turn = this.#addTurn(question);
+    const turn = this.#addTurn(request.question, request.files);
     turn.element.scrollIntoView({ block: "start", behavior: "smooth" });
-    await this.#work(this.#begin(turn, question, agent, requestId()));
+    await this.#work(this.#begin(turn, request, requestId()));
   }
 
   /** Stops the run under way. */
@@ -111,9 +118,12 @@ export class Conversation {
     this.#onTurns(0);
   }
 
-  /** @param {string} question */
-  #addTurn(question) {
-    const turn = new Turn(question, this.#company);
+  /**
+   * @param {string} question
+   * @param {import("./api.js").Attachment[]} [files]
+   */
+  #addTurn(question, files = []) {
+    const turn = new Turn(question, this.#company, files.map(stored));
     this.#thread.append(turn.element);
     this.#turns += 1;
     this.#onTurns(this.#turns);
@@ -129,13 +139,15 @@ export class Conversation {
     try {
       /** @type {Turn | null} */
       let turn = null;
-      for (const message of await api.messages(session)) {
+      const messages = await api.messages(session);
+      const files = await this.#madeIn(session, messages);
+      for (const message of messages) {
         if (message.role === "USER") {
           turn = this.#addTurn(message.text);
           continue;
         }
         turn ??= this.#addTurn("");
-        turn.show(ofAnswer(recorded(message)));
+        turn.show(ofAnswer(recorded(message, files)));
         if (message.run_id) runs.add(message.run_id);
         turn = null;
       }
@@ -154,12 +166,27 @@ export class Conversation {
     return runs;
   }
 
+  /**
+   * What the runs of a conversation have made.
+   * @param {string} session
+   * @param {import("./api.js").Message[]} messages
+   * @returns {Promise<Made>}
+   */
+  async #madeIn(session, messages) {
+    if (!messages.some(({ agent }) => MAKERS.has(agent ?? ""))) return { files: [], degraded: [] };
+    try {
+      return { files: (await api.files(session)).reverse(), degraded: [] };
+    } catch (error) {
+      return { files: [], degraded: [{ component: "files", reason: asProblem(error).sentence }] };
+    }
+  }
+
   /** @param {string} run */
   async #resume(run) {
     const question = sessionStorage.getItem(QUESTION + run) ?? "";
     const turn = this.#addTurn(question || "…");
     turn.element.scrollIntoView({ block: "start" });
-    const asking = this.#begin(turn, question, "auto", requestId());
+    const asking = this.#begin(turn, { question, agent: "auto", workflow: "", files: [] }, requestId());
     asking.runId = run;
     await this.#work(asking);
     // Another window has asked; the question is in the record once the run has ended.
@@ -168,17 +195,15 @@ export class Conversation {
 
   /**
    * @param {Turn} turn
-   * @param {string} question
-   * @param {string} agent
+   * @param {Request} request
    * @param {string} key
    * @returns {Asking}
    */
-  #begin(turn, question, agent, key) {
+  #begin(turn, request, key) {
     turn.begin();
     this.#asking = {
+      ...request,
       turn,
-      question,
-      agent,
       key,
       leaving: new AbortController(),
       runId: "",
@@ -191,11 +216,11 @@ export class Conversation {
 
   /** @param {Asking} asking */
   async #work(asking) {
-    const { turn, question, agent, leaving } = asking;
-    let run = newRun(agent);
+    const { turn, leaving } = asking;
+    let run = newRun(asking.agent);
     /** @param {string} key */
     const again = (key) => () => {
-      if (!this.#asking) this.#work(this.#begin(turn, question, agent, key));
+      if (!this.#asking) this.#work(this.#begin(turn, asking, key));
     };
     /** @param {ServerEvent} event */
     const tell = (event) => {
@@ -240,12 +265,12 @@ export class Conversation {
    * @returns {Promise<string>} Where its events are; empty when conversations cannot be kept now.
    */
   async #start(asking) {
-    const collections = this.#collections();
-    const { question: message, agent } = asking;
+    const request = await this.#request(asking);
+    const { message, collections } = request;
     let run_id;
     try {
       const session_id = address().session || (await this.#newSession(message, collections));
-      ({ run_id } = await api.startRun({ agent, message, collections, session_id }, asking.key));
+      ({ run_id } = await api.startRun({ ...request, session_id }, asking.key));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (UNKEPT.has(error.status)) return "";
@@ -273,12 +298,12 @@ export class Conversation {
     asking.unkept = connection;
     asking.leaving.signal.addEventListener("abort", () => connection.abort());
     if (asking.stopping) connection.abort();
-    const { question: message, agent } = asking;
     tell({ id: "", name: "degradation", data: { component: "session", reason: "a reload would lose it" } });
     try {
-      const response = await api.streamRun({ agent, message, collections: this.#collections() }, connection.signal);
+      const response = await api.streamRun(await this.#request(asking), connection.signal);
       for await (const event of readEvents(response, connection)) {
         if (event.name === "error") throw new Problem(event.data);
+        if (event.data.step_id) continue; // Of a run below the workflow.
         tell(event);
         if (isLast(event)) return;
       }
@@ -286,6 +311,18 @@ export class Conversation {
       if (!asking.stopping) throw error;
       tell({ id: "", name: "ended", data: { outcome: "CANCELLED", result: null, error: null } });
     }
+  }
+
+  /**
+   * @param {Asking} asking
+   * @returns {Promise<import("./api.js").RunRequest>}
+   */
+  async #request({ question, agent, workflow, files }) {
+    // Where there is no collection yet, the first is made for what will be found in the files.
+    const ingest_collection_id = files.length > 0 ? await this.#ingestInto() : "";
+    const inputs = { attachment_ids: files.map(({ id }) => id), ingest_collection_id };
+    const request = { agent, workflow, message: question, collections: this.#collections() };
+    return files.length > 0 ? { ...request, inputs } : request;
   }
 
   /**
@@ -304,9 +341,10 @@ export class Conversation {
 
 /**
  * @param {import("./api.js").Message} message
+ * @param {Made} made
  * @returns {import("./api.js").Answer}
  */
-function recorded({ text, agent, run_id, attributes = {} }) {
+function recorded({ text, agent, run_id, attributes = {} }, made) {
   return {
     run_id: run_id ?? "",
     agent: agent ?? "",
@@ -317,8 +355,18 @@ function recorded({ text, agent, run_id, attributes = {} }) {
       ...citation,
       collection: citation.collection_id,
     })),
-    degraded: attributes.degradations ?? [],
+    result: { files: made.files.filter((file) => run_id && file.run_id === run_id).map(stored) },
+    degraded: [...(attributes.degradations ?? []), ...(MAKERS.has(agent ?? "") ? made.degraded : [])],
   };
+}
+
+/**
+ * An attachment as results name it.
+ * @param {import("./api.js").Attachment} attachment
+ * @returns {import("./api.js").StoredFile}
+ */
+function stored({ id, filename, media_type, bytes }) {
+  return { attachment_id: id, filename, media_type, bytes };
 }
 
 /** @param {Run} run */

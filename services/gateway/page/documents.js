@@ -1,7 +1,7 @@
 /** The documents of a collection, each with how far it is, and what can be done with it. */
 
-import { api } from "./api.js";
-import { element, icon } from "./dom.js";
+import { api, documentsPath } from "./api.js";
+import { element, tool } from "./dom.js";
 import { sleep } from "./events.js";
 import { count, number, size } from "./format.js";
 import { asProblem } from "./problem.js";
@@ -87,7 +87,7 @@ export class Documents {
     this.#collection = collection;
     this.#nextPage = "";
     for (const [key, row] of this.#rows) {
-      if (row.upload?.collection !== collection) this.#remove(key);
+      if (row.upload?.url !== documentsPath(collection)) this.#remove(key);
     }
     await this.#load();
   }
@@ -105,7 +105,20 @@ export class Documents {
   add(files) {
     this.#say(null);
     if (files.length > 0) this.#announcer.say(`Adding ${count(files.length, "file")}`);
-    this.#uploads.add(this.#collection, files);
+    this.#uploads.add(documentsPath(this.#collection), files);
+  }
+
+  /**
+   * Shows documents that others have made.
+   * @param {string[]} ids Of the open collection.
+   */
+  async expect(ids) {
+    const collection = this.#collection;
+    for (const id of ids) {
+      if (collection === this.#collection && !this.#rows.has(id)) await this.#arrive(collection, id);
+    }
+    this.#counted();
+    this.#watchProgress();
   }
 
   async #load() {
@@ -145,7 +158,7 @@ export class Documents {
 
   /** @param {Upload} upload */
   #onUpload(upload) {
-    if (upload.collection !== this.#collection) return;
+    if (upload.url !== documentsPath(this.#collection)) return;
     let row = this.#rows.get(upload.key);
     if (upload.phase === "cancelled") {
       this.#remove(upload.key);
@@ -158,7 +171,7 @@ export class Documents {
       this.#list.prepend(row.item);
       this.#counted();
     }
-    if (upload.phase === "taken" && upload.document) this.#take(upload, row);
+    if (upload.phase === "taken" && upload.made) this.#take(upload, row);
     else this.#draw(row);
     if (upload.phase === "failed") {
       this.#announcer.say(`${upload.file.name} was not added: ${upload.problem?.sentence}`);
@@ -171,7 +184,7 @@ export class Documents {
    * @param {Row} row
    */
   #take(upload, row) {
-    const document = /** @type {KnownDocument} */ (upload.document);
+    const document = /** @type {KnownDocument} */ (upload.made);
     const known = this.#rows.get(document.id);
     if (known) {
       this.#remove(upload.key);
@@ -258,7 +271,7 @@ export class Documents {
   async #arrive(collection, id) {
     try {
       const document = await api.document(collection, id);
-      if (collection !== this.#collection || !this.#rows.has(id)) return;
+      if (collection !== this.#collection) return;
       this.#put(document, "start");
       if (document.state === "READY") this.#announcer.say(`${document.title} is ready`);
     } catch (error) {
@@ -412,11 +425,11 @@ function isOnItsWay(document) {
  * @param {Upload} upload
  * @returns {Progress}
  */
-export function uploadProgress({ phase, fraction, stage, document, problem }) {
+export function uploadProgress({ phase, fraction, stage, made, problem }) {
   if (phase === "failed") return { text: problem?.sentence ?? "", tone: "bad" };
   if (phase === "waiting") return { text: "Waiting for its turn", tone: "", fraction: 0 };
   if (phase === "sending") return { text: `Uploading, ${Math.floor(fraction * 100)} %`, tone: "", fraction };
-  const passages = document && document.chunks > 0 ? count(document.chunks, "passage") : "the passages";
+  const passages = made?.chunks > 0 ? count(made.chunks, "passage") : "the passages";
   return { text: STAGES[stage] ?? `Storing ${passages}`, tone: "", fraction: null };
 }
 
@@ -457,13 +470,4 @@ function format(document, upload) {
   const name = document?.filename || upload?.file.name || document?.title || "";
   const extension = /\.([a-z0-9]{1,5})$/i.exec(name)?.[1] ?? document?.media_type?.split(/[/+.-]/).pop() ?? "";
   return extension.slice(0, 4).toUpperCase() || "TEXT";
-}
-
-/**
- * @param {string} drawing
- * @param {string} label
- * @param {() => void} onclick
- */
-function tool(drawing, label, onclick) {
-  return element("button", { class: "tool", type: "button", "aria-label": label, title: label, onclick }, icon(drawing));
 }

@@ -44,6 +44,16 @@ export function icon(name) {
 }
 
 /**
+ * A button that shows a drawing.
+ * @param {string} drawing
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+export function tool(drawing, label, onclick) {
+  return element("button", { class: "tool", type: "button", "aria-label": label, title: label, onclick }, icon(drawing));
+}
+
+/**
  * The element of that id, which index.html promises to have.
  * @template {HTMLElement} [T=HTMLElement]
  * @param {string} id

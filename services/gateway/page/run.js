@@ -14,11 +14,22 @@
  */
 
 /**
+ * @typedef {object} StepState A step of a workflow.
+ * @property {string} id "approve_plan".
+ * @property {"RUNNING" | "WAITING" | "SUCCEEDED" | "FAILED" | "SKIPPED" | "CANCELLED"} state
+ * @property {number} attempt From 1; 0 before the first.
+ * @property {string} reason Why it failed or was skipped, or what is asked of whoever decides.
+ * @property {string | null} decideBefore RFC 3339, of a step that waits.
+ */
+
+/**
  * @typedef {object} Run
+ * @property {string} id Empty until an event has told it.
  * @property {string} agent Asked for; then the one that runs.
  * @property {{agent: string, confidence: number, reasons: string[]} | null} routing
  * @property {Passage[] | null} passages
  * @property {ToolUse[]} tools
+ * @property {StepState[]} steps Of a workflow, as they began.
  * @property {string} text The answer so far.
  * @property {import("./api.js").Degradation[]} degradations
  * @property {import("./api.js").Usage | null} usage
@@ -33,10 +44,12 @@
  */
 export function newRun(agent) {
   return {
+    id: "",
     agent,
     routing: null,
     passages: null,
     tools: [],
+    steps: [],
     text: "",
     degradations: [],
     usage: null,
@@ -53,7 +66,7 @@ export function newRun(agent) {
  */
 export function after(run, { name, data }) {
   const change = CHANGES[name];
-  return change ? { ...run, ...change(run, data[name] ?? data) } : run;
+  return change ? { ...run, id: data.run_id ?? run.id, ...change(run, data[name] ?? data) } : run;
 }
 
 /** @param {ServerEvent} event */
@@ -100,6 +113,12 @@ const CHANGES = {
       use.id === call_id ? { ...use, succeeded, summary, seconds: duration_seconds } : use,
     ),
   }),
+
+  step: (run, { step_id, state, attempt, reason, decide_before }) => {
+    const now = { id: step_id, state, attempt, reason, decideBefore: decide_before ?? null };
+    const known = run.steps.some(({ id }) => id === step_id);
+    return { steps: known ? run.steps.map((step) => (step.id === step_id ? now : step)) : [...run.steps, now] };
+  },
 
   text: (run, { text, reset }) => ({ text: reset ? text : run.text + text }),
 

@@ -1,7 +1,9 @@
 /** One question and its answer, as it is made and as it stands. */
 
 import { AnswerText } from "./answer.js";
+import { Approvals } from "./approvals.js";
 import { element, icon } from "./dom.js";
+import { fileList } from "./files.js";
 import { count, dollars, duration, number, where } from "./format.js";
 import { Verification, sourceList } from "./sources.js";
 
@@ -14,6 +16,7 @@ import { Verification, sourceList } from "./sources.js";
  * @typedef {object} Company What a turn needs from the page.
  * @property {(agent: string) => string} agentName
  * @property {(view: View, opener: HTMLElement) => void} onRead
+ * @property {(documents: {collection_id: string, document_id: string}[]) => void} onIngested What was extracted has become these.
  * @property {import("./announcer.js").Announcer} announcer
  */
 
@@ -23,11 +26,26 @@ const WITHOUT = {
   session: "This conversation is not being kept",
   vector_index: "Searched by keyword only",
   budget: "Ended at a limit",
+  files: "Pictures and sounds cannot be shown",
+};
+
+/** @type {Record<string, string>} */
+const MARKS = { RUNNING: "running", WAITING: "waiting", SUCCEEDED: "done", FAILED: "bad" };
+
+/** @type {Record<string, string>} How a step of a workflow stands. */
+const STATES = {
+  RUNNING: "at work",
+  WAITING: "waits for a decision",
+  SUCCEEDED: "done",
+  FAILED: "failed",
+  SKIPPED: "skipped",
+  CANCELLED: "stopped",
 };
 
 export class Turn {
   element = element("article", { class: "turn" });
   #question = element("h2", { class: "question" });
+  #files = element("div", { class: "asked-files" });
   #steps = element("details", { class: "steps" });
   #summary = element("summary");
   #stepList = element("ol", { class: "step-list" });
@@ -36,6 +54,7 @@ export class Turn {
   #connection = element("p", { class: "connection", role: "status", hidden: true }, "Connection lost. Trying again…");
   #end = element("div", { class: "turn-end" });
   #answer;
+  #approvals;
   #company;
   /** @type {Run | null} What is drawn. */
   #drawn = null;
@@ -49,20 +68,25 @@ export class Turn {
   /**
    * @param {string} question
    * @param {Company} company
+   * @param {import("./api.js").StoredFile[]} [files] That go with the question.
    */
-  constructor(question, company) {
+  constructor(question, company, files = []) {
     this.#company = company;
     this.#answer = new AnswerText(this.#text, (citation, opener) => this.#openCitation(citation, opener));
+    this.#approvals = new Approvals(company.announcer, this.#summary);
     this.#steps.append(this.#summary, this.#stepList);
     this.element.append(
       this.#question,
+      this.#files,
       this.#steps,
+      this.#approvals.element,
       this.#notices,
       this.#text,
       this.#connection,
       this.#end,
     );
     this.ask(question);
+    this.#files.append(...fileList(files));
   }
 
   /** @param {string} question */
@@ -155,9 +179,12 @@ export class Turn {
       this.#answer.show(run.text, run.answer?.citations ?? []);
     }
     this.#drawSummary(run);
-    if (changed(before, run, ["routing", "passages", "tools", "usage", "outcome"])) this.#drawSteps(run);
+    if (changed(before, run, ["routing", "passages", "tools", "steps", "usage", "outcome"])) this.#drawSteps(run);
+    // The steps of a workflow are what there is to see until it ends.
+    if (run.steps.length > 0 && !before?.steps.length) this.#steps.open = true;
+    if (changed(before, run, ["steps", "outcome"])) this.#approvals.show(run);
     if (changed(before, run, ["degradations", "answer"])) this.#drawNotices(run);
-    if (run.answer && before?.answer !== run.answer) this.#drawEnd(run.answer.citations);
+    if (run.answer && before?.answer !== run.answer) this.#drawEnd(run.answer);
     // While busy a live region keeps silent; then it is read as a whole.
     this.#text.setAttribute("aria-busy", String(running));
   }
@@ -186,6 +213,12 @@ export class Turn {
       const item = step(run.passages.length > 0 ? found : "No passage found", "");
       if (run.passages.length > 0) item.append(this.#passageList(run.passages));
       steps.push(item);
+    }
+    for (const { id, state, attempt, reason } of run.steps) {
+      const again = attempt > 1 ? `, try ${attempt}` : "";
+      // What a step asks stands below, with the answers to it.
+      const why = reason && state !== "WAITING" ? `: ${reason}` : "";
+      steps.push(step(stepName(id), `${STATES[state] ?? state}${again}${why}`, MARKS[state] ?? ""));
     }
     for (const use of run.tools) {
       const time = use.seconds === null ? "" : duration(use.seconds * 1000);
@@ -235,10 +268,13 @@ export class Turn {
     this.#notices.replaceChildren(...notices);
   }
 
-  /** @param {Citation[]} citations */
-  #drawEnd(citations) {
+  /** @param {import("./api.js").Answer} answer */
+  #drawEnd({ citations, result }) {
     this.#verification = new Verification(citations);
     const parts = [];
+    const made = fileList(result?.files ?? [], result?.charts ?? []);
+    if (made.length > 0) parts.push(element("section", { class: "files", "aria-label": "Files" }, ...made));
+    if (result?.documents?.length > 0) this.#company.onIngested(result.documents);
     if (citations.length > 0) {
       parts.push(
         element(
@@ -276,7 +312,7 @@ function view(places, current, verification) {
 /**
  * @param {string} name
  * @param {string} detail
- * @param {string} [state] "running" or "bad".
+ * @param {string} [state] "running", "waiting", "done" or "bad".
  */
 function step(name, detail, state) {
   return element(
@@ -287,11 +323,17 @@ function step(name, detail, state) {
   );
 }
 
+/** @param {string} id "approve_plan". */
+const stepName = (id) => id.replaceAll("_", " ");
+
 /**
  * What a running run is about, as far as its events tell.
  * @param {Run} run
  */
 function activity(run) {
+  if (run.steps.some(({ state }) => state === "WAITING")) return "Waiting for your decision";
+  const working = run.steps.filter(({ state }) => state === "RUNNING").map(({ id }) => stepName(id));
+  if (working.length > 0) return `Working on ${working.join(", ")}`;
   const tool = run.tools.find((use) => use.succeeded === null);
   if (tool) return `Using ${tool.tool}`;
   if (run.text) return "Writing";

@@ -1,6 +1,6 @@
 /** Files on their way in: sent a few at a time, each followed through its stages. */
 
-import { collectionPath, requestId } from "./api.js";
+import { requestId } from "./api.js";
 import { EventParser } from "./events.js";
 import { Problem, late, parseProblem, unreachable } from "./problem.js";
 
@@ -9,18 +9,18 @@ import { Problem, late, parseProblem, unreachable } from "./problem.js";
 /**
  * @typedef {"waiting" | "sending" | "working" | "taken" | "failed" | "cancelled"} Phase
  *   sending: bytes are leaving; working: they are there and become a document;
- *   taken: the document is durable.
+ *   taken: what it has become is durable.
  */
 
 /**
  * @typedef {object} Upload
  * @property {string} key Names this upload, also to the server.
- * @property {string} collection
+ * @property {string} url Where it is sent to.
  * @property {File} file
  * @property {Phase} phase
  * @property {number} fraction Of the bytes that have left, 0 to 1.
  * @property {string} stage The last stage the server told of, in lower case.
- * @property {KnownDocument | null} document
+ * @property {any} made What it has become: a KnownDocument or an Attachment; null before that.
  * @property {boolean} existing The collection held these bytes already.
  * @property {Problem | null} problem
  */
@@ -49,20 +49,20 @@ export class Uploads {
   }
 
   /**
-   * @param {string} collection
+   * @param {string} url Where they are sent to.
    * @param {File[]} files
    */
-  add(collection, files) {
+  add(url, files) {
     for (const file of files.slice(0, MOST_FILES)) {
       /** @type {Upload} */
       const upload = {
         key: requestId(),
-        collection,
+        url,
         file,
         phase: "waiting",
         fraction: 0,
         stage: "",
-        document: null,
+        made: null,
         existing: false,
         problem: null,
       };
@@ -134,7 +134,7 @@ export class Uploads {
       for (const event of events) {
         const problem = applyStage(upload, event);
         if (problem) return end(problem);
-        if (isDurable(upload.document)) return end(null);
+        if (isDurable(upload.made)) return end(null);
         this.#onChange(upload);
       }
     };
@@ -158,17 +158,17 @@ export class Uploads {
       if (request.status < 200 || request.status > 299) {
         end(parseProblem(request.status, request.getResponseHeader("Content-Type") ?? "", request.responseText));
       } else if (!isEventStream(request)) {
-        upload.document = JSON.parse(request.responseText);
+        upload.made = JSON.parse(request.responseText);
         end(null);
       } else {
-        end(upload.document ? null : unreachable());
+        end(upload.made ? null : unreachable());
       }
     };
     request.onerror = () => end(unreachable());
 
     const form = new FormData();
     form.append("file", upload.file, upload.file.name);
-    request.open("POST", `${collectionPath(upload.collection)}/documents`);
+    request.open("POST", upload.url);
     request.setRequestHeader("Accept", "text/event-stream");
     request.setRequestHeader("Idempotency-Key", upload.key);
     upload.phase = "sending";
@@ -186,10 +186,10 @@ export class Uploads {
 function applyStage(upload, { name, data }) {
   if (name === "error") return new Problem(data);
   upload.stage = String(data.stage ?? name).toLowerCase();
-  upload.document = data.document ?? upload.document;
+  upload.made = data.document ?? upload.made;
   upload.existing = Boolean(data.existing);
-  if (upload.document?.state !== "FAILED") return null;
-  const { reason = "", message = "" } = upload.document.error ?? {};
+  if (upload.made?.state !== "FAILED") return null;
+  const { reason = "", message = "" } = upload.made.error ?? {};
   return new Problem({ status: 400, reason, title: "The file was not taken", detail: message });
 }
 
