@@ -342,9 +342,11 @@ class SessionNeighbour(session_pb2_grpc.SessionServiceServicer):
             events=self.events[request.run_id][request.after_sequence :], state=run.state
         )
 
-    def attach(self, filename: str, media_type: str, data: bytes, **fields: str) -> str:
+    def attach(
+        self, filename: str, media_type: str, data: bytes, *, attachment_id: str = "", **fields: str
+    ) -> str:
         """A file that is there; its id."""
-        attachment_id = f"att_{len(self.attachments) + 1:026}"
+        attachment_id = attachment_id or f"att_{len(self.attachments) + 1:026}"
         known = session_pb2.Attachment(
             attachment_id=attachment_id,
             filename=filename,

@@ -17,8 +17,7 @@ from services.agents.ports import Sandboxed
 from services.agents.seeing import hocr
 from services.sandbox.sandbox import open_sandbox
 from tests.contract.agents.conftest import Client, Event, agents_house, kinds, result_of
-from tests.contract.agents.keepers import AttachmentKeeper, DocumentTaker
-from tests.contract.agents.neighbours import hosted
+from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted
 from tests.contract.agents.test_journal import REQUEST, RUN, bytes_of, cut, kind_of, replayed
 from tests.support.model_server import Answer, Drawing, Failure, ModelServer
 from tests.support.pictures import camera_exif, page, photo, saved, whole_png
@@ -48,21 +47,24 @@ async def sandbox() -> Sandboxed:
 
 
 @pytest.fixture
-async def session() -> AttachmentKeeper:
-    keeper = AttachmentKeeper()
-    keeper.give("scan", "scan.png", saved(page(*PRINT), dpi=(300, 300)))
-    keeper.give("pier", "pier.jpg", saved(photo(), "JPEG", exif=camera_exif(position=True)), "image/jpeg")
-    keeper.give("bomb", "bomb.png", whole_png(20_000, 20_000))
+async def session() -> SessionNeighbour:
+    keeper = SessionNeighbour()
+    for name, kind, data in (
+        ("scan", "png", saved(page(*PRINT), dpi=(300, 300))),
+        ("pier", "jpeg", saved(photo(), "JPEG", exif=camera_exif(position=True))),
+        ("bomb", "png", whole_png(20_000, 20_000)),
+    ):
+        keeper.attach(f"{name}.{kind}", f"image/{kind}", data, attachment_id=name)
     return keeper
 
 
 @pytest.fixture
-async def vector() -> DocumentTaker:
-    return DocumentTaker()
+async def vector() -> VectorNeighbour:
+    return VectorNeighbour()
 
 
 @pytest.fixture
-async def open_easel(session: AttachmentKeeper, vector: DocumentTaker) -> AsyncIterator[Open]:
+async def open_easel(session: SessionNeighbour, vector: VectorNeighbour) -> AsyncIterator[Open]:
     """Opens an agents service; `on` is another session service than the fixture's."""
     async with AsyncExitStack() as stack:
         vectors = await stack.enter_async_context(hosted("vector", vector))
@@ -82,7 +84,7 @@ async def run(house: Client, message: str, inputs: dict[str, Any], **fields: Any
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
 async def test_without_a_model_pictures_are_measured_and_their_text_becomes_a_document(
-    open_easel: Open, session: AttachmentKeeper, vector: DocumentTaker, sandbox: Sandboxed
+    open_easel: Open, session: SessionNeighbour, vector: VectorNeighbour, sandbox: Sandboxed
 ) -> None:
     house = await open_easel(sandbox=sandbox)
     inputs = {"attachment_ids": ["scan", "pier", "bomb"], "ingest_collection_id": "notes"}
@@ -97,25 +99,26 @@ async def test_without_a_model_pictures_are_measured_and_their_text_becomes_a_do
     assert "more pixels" in bomb.reason
     assert ended.answer_mode == agents_pb2.ANSWER_MODE_TOOLS
     assert "fourteen metres deep." in ended.text
-    ((header, data),) = vector.taken
+    ((header, data),) = vector.ingested.values()
     assert (header.collection_id, header.title) == ("notes", "scan.png")
     assert (header.media_type, header.external_id) == ("text/vnd.hocr+html", "attachment-scan")
     assert [line.text for line in hocr.read(data.decode())] == list(PRINT)
-    assert [document.document_id for document in result.documents] == ["doc-1"]
-    assert session.files[result.files[0].attachment_id][1] == data
+    assert [document.document_id for document in result.documents] == ["doc-attachment-scan"]
+    assert session.attachments[result.files[0].attachment_id][1] == data
     assert [e.tool_finished.succeeded for e in events if e.HasField("tool_finished")] == [True] * 4
 
     # Nothing but the record is needed to do it again.
-    session.files.clear()
-    reads = session.reads
+    session.attachments.clear()
+    reads = session.faults.calls.count("ReadAttachment")
     repeated, outcome = await replayed(house, events[0].run_id)
     assert outcome.identical, outcome
     assert list(map(bytes_of, repeated)) == list(map(bytes_of, events))
-    assert (session.reads, len(vector.taken)) == (reads, 1)
+    assert session.faults.calls.count("ReadAttachment") == reads
+    assert vector.faults.calls.count("IngestDocument") == 1
 
 
 async def test_with_a_model_that_sees_the_description_stands_beside_the_facts(
-    open_easel: Open, session: AttachmentKeeper, sandbox: Sandboxed
+    open_easel: Open, session: SessionNeighbour, sandbox: Sandboxed
 ) -> None:
     with ModelServer(BLIND, Answer(json.dumps(READING))) as server:
         house = await open_easel(server.base_url, sandbox=sandbox, **SEEING)
@@ -134,7 +137,7 @@ async def test_with_a_model_that_sees_the_description_stands_beside_the_facts(
     assert "scan.png: PNG" in asked[0]["text"]
 
     # Again, with no model and no picture: what was shown is known by its digest.
-    session.files.clear()
+    session.attachments.clear()
     again = await open_easel(sandbox=sandbox)
     repeated, outcome = await replayed(again, events[0].run_id)
     assert outcome.identical, outcome
@@ -155,7 +158,7 @@ async def test_a_model_that_does_not_see_is_not_shown_the_picture_and_the_run_sa
 
 
 async def test_a_picture_is_made_kept_and_counted_and_a_replay_makes_none(
-    open_easel: Open, session: AttachmentKeeper
+    open_easel: Open, session: SessionNeighbour
 ) -> None:
     made = saved(photo(seed=7))
     with ModelServer(BLIND, Drawing(made, "a pier in oil", (11, 272))) as server:
@@ -166,7 +169,7 @@ async def test_a_picture_is_made_kept_and_counted_and_a_replay_makes_none(
     result = ended.result.image
     assert result.verdict == results_pb2.VERDICT_VERIFIED
     assert (result.generated.model, result.generated.revised_prompt) == ("brush", "a pier in oil")
-    assert session.files[result.generated.file.attachment_id][1] == made
+    assert session.attachments[result.generated.file.attachment_id][1] == made
     (asked,) = server.drawings
     assert {**asked.body, "response_format": "b64_json"} == asked.body
     assert (asked.body["model"], asked.body["prompt"], asked.body["size"], asked.body["n"]) == (
@@ -196,7 +199,7 @@ async def test_where_no_model_makes_pictures_or_it_refuses_the_reason_is_told(op
 
 
 async def test_a_picture_of_which_nobody_knows_whether_it_was_made_is_not_made_again(
-    open_easel: Open, session: AttachmentKeeper, monkeypatch: pytest.MonkeyPatch
+    open_easel: Open, session: SessionNeighbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "_MAX_BATCH", 1)
     inputs = {"generation": {"prompt": "A pier"}}
@@ -209,7 +212,7 @@ async def test_a_picture_of_which_nobody_knows_whether_it_was_made_is_not_made_a
         ]
         # That it begins is in the record, and what came of it is not.
         left = cut(session, uses.index(1))
-        keeper = AttachmentKeeper()
+        keeper = SessionNeighbour()
         keeper.runs, keeper.events, keeper.entries = left.runs, left.events, left.entries
         resumed = await open_easel(server.base_url, on=keeper, openai_image_model="brush")
         events = await run(resumed, "Paint a pier.", inputs, request_id=REQUEST)
@@ -217,11 +220,11 @@ async def test_a_picture_of_which_nobody_knows_whether_it_was_made_is_not_made_a
     assert events[0].run_id == RUN
     result = result_of(events).result.image
     assert "nobody knows whether it did what it should" in result.generated.reason
-    assert not keeper.files
+    assert not keeper.attachments
 
 
 async def test_charts_and_diagrams_come_with_the_answer_and_as_files(
-    open_easel: Open, session: AttachmentKeeper
+    open_easel: Open, session: SessionNeighbour
 ) -> None:
     house = await open_easel()
     events = await run(
@@ -234,7 +237,7 @@ async def test_charts_and_diagrams_come_with_the_answer_and_as_files(
     )
     result = result_of(events).result.image
     assert [drawing.title for drawing in result.drawings] == ["Sales", "Diagram"]
-    assert [session.files[file.attachment_id][1].decode() for file in result.files] == [
+    assert [session.attachments[file.attachment_id][1].decode() for file in result.files] == [
         drawing.svg for drawing in result.drawings
     ]
     assert kinds(events).count("tool_finished") == 2
