@@ -16,6 +16,7 @@ import numpy as np
 
 from services.agents.answering import terms
 from services.agents.ports import Vectors
+from services.agents.routing import embedded
 from services.agents.routing.classifier import Classifier, Examples, Matrix
 from services.agents.routing.features import load_concepts
 from services.agents.routing.route import Alternative, Route
@@ -60,13 +61,22 @@ class Triage:
         self._outdated = asyncio.Event()
 
     async def learn(self) -> None:
-        """Embeds the examples and trains on them; goes on where an earlier try ended.
+        """Embeds the examples and trains on them; goes on where an earlier try ended. By the embedding model
+        of the release only the first are embedded, to know it again.
 
         Raises what the embedding raises.
         """
         texts = [reading.prose for reading in self._examples.readings]
-        for start in range(len(self._learnt) * _EMBED_BATCH, len(texts), _EMBED_BATCH):
+        known = embedded.load(texts)
+        for start in range(sum(map(len, self._learnt)), len(texts), _EMBED_BATCH):
             self._learnt.append(await self._embed(texts[start : start + _EMBED_BATCH]))
+            if (
+                start == 0
+                and known is not None
+                and embedded.same_model(known[:_EMBED_BATCH], self._learnt[0])
+            ):
+                self._learnt.append(known[_EMBED_BATCH:])
+                break
         self._by_meaning = await asyncio.to_thread(Classifier, self._examples, np.concatenate(self._learnt))
 
     async def keep_learning(self) -> None:
