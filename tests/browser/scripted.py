@@ -378,6 +378,11 @@ class _Handler(BaseHTTPRequestHandler):
         known = [file.shape() for file in self.state.files.values() if file.session_id == session]
         self._json({"attachments": known[::-1], "next_page_token": None})
 
+    def delete_attachment(self, name: str) -> None:
+        self.state.files.pop(name)
+        self.send_response(204)
+        self.end_headers()
+
     def attachment_content(self, name: str) -> None:
         file = self.state.files.get(name)
         if file is None:
@@ -547,6 +552,7 @@ _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("POST", f"{_API}/citations/verify", _Handler.verify),
     ("POST", f"{_API}/attachments", _Handler.attach),
     ("GET", f"{_API}/attachments", _Handler.attachments),
+    ("DELETE", f"{_API}/attachments/([^/]+)", _Handler.delete_attachment),
     ("GET", f"{_API}/attachments/([^/]+)/content", _Handler.attachment_content),
     ("GET", f"{_API}/workflows", _Handler.list_workflows),
     ("POST", f"{_API}/workflows/runs", _Handler.start_run),

@@ -86,18 +86,18 @@ def making(*files: tuple[str, str, bytes], **more: Any) -> Callable[[ScriptedGat
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "data", "agent"),
-    [("pier.png", "image/png", PNG, "image"), ("talk.wav", "audio/wav", WAV, "audio")],
+    ("attached", "agent"),
+    [(("pier.png", "image/png", PNG), "image"), (("talk.wav", "audio/wav", WAV), "audio")],
 )
 def test_auto_takes_the_agent_of_what_is_attached(
-    open_page: OpenPage, serve: Serve, name: str, kind: str, data: bytes, agent: str
+    open_page: OpenPage, serve: Serve, attached: tuple[str, str, bytes], agent: str
 ) -> None:
+    name, kind, data = attached
     gateway, url = serve(making())
     gateway.put("tides.txt", "The tide.")
     page = open_page(url)
     attach(page, (name, kind, data))
-    expect(page.locator(".chip")).to_contain_text(name)
-    expect(page.locator(".chip-state")).to_contain_text("bytes" if len(data) < 1000 else "KB")
+    expect(page.locator(".chip")).to_have_text(f"{name}{len(data) / 1000:.1f} KB")
     ask(page)
     expect(page.locator(".turn")).to_have_attribute("data-outcome", "SUCCEEDED")
     (run,) = gateway.runs.values()
@@ -184,16 +184,20 @@ def test_a_file_that_does_not_arrive_says_why_and_leaves_the_question(
 
 
 def test_files_are_removed_by_keyboard_and_the_focus_stays_near(open_page: OpenPage, serve: Serve) -> None:
-    _, url = serve(making())
+    gateway, url = serve(making())
     page = open_page(url)
     attach(page, ("a.png", "image/png", PNG), ("b.png", "image/png", PNG))
     expect(page.locator(".chip[data-phase=taken]")).to_have_count(2)
     page.get_by_role("button", name="Remove a.png").focus()
-    page.keyboard.press("Enter")
+    with page.expect_response("**/attachments/att_*"):
+        page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Remove b.png")).to_be_focused()
-    page.keyboard.press("Enter")
+    with page.expect_response("**/attachments/att_*"):
+        page.keyboard.press("Enter")
     expect(page.locator("#question")).to_be_focused()
     expect(page.locator("#attachments")).to_be_hidden()
+    # What is not asked about is not kept either.
+    assert gateway.files == {}
 
 
 def test_dropped_and_pasted_files_go_to_the_question_or_to_the_documents(

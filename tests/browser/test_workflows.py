@@ -173,3 +173,24 @@ def test_where_conversations_are_not_kept_only_the_workflows_own_events_count(
     expect(page.locator(".notice")).to_contain_text("This conversation is not being kept")
     (run,) = gateway.runs.values()
     assert (run.request["workflow"], run.request["stream"]) == ("fix", True)
+
+
+def test_a_decision_is_no_longer_asked_for_when_the_run_is_lost(open_page: OpenPage, serve: Serve) -> None:
+    gone = threading.Event()
+
+    def script(gateway: ScriptedGateway, run: Run) -> None:
+        step(run, "ok", "WAITING", "Shall it be mended?")
+        gone.wait(20)
+        del gateway.runs[run.run_id]
+        run.cut_connections()
+
+    gateway, url = serve(script)
+    gateway.workflows = WORKFLOWS
+    page = open_page(url)
+    page.select_option("#agent", label="ours")
+    page.fill("#question", "Mend it.")
+    page.keyboard.press("Enter")
+    expect(page.locator(".approval")).to_have_count(1)
+    gone.set()
+    expect(page.locator(".failure")).to_contain_text("no run")
+    expect(page.locator(".approval")).to_have_count(0)

@@ -375,6 +375,11 @@ export const api = {
     return (await json("GET", url)).messages;
   },
 
+  /** @param {string} id */
+  async deleteAttachment(id) {
+    await call("DELETE", `${ATTACHMENTS}/${encodeURIComponent(id)}`);
+  },
+
   /**
    * The latest files of a conversation; those that were made in it say by which run.
    * @param {string} session

@@ -1,9 +1,10 @@
 /** Pictures and recordings that go with the next question: sent ahead of it, each shown as a chip. */
 
-import { ATTACHMENTS } from "./api.js";
+import { ATTACHMENTS, api } from "./api.js";
 import { uploadProgress } from "./documents.js";
 import { element, tool } from "./dom.js";
 import { count, size } from "./format.js";
+import { asProblem } from "./problem.js";
 import { Uploads } from "./upload.js";
 
 /** @typedef {import("./api.js").Attachment} Attachment */
@@ -135,6 +136,7 @@ export class Attachments {
     const beside = chip?.nextElementSibling ?? chip?.previousElementSibling;
     chip?.remove();
     this.#chips.delete(upload);
+    if (upload.made) discard(upload.made);
     if (hadFocus) (beside?.querySelector("button") ?? this.#home).focus();
   }
 
@@ -151,7 +153,7 @@ export class Attachments {
       chip.replaceChildren(
         element("span", { class: "chip-name", title: name }, name),
         element("span", { class: "chip-state" }),
-        upload.phase === "failed" && tool("retry", `Send ${name} again`, () => this.#uploads.retry(upload)),
+        upload.phase === "failed" ? tool("retry", `Send ${name} again`, () => this.#uploads.retry(upload)) : "",
         tool("close", `Remove ${name}`, () => this.#uploads.cancel(upload)),
         element("progress", { "aria-label": `Progress of ${name}` }),
       );
@@ -165,5 +167,17 @@ export class Attachments {
     bar.hidden = taken || fraction === undefined;
     if (typeof fraction === "number") bar.value = fraction;
     else bar.removeAttribute("value");
+  }
+}
+
+/**
+ * Deletes a file that is not wanted after all.
+ * @param {Attachment} attachment
+ */
+async function discard({ id }) {
+  try {
+    await api.deleteAttachment(id);
+  } catch (error) {
+    if (!asProblem(error).temporary) throw error; // Else it goes when its time is over, as all that nobody uses.
   }
 }

@@ -138,6 +138,7 @@ export class Turn {
     this.#text.setAttribute("aria-busy", "false");
     this.element.dataset.outcome = "FAILED";
     if (!this.#drawn) this.#steps.hidden = true;
+    else this.#approvals.show({ ...this.#drawn, outcome: "FAILED" });
     this.#summary.replaceChildren(icon("alert"), "Did not finish");
     const name = [problem.reason, problem.requestId && `request ${problem.requestId}`].filter(Boolean).join(", ");
     this.#end.replaceChildren(
