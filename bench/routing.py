@@ -150,9 +150,9 @@ async def main() -> None:
     for one in SETS:
         await accuracy(f"substring rule, {one}", by_substring, load(one), False)
     priorities()
-    await measure("words alone", triage.Triage(triage.load_examples(), no_vectors), False)
+    await measure("words alone", triage.Triage(triage.packaged(), no_vectors), False)
     async with open_aio_channel(asked.address, vector_client.SERVICE) as channel:
-        routes = triage.Triage(triage.load_examples(), vector_client.VectorClient(channel).embed)
+        routes = triage.Triage(triage.packaged(), vector_client.VectorClient(channel).embed)
         try:
             await routes.learn()
         except ServiceError as error:

@@ -23,6 +23,7 @@ from services.agents.ports import AudioModel, ChatModel, Painter, Sandboxed
 from services.agents.replay import Replays
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
+from services.agents.routing.classifier import Examples
 from services.agents.runs import RunLimits, Runs
 from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
@@ -51,19 +52,24 @@ async def assemble(
     model: ChatModel | None,
     *,
     registry: Registry | None = None,
+    examples: Examples | None = None,
     sound: AudioModel | None = None,
     sandbox: Sandboxed | None = None,
     painter: Painter | None = None,
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit.
 
-    registry: the roster's when None. sound: None where no model listens or speaks. sandbox: None where code
-    cannot be executed safely. painter: None where no model makes pictures.
+    registry: the roster's when None. examples: for routing, those of the release when None. sound: None where
+    no model listens or speaks. sandbox: None where code cannot be executed safely. painter: None where no
+    model makes pictures.
     """
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
     registry = registry or Registry()
-    routes = triage.Triage(triage.load_examples(), vector.embed)
+    if examples is None:
+        # Aside: the channels connect meanwhile.
+        examples = await asyncio.to_thread(triage.packaged)
+    routes = triage.Triage(examples, vector.embed)
     limits = Limits(
         settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
     )

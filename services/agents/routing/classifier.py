@@ -9,6 +9,7 @@ own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,11 @@ class Examples:
         rows = [self._space.vector(reading) for reading in self.readings]
         self._postings = _postings(rows)
         self.kernel = np.stack([self._alike(row) for row in rows])
+
+    @cached_property
+    def by_words(self) -> Classifier:
+        """What is learnt from them without embeddings: the same for all who ask."""
+        return Classifier(self, None)
 
     def alike(self, reading: Reading) -> Matrix:
         """How alike the request is to each example, but for what it means."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from importlib import resources
 
 import numpy as np
@@ -41,21 +42,22 @@ def load_examples() -> dict[str, list[str]]:
     return loaded
 
 
+@cache
+def packaged() -> Examples:
+    """The examples of the release, with its concepts: read once by a process, in a second or two."""
+    return Examples(load_examples(), load_concepts())
+
+
 class Triage:
     """Routes requests. Start it with `learn`, which may fail and be repeated; until then words decide
     alone.
     """
 
-    def __init__(
-        self,
-        examples: Mapping[str, Sequence[str]],
-        embed: Embed,
-        concepts: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
-        """examples: by agent id. concepts: those of concepts.json when None."""
-        self._examples = Examples(examples, load_concepts() if concepts is None else concepts)
+    def __init__(self, examples: Examples, embed: Embed) -> None:
+        """examples: labelled with agent ids."""
+        self._examples = examples
         self._embed = embed
-        self._by_words = Classifier(self._examples, None)
+        self._by_words = examples.by_words
         self._by_meaning: Classifier | None = None
         self._learnt: list[Vectors] = []
         self._outdated = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import grpc.aio
@@ -17,6 +18,8 @@ from services.agents.assembly import House, assemble
 from services.agents.chat.providers import audio, configured, images
 from services.agents.ports import Sandboxed
 from services.agents.roster.registry import Registry
+from services.agents.routing.classifier import Examples
+from services.agents.routing.features import load_concepts
 from services.agents.servicer import SERVICE
 from services.agents.settings import AgentsSettings
 from services.chassis.channel import open_aio_channel
@@ -75,18 +78,29 @@ def streamed(events: list[Event]) -> str:
     return text
 
 
+@cache
+def few_examples() -> Examples:
+    """What the agents themselves say that they are good for: learnt in no time."""
+    return Examples(
+        {hosted.definition.agent_id: hosted.definition.examples for hosted in Registry()}, load_concepts()
+    )
+
+
 @asynccontextmanager
 async def agents_house(
     vector: str,
     session: str,
     model_url: str = "",
+    *,
     registry: Registry | None = None,
+    examples: Examples | None = None,
     sandbox: Sandboxed | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     """The agents service on a port of its own: that of meld_agents_address where it is given.
 
-    registry: of other agents than the roster's. sandbox: None where code cannot be executed.
+    registry: of other agents than the roster's. examples: for routing, a few when None. sandbox: None where
+    code cannot be executed.
     """
     bind = settings.get("meld_agents_address", "127.0.0.1:0")
     # A machine that runs other tests is slow; where a test is about the wait it says so.
@@ -101,6 +115,7 @@ async def agents_house(
                 await enter(open_aio_channel(session, session_client.SERVICE)),
                 await enter(open_models(configured(read), read.openai_max_tokens)),
                 registry=registry,
+                examples=examples or few_examples(),
                 sound=await enter(open_audio(audio(read))),
                 sandbox=sandbox,
                 painter=await enter(open_painter(images(read))),

@@ -10,6 +10,7 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2
 from services.agents.roster.registry import Registry
+from services.agents.routing.triage import packaged
 from services.agents.workflow.graph import validate
 from tests.contract.agents.conftest import DEFAULT, result_of
 from tests.contract.agents.neighbours import VectorNeighbour
@@ -36,7 +37,7 @@ def offers(vector: VectorNeighbour) -> None:
 
 
 async def test_stated_numbers_decide_and_the_rest_is_told(open_house: Open) -> None:
-    house = await open_house()
+    house = await open_house(examples=packaged())
     result = result_of(await house.run(QUESTION, agent_id="ceo", inputs={"csv": FERRIES}))
     found = result.result.ceo
     assert found.decision == "Aurora"
@@ -61,7 +62,7 @@ async def test_stated_numbers_decide_and_the_rest_is_told(open_house: Open) -> N
 
 
 async def test_the_plan_of_the_ceo_is_one_that_the_service_runs(open_house: Open) -> None:
-    house = await open_house()
+    house = await open_house(examples=packaged())
     planned = result_of(await house.run("Find the price of the ferry Aurora.", agent_id="ceo")).result.ceo
     request = agents_pb2.RunWorkflowRequest(message="Go", steps=planned.plan)
     events = [event async for event in house.stub.RunWorkflow(request, timeout=30)]
@@ -87,7 +88,7 @@ async def test_a_models_advice_is_verified_and_its_plan_mended(open_house: Open)
     with ModelServer(
         Answer("Aurora [1]."), Answer(json.dumps(advice)), plan("harbour_master"), plan("research")
     ) as server:
-        house = await open_house(server.base_url)
+        house = await open_house(server.base_url, examples=packaged())
         result = result_of(await house.run(QUESTION, agent_id="ceo", inputs={"csv": FERRIES}))
         assert "harbour_master" in str(server.chats[-1].body["messages"][-1])
     found = result.result.ceo
@@ -102,7 +103,7 @@ async def test_a_models_advice_is_verified_and_its_plan_mended(open_house: Open)
 
 
 async def test_inputs_that_contradict_are_refused(open_house: Open) -> None:
-    house = await open_house()
+    house = await open_house(examples=packaged())
     events = await house.run(QUESTION, agent_id="ceo", inputs={"csv": "ferry,price\nAurora,1\nAurora,2\n"})
     assert events[-1].ended.error.reason == "INPUTS_INVALID"
     assert "two scores" in events[-1].ended.error.message

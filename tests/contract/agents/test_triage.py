@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from meldrag.agents.v1 import results_pb2
+from services.agents.routing.triage import packaged
 from tests.contract.agents.conftest import result_of, streamed
 from tests.support.model_server import Answer, ModelServer
 
@@ -28,7 +29,7 @@ def decided(agent_id: str) -> Answer:
 
 
 async def test_without_a_model_each_part_gets_its_agent(open_house: Open) -> None:
-    house = await open_house()
+    house = await open_house(examples=packaged())
     events = await house.run(COMPOUND, agent_id="triage")
     result: results_pb2.TriageResult = result_of(events).result.triage
     assert [(part.agent_id, part.text) for part in result.parts] == [
@@ -46,7 +47,9 @@ async def test_without_a_model_each_part_gets_its_agent(open_house: Open) -> Non
 
 async def test_with_a_model_what_is_open_is_decided(open_house: Open) -> None:
     with ModelServer(SPOKEN, decided("triage")) as server:
-        house = await open_house(server.base_url, meld_model_capabilities="gpt-4=tools+json_schema")
+        house = await open_house(
+            server.base_url, examples=packaged(), meld_model_capabilities="gpt-4=tools+json_schema"
+        )
         events = await house.run(OPEN, agent_id="triage")
     result = result_of(events)
     triage = result.result.triage
@@ -61,7 +64,9 @@ async def test_with_a_model_what_is_open_is_decided(open_house: Open) -> None:
 
 async def test_an_agent_that_does_not_exist_is_never_chosen(open_house: Open) -> None:
     with ModelServer(SPOKEN, decided("oracle"), decided("oracle")) as server:
-        house = await open_house(server.base_url, meld_model_capabilities="gpt-4=tools+json_schema")
+        house = await open_house(
+            server.base_url, examples=packaged(), meld_model_capabilities="gpt-4=tools+json_schema"
+        )
         events = await house.run(OPEN, agent_id="triage")
     result = result_of(events)
     assert result.result.triage.agent_id != "oracle"
@@ -72,7 +77,7 @@ async def test_an_agent_that_does_not_exist_is_never_chosen(open_house: Open) ->
 
 async def test_a_sure_choice_asks_no_model(open_house: Open) -> None:
     with ModelServer(SPOKEN) as server:
-        house = await open_house(server.base_url)
+        house = await open_house(server.base_url, examples=packaged())
         events = await house.run("Transcribe the recording interview.mp3", agent_id="triage")
     assert result_of(events).result.triage.agent_id == "audio"
     assert len(server.chats) == 1

@@ -9,7 +9,7 @@ import numpy as np
 from services.agents.ports import Vectors
 from services.agents.routing import embedded
 from services.agents.routing.signs import read
-from services.agents.routing.triage import Triage, load_examples
+from services.agents.routing.triage import Triage, load_examples, packaged
 
 TEXTS = [read(text).prose for requests in load_examples().values() for text in requests]
 
@@ -49,7 +49,7 @@ async def asked_for(model: Sequence[Vectors]) -> tuple[int, Triage]:
         asked += len(texts)
         return np.stack([rows[text] for text in texts])
 
-    triage = Triage(load_examples(), embed)
+    triage = Triage(packaged(), embed)
     await triage.learn()
     await triage.learn()
     return asked, triage

@@ -44,7 +44,7 @@ class Embedder:
 @pytest.fixture(scope="module")
 def by_words() -> triage.Triage:
     """A triage whose vector service is down."""
-    return triage.Triage(triage.load_examples(), Embedder())
+    return triage.Triage(triage.packaged(), Embedder())
 
 
 def test_every_agent_has_examples_and_requests_apart_from_them() -> None:
@@ -141,7 +141,7 @@ async def learnt(learner: triage.Triage) -> asyncio.Task[None]:
 
 
 async def test_learning_is_repeated_until_it_succeeds() -> None:
-    learner = triage.Triage(triage.load_examples(), embedder := Embedder(failures=1))
+    learner = triage.Triage(triage.packaged(), embedder := Embedder(failures=1))
     with pytest.raises(UnavailableError):
         await learner.learn()
     learning = await learnt(learner)
@@ -152,7 +152,7 @@ async def test_learning_is_repeated_until_it_succeeds() -> None:
 
 
 async def test_another_embedding_model_is_learnt_anew() -> None:
-    learner = triage.Triage(triage.load_examples(), embedder := Embedder(failures=0))
+    learner = triage.Triage(triage.packaged(), embedder := Embedder(failures=0))
     (await learnt(learner)).cancel()
     embedder.dimension = 3
     first = await learner.route("Transcribe the podcast recording")
