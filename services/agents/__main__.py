@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import importlib
 
-from services.agents.adapters import session_client, vector_client
-from services.agents.adapters.models import open_audio, open_models, open_painter
-from services.agents.assembly import assemble
-from services.agents.chat.measures import ModelMeasures
-from services.agents.chat.prices import parse_prices
-from services.agents.chat.providers import audio, configured, images
 from services.agents.settings import AgentsSettings
-from services.chassis import telemetry
-from services.chassis.channel import open_aio_channel
-from services.chassis.server import Server
 from services.chassis.settings import load
 from services.chassis.start import run_service
-from services.sandbox.sandbox import opening_sandbox
 
 
 async def main() -> None:
-    """Serves until told to stop."""
+    """Serves until told to stop. The libraries take seconds to load: bad settings are told before that."""
     settings = load(AgentsSettings)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(telemetry.configure("agents", settings))
-        vector = await stack.enter_async_context(
-            open_aio_channel(settings.meld_vector_address, vector_client.SERVICE)
-        )
-        session = await stack.enter_async_context(
-            open_aio_channel(settings.meld_session_address, session_client.SERVICE)
-        )
-        measures = ModelMeasures(parse_prices(settings.meld_model_prices))
-        model = await stack.enter_async_context(
-            open_models(configured(settings), settings.openai_max_tokens, measures)
-        )
-        sound = await stack.enter_async_context(open_audio(audio(settings), measures))
-        sandbox = await stack.enter_async_context(opening_sandbox(settings.meld_sandbox))
-        painter = await stack.enter_async_context(open_painter(images(settings), measures))
-        house = await stack.enter_async_context(
-            assemble(settings, vector, session, model, sound=sound, sandbox=sandbox, painter=painter)
-        )
-        await Server(
-            name="agents",
-            services=house.services,
-            dependencies=house.dependencies,
-            settings=settings,
-            bind=settings.bind,
-            max_concurrent=settings.meld_max_runs + 100,
-        ).run()
+    await importlib.import_module("services.agents.hosting").serve(settings)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
@@ -20,6 +21,9 @@ def run_service(main: Callable[[], Awaitable[None]], name: str) -> NoReturn:
     async def entry() -> None:
         await main()
 
+    # Read when numpy is loaded, so a service loads that after this. Its products of a matrix and one vector
+    # are memory-bound, and a second thread spins on for milliseconds in which the embedder wants its core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         asyncio.run(entry())
     except SettingsError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 
 from services.chassis.lock import lock_directory
 from services.chassis.settings import load
@@ -17,8 +16,6 @@ async def main() -> None:
     The libraries take seconds to load: a second service on the same directory hears its no before that.
     """
     settings = load(VectorSettings)
-    # One product of a matrix and a question is memory-bound: more threads only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with lock_directory(settings.folder):
         await importlib.import_module("services.vector.hosting").serve(settings)
 

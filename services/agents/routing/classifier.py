@@ -20,6 +20,7 @@ from services.agents.routing.signs import SIZES, Reading, read
 
 Matrix = NDArray[np.float64]
 Feature = tuple[str, str]
+Features = Mapping[Feature, float]
 
 # Chosen with the weights in features.py by ten-fold cross-validation on the examples alone (ADR 79).
 _PENALTY = 0.05
@@ -41,29 +42,30 @@ class Examples:
         self._space = FeatureSpace(self.readings, concepts)
         rows = [self._space.vector(reading) for reading in self.readings]
         self._postings = _postings(rows)
-        self.kernel = np.stack([self._alike(row) for row in rows])
+        self.kernel = np.stack([self.alike(row) for row in rows])
 
     @cached_property
     def by_words(self) -> Classifier:
         """What is learnt from them without embeddings: the same for all who ask."""
         return Classifier(self, None)
 
-    def alike(self, reading: Reading) -> Matrix:
-        """How alike the request is to each example, but for what it means."""
-        return self._alike(self._space.vector(reading))
+    def features(self, reading: Reading) -> Features:
+        """What a request is compared by, but for what it means."""
+        return self._space.vector(reading)
 
-    def worth(self, reading: Reading, weights: Matrix) -> dict[Feature, Matrix]:
+    def worth(self, features: Features, weights: Matrix) -> dict[Feature, Matrix]:
         """What each concept and sign of the request is worth for each label. weights: what examples are."""
         found = {}
-        for feature, value in self._space.vector(reading).items():
+        for feature, value in features.items():
             if feature[0] in (CONCEPT, SIGN) and feature in self._postings:
                 indices, values = self._postings[feature]
                 found[feature] = value * (values @ weights[indices])
         return found
 
-    def _alike(self, row: Mapping[Feature, float]) -> Matrix:
+    def alike(self, features: Features) -> Matrix:
+        """How alike a request of these features is to each example."""
         alike = np.zeros(len(self.texts))
-        for feature, value in row.items():
+        for feature, value in features.items():
             if feature in self._postings:
                 indices, values = self._postings[feature]
                 alike[indices] += value * values
@@ -93,9 +95,9 @@ class Classifier:
         """Whether a vector has the examples' dimension, and so may come from the same model."""
         return self._vectors is not None and vector.shape == self._vectors[0].shape
 
-    def alike(self, reading: Reading, vector: Vectors | None) -> Matrix:
+    def alike(self, features: Features, vector: Vectors | None) -> Matrix:
         """How alike the request is to each example. vector: of its prose; None for a classifier without."""
-        alike = self.examples.alike(reading)
+        alike = self.examples.alike(features)
         if self._vectors is not None and vector is not None:
             alike = alike + self._vectors @ vector.astype(np.float64)
         return alike
@@ -105,18 +107,18 @@ class Classifier:
         shares: Matrix = _softmax((alike @ self._weights + self._offsets)[np.newaxis])[0]
         return shares
 
-    def telling(self, reading: Reading, label: str) -> list[str]:
+    def telling(self, features: Features, label: str) -> list[str]:
         """The concepts and signs that speak most for the label, strongest first."""
         column = self.labels.index(label)
         pushes = [
             (float(worth[column] - worth.mean()), name)
-            for (_, name), worth in self.examples.worth(reading, self._weights).items()
+            for (_, name), worth in self.examples.worth(features, self._weights).items()
             if name not in SIZES
         ]
         return [name for push, name in sorted(pushes, reverse=True) if push >= _TELLING]
 
 
-def _postings(rows: Sequence[Mapping[Feature, float]]) -> dict[Feature, tuple[NDArray[np.int64], Matrix]]:
+def _postings(rows: Sequence[Features]) -> dict[Feature, tuple[NDArray[np.int64], Matrix]]:
     """For each feature the rows that hold it, and its values there."""
     found: dict[Feature, list[tuple[int, float]]] = {}
     for index, row in enumerate(rows):

@@ -18,7 +18,7 @@ import numpy as np
 from services.agents.answering import terms
 from services.agents.ports import Vectors
 from services.agents.routing import embedded
-from services.agents.routing.classifier import Classifier, Examples, Matrix
+from services.agents.routing.classifier import Classifier, Examples, Features, Matrix
 from services.agents.routing.features import load_concepts
 from services.agents.routing.route import Alternative, Route
 from services.agents.routing.signs import Reading, read
@@ -115,14 +115,15 @@ class Triage:
 
 
 def _route(classifier: Classifier, reading: Reading, vector: Vectors | None) -> Route:
-    alike = classifier.alike(reading, vector)
+    features = classifier.examples.features(reading)
+    alike = classifier.alike(features, vector)
     shares = classifier.shares(alike)
     order = sorted(range(len(shares)), key=lambda index: (-shares[index], index))
     best = classifier.labels[order[0]]
     return Route(
         best,
         round(float(shares[order[0]]), 3),
-        tuple(_reasons(classifier, reading, alike, best)),
+        tuple(_reasons(classifier, reading, features, alike, best)),
         tuple(
             Alternative(classifier.labels[index], round(float(shares[index]), 3))
             for index in order[1 : 1 + _ALTERNATIVES]
@@ -130,20 +131,20 @@ def _route(classifier: Classifier, reading: Reading, vector: Vectors | None) -> 
     )
 
 
-def _reasons(classifier: Classifier, reading: Reading, alike: Matrix, best: str) -> list[str]:
+def _reasons(
+    classifier: Classifier, reading: Reading, features: Features, alike: Matrix, best: str
+) -> list[str]:
     nearest = max(
         (index for index, owner in enumerate(classifier.examples.owners) if owner == best),
         key=lambda index: alike[index],
     )
     example = classifier.examples.texts[nearest]
     reasons = [f"It resembles “{example}”, which is for {best}."]
-    if telling := classifier.telling(reading, best)[:_TOLD]:
+    if telling := classifier.telling(features, best)[:_TOLD]:
         reasons.append(f"Signs of {best}: {', '.join(telling)}.")
-    shared = [
-        word
-        for word in dict.fromkeys(terms.content_words(reading.prose))
-        if terms.stem(word) in terms.stems(example)
-    ]
+    stems = set(terms.stems(example))
+    words = dict.fromkeys(terms.content_words(reading.prose))
+    shared = [word for word in words if terms.stem(word) in stems]
     if shared:
         reasons.append(f"They share the words {', '.join(shared)}.")
     if not classifier.uses_meaning:

@@ -21,14 +21,14 @@ def examples() -> Examples:
 
 def test_shares_are_probabilities_and_the_nearest_label_has_most(examples: Examples) -> None:
     classifier = Classifier(examples, None)
-    shares = classifier.shares(classifier.alike(read("transcribe my tape"), None))
+    shares = classifier.shares(classifier.alike(examples.features(read("transcribe my tape")), None))
     assert shares.sum() == pytest.approx(1)
     assert shares[0] > 0.8
 
 
 def test_a_request_that_is_like_nothing_has_even_shares(examples: Examples) -> None:
     classifier = Classifier(examples, None)
-    shares = classifier.shares(classifier.alike(read("xyzzy plugh plover"), None))
+    shares = classifier.shares(classifier.alike(examples.features(read("xyzzy plugh plover")), None))
     assert shares.max() < 0.7
 
 
@@ -36,18 +36,18 @@ def test_meaning_decides_where_words_do_not(examples: Examples) -> None:
     vectors = np.repeat(np.eye(2, dtype=np.float32), 3, axis=0)
     classifier = Classifier(examples, vectors)
     assert classifier.uses_meaning
-    reading = read("xyzzy plugh plover")
-    shares = classifier.shares(classifier.alike(reading, np.array([0, 1], np.float32)))
+    features = examples.features(read("xyzzy plugh plover"))
+    shares = classifier.shares(classifier.alike(features, np.array([0, 1], np.float32)))
     assert classifier.labels[int(shares.argmax())] == "picture"
     assert not classifier.fits(np.zeros(3, np.float32))
 
 
 def test_telling_features_are_named(examples: Examples) -> None:
-    assert Classifier(examples, None).telling(read("how loud"), "sound") == ["hearing"]
+    assert Classifier(examples, None).telling(examples.features(read("how loud")), "sound") == ["hearing"]
 
 
 def test_training_is_deterministic() -> None:
     concepts = {"hearing": ["loud"]}
     one, two = (Classifier(Examples(REQUESTS, concepts), None) for _ in range(2))
-    alike = one.alike(read("draw a loud cat"), None)
+    alike = one.alike(one.examples.features(read("draw a loud cat")), None)
     assert np.array_equal(one.shares(alike), two.shares(alike))
