@@ -2,7 +2,7 @@
 
 dev.txt holds everything that runs on the machine itself; the others are parts of
 it with the same versions. development.txt and notebook.txt are for containers
-and have more, beside the same versions.
+and have more, beside the same versions. foreign.txt is an environment of its own.
 `python requirements/lock.py` keeps the versions that still fit, `--upgrade`
 takes the newest. model.txt is written by hand. No file names an index: the
 installing machine's own is used.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = ("gateway", "agents", "vector", "session")
-LOCAL = (*SERVICES, "stubs", "local")
+LOCAL = (*SERVICES, "stubs", "local", "cli")
 CONTAINERS = ("development", "notebook")
 
 
@@ -29,9 +29,13 @@ def parts() -> dict[str, list[str]]:
     """For each file, the options that choose what is in it. dev first: it bounds the others."""
     bounded = ["--constraint", "requirements/dev.txt"]
     return {
-        "dev": [*extras(LOCAL), "--group", "dev"],
-        "local": [*extras(LOCAL), *bounded],
-        **{name: [*extras((name,)), *bounded] for name in (*SERVICES, "stubs", *CONTAINERS)},
+        "dev": ["pyproject.toml", *extras(LOCAL), "--group", "dev"],
+        "local": ["pyproject.toml", *extras(LOCAL), *bounded],
+        **{
+            name: ["pyproject.toml", *extras((name,)), *bounded]
+            for name in (*SERVICES, "stubs", *CONTAINERS)
+        },
+        "foreign": ["--group", "foreign"],
     }
 
 
@@ -49,10 +53,10 @@ def main(arguments: list[str]) -> int:
                 "--no-header",
                 "--no-emit-index-url",
             ),
-            *("--python-version", "3.11", "pyproject.toml", *options),
+            *("--python-version", "3.11", *options),
             *("--output-file", f"requirements/{name}.txt"),
             # What fits dev.txt needs no second choice.
-            *(arguments if name == "dev" else ()),
+            *(arguments if name in ("dev", "foreign") else ()),
         ]
         print(f"requirements/{name}.txt", flush=True)
         status = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode
