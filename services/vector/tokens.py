@@ -37,12 +37,14 @@ _STEMMED = re.compile(
     "|(?P<tamil>[\u0b82-\u0bcd]{3,})"
 )
 
+# What may be an identifier. Longer ones are none, and are not looked into: all else here is linear.
+_CANDIDATE = re.compile(r"[\w./:\\-]+")
+_MOST_CHARACTERS = 100
 # Letters and digits joined by what programs, versions, paths and catalogues join them with.
 _JOINED = re.compile(r"[^\W_]+(?:[_./:\\-]{1,2}[^\W_]+)+")
-_HUMPS = re.compile(r"[^\W\d_]*[a-z][A-Z][^\W_]*|[A-Z]{2,}[a-z][^\W_]*")
+_CAMEL = re.compile(r"[^\W\d_]*[a-z][A-Z][^\W_]*|[A-Z]{2,}[a-z][^\W_]*")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _MIXED = re.compile(r"(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]{2,}")
-_WHOLE_CHARACTERS = 100
 
 
 def spaced(text: str) -> str:
@@ -63,7 +65,9 @@ def names(text: str) -> str:
     """What the index keeps besides words: joined identifiers whole, the parts of CamelCase, and the
     characters that end runs, since no pair begins with them.
     """
-    kept = [*(whole.lower() for whole in _wholes(text)), *camel_parts(text)]
+    kept: list[str] = []
+    for candidate in _candidates(text):
+        kept += (*_wholes(candidate), *_parts(candidate))
     if not text.isascii():
         kept += [run[-1] for run in _RUN.findall(unicodedata.normalize("NFKC", text)) if len(run) > 1]
     return " ".join(dict.fromkeys(kept))
@@ -76,28 +80,34 @@ def begins_pairs(word: str) -> bool:
 
 def identifiers(text: str) -> list[str]:
     """Identifiers of a question as single words in lower case: joined ones whole, CamelCase, E1234."""
-    joined = list(_wholes(text))
-    rest = _JOINED.sub(" ", text)
-    plain = [match[0] for pattern in (_HUMPS, _MIXED) for match in pattern.finditer(rest)]
-    return list(dict.fromkeys(word.lower() for word in (*joined, *plain)))
+    found: list[str] = []
+    for candidate in _candidates(text):
+        found += _wholes(candidate)
+        rest = _JOINED.sub(" ", candidate)
+        found += (match[0].lower() for pattern in (_CAMEL, _MIXED) for match in pattern.finditer(rest))
+    return list(dict.fromkeys(found))
 
 
 def camel_parts(text: str) -> list[str]:
     """The parts of all CamelCase words of a text in lower case: getHTTPStatus2 → get, http, status, 2."""
-    return [part.lower() for match in _HUMPS.finditer(text) for part in _HUMP.findall(match[0])]
+    return [part for candidate in _candidates(text) for part in _parts(candidate)]
 
 
-def _wholes(text: str) -> Iterator[str]:
+def _candidates(text: str) -> Iterator[str]:
+    return (match[0] for match in _CANDIDATE.finditer(text) if len(match[0]) <= _MOST_CHARACTERS)
+
+
+def _parts(candidate: str) -> Iterator[str]:
+    for match in _CAMEL.finditer(candidate):
+        yield from (part.lower() for part in _HUMP.findall(match[0]))
+
+
+def _wholes(candidate: str) -> Iterator[str]:
     """Joined identifiers without what joins them. Prose joins words by hyphens too, and numbers by points."""
-    for match in _JOINED.finditer(text):
-        found = match[0]
-        letters = any(c.isalpha() for c in found)
-        if (
-            letters
-            and len(found) <= _WHOLE_CHARACTERS
-            and (any(c.isdigit() for c in found) or not set("_.:\\").isdisjoint(found))
-        ):
-            yield re.sub(r"[\W_]+", "", found)
+    for match in _JOINED.finditer(candidate):
+        letters, digits = (any(map(kind, match[0])) for kind in (str.isalpha, str.isdigit))
+        if letters and (digits or not set("_.:\\").isdisjoint(match[0])):
+            yield re.sub(r"[\W_]+", "", match[0]).lower()
 
 
 def _pairs(match: re.Match[str]) -> str:

@@ -48,6 +48,16 @@ def test_identifiers_are_kept_whole_and_split(text: str, names: str, identifiers
     assert tokens.identifiers(text) == identifiers
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 2_000_000, "aB" * 1_000_000, "a." * 1_000_000, "猫" * 500_000, "1a" * 10**6]
+)
+def test_a_text_without_a_space_takes_no_long(text: str) -> None:
+    # A quadratic pattern would take minutes.
+    assert tokens.identifiers(text) == []
+    tokens.spaced(text)
+    tokens.names(text)
+
+
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=80))
 def test_what_is_asked_is_what_the_index_has(text: str) -> None:
     with sqlite3.connect(":memory:") as connection:

@@ -54,7 +54,7 @@ def test_any_text_is_a_valid_expression(text: str) -> None:
         ("how deep is the harbour?", (), "", "how deep is the harbour?"),
         ('the "warm stove" cat', ('"warm stove"',), "", 'the "warm stove" cat'),
         ("what does ERR_CONN_42 mean", ('"errconn42"',), "", "what does ERR_CONN_42 mean"),
-        ("setUp of report-2023.pdf", ('"report2023pdf"', '"setup"'), "", "setUp of report-2023.pdf"),
+        ("setUp of report-2023.pdf", ('"setup"', '"report2023pdf"'), "", "setUp of report-2023.pdf"),
         ("harbour NOT light", (), '"light"', "harbour"),
         ('harbour -"old light" depth', (), '"old light"', "harbour   depth"),
         ("a well-known tar -xzf flag", (), "", "a well-known tar -xzf flag"),
