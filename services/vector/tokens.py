@@ -44,6 +44,11 @@ _MOST_CHARACTERS = 100
 _JOINED = re.compile(r"[^\W_]+(?:[_./:\\-]{1,2}[^\W_]+)+")
 _CAMEL = re.compile(r"[^\W\d_]*[a-z][A-Z][^\W_]*|[A-Z]{2,}[a-z][^\W_]*")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# An underscore or a point within, or two words of CamelCase.
+_SURE = re.compile(r"[^\W_][_.:\\][^\W_]|[a-z]{2}[A-Z][a-z]")
+_DECADE = re.compile(r"(?:mid|early|late)?-?\d+s?", re.IGNORECASE)
+# Fewer are common in names of genes, models and roads.
+_SURE_DIGITS = 4
 _MIXED = re.compile(r"(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]{2,}")
 
 
@@ -78,14 +83,19 @@ def begins_pairs(word: str) -> bool:
     return len(word) == 1 and _RUN.fullmatch(word) is not None
 
 
-def identifiers(text: str) -> list[str]:
-    """Identifiers of a question as single words in lower case: joined ones whole, CamelCase, E1234."""
-    found: list[str] = []
+def identifiers(text: str) -> dict[str, bool]:
+    """Identifiers of a question as single words in lower case: joined ones whole, CamelCase, E1234.
+
+    Each with whether it is surely one: prose has words like p53 and 1970s, too.
+    """
+    found: dict[str, bool] = {}
     for candidate in _candidates(text):
-        found += _wholes(candidate)
+        sure = _surely(candidate)
+        found |= dict.fromkeys(_wholes(candidate), sure)
         rest = _JOINED.sub(" ", candidate)
-        found += (match[0].lower() for pattern in (_CAMEL, _MIXED) for match in pattern.finditer(rest))
-    return list(dict.fromkeys(found))
+        for pattern in (_CAMEL, _MIXED):
+            found |= {match[0].lower(): sure for match in pattern.finditer(rest)}
+    return found
 
 
 def camel_parts(text: str) -> list[str]:
@@ -95,6 +105,13 @@ def camel_parts(text: str) -> list[str]:
 
 def _candidates(text: str) -> Iterator[str]:
     return (match[0] for match in _CANDIDATE.finditer(text) if len(match[0]) <= _MOST_CHARACTERS)
+
+
+def _surely(candidate: str) -> bool:
+    digits = sum(map(str.isdigit, candidate))
+    return _SURE.search(candidate) is not None or (
+        digits >= _SURE_DIGITS and not _DECADE.fullmatch(candidate)
+    )
 
 
 def _parts(candidate: str) -> Iterator[str]:

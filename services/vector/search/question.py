@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.vector import tokens
@@ -24,6 +26,9 @@ _EMPTY_WORDS = frozenset((
 _MAX_PARTS = 128
 # Phrases and identifiers that are looked for one by one.
 _MAX_EXACT = 8
+# Of what may be an identifier or a word of the field. SciFact, training split, by words alone, nDCG@10: 0.708
+# with 0, 0.711 with 0.3, 0.702 with 1.
+_UNSURE_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,13 @@ class Parsed:
     """A question taken apart. Expressions are FTS5's; "" matches nothing.
 
     text: without what must not be there. any: of its words that tell something. exact: each of its quoted
-    phrases and identifiers; what holds them is ranked first. without: what hits must not hold.
+    phrases and identifiers with a weight, 0 to 1; what holds those of weight 1 is ranked first. without: what
+    hits must not hold.
     """
 
     text: str
     any: str
-    exact: tuple[str, ...]
+    exact: Mapping[str, float]
     without: str
 
 
@@ -48,12 +54,14 @@ def parse(question: str) -> Parsed:
         unwanted = [next(filter(None, match.groups())) for match in _WITHOUT.finditer(question)]
         text = _WITHOUT.sub(" ", question) if unwanted else question
     phrases = [one or other for one, other in _PHRASE.findall(text)]
-    identifiers = tokens.identifiers(_PHRASE.sub(" ", text))
-    exact = [*map(_phrase, phrases), *map(_part, identifiers)]
+    exact = {_phrase(phrase): 1.0 for phrase in phrases}
+    for name, sure in tokens.identifiers(_PHRASE.sub(" ", text)).items():
+        exact.setdefault(_part(name), 1.0 if sure else _UNSURE_WEIGHT)
+    exact.pop("", None)
     return Parsed(
         text=text.strip(),
         any=expression(text),
-        exact=tuple(part for part in dict.fromkeys(exact) if part)[:_MAX_EXACT],
+        exact=dict(itertools.islice(exact.items(), _MAX_EXACT)),
         without=_any([_phrase(one) for one in unwanted]),
     )
 

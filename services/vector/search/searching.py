@@ -135,7 +135,7 @@ class _Near:
 class _Pool:
     """Candidates of all collections, with both scores; `below` and `filtered` may not answer.
 
-    exact: the share of the question's phrases and identifiers that a passage holds, where it is not 0.
+    exact: the weight of the question's phrases and identifiers that a passage holds, where it is not 0, of 1.
     """
 
     words: dict[int, Words] = field(default_factory=dict)
@@ -293,9 +293,9 @@ class Searching:
         if parsed.any and keys:
             pool.words |= await self._passages.words(collection.key, parsed.any, keys)
         if mode is not Mode.DENSE:
-            for part in parsed.exact:
+            for part, weight in parsed.exact.items():
                 for key in await self._passages.matching(collection.key, part, keys):
-                    pool.exact[key] = pool.exact.get(key, 0.0) + 1 / len(parsed.exact)
+                    pool.exact[key] = pool.exact.get(key, 0.0) + weight / len(parsed.exact)
 
     async def _answer(
         self,

@@ -65,4 +65,8 @@ def test_exact_parts_and_what_must_not_be_there(
     question: str, exact: tuple[str, ...], without: str, text: str
 ) -> None:
     parsed = parse(question)
-    assert (parsed.exact, parsed.without, parsed.text) == (exact, without, text)
+    assert (tuple(parsed.exact), parsed.without, parsed.text) == (exact, without, text)
+
+
+def test_what_may_be_a_word_of_the_field_counts_less() -> None:
+    assert parse('"warm stove" p53 ERR_42').exact == {'"warm stove"': 1.0, '"p53"': 0.3, '"err42"': 1.0}
