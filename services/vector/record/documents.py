@@ -602,6 +602,7 @@ def _insert_passages(
         collection_key,
         document_key,
         title=draft.title,
+        filename=draft.filename,
         text=draft.text.decode(),
         entries=entries,
     )
@@ -610,27 +611,16 @@ def _insert_passages(
 
 def _erase(connection: Connection, document: Document, tombstone_id: str) -> list[int]:
     """Takes a document out of the record and the keyword index; returns the keys of its chunks."""
-    text = b"".join(
-        piece
-        for (piece,) in connection.execute(
-            "SELECT piece FROM texts WHERE document_key = ? ORDER BY byte_start", (document.key,)
-        )
-    )
-    rows = connection.execute(
-        "SELECT key, headings, byte_start, byte_end FROM chunks WHERE document_key = ? ORDER BY key",
-        (document.key,),
-    ).fetchall()
+    text, entries = lexicon.written(connection, document.key)
     if document.state.committed:
         lexicon.remove(
             connection,
             document.collection_key,
             document.key,
             title=document.title,
-            text=text.decode(),
-            entries=(
-                lexicon.Entry(key, lexicon.headings_text(json.loads(headings)), text[start:end].decode())
-                for key, headings, start, end in rows
-            ),
+            filename=document.filename,
+            text=text,
+            entries=entries,
         )
     owned = "chunk_key IN (SELECT key FROM chunks WHERE document_key = ?)"
     connection.execute(
@@ -650,4 +640,4 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
             " WHERE key = ?",
             (document.chunks, document.vectors, document.collection_key),
         )
-    return [row[0] for row in rows]
+    return [entry.chunk_key for entry in entries]

@@ -117,6 +117,12 @@ class Passages:
 
         return await self._database.read(work)
 
+    async def matching(self, collection_key: int, expression: str, chunk_keys: Sequence[int]) -> set[int]:
+        """Those of the passages that an expression matches."""
+        return await self._database.read(
+            lambda connection: lexicon.matching(connection, collection_key, expression, chunk_keys)
+        )
+
     async def places(self, chunk_keys: Iterable[int]) -> dict[int, Place]:
         """Where these passages stand; those that are not, or no longer, in the record are left out."""
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Callable
 
 from services.chassis.start import StartError
+from services.vector.record import lexicon
 
-VERSION = 2
+VERSION = 3
 
 # Version 1; later ones are steps from it.
 _TABLES = """
@@ -144,7 +146,9 @@ CREATE INDEX requests_by_time ON requests (create_time);
 
 
 # Version -> what brings a record of the version before to it.
-_STEPS = {
+_STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
+    # The keyword index has another idea of words, and a column for identifiers.
+    3: (lexicon.rebuild,),
     2: (
         # Which text of the original is missing, a JSON list.
         "ALTER TABLE documents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]'",
@@ -174,7 +178,10 @@ def prepare(connection: sqlite3.Connection) -> None:
         _make(connection)
     for step in range(max(version, 1) + 1, VERSION + 1):
         for statement in _STEPS[step]:
-            connection.execute(statement)
+            if callable(statement):
+                statement(connection)
+            else:
+                connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 

@@ -41,3 +41,11 @@ def fuse(lexical: Mapping[int, float], vector: Mapping[int, float]) -> dict[int,
         key: (1 - VECTOR_WEIGHT) * words.get(key, 0.0) + VECTOR_WEIGHT * meaning.get(key, 0.0)
         for key in words.keys() | meaning.keys()
     }
+
+
+def exact_first(scores: Mapping[int, float], exact: Mapping[int, float], greatest: float) -> dict[int, float]:
+    """Scores with what holds all phrases and identifiers of the question above what holds none.
+
+    exact: the share by weight that a passage holds, 0 to 1. greatest: what no score exceeds.
+    """
+    return {key: score + greatest * exact.get(key, 0.0) for key, score in scores.items()}

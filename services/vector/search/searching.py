@@ -18,6 +18,7 @@ from services.vector.record.lexicon import Words
 from services.vector.record.passages import Condition, FoundPassage, Passages, Place
 from services.vector.record.vectors import Keys, Matrix
 from services.vector.search import fusion, question
+from services.vector.search.question import Parsed
 
 _log = logging.getLogger(__name__)
 
@@ -132,12 +133,16 @@ class _Near:
 
 @dataclass(slots=True)
 class _Pool:
-    """Candidates of all collections, with both scores; `below` and `filtered` may not answer."""
+    """Candidates of all collections, with both scores; `below` and `filtered` may not answer.
+
+    exact: the weight of the question's phrases and identifiers that a passage holds, where it is not 0, of 1.
+    """
 
     words: dict[int, Words] = field(default_factory=dict)
     vector: dict[int, float] = field(default_factory=dict)
     below: dict[int, float] = field(default_factory=dict)
     filtered: set[int] = field(default_factory=set)
+    exact: dict[int, float] = field(default_factory=dict)
 
 
 class Searching:
@@ -163,7 +168,7 @@ class Searching:
         if asked.mode is not Mode.LEXICAL:
             for one in collections:
                 require_model(one, model)
-        expression = question.expression(asked.text)
+        parsed = question.parse(asked.text)
         allowed: list[Keys | None] = [None] * len(collections)
         if asked.condition:
             allowed = list(
@@ -171,7 +176,7 @@ class Searching:
                     *(self._passages.allowed(one.key, asked.condition) for one in collections)
                 )
             )
-        lexical, near = await self._both(collections, asked, expression, allowed)
+        lexical, near = await self._both(collections, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
         pool = _Pool()
         for one, found, nearest in zip(collections, lexical, near.scores, strict=True):
@@ -180,14 +185,14 @@ class Searching:
                 one,
                 asked,
                 mode=mode,
-                expression=expression,
+                parsed=parsed,
                 query=near.query,
                 lexical=found,
                 nearest=nearest,
             )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
-            for side in await self._both(collections, asked, expression, anywhere):
+            for side in await self._both(collections, asked, parsed, anywhere):
                 for scores, keys in zip(
                     side.scores if isinstance(side, _Near) else side, allowed, strict=True
                 ):
@@ -200,39 +205,43 @@ class Searching:
         self,
         collections: Sequence[Collection],
         asked: Question,
-        expression: str,
+        parsed: Parsed,
         allowed: Sequence[Keys | None],
     ) -> tuple[list[dict[int, float]], _Near]:
         """The best passages by keyword and by vector, per collection."""
         depth = max(_DEPTH, asked.top_k)
-        if asked.mode is Mode.DENSE:
-            expression = ""
+        expressions = () if asked.mode is Mode.DENSE else (parsed.any, *parsed.exact)
         return await asyncio.gather(
-            self._lexical(collections, expression, depth, allowed),
-            self._near(collections, asked, depth, allowed),
+            self._lexical(collections, expressions, depth, allowed),
+            self._near(collections, asked, parsed.text or asked.text, depth, allowed),
         )
 
     async def _lexical(
         self,
         collections: Sequence[Collection],
-        expression: str,
+        expressions: Sequence[str],
         depth: int,
         allowed: Sequence[Keys | None],
     ) -> list[dict[int, float]]:
-        if not expression:
-            return [{} for _ in collections]
-        return [
-            dict(await self._passages.lexical(one.key, expression, depth, keys))
-            for one, keys in zip(collections, allowed, strict=True)
-        ]
+        """By each expression the best passages."""
+        found: list[dict[int, float]] = [{} for _ in collections]
+        for expression in filter(None, expressions):
+            for one, keys, scores in zip(collections, allowed, found, strict=True):
+                scores.update(await self._passages.lexical(one.key, expression, depth, keys))
+        return found
 
     async def _near(
-        self, collections: Sequence[Collection], asked: Question, depth: int, allowed: Sequence[Keys | None]
+        self,
+        collections: Sequence[Collection],
+        asked: Question,
+        text: str,
+        depth: int,
+        allowed: Sequence[Keys | None],
     ) -> _Near:
         if asked.mode is Mode.LEXICAL:
             return _Near(None, [{} for _ in collections])
         try:
-            query = await self._dense.embed(asked.text)
+            query = await self._dense.embed(text)
             return _Near(
                 query,
                 [
@@ -253,7 +262,7 @@ class Searching:
         asked: Question,
         *,
         mode: Mode,
-        expression: str,
+        parsed: Parsed,
         query: Matrix | None,
         lexical: Mapping[int, float],
         nearest: Mapping[int, float],
@@ -261,6 +270,15 @@ class Searching:
         """Puts the candidates of a collection into the pool, with both scores of whatever either side
         brought.
         """
+        if parsed.without:
+            unwanted = await self._passages.matching(
+                collection.key, parsed.without, list(lexical.keys() | nearest.keys())
+            )
+            pool.filtered |= unwanted
+            lexical, nearest = (
+                {key: score for key, score in side.items() if key not in unwanted}
+                for side in (lexical, nearest)
+            )
         vector = {
             key: cosine for key, cosine in nearest.items() if cosine >= asked.threshold or key in lexical
         }
@@ -272,8 +290,12 @@ class Searching:
         if mode is Mode.DENSE:
             # Words do not decide; they are only told of what is returned.
             keys = sorted(keys, key=lambda key: (-vector.get(key, -1.0), key))[: asked.top_k]
-        if expression and keys:
-            pool.words |= await self._passages.words(collection.key, expression, keys)
+        if parsed.any and keys:
+            pool.words |= await self._passages.words(collection.key, parsed.any, keys)
+        if mode is not Mode.DENSE:
+            for part, weight in parsed.exact.items():
+                for key in await self._passages.matching(collection.key, part, keys):
+                    pool.exact[key] = pool.exact.get(key, 0.0) + weight / len(parsed.exact)
 
     async def _answer(
         self,
@@ -338,4 +360,9 @@ def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
     if mode is Mode.DENSE:
         return dict(pool.vector)
     words = fusion.by_words(pool.words)
-    return words if mode is Mode.LEXICAL else fusion.fuse(words, pool.vector)
+    if mode is Mode.LEXICAL:
+        return fusion.exact_first(words, pool.exact, max(words.values(), default=0.0))
+    fused = fusion.fuse(words, pool.vector)
+    if not pool.exact:
+        return fused
+    return {key: score / 2 for key, score in fusion.exact_first(fused, pool.exact, 1.0).items()}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vector.search.question import expression
+from services.vector.search.question import expression, parse
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,12 @@ from services.vector.search.question import expression
         ("to be or not to be", '"to" OR "be" OR "or" OR "not"'),
         ('say "to be" twice', '"to be" OR "say" OR "twice"'),
         ("“warm stove” cat", '"warm stove" OR "cat"'),
-        ("error E1234-77 in foo_bar", '"error" OR "e1234" OR "77" OR "foo" OR "bar"'),
+        (
+            "error E1234-77 in foo_bar",
+            '"error" OR "e1234" OR "77" OR "foo" OR "bar" OR "e123477" OR "foobar"',
+        ),
+        ("getUserName", '"getusername" OR "get" OR "user" OR "name"'),
+        ("東京 tower 猫", '"東京" OR "tower" OR "猫" *'),
         ("fox fox FOX", '"fox"'),
         ("", ""),
         ('"" !? *', ""),
@@ -37,6 +42,31 @@ def test_a_very_long_question_is_bounded() -> None:
 def test_any_text_is_a_valid_expression(text: str) -> None:
     with sqlite3.connect(":memory:") as connection:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5 (x)")
-        if found := expression(text):
+        parsed = parse(text)
+        for found in filter(None, (parsed.any, parsed.without, *parsed.exact)):
             connection.execute("SELECT * FROM t WHERE t MATCH ?", (found,)).fetchall()
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "exact", "without", "text"),
+    [
+        ("how deep is the harbour?", (), "", "how deep is the harbour?"),
+        ('the "warm stove" cat', ('"warm stove"',), "", 'the "warm stove" cat'),
+        ("what does ERR_CONN_42 mean", ('"errconn42"',), "", "what does ERR_CONN_42 mean"),
+        ("setUp of report-2023.pdf", ('"setup"', '"report2023pdf"'), "", "setUp of report-2023.pdf"),
+        ("harbour NOT light", (), '"light"', "harbour"),
+        ('harbour -"old light" depth', (), '"old light"', "harbour   depth"),
+        ("a well-known tar -xzf flag", (), "", "a well-known tar -xzf flag"),
+        ("WHY NOT USE IT", (), "", "WHY NOT USE IT"),
+    ],
+)
+def test_exact_parts_and_what_must_not_be_there(
+    question: str, exact: tuple[str, ...], without: str, text: str
+) -> None:
+    parsed = parse(question)
+    assert (tuple(parsed.exact), parsed.without, parsed.text) == (exact, without, text)
+
+
+def test_what_may_be_a_word_of_the_field_counts_less() -> None:
+    assert parse('"warm stove" p53 ERR_42').exact == {'"warm stove"': 1.0, '"p53"': 0.3, '"err42"': 1.0}

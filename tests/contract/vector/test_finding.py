@@ -1,0 +1,189 @@
+"""Search in every script, exact names, and what must not be there."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from meldrag.vector.v1 import vector_pb2 as pb
+from services.vector.record import lexicon
+from tests.contract.vector.world import Client, WordEmbedder, eventually, running
+
+# Six subjects in one order, by language.
+SUBJECTS = {
+    "zh": [
+        "海港的灯塔自一八七一年起发光",
+        "图书馆在星期天关闭",
+        "火车站位于城市北部",
+        "医生建议每天喝水",
+        "博物馆收藏古代陶器",
+        "农民在春天播种小麦",
+    ],
+    "ja": [
+        "港の灯台は一八七一年から光っています",
+        "図書館は日曜日に閉まります",
+        "駅は町の北にあります",
+        "医者は毎日水を飲むことを勧めます",
+        "博物館には古い陶器があります",
+        "農家は春に小麦をまきます",
+    ],
+    "th": [
+        "ประภาคารของท่าเรือส่องแสงตั้งแต่ปี",
+        "ห้องสมุดปิดวันอาทิตย์",
+        "สถานีรถไฟอยู่ทางเหนือของเมือง",
+        "แพทย์แนะนำให้ดื่มน้ำทุกวัน",
+        "พิพิธภัณฑ์เก็บเครื่องปั้นดินเผาโบราณ",
+        "ชาวนาปลูกข้าวสาลีในฤดูใบไม้ผลิ",
+    ],
+    "ar": [
+        "تضيء منارة الميناء منذ قرن",
+        "تغلق المكتبة يوم الأحد",
+        "تقع محطة القطار شمال المدينة",
+        "ينصح الطبيب بشرب الماء كل يوم",
+        "يحفظ المتحف الفخار القديم",
+        "يزرع الفلاح القمح في الربيع",
+    ],
+    "hi": [
+        "बंदरगाह का प्रकाशस्तंभ पुराना है",
+        "पुस्तकालय रविवार को बंद रहता है",
+        "रेलवे स्टेशन शहर के उत्तर में है",
+        "डॉक्टर रोज पानी पीने की सलाह देते हैं",
+        "संग्रहालय में प्राचीन बर्तन हैं",
+        "किसान वसंत में गेहूँ बोते हैं",
+    ],
+    "ko": [
+        "항구의 등대는 오래전부터 빛난다",
+        "도서관은 일요일에 문을 닫는다",
+        "기차역은 도시 북쪽에 있다",
+        "의사는 매일 물을 마시라고 권한다",
+        "박물관에는 고대 도자기가 있다",
+        "농부는 봄에 밀을 심는다",
+    ],
+}
+QUESTIONS = {
+    "zh": ["灯塔", "哪天图书馆关闭？", "火车站在哪里", "喝水", "古代陶器", "小麦"],
+    "ja": ["灯台はいつから", "図書館", "町の北", "水を飲む", "古い陶器", "春の小麦"],
+    "th": ["ประภาคาร", "ห้องสมุด", "สถานีรถไฟ", "ดื่มน้ำ", "พิพิธภัณฑ์", "ข้าวสาลี"],
+    "ar": ["مَنارة", "متى تغلق مكتبة", "المحطة", "الطبيب والماء", "متحف", "قمح"],
+    "hi": ["प्रकाशस्तंभ", "पुस्तकालय", "स्टेशन", "पानी", "बर्तन", "गेहूँ"],
+    "ko": ["등대", "도서관", "기차역이", "의사가", "도자기", "밀을"],
+}
+
+
+async def settled(client: Client) -> bool:
+    got = (await client.call("GetCollection", pb.GetCollectionRequest(collection_id="books"))).collection
+    return got.vectors == got.chunks > 0
+
+
+async def _found(
+    client: Client, query: str, mode: int = pb.SEARCH_MODE_LEXICAL, **fields: object
+) -> list[str]:
+    found = await client.search(query, mode=mode, **fields)
+    return [hit.external_id for hit in found.hits]
+
+
+@pytest.mark.parametrize("language", sorted(SUBJECTS))
+async def test_words_of_every_script_are_found(client: Client, language: str) -> None:
+    await client.import_all(
+        [{"external_id": str(at), "text": text} for at, text in enumerate(SUBJECTS[language])]
+    )
+    firsts = [(await _found(client, question) or ["none"])[0] for question in QUESTIONS[language]]
+    assert firsts == ["0", "1", "2", "3", "4", "5"]
+
+
+async def test_one_character_is_found_wherever_it_stands_in_a_run(client: Client) -> None:
+    await client.import_all(
+        [
+            {"external_id": "first", "text": "猫は黒い"},
+            {"external_id": "last", "text": "黒い猫"},
+            {"external_id": "no", "text": "犬は白い"},
+        ]
+    )
+    assert sorted(await _found(client, "猫")) == ["first", "last"]
+
+
+CODE = [
+    # Repeats the parts of what is asked, so that BM25 alone would like it best.
+    {"external_id": "parts", "text": "Get the user name: user, name, user name, err conn 42, conn err."},
+    {"external_id": "camel", "text": "Call getUserName before anything else happens in this long text."},
+    {
+        "external_id": "snake",
+        "text": "The log showed ERR_CONN_42 once, among a great many other lines of it.",
+    },
+    {
+        "external_id": "file",
+        "title": "Yearly",
+        "text": "See annual-report.v2.pdf for the figures of the year.",
+    },
+    {"external_id": "words", "text": "The annual report of the second year is a pdf of many figures."},
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("what does getUserName do", "camel"),
+        ("err_conn_42", "snake"),
+        ("ERR_CONN_42 in the log", "snake"),
+        ("annual-report.v2.pdf", "file"),
+        ('"user name" please', "parts"),
+        ("user name", "parts"),
+    ],
+)
+@pytest.mark.parametrize("mode", [pb.SEARCH_MODE_LEXICAL, pb.SEARCH_MODE_HYBRID])
+async def test_identifiers_and_phrases_come_first(client: Client, query: str, first: str, mode: int) -> None:
+    await client.import_all(CODE)
+    found = await client.search(query, mode=mode)
+    assert found.hits[0].external_id == first
+    scores = [hit.score for hit in found.hits]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_parts_of_an_identifier_find_it_too(client: Client) -> None:
+    await client.import_all(CODE)
+    assert "camel" in await _found(client, "user")
+    assert "snake" in await _found(client, "conn")
+
+
+async def test_a_file_is_found_by_its_name(client: Client) -> None:
+    await client.ingest(b"Nothing of the kind is said in here.", filename="budget_2031_final.txt")
+    await client.import_all([{"external_id": "other", "text": "The final budget of the year 2031."}])
+    found = await client.search("budget_2031_final.txt", mode=pb.SEARCH_MODE_LEXICAL)
+    assert "Nothing of the kind" in found.hits[0].text
+
+
+@pytest.mark.parametrize("mode", [pb.SEARCH_MODE_LEXICAL, pb.SEARCH_MODE_HYBRID, pb.SEARCH_MODE_DENSE])
+@pytest.mark.parametrize(
+    "query", ["harbour NOT storm", 'harbour -"winter storm"', 'harbour NOT "winter storm"']
+)
+async def test_what_must_not_be_there_is_not(client: Client, query: str, mode: int) -> None:
+    await client.import_all(
+        [
+            {"external_id": "calm", "text": "The harbour is calm."},
+            {"external_id": "storm", "text": "The harbour in a winter storm."},
+        ]
+    )
+    await eventually(lambda: settled(client))
+    found = await client.search(query, mode=mode, explain=True)
+    assert [hit.external_id for hit in found.hits] == ["calm"]
+    assert [dropped.cause for dropped in found.dropped] == [pb.DROP_CAUSE_FILTER]
+
+
+async def test_a_record_of_the_release_before_finds_by_the_new_words(
+    tmp_path: Path, embedder: WordEmbedder
+) -> None:
+    async with running(tmp_path, embedder) as client:
+        await client.create()
+        await client.import_all([{"external_id": "zh", "text": "海港的灯塔自一八七一年起发光"}])
+    [path] = tmp_path.rglob("record.sqlite3")
+    with sqlite3.connect(path) as record:
+        (key,) = record.execute("SELECT key FROM collections").fetchone()
+        lexicon.drop(record, key)
+        record.execute(f"CREATE VIRTUAL TABLE lexical_{key} USING fts5 (title, headings, body, content='')")
+        record.execute(f"CREATE VIRTUAL TABLE lexical_documents_{key} USING fts5 (title, body, content='')")
+        record.execute("PRAGMA user_version = 2")
+    record.close()
+    async with running(tmp_path, embedder) as client:
+        assert await _found(client, "灯塔") == ["zh"]
