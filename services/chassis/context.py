@@ -18,15 +18,35 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls: a subject of a tenant, with the scopes it holds."""
+    """Who calls: a subject of a tenant, with the scopes it holds.
+
+    role: owner, admin, member or viewer of the tenant.
+    """
 
     tenant_id: str
     subject: str
     scopes: frozenset[int]
+    groups: frozenset[str] = frozenset()
+    role: str = "owner"
+
+    @property
+    def space(self) -> str:
+        """Names what belongs to this person alone: sessions, runs, attachments, items, workflows.
+
+        Neither part has a dot, so no two people have one space. Raises ValueError for a part that has one.
+        """
+        if (self.tenant_id, self.subject) == _LOCAL:
+            return self.tenant_id
+        if "." in self.tenant_id or "." in self.subject:
+            raise ValueError("an identity has a dot in its tenant or its subject")
+        return f"{self.tenant_id}.{self.subject}"
+
+
+_LOCAL = ("local", "owner")
 
 
 # The one person who uses a house that listens on loopback only.
-LOCAL_OWNER = Principal("local", "owner", frozenset(options_pb2.Scope.values()))
+LOCAL_OWNER = Principal(*_LOCAL, frozenset(options_pb2.Scope.values()))
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from tests.support.redis_server import RedisServer, running_redis
 
 
 async def tenant_of_call(metadata: Mapping[str, str]) -> Principal:
-    """The tenant that a test writes into the metadata of its call."""
-    return Principal(metadata.get("x-tenant", "local"), "somebody", LOCAL_OWNER.scopes)
+    """The tenant and the person that a test writes into the metadata of its call."""
+    subject = metadata.get("x-subject", LOCAL_OWNER.subject)
+    return Principal(metadata.get("x-tenant", "local"), subject, LOCAL_OWNER.scopes)
 
 
 @dataclass
