@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from meldrag.options.v1 import options_pb2
+from services.chassis import roles
 
 REQUEST_ID_KEY = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -18,15 +19,31 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls: a subject of a tenant, with the scopes it holds."""
+    """Who calls: a subject of a tenant, with the scopes it holds.
+
+    groups: those of the tenant that the subject is in. role: owner, admin, member or viewer.
+    """
 
     tenant_id: str
     subject: str
     scopes: frozenset[int]
+    groups: frozenset[str] = frozenset()
+    role: str = roles.OWNER
+
+    @property
+    def space(self) -> str:
+        """Names what belongs to this person alone: sessions, runs, attachments, items, workflows."""
+        if self == LOCAL_OWNER:
+            return self.tenant_id
+        return f"{self.tenant_id}.{self.subject}"
 
 
 # The one person who uses a house that listens on loopback only.
 LOCAL_OWNER = Principal("local", "owner", frozenset(options_pb2.Scope.values()))
+# The house itself, where users log in: work that nobody asked for, and programs that hold the service token.
+SERVICE = Principal("home", "service", roles.scopes_of(roles.OWNER))
+# Who calls a public method without saying who it is.
+NOBODY = Principal("", "", frozenset(), role="")
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,11 @@ class Call:
     principal: Principal
     request_id: str
     deadline: float
+
+
+def of_the_house(seconds: float = float("inf")) -> Call:
+    """A call that nobody made: what the service does by itself. It has `seconds` from now."""
+    return Call(SERVICE, new_request_id(), time.monotonic() + seconds)
 
 
 _current: ContextVar[Call | None] = ContextVar("meldrag_call", default=None)
