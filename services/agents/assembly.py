@@ -28,6 +28,7 @@ from services.agents.runs import RunLimits, Runs
 from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
 from services.agents.workflow.library import Library
+from services.chassis import passes
 from services.chassis.access import rules
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted
@@ -113,7 +114,7 @@ async def assemble(
         worker=worker,
         records=session,
         conversations=session,
-        replicas=ReplicaClient(replica),
+        replicas=ReplicaClient(replica, passes.identity(settings)),
         limits=RunLimits(
             settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),

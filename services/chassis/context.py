@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from meldrag.options.v1 import options_pb2
+from services.chassis import roles
 
 REQUEST_ID_KEY = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -20,14 +21,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 class Principal:
     """Who calls: a subject of a tenant, with the scopes it holds.
 
-    role: owner, admin, member or viewer of the tenant.
+    groups: those of the tenant that the subject is in. role: owner, admin, member or viewer.
     """
 
     tenant_id: str
     subject: str
     scopes: frozenset[int]
     groups: frozenset[str] = frozenset()
-    role: str = "owner"
+    role: str = roles.OWNER
 
     @property
     def space(self) -> str:
@@ -35,18 +36,19 @@ class Principal:
 
         Neither part has a dot, so no two people have one space. Raises ValueError for a part that has one.
         """
-        if (self.tenant_id, self.subject) == _LOCAL:
+        if (self.tenant_id, self.subject) == (LOCAL_OWNER.tenant_id, LOCAL_OWNER.subject):
             return self.tenant_id
         if "." in self.tenant_id or "." in self.subject:
             raise ValueError("an identity has a dot in its tenant or its subject")
         return f"{self.tenant_id}.{self.subject}"
 
 
-_LOCAL = ("local", "owner")
-
-
 # The one person who uses a house that listens on loopback only.
-LOCAL_OWNER = Principal(*_LOCAL, frozenset(options_pb2.Scope.values()))
+LOCAL_OWNER = Principal("local", "owner", frozenset(options_pb2.Scope.values()))
+# The house itself, where users log in: work that nobody asked for, and programs that hold the service token.
+SERVICE = Principal("home", "service", roles.scopes_of(roles.OWNER))
+# Who calls a public method without saying who it is.
+NOBODY = Principal("", "", frozenset(), role="")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Call:
     principal: Principal
     request_id: str
     deadline: float
+
+
+def of_the_house(seconds: float = float("inf")) -> Call:
+    """A call that nobody made: what the service does by itself. It has `seconds` from now."""
+    return Call(SERVICE, new_request_id(), time.monotonic() + seconds)
 
 
 _current: ContextVar[Call | None] = ContextVar("meldrag_call", default=None)

@@ -8,7 +8,7 @@ the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
@@ -21,6 +21,9 @@ from services.chassis.addresses import is_loopback
 from services.chassis.secret import NeededSecret, SecretFileError, from_file, is_placeholder, weakness
 
 S = TypeVar("S", bound="ServiceSettings")
+
+# What says who somebody is; good ones are needed wherever callers have to log in.
+_SIGNING = (NeededSecret(("jwt_secret_key",), 32), NeededSecret(("meld_service_token",), 32))
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -65,6 +68,13 @@ class ServiceSettings(BaseSettings):
     meld_vector_address: str = "127.0.0.1:50052"
     meld_session_address: str = "127.0.0.1:50053"
 
+    # Whether everybody has to say who they are. Off by itself; the gateway has its own rule for that.
+    meld_login: Literal["", "off", "required"] = ""
+    # Signs access tokens, and the passes that calls between the services carry.
+    jwt_secret_key: SecretStr | None = Field(default=None, min_length=1)
+    # What a program shows that calls the services itself and acts for the house.
+    meld_service_token: SecretStr | None = Field(default=None, min_length=1)
+
     # A folder with a file for each secret, named as its field: redis_password.
     meld_secrets_dir: Path | None = None
     # Whether others can reach the process; by the address it listens on where this says nothing.
@@ -81,6 +91,11 @@ class ServiceSettings(BaseSettings):
         if self.meld_require_secrets is None:
             return not is_loopback(self.listens_on)
         return self.meld_require_secrets
+
+    @property
+    def login_required(self) -> bool:
+        """Whether callers have to say who they are."""
+        return self.meld_login == "required"
 
     @classmethod
     def secret_fields(cls) -> tuple[str, ...]:
@@ -162,19 +177,37 @@ def _secret(settings: ServiceSettings, name: str) -> str:
 def _bad_secrets(settings: ServiceSettings) -> Iterator[str]:
     """What is wrong with the secrets, each with its variable's name."""
     guarded = {name: needed for needed in settings.needed_secrets for name in needed.fields}
+    signing = {name: needed for needed in _SIGNING for name in needed.fields}
     for name in settings.secret_fields():
-        if name not in guarded and is_placeholder(_secret(settings, name)):
+        if name not in guarded and name not in signing and is_placeholder(_secret(settings, name)):
             yield f"{name.upper()}: is a placeholder; leave it empty or set the real one"
+    if settings.login_required:
+        yield from _weak(settings, _SIGNING, "callers have to log in")
+        if not _secret(settings, "jwt_secret_key").strip():
+            yield (
+                "JWT_SECRET_KEY: is needed where callers have to log in, 32 characters or more "
+                "(or a file in MELD_SECRETS_DIR)"
+            )
     if not settings.exposed:
         return
     for needed in settings.needed_secrets:
+        if settings.login_required and needed in _SIGNING:
+            continue
         if not any(_secret(settings, name).strip() for name in needed.fields):
             names = " or ".join(name.upper() for name in needed.fields)
             yield (
                 f"{names}: is needed where other machines can reach this process, {needed.min_length} "
                 "characters or more (or a file in MELD_SECRETS_DIR)"
             )
-    for name, needed in guarded.items():
-        value = _secret(settings, name)
-        if value and (reason := weakness(value, needed.min_length)):
-            yield f"{name.upper()}: {reason}; other machines can reach this process"
+    told = _SIGNING if settings.login_required else ()
+    others = [needed for needed in settings.needed_secrets if needed not in told]
+    yield from _weak(settings, others, "other machines can reach this process")
+
+
+def _weak(settings: ServiceSettings, guarded: Iterable[NeededSecret], why: str) -> Iterator[str]:
+    """The secrets that are set and that others would guess, and why that matters."""
+    for needed in guarded:
+        for name in needed.fields:
+            value = _secret(settings, name)
+            if value and (reason := weakness(value, needed.min_length)):
+                yield f"{name.upper()}: {reason}; {why}"

@@ -30,8 +30,6 @@ class GatewaySettings(ServiceSettings):
     flask_env: Literal["production", "development", "testing"] = "production"
     flask_debug: bool = False
     flask_secret_key: SecretStr | None = Field(default=None, min_length=1)
-    # Signs nothing yet: for the login that is to come.
-    jwt_secret_key: SecretStr | None = Field(default=None, min_length=1)
     # Origins of other sites whose pages may call, separated by commas.
     cors_origins: str = ""
     gunicorn_workers: int = Field(default=2, ge=1, le=64)

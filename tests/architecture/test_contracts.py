@@ -24,8 +24,9 @@ DECLARED = {
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "
     "DeleteItem ExportSnapshot ImportSnapshot",
-    "IdentityService": "CreateUser ListUsers UpdateUser Authenticate RefreshToken RevokeToken CreateApiKey "
-    "RevokeApiKey ConsumeQuota",
+    "IdentityService": "SetUp CreateUser ListUsers UpdateUser DeleteUser ChangePassword Authenticate "
+    "AuthenticateExternal Identify RefreshToken RevokeToken CreateApiKey ListApiKeys RevokeApiKey "
+    "ConsumeQuota ListAuditEntries",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow DecideStep CreateWorkflow "
     "GetWorkflow ListWorkflows UpdateWorkflow DeleteWorkflow DrawWorkflow CancelRun ReplayRun",
     "ReplicaService": "ReachRun ReachStep",
@@ -71,7 +72,7 @@ def test_only_what_does_no_harm_twice_may_be_retried(method: MethodDescriptor) -
     reads = method.name.startswith(
         (
             *("Get", "List", "Read", "Search", "Verify", "Embed", "Check", "Watch", "Route", "Export"),
-            *("Replay", "Draw"),
+            *("Replay", "Draw", "Identify"),
         )
     )
     if level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
