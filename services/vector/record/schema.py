@@ -11,7 +11,7 @@ import sqlite3
 
 from services.chassis.start import StartError
 
-VERSION = 2
+VERSION = 3
 
 # Version 1; later ones are steps from it.
 _TABLES = """
@@ -152,6 +152,17 @@ _STEPS = {
         "CREATE TABLE places (document_key INTEGER NOT NULL REFERENCES documents (key),"
         " byte_start INTEGER NOT NULL, label TEXT NOT NULL, page INTEGER NOT NULL, line INTEGER NOT NULL,"
         " PRIMARY KEY (document_key, byte_start)) WITHOUT ROWID",
+    ),
+    3: (
+        # The subject who made it; empty for one that belongs to the tenant.
+        "ALTER TABLE collections ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+        # See services.vector.access: grantee is the name of a Grant, role a Role.
+        "CREATE TABLE grants (collection_key INTEGER NOT NULL REFERENCES collections (key),"
+        " grantee TEXT NOT NULL, role INTEGER NOT NULL, PRIMARY KEY (collection_key, grantee)) WITHOUT ROWID",
+        # What there was, all of the tenant could read and write; so they still can.
+        "INSERT INTO grants SELECT key, 'group:everyone', 2 FROM collections",
+        # Ids of requests belong to a person.
+        "ALTER TABLE requests RENAME COLUMN tenant_id TO space",
     ),
 }
 
