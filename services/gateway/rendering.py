@@ -124,7 +124,17 @@ def collection(value: vector_pb2.Collection) -> dict[str, Json]:
         "chunks": value.chunks,
         "vectors": value.vectors,
         "created": _optional_time(value, "create_time"),
+        "owner": value.owner,
+        "role": enum_name(vector_pb2.CollectionRole.DESCRIPTOR, value.role),
+        "access": list(map(_grant, value.grants)),
     }
+
+
+def _grant(value: vector_pb2.Grant) -> dict[str, Json]:
+    role = enum_name(vector_pb2.CollectionRole.DESCRIPTOR, value.role)
+    if value.WhichOneof("grantee") == "subject":
+        return {"user": value.subject, "role": role}
+    return {"group": value.group, "role": role}
 
 
 def document(value: vector_pb2.Document) -> dict[str, Json]:
