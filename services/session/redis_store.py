@@ -12,8 +12,9 @@ Keys are `meld:{<tenant>}:…`: `session:<id>` and `run:<id>` (hashes with all t
 belongs to them), `item:<kind>:<name>`, `attachment:<id>`, `sessions`, `runs`,
 `attachments`, `session:<id>:runs` and `session:<id>:attachments` (indexes by time),
 `items:<kind>` (an index by name), `attachments:bytes`, `once:<method>:<hash>` (first
-answers). A tenant here is the space of one person (see Principal.space), which is the
-tenant itself for the local owner. The braces make the tenant's id the hash
+answers), and those of identity (see identity.redis_identity). A tenant here is the space
+of one person (see Principal.space), which is the tenant itself for the local owner, but
+with identity. The braces make the tenant's id the hash
 tag, so in a cluster everything of a tenant lies in one slot and a script may
 touch its session, its runs and its lists together. Ids in keys are validated
 before. `meld:{store}` has the schema and the key of the page tokens.
@@ -82,7 +83,7 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 4
+SCHEMA = 5
 
 # What belongs to no generation.
 STORE_KEY = "meld:{store}"
@@ -150,6 +151,22 @@ _SCRIPTS = (
     "attachment_delete",
     "attachments_list",
     "attachments_sweep",
+    "user_create",
+    "user_update",
+    "user_delete",
+    "user_find",
+    "users_list",
+    "api_key_create",
+    "api_key_delete",
+    "api_key_use",
+    "api_keys_list",
+    "family_create",
+    "family_rotate",
+    "family_delete",
+    "attempt_begin",
+    "attempt_end",
+    "quota_take",
+    "audit_list",
 )
 
 

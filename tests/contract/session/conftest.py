@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from meldrag.session.v1 import identity_pb2_grpc, session_pb2, session_pb2_grpc
+from services.chassis import roles
 from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.chassis.server import Server
@@ -23,9 +24,10 @@ from tests.support.redis_server import RedisServer, running_redis
 
 
 async def tenant_of_call(metadata: Mapping[str, str]) -> Principal:
-    """The tenant and the person that a test writes into the metadata of its call."""
+    """The tenant and the person that a test writes into the metadata of its call, and in which role."""
+    role = metadata.get("x-role", roles.OWNER)
     subject = metadata.get("x-subject", LOCAL_OWNER.subject)
-    return Principal(metadata.get("x-tenant", "local"), subject, LOCAL_OWNER.scopes)
+    return Principal(metadata.get("x-tenant", "local"), subject, roles.scopes_of(role), role=role)
 
 
 @dataclass
