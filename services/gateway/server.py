@@ -15,7 +15,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from services.chassis import telemetry
+from services.chassis import passes, telemetry
 from services.chassis.start import StartError
 from services.gateway.app import create_app
 from services.gateway.clients import Addresses, Clients
@@ -81,7 +81,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             self.settings.meld_session_address,
             self.settings.meld_vector_address,
         )
-        clients = Clients(addresses)
+        clients = Clients(addresses, passes.identity(self.settings))
         self._held.callback(clients.close)
         metrics = WorkerMetrics(self._runtime, telemetry.prometheus_text)
         if self.settings.metrics_enabled:

@@ -22,8 +22,14 @@ class GatewaySettings(ServiceSettings):
         NeededSecret(("jwt_secret_key",), 32),
     )
 
-    # There is no login yet: whoever reaches the port is the owner.
+    # Whoever reaches the port is the owner, although it can be reached from other machines.
     meld_allow_anonymous: bool = False
+    # Another identity provider that people may sign in by (OpenID Connect): its address, and what it knows
+    # this house by. Empty: none.
+    meld_oidc_issuer: str = ""
+    meld_oidc_client_id: str = ""
+    meld_oidc_client_secret: SecretStr | None = Field(default=None, min_length=1)
+    meld_oidc_scopes: str = "openid profile email"
     flask_host: str = "127.0.0.1"
     # 5000, or 5001 when FLASK_ENV is development.
     flask_port: int | None = Field(default=None, ge=0, le=65535)
@@ -52,10 +58,11 @@ class GatewaySettings(ServiceSettings):
     @field_validator("flask_host")
     @classmethod
     def _stays_on_loopback(cls, host: str, info: ValidationInfo) -> str:
-        if not is_loopback(host) and not info.data.get("meld_allow_anonymous"):
+        off = info.data.get("meld_login") == "off"
+        if off and not is_loopback(host) and not info.data.get("meld_allow_anonymous"):
             raise ValueError(
-                f"{host} can be reached from other machines and nobody has to log in; listen on 127.0.0.1, "
-                "or set MELD_ALLOW_ANONYMOUS=yes to let everybody in as the owner"
+                f"{host} can be reached from other machines and MELD_LOGIN is off; listen on 127.0.0.1, let "
+                "people log in, or set MELD_ALLOW_ANONYMOUS=yes to let everybody in as the owner"
             )
         return host
 
@@ -63,6 +70,15 @@ class GatewaySettings(ServiceSettings):
     def listens_on(self) -> str:
         """The host of the web server."""
         return self.flask_host
+
+    @property
+    def login_required(self) -> bool:
+        """Whether callers have to sign in: where MELD_LOGIN says nothing, when others can reach the port and
+        are not let in as the owner.
+        """
+        if self.meld_login:
+            return self.meld_login == "required"
+        return not is_loopback(self.flask_host) and not self.meld_allow_anonymous
 
     @property
     def port(self) -> int:
