@@ -47,7 +47,7 @@ def test_beyond_loopback_people_log_in_or_are_let_in_by_name(
         monkeypatch.setenv(key, "k3Tq-81xVb-Zp07-mNc-4Rd9-Ws62-Yh5")
     assert load(GatewaySettings).login_required
     monkeypatch.setenv("MELD_LOGIN", "off")
-    with pytest.raises(SettingsError, match="^FLASK_HOST: "):
+    with pytest.raises(SettingsError, match=r"^FLASK_HOST: "):
         load(GatewaySettings)
     monkeypatch.setenv("MELD_ALLOW_ANONYMOUS", "yes")
     assert not load(GatewaySettings).login_required

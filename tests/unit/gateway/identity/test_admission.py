@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc
 import pytest
 from flask.testing import FlaskClient
 
 from meldrag.session.v1 import identity_pb2, session_pb2
-from services.chassis.context import SERVICE
+from services.chassis import passes
 from services.chassis.errors import ResourceExhaustedError, UnavailableError
 from services.gateway.clients import Clients
 from services.gateway.door import Door, slots_for
@@ -146,9 +145,7 @@ def test_services_that_do_not_believe_the_gateway_are_not_the_callers_fault(
     services: ScriptedServices,
 ) -> None:
     """Another JWT_SECRET_KEY here than there: signing in again would not help."""
-    settings = GatewaySettings(**{**LOGIN, "jwt_secret_key": SERVICE.subject * 8})
-    from services.chassis import passes
-
+    settings = GatewaySettings(**{**LOGIN, "jwt_secret_key": "another-key" * 4})
     clients = Clients(services.addresses, passes.identity(settings))
     http = client_of(Door(settings, clients, slots_for(16)))
     answer = http.get(PATH, headers=bearer("tok-owner"))
@@ -297,4 +294,3 @@ def test_without_login_nothing_is_asked_for(services: ScriptedServices) -> None:
     assert answer.json is not None
     assert answer.json["reason"] == "PASS_MISSING"
     assert not services.requests["Identify"]
-    assert grpc.StatusCode.UNAUTHENTICATED.value[0] == 16
