@@ -7,8 +7,9 @@ A session or run comes first, then what belongs to it, in as many lines as a bou
 line needs: messages and the requests that brought them, or events and the entries
 of the run's journal. A thing ("item", of the id kind:name) stands alone, and so does
 what is known of an attachment, whose bytes lie one behind the other in a part of their
-own, in the order of these lines. Values are base64. `expires` is in milliseconds since
-1970; 0 stands for never.
+own, in the order of these lines. A user stands alone with the hash of the password, and
+so does an API key ("apikey") with the hash of its secret; tokens are in no snapshot.
+Values are base64. `expires` is in milliseconds since 1970; 0 stands for never.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 from services.chassis.errors import ServiceError
 from services.session import records, validation
 from services.session.failures import snapshot_invalid
+from services.session.identity import naming
 from services.session.model import NewAttachment, NewItem, Payload, RunState
 
 # A line ends after this many bytes of values; one value has at most two messages' worth of bytes.
@@ -41,6 +43,11 @@ ATTACHMENT_FIELDS = (
     *("attachment_id", "session_id", "run_id", "filename", "media_type"),
     *("bytes", "sha256", "created", "expires"),
 )
+USER_FIELDS = (
+    *("user_id", "name", "folded", "role", "groups", "disabled", "password"),
+    *("issuer", "external", "version", "created", "updated"),
+)
+API_KEY_FIELDS = ("api_key_id", "user_id", "label", "role", "sha256", "created", "used")
 _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
@@ -52,6 +59,8 @@ _MESSAGE = re.compile(r"m([1-9][0-9]{0,15})")
 _EVENT = re.compile(r"e([1-9][0-9]{0,15})")
 _ENTRY = re.compile(r"j([1-9][0-9]{0,15})")
 _RANGE = re.compile(rb"([1-9][0-9]{0,15}):([1-9][0-9]{0,15})")
+_EXTERNAL = re.compile(r"([0-9a-f]{64})?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FINGERPRINT_BYTES = 32
 
 # What reading bytes that somebody else wrote can end with.
@@ -62,9 +71,10 @@ MALFORMED = (
 
 HEADS = {"session": "messages", "run": "events"}
 # What stands alone.
-_ALONE = ("item", "attachment")
+IDENTITY = ("user", "apikey")
+_ALONE = ("item", "attachment", *IDENTITY)
 KINDS = (*HEADS, *_ALONE)
-COUNTED = ("sessions", "messages", "runs", "events", "items", "attachments")
+COUNTED = ("sessions", "messages", "runs", "events", "items", "attachments", "users", "apikeys")
 _PARTS = {part: head for head, part in HEADS.items()}
 
 
@@ -263,6 +273,10 @@ class Verification:
                 self._begin_run(entry)
             case "attachment":
                 self._take_attachment(entry)
+            case "user":
+                self._take_user(entry)
+            case "apikey":
+                self._take_api_key(entry)
             case _:
                 self._take_item(entry)
         self.counts[entry.kind + "s"] += 1
@@ -324,6 +338,47 @@ class Verification:
         if not given.session_id and fields["expires"] == b"0":
             raise ValueError("it never expires")
         self.files.append(File(entry.tenant, entry.entry_id, size, given.sha256))
+
+    def _take_user(self, entry: Entry) -> None:
+        fields = entry.fields
+        text = {name: value.decode() for name, value in fields.items()}
+        if set(fields) != set(USER_FIELDS) or text["user_id"] != entry.entry_id or entry.expires:
+            raise ValueError("other fields")
+        naming.identifier("id", entry.entry_id)
+        if naming.name("name", text["name"]) != text["name"] or naming.folded(text["name"]) != text["folded"]:
+            raise ValueError("another name")
+        naming.role("role", text["role"])
+        groups = json.loads(text["groups"])
+        if list(naming.groups("groups", groups)) != groups or text["disabled"] not in ("0", "1"):
+            raise ValueError("other values")
+        if text["password"] and not text["password"].startswith("$argon2id$"):
+            raise ValueError("no hash")
+        if bool(text["issuer"]) != bool(text["external"]) or not _EXTERNAL.fullmatch(text["external"]):
+            raise ValueError("half a provider")
+        for name in ("version", "created", "updated"):
+            _number(fields[name])
+        for taken in (
+            ("name", text["folded"]),
+            *([("external", text["external"])] if text["issuer"] else []),
+        ):
+            key = (taken[0], entry.tenant, taken[1])
+            if key in self._seen:
+                raise _wrong("two users have one name")
+            self._seen.add(key)
+
+    @staticmethod
+    def _take_api_key(entry: Entry) -> None:
+        fields = entry.fields
+        text = {name: value.decode() for name, value in fields.items()}
+        if set(fields) != set(API_KEY_FIELDS) or text["api_key_id"] != entry.entry_id or entry.expires:
+            raise ValueError("other fields")
+        naming.identifier("id", entry.entry_id)
+        naming.identifier("user_id", text["user_id"])
+        naming.role("role", text["role"])
+        if naming.label("label", text["label"]) != text["label"] or not _SHA256.fullmatch(text["sha256"]):
+            raise ValueError("other values")
+        for name in ("created", "used"):
+            _number(fields[name])
 
     @staticmethod
     def _take_item(entry: Entry) -> None:

@@ -13,6 +13,16 @@ from services.chassis.server import Hosted, Server
 from services.session.attachment_files import AttachmentFiles, AttachmentSweep
 from services.session.attachments import Attachments
 from services.session.conversations import Conversations
+from services.session.identity.audit import Audit
+from services.session.identity.keys import ApiKeys
+from services.session.identity.passwords import Passwords
+from services.session.identity.quotas import Quotas
+from services.session.identity.redis_identity import RedisIdentity
+from services.session.identity.servicer import IdentityServicer
+from services.session.identity.signing_in import SigningIn
+from services.session.identity.store import IdentityStore
+from services.session.identity.tokens import TokenMaker
+from services.session.identity.users import Users
 from services.session.items import Items
 from services.session.redis_attachments import RedisAttachments
 from services.session.redis_items import RedisItems
@@ -39,15 +49,18 @@ async def session_server(
 
     authenticator: that of the settings when None.
     """
-    async with open_redis_store(
-        settings.store_host,
-        settings.store_port,
-        settings.store_password,
-        settings.permanent_session_lifetime,
-        sentinels=Sentinels(settings.sentinels, settings.session_redis_master)
-        if settings.sentinels
-        else None,
-    ) as store:
+    async with (
+        _passwords() as passwords,
+        open_redis_store(
+            settings.store_host,
+            settings.store_port,
+            settings.store_password,
+            settings.permanent_session_lifetime,
+            sentinels=Sentinels(settings.sentinels, settings.session_redis_master)
+            if settings.sentinels
+            else None,
+        ) as store,
+    ):
         watching = RunWatching(store)
         kept = RedisSnapshots(store)
         files = AttachmentFiles(settings.attachments_folder)
@@ -61,8 +74,7 @@ async def session_server(
             items=Items(RedisItems(store)),
             snapshots=snapshots,
         )
-        # Declared; the chassis says of each method that it comes in a later release.
-        identities = identity_pb2_grpc.IdentityServiceServicer()
+        identities = identity_servicer(settings, RedisIdentity(store), passwords)
         async with watching.following(), kept.tidying(), AttachmentSweep(files, known).sweeping():
             yield Server(
                 name="session",
@@ -86,3 +98,29 @@ async def session_server(
                 bind=bind,
                 max_concurrent=_MAX_CALLS,
             )
+
+
+def identity_servicer(
+    settings: SessionSettings, store: IdentityStore, passwords: Passwords
+) -> IdentityServicer:
+    """IdentityService over a store."""
+    return IdentityServicer(
+        users=Users(store, store, passwords, settings.setup_code),
+        keys=ApiKeys(store),
+        signing_in=SigningIn(store, passwords, TokenMaker(settings.token_secret)),
+        quotas=Quotas(
+            store,
+            {"requests": settings.meld_rate_limit_per_minute, "tokens": settings.meld_daily_tokens},
+        ),
+        audit=Audit(store),
+    )
+
+
+@asynccontextmanager
+async def _passwords() -> AsyncIterator[Passwords]:
+    """What makes and compares hashes, for the duration of the block."""
+    passwords = Passwords()
+    try:
+        yield passwords
+    finally:
+        passwords.close()

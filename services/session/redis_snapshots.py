@@ -26,7 +26,7 @@ import logging
 import re
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 
@@ -66,7 +66,7 @@ _LOAD_COMMANDS = 500
 _LOAD_BYTES = 1_000_000
 
 _ENTRY = re.compile(
-    r"\{([A-Za-z0-9_-]{1,64})\}:(?:(session|run|attachment):([A-Za-z0-9_-]{1,64})|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
+    r"\{([A-Za-z0-9_-]{1,64})\}:(?:(session|run|attachment|user|apikey):([A-Za-z0-9_-]{1,64})|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
 )
 
 
@@ -96,7 +96,7 @@ class RedisSnapshots:
                 running.cancel()
             await asyncio.wait(tasks)
 
-    async def entries(self) -> AsyncIterator[Entry]:
+    async def entries(self, kinds: Collection[str] = entries.KINDS) -> AsyncIterator[Entry]:
         """See SnapshotStore. Remembers each key until the end: SCAN may name one twice."""
         generation = await self._store.generation()
         prefix = key_prefix(generation)
@@ -105,7 +105,9 @@ class RedisSnapshots:
             places = [
                 (key, match[1], match[2] or match[4], match[3] or match[5])
                 for key in keys
-                if key not in seen and (match := _ENTRY.fullmatch(key.removeprefix(prefix)))
+                if key not in seen
+                and (match := _ENTRY.fullmatch(key.removeprefix(prefix)))
+                and (match[2] or match[4]) in kinds
             ]
             seen.update(place[0] for place in places)
             for group in _groups(places, _READ_ENTRIES):
@@ -411,6 +413,11 @@ class _Loading:
             yield "ZADD", f"{tenant}:items:{kind}", 0, name
         elif entry.kind == "attachment":
             yield from self._attachment(tenant, entry)
+        elif entry.kind == "user":
+            yield from self._user(tenant, entry)
+        elif entry.kind == "apikey":
+            owner, created = entry.fields["user_id"].decode(), entry.fields["created"]
+            yield "ZADD", f"{tenant}:apikeys:{owner}", created, entry.entry_id
         elif entry.kind == "session":
             yield self._indexed(f"{tenant}:sessions", entry, "updated")
         else:
@@ -441,6 +448,17 @@ class _Loading:
         yield "INCRBY", f"{tenant}:attachments:bytes", weight
         if session_id := entry.fields["session_id"].decode():
             yield "ZADD", f"{tenant}:session:{session_id}:attachments", created, entry.entry_id
+
+    @staticmethod
+    def _user(tenant: str, entry: Entry) -> Iterator[Command]:
+        """Where a user is found."""
+        fields = entry.fields
+        yield "ZADD", f"{tenant}:users", 0, fields["folded"]
+        yield "HSET", f"{tenant}:usernames", fields["folded"], entry.entry_id
+        if fields["external"]:
+            yield "HSET", f"{tenant}:externals", fields["external"], entry.entry_id
+        if (fields["role"], fields["disabled"]) == (b"owner", b"0"):
+            yield "SADD", f"{tenant}:owners", entry.entry_id
 
     def kind(self, key: str) -> str:
         """Of what kind a key of `fields` is."""

@@ -12,7 +12,7 @@ Keys are `meld:{<tenant>}:…`: `session:<id>` and `run:<id>` (hashes with all t
 belongs to them), `item:<kind>:<name>`, `attachment:<id>`, `sessions`, `runs`,
 `attachments`, `session:<id>:runs` and `session:<id>:attachments` (indexes by time),
 `items:<kind>` (an index by name), `attachments:bytes`, `once:<method>:<hash>` (first
-answers). The braces make the tenant's id the hash
+answers), and those of identity (see identity.redis_identity). The braces make the tenant's id the hash
 tag, so in a cluster everything of a tenant lies in one slot and a script may
 touch its session, its runs and its lists together. Ids in keys are validated
 before. `meld:{store}` has the schema and the key of the page tokens.
@@ -81,7 +81,7 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 4
+SCHEMA = 5
 
 # What belongs to no generation.
 STORE_KEY = "meld:{store}"
@@ -149,6 +149,22 @@ _SCRIPTS = (
     "attachment_delete",
     "attachments_list",
     "attachments_sweep",
+    "user_create",
+    "user_update",
+    "user_delete",
+    "user_find",
+    "users_list",
+    "api_key_create",
+    "api_key_delete",
+    "api_key_use",
+    "api_keys_list",
+    "family_create",
+    "family_rotate",
+    "family_delete",
+    "attempt_begin",
+    "attempt_end",
+    "quota_take",
+    "audit_list",
 )
 
 

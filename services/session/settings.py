@@ -42,6 +42,12 @@ class SessionSettings(ServiceSettings):
     # Signs snapshots; one that was made with another key is refused.
     meld_snapshot_key: SecretStr = SecretStr("")
 
+    # Lets whoever knows it make the first owner; nobody does when empty.
+    meld_setup_code: SecretStr | None = Field(default=None, min_length=8)
+    # Requests of a user in a minute, and tokens of models in a day (UTC); 0: any number.
+    meld_rate_limit_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 600
+    meld_daily_tokens: Annotated[int, Field(ge=0, le=1_000_000_000_000)] = 0
+
     @field_validator("session_redis_sentinels")
     @classmethod
     def _addresses(cls, value: str) -> str:
@@ -67,6 +73,16 @@ class SessionSettings(ServiceSettings):
     def snapshot_key(self) -> bytes:
         """What snapshots are signed with; empty when they only carry a checksum."""
         return self.meld_snapshot_key.get_secret_value().encode()
+
+    @property
+    def token_secret(self) -> bytes:
+        """What tokens are signed with; empty where nobody can sign in."""
+        return self.jwt_secret_key.get_secret_value().strip().encode() if self.jwt_secret_key else b""
+
+    @property
+    def setup_code(self) -> str:
+        """What lets somebody make the first owner; empty where nobody may."""
+        return self.meld_setup_code.get_secret_value().strip() if self.meld_setup_code else ""
 
     @property
     def store_host(self) -> str:

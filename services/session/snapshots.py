@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import itertools
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +34,8 @@ _MAX_BYTES = 1 << 40
 _WRITE_ENTRIES = 64
 # Of snapshots: the first that has attachments.
 _SCHEMA_OF_FILES = 4
+# The first that has users. An older one knows none, so those who are here stay.
+_SCHEMA_OF_USERS = 5
 # The contract lets no call take longer than four hours; what is older was left by a killed process.
 _FOLDER = "snapshot-"
 _LEFT_SECONDS = 5 * 3600
@@ -125,8 +129,13 @@ class Snapshots:
                 files = await asyncio.to_thread(self._verified, folder, manifest)
                 names = await asyncio.to_thread(self._placed, folder / FILES_PART, files)
                 created = int(manifest.created_time.timestamp() * 1000)
+                found, counts = _with_files(path, names), manifest.counts
+                if manifest.schema_version < _SCHEMA_OF_USERS:
+                    kept = [entry async for entry in self._store.entries(entries.IDENTITY)]
+                    held = Counter(f"{entry.kind}s" for entry in kept)
+                    found, counts = itertools.chain(found, kept), {**counts, **held}
                 # Should this fail, nobody knows whether they count: if they do not, the sweep finds them.
-                return await importing.replace(_with_files(path, names), manifest.counts, created, once)
+                return await importing.replace(found, counts, created, once)
 
     async def _received(self, folder: Path, pieces: AsyncIterator[bytes]) -> tuple[Manifest, bytes]:
         unpacking = Unpacking(folder, SERVICE, self._key, _MAX_BYTES)

@@ -9,11 +9,11 @@ another tenant does not exist.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple, Protocol
 
-from services.session.entries import Entry
+from services.session.entries import KINDS, Entry
 from services.session.model import (
     Appended,
     Appending,
@@ -229,7 +229,7 @@ class SnapshotStore(Protocol):
     def schema(self) -> int:
         """Of the form in which entries are kept."""
 
-    def entries(self) -> AsyncIterator[Entry]:
+    def entries(self, kinds: Collection[str] = KINDS) -> AsyncIterator[Entry]:
         """What was there when the call began and still is, each one consistent in itself.
 
         Raises AbortedError (IMPORT_RUNNING) when it is replaced meanwhile.

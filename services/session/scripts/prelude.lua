@@ -141,3 +141,19 @@ local function forget(keys, sessions, id)
   end
   return known[2]
 end
+
+-- What others are told of a user.
+local USER = {'user_id', 'name', 'role', 'groups', 'disabled', 'issuer', 'version', 'created', 'updated'}
+
+local function now()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- A line in the log of what was done to users and keys; the newest 10,000 stay.
+local function note(log, deed)
+  local newest = redis.call('ZREVRANGE', log, 0, 0, 'WITHSCORES')
+  local place = digits(tonumber(newest[2] or 0) + 1)
+  redis.call('ZADD', log, place, place .. ' ' .. digits(now()) .. ' ' .. deed)
+  redis.call('ZREMRANGEBYRANK', log, 0, -10001)
+end

@@ -1,0 +1,77 @@
+"""Keys for programs: the rules, over a store."""
+
+from __future__ import annotations
+
+from services.chassis import roles
+from services.session.identity import failures, naming
+from services.session.identity.model import Action, ApiKey, Caller, Deed, User, smaller
+from services.session.identity.store import IdentityStore
+from services.session.identity.tokens import new_api_key
+
+MAX_KEYS = 50
+
+
+class ApiKeys:
+    """What may be done with keys: one's own, or those of others for who administers.
+
+    All methods raise InvalidArgumentError (INVALID_FIELD) and what the store raises.
+    """
+
+    def __init__(self, store: IdentityStore) -> None:
+        self._store = store
+
+    async def create(self, caller: Caller, user_id: str, label: str, role: str) -> tuple[ApiKey, User, str]:
+        """A key, its user, and its secret, which nobody learns again.
+
+        user_id: whose, empty for the caller's. role: the most it may do, empty for as much as can be.
+        """
+        whose = self._whose(caller, user_id)
+        kept = naming.label("label", label)
+        limit = smaller(caller.role, naming.role("role", role) if role else "")
+        found = await self._store.get_user(caller.tenant, whose)
+        if found is None:
+            raise failures.user_not_found(whose)
+        if found.user.role == roles.OWNER and whose != caller.user_id and not caller.owner:
+            raise failures.owner_needed(caller.role)
+        text, shown = new_api_key(caller.tenant)
+        key = ApiKey(
+            caller.tenant, shown.api_key_id, whose, kept, smaller(limit, found.user.role), shown.sha256
+        )
+        deed = Deed(
+            caller.user_id, Action.CREATE_API_KEY, key.api_key_id, {"user_id": whose, "role": key.role}
+        )
+        return await self._store.create_key(caller, key, MAX_KEYS, deed), found.user, text
+
+    async def list_keys(self, caller: Caller, user_id: str) -> tuple[tuple[ApiKey, ...], User | None]:
+        """The keys of a user, oldest first, and the user. user_id: empty for the caller."""
+        whose = self._whose(caller, user_id)
+        found = await self._store.get_user(caller.tenant, whose)
+        if found is None:
+            if user_id:
+                raise failures.user_not_found(user_id)
+            # The owner of a house without login, and its programs, have none.
+            return (), None
+        return await self._store.list_keys(caller.tenant, whose), found.user
+
+    async def revoke(self, caller: Caller, api_key_id: str) -> None:
+        """Ends a key. Raises NotFoundError (API_KEY_NOT_FOUND), also for another's that is not to be seen."""
+        naming.identifier("api_key_id", api_key_id)
+        key = await self._store.get_key(caller.tenant, api_key_id)
+        if key is None or (key.user_id != caller.user_id and not caller.administers):
+            raise failures.api_key_not_found(api_key_id)
+        if key.user_id != caller.user_id and not caller.owner:
+            found = await self._store.get_user(caller.tenant, key.user_id)
+            if found is not None and found.user.role == roles.OWNER:
+                raise failures.owner_needed(caller.role)
+        deed = Deed(caller.user_id, Action.REVOKE_API_KEY, api_key_id, {"user_id": key.user_id})
+        if not await self._store.delete_key(key, deed):
+            raise failures.api_key_not_found(api_key_id)
+
+    @staticmethod
+    def _whose(caller: Caller, user_id: str) -> str:
+        if not user_id or user_id == caller.user_id:
+            return caller.user_id
+        naming.identifier("user_id", user_id)
+        if not caller.administers:
+            raise failures.not_your_own(user_id)
+        return user_id
