@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -27,7 +28,7 @@ class GatewaySettings(ServiceSettings):
     # Another identity provider that people may sign in by (OpenID Connect): its address, and what it knows
     # this house by. Empty: none.
     meld_oidc_issuer: str = ""
-    meld_oidc_client_id: str = ""
+    meld_oidc_client_id: str = Field(default="", validate_default=True)
     meld_oidc_client_secret: SecretStr | None = Field(default=None, min_length=1)
     meld_oidc_scopes: str = "openid profile email"
     flask_host: str = "127.0.0.1"
@@ -65,6 +66,22 @@ class GatewaySettings(ServiceSettings):
                 "people log in, or set MELD_ALLOW_ANONYMOUS=yes to let everybody in as the owner"
             )
         return host
+
+    @field_validator("meld_oidc_issuer")
+    @classmethod
+    def _speaks_tls(cls, issuer: str) -> str:
+        parts = urlsplit(issuer)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if issuer and not (safe and parts.hostname and not parts.query and not parts.fragment):
+            raise ValueError("must be an https address, or http on loopback, as the provider names itself")
+        return issuer
+
+    @field_validator("meld_oidc_client_id")
+    @classmethod
+    def _has_an_issuer(cls, client_id: str, info: ValidationInfo) -> str:
+        if bool(client_id) != bool(info.data.get("meld_oidc_issuer")):
+            raise ValueError("MELD_OIDC_ISSUER and MELD_OIDC_CLIENT_ID belong together")
+        return client_id
 
     @property
     def listens_on(self) -> str:

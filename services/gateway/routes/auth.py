@@ -11,13 +11,16 @@ from services.gateway.body import Fields, Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
 from services.gateway.identity.admission import as_the_house
-from services.gateway.identity.credentials import Jar, refresh_cookie, unauthenticated
+from services.gateway.identity.credentials import Jar, by_https, refresh_cookie, unauthenticated
+from services.gateway.identity.external import ExternalLogin
 from services.gateway.problem import ProblemError
 
 blueprint = Blueprint("auth", __name__)
 
 # Names and passwords; nothing longer is read of anybody who is not known yet.
 _MAX_BYTES = 16 << 10
+_FLOW_COOKIE = "meld_external"
+_FLOW_SECONDS = 600
 
 
 @blueprint.get("/auth")
@@ -25,7 +28,7 @@ def ways() -> Response:
     """Whether one has to sign in here, and how."""
     Query(request).finish()
     required = door().settings.login_required
-    external = required and bool(door().settings.meld_oidc_issuer)
+    external = door().external is not None
     return answer({"login": required, "setup": required and _is_empty(), "external": external})
 
 
@@ -65,6 +68,70 @@ def login() -> Response:
     message = identity_pb2.AuthenticateRequest(password=credential)
     let_in = unary(door().clients.identity.Authenticate, message, _source())
     return _signed_in({"user": rendering.user(let_in.user)}, let_in.tokens, as_cookie)
+
+
+@blueprint.get("/auth/external")
+def begin_external() -> Response:
+    """Sends the browser to the identity provider."""
+    Query(request).finish()
+    url, kept = _external().begin(_way_back())
+    response = _sent_to(url)
+    _keep_flow(response, kept, _FLOW_SECONDS)
+    return response
+
+
+@blueprint.get("/auth/external/return")
+def finish_external() -> Response:
+    """Takes the browser back, with cookies when the provider knows who sits before it."""
+    external = _external()
+    # The provider may say more than we ask for.
+    if "error" in request.args:
+        raise ProblemError(401, "EXTERNAL_LOGIN_REFUSED", "the identity provider lets nobody in")
+    person = external.finish(
+        request.cookies.get(_FLOW_COOKIE, ""),
+        request.args.get("state", ""),
+        request.args.get("code", ""),
+        _way_back(),
+    )
+    message = identity_pb2.AuthenticateExternalRequest(
+        issuer=person.issuer, subject=person.subject, name=person.name, groups=person.groups
+    )
+    with as_the_house():
+        let_in = unary(door().clients.identity.AuthenticateExternal, message, _source())
+    response = _sent_to("/")
+    _keep_flow(response, "", 0)
+    Jar(request).keep(response, let_in.tokens)
+    return response
+
+
+def _external() -> ExternalLogin:
+    external = door().external
+    if external is None:
+        raise ProblemError(404, "NOT_FOUND", "nobody signs in by another identity provider here")
+    return external
+
+
+def _way_back() -> str:
+    """Where the provider sends the browser to. The guard has checked the host."""
+    scheme = "https" if by_https(request) else "http"
+    return f"{scheme}://{request.host}/api/v1/auth/external/return"
+
+
+def _sent_to(url: str) -> Response:
+    return Response(status=303, headers={"Location": url})
+
+
+def _keep_flow(response: Response, kept: str, seconds: int) -> None:
+    # Lax: the way back is a click on another site's page.
+    response.set_cookie(
+        _FLOW_COOKIE,
+        kept,
+        max_age=seconds,
+        path="/api/v1/auth/external",
+        secure=by_https(request),
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 @blueprint.post("/auth/refresh")

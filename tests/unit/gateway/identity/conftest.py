@@ -16,6 +16,7 @@ from services.chassis.errors import UnauthenticatedError
 from services.chassis.settings import ServiceSettings
 from services.gateway.clients import Clients
 from services.gateway.door import Door, slots_for
+from services.gateway.identity.external import ExternalLogin
 from services.gateway.settings import GatewaySettings
 from tests.unit.gateway.conftest import client_of
 from tests.unit.gateway.scripted_services import ScriptedServices, running_services
@@ -75,7 +76,8 @@ def open_gateway(services: ScriptedServices) -> Iterator[Open]:
     def make(**settings: Any) -> FlaskClient:
         complete = GatewaySettings(**{**LOGIN, **settings})
         opened.append(Clients(services.addresses, passes.identity(complete)))
-        return client_of(Door(complete, opened[-1], slots_for(16)))
+        external = ExternalLogin(complete) if complete.meld_oidc_issuer else None
+        return client_of(Door(complete, opened[-1], slots_for(16), external=external))
 
     yield make
     for clients in opened:
