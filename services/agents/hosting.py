@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from services.agents.adapters import session_client, vector_client
+from services.agents.adapters import quota_client, session_client, vector_client
 from services.agents.adapters.models import open_audio, open_models, open_painter
 from services.agents.assembly import assemble
 from services.agents.chat.measures import ModelMeasures
@@ -26,7 +26,9 @@ async def serve(settings: AgentsSettings) -> None:
             open_aio_channel(settings.meld_vector_address, vector_client.SERVICE, identity=identity)
         )
         session = await stack.enter_async_context(
-            open_aio_channel(settings.meld_session_address, session_client.SERVICE, identity=identity)
+            open_aio_channel(
+                settings.meld_session_address, session_client.SERVICE, quota_client.SERVICE, identity=identity
+            )
         )
         measures = ModelMeasures(parse_prices(settings.meld_model_prices))
         model = await stack.enter_async_context(

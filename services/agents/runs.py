@@ -29,6 +29,8 @@ from services.agents.ports import (
     Answered,
     Conversations,
     Decision,
+    OpenRuns,
+    Quota,
     RecordedRun,
     Replicas,
     RunEvent,
@@ -44,6 +46,7 @@ from services.chassis.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
     InternalError,
+    NotFoundError,
     ResourceExhaustedError,
     ServiceError,
     UnavailableError,
@@ -68,6 +71,9 @@ _MAX_TAKEOVERS = 3
 
 # Runs that workflows begin, for each of the runs that callers may have.
 _ROOM_BELOW = 8
+
+_QUOTA_PAUSES = (0.5, 2.0, 5.0)
+_QUOTA_SECONDS = 5.0
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = 26
@@ -121,7 +127,7 @@ class _Live:
 class Runs:
     """Begins, follows, cancels and ends runs.
 
-    A request id leads to one answer: its run's id is made from the space and that id, so the session
+    A request id leads to one answer: its run's id is made from whose it is and that id, so the session
     service's record decides. A run that succeeded is streamed again; one that failed or was cancelled is
     followed by a new try under a further id. A run that is recorded as running but not known here is asked
     for at the replica that owns it, and taken for cut off when that does not know it either. Where the record
@@ -144,7 +150,10 @@ class Runs:
         prices: Mapping[str, Price] | None = None,
         equipment: Equipment = Equipment(),  # noqa: B008 - frozen
         measures: RunMeasures | None = None,
+        open_runs: OpenRuns | None = None,
+        quota: Quota | None = None,
     ) -> None:
+        """open_runs and quota: None where nobody logs in."""
         self._worker = worker
         self._records = records
         self._conversations = conversations
@@ -152,6 +161,8 @@ class Runs:
         self._limits = limits
         self._prices = prices or {}
         self._equipment = equipment
+        self._open_runs = open_runs
+        self._quota = quota
         # Runs of processes that ended are looked for as far back as there are any, once.
         self._looked_back = False
         self._live: dict[str, _Live] = {}
@@ -300,6 +311,8 @@ class Runs:
         self._check_room(below=above is not None)
         if not allowance.hops:
             raise exhausted("hops", self._limits.allowance.hops)
+        if above is None:
+            await self._check_quota()
         space = context.principal().space
         parent = above.key.run_id if above else ""
         if not request.request_id:
@@ -313,6 +326,36 @@ class Runs:
         except BaseException:
             self._requests.pop(claim, None)
             raise
+
+    async def _check_quota(self) -> None:
+        """Raises ResourceExhaustedError (QUOTA_EXHAUSTED) when the caller has used up the tokens of a day."""
+        if self._quota is None:
+            return
+        try:
+            await self._quota.take(0)
+        except UnavailableError as error:
+            # What is used is taken from it later, when the service is back.
+            _log.info("a quota is not known: %s", error.message)
+
+    async def _take_from_quota(self, run: Run) -> None:
+        tokens, call = run.ledger.input_tokens + run.ledger.output_tokens, context.current()
+        if self._quota is None or call is None or not tokens or run.key.parent_run_id:
+            return
+        for pause in (*_QUOTA_PAUSES, None):
+            with context.entered(dataclasses.replace(call, deadline=time.monotonic() + _QUOTA_SECONDS)):
+                try:
+                    await self._quota.take(tokens, run.key.run_id)
+                except UnavailableError as error:
+                    if pause is None:
+                        _log.warning("%d tokens were not taken from a quota: %s", tokens, error.message)
+                        return
+                except ServiceError as error:
+                    # Others of the same person have used up the rest meanwhile.
+                    _log.info("%d tokens exceed a quota: %s", tokens, error.message)
+                    return
+                else:
+                    return
+            await asyncio.sleep(pause or 0.0)
 
     def _check_room(self, *, below: bool) -> None:
         """Raises ResourceExhaustedError (TOO_MANY_RUNS). Runs that workflows begin have room of their own, so
@@ -418,6 +461,9 @@ class Runs:
         self._live[key.run_id] = live
         if key.request_id:
             self._requests[key.space, key.request_id] = key.run_id
+        if self._open_runs is not None and resumed is None and _outlives_its_caller(key, request):
+            remembering = _remember(self._open_runs, key.run_id)
+            self._keep(asyncio.create_task(remembering, name=f"remember {key.run_id}"))
         return live
 
     def _recorder(
@@ -452,10 +498,10 @@ class Runs:
         """Goes on with detached runs whose processes have ended, and closes the records of those that nobody
         can ask for again. Raises ServiceError.
         """
-        # Without a login there is one person. Runs of others go on when they are asked for again.
-        call = context.Call(
-            context.LOCAL_OWNER, context.new_request_id(), time.monotonic() + _INHERIT_PASS_SECONDS
-        )
+        if self._open_runs is not None:
+            await self._inherit_of_all(self._open_runs)
+            return
+        call = _call_of(context.LOCAL_OWNER)
         oldest = time.time() - self._limits.detached_seconds - _SLACK_SECONDS
         with context.entered(call):
             async with contextlib.aclosing(
@@ -464,6 +510,26 @@ class Runs:
                 async for record in found:
                     await self._inherit(call.principal.space, record)
         self._looked_back = True
+
+    async def _inherit_of_all(self, open_runs: OpenRuns) -> None:
+        """As `inherit`, of everybody's runs, each in the name of whose it is."""
+        async with contextlib.aclosing(open_runs.all()) as found:
+            known = [open_run async for open_run in found]
+        for open_run in known:
+            if open_run.run_id in self._live:
+                continue
+            with context.entered(_call_of(open_run.principal)):
+                try:
+                    record = await self._records.get(open_run.run_id)
+                except NotFoundError:
+                    # It may be about to be opened; later it has expired, or was deleted with its session.
+                    if time.time() - open_run.since > self._limits.detached_seconds + _SLACK_SECONDS:
+                        await open_runs.remove(open_run.run_id)
+                    continue
+                if record.state is not RunState.RUNNING:
+                    await open_runs.remove(open_run.run_id)
+                    continue
+                await self._inherit(open_run.principal.space, record)
 
     async def _inherit(self, space: str, record: RecordedRun) -> None:
         request = agents_pb2.RunAgentRequest()
@@ -551,8 +617,18 @@ class Runs:
             await self._end(live, state, result, error)
         finally:
             key = live.run.key
+            if not live.left and not live.lost:
+                self._settle(live)
             self._live.pop(key.run_id, None)
             self._requests.pop((key.space, key.request_id), None)
+
+    def _settle(self, live: _Live) -> None:
+        """What is done about an ended run that nobody waits for."""
+        run = live.run
+        self._keep(asyncio.create_task(self._take_from_quota(run), name=f"quota {run.key.run_id}"))
+        if self._open_runs is not None and _outlives_its_caller(run.key, live.request):
+            forgetting = _forget(self._open_runs, run.key.run_id)
+            self._keep(asyncio.create_task(forgetting, name=f"forget {run.key.run_id}"))
 
     @contextlib.contextmanager
     def _time_of(self, request: agents_pb2.RunAgentRequest, began: float | None = None) -> Iterator[None]:
@@ -649,6 +725,33 @@ def _leave(live: _Live) -> None:
             retry_after=1.0,
         )
     )
+
+
+def _call_of(principal: context.Principal) -> context.Call:
+    """A call in somebody's name that they did not make now."""
+    deadline = time.monotonic() + _INHERIT_PASS_SECONDS
+    return context.Call(principal, context.new_request_id(), deadline)
+
+
+async def _remember(open_runs: OpenRuns, run_id: str) -> None:
+    """Lets another process find the run in its owner's name, should this one end."""
+    try:
+        await open_runs.add(run_id, context.principal())
+    except ServiceError as error:
+        _log.warning("run %s would not be taken over: %s", run_id, error.message)
+
+
+async def _forget(open_runs: OpenRuns, run_id: str) -> None:
+    try:
+        await open_runs.remove(run_id)
+    except ServiceError as error:
+        # The next look for runs of ended processes finds that it has ended.
+        _log.info("run %s is not forgotten yet: %s", run_id, error.message)
+
+
+def _outlives_its_caller(key: RunKey, request: agents_pb2.RunAgentRequest) -> bool:
+    """Whether nobody comes again for a run whose process ends: another one goes on with it, or closes it."""
+    return not key.parent_run_id and (request.detached or not request.request_id)
 
 
 def _agent_of(live: _Live) -> str:

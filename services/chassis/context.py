@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meldrag.options.v1 import options_pb2
 from services.chassis import roles
@@ -76,6 +76,17 @@ def entered(call: Call) -> Iterator[Call]:
         yield call
     finally:
         _current.reset(token)
+
+
+def identify(principal: Principal) -> None:
+    """Names the caller of the call being served, which began before that was known. Raises LookupError
+    outside of a call.
+    """
+    call = _current.get()
+    if call is None:
+        raise LookupError("no call is being served here")
+    # What `entered` puts back at its end is what was there before the call.
+    _current.set(replace(call, principal=principal))
 
 
 def current() -> Call | None:

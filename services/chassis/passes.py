@@ -98,10 +98,11 @@ def authenticator(settings: ServiceSettings) -> Authenticator:
     """How a service finds out who calls: everybody is the owner without login; with it, the pass says so, or
     the token of an integration that calls the services itself.
 
-    The authenticator raises UnauthenticatedError (PASS_MISSING, PASS_INVALID, PASS_EXPIRED).
+    The authenticator raises UnauthenticatedError (PASS_MISSING, PASS_INVALID, PASS_EXPIRED; without login
+    PASS_UNEXPECTED, from a process that has it on).
     """
     if not settings.login_required:
-        return local_owner
+        return _owner_without_pass
     passes = Passes(key_of(settings))
     token = settings.meld_service_token
     bearer = f"Bearer {token.get_secret_value()}".encode() if token is not None else None
@@ -117,6 +118,17 @@ def authenticator(settings: ServiceSettings) -> Authenticator:
         return SERVICE
 
     return authenticate
+
+
+async def _owner_without_pass(metadata: Mapping[str, str]) -> Principal:
+    """Raises UnauthenticatedError (PASS_UNEXPECTED): a pass says that callers log in, and that they are not
+    all the same one.
+    """
+    if METADATA_KEY in metadata:
+        raise UnauthenticatedError(
+            "callers log in, and MELD_LOGIN is not required in this service", reason="PASS_UNEXPECTED"
+        )
+    return await local_owner(metadata)
 
 
 def identity(settings: ServiceSettings) -> Identity | None:

@@ -19,6 +19,9 @@ CONTAINERS = {"gateway": "app", "agents": "agents", "vector": "vector", "session
 # Set by the image or by a layer, or not needed where the compose network names Redis.
 NOT_IN_THE_CORE = {
     *("MELD_DATA_DIR", "MELD_REQUIRE_SECRETS"),
+    # Nobody logs in to the containers: MELD_ALLOW_ANONYMOUS stands in the core.
+    *("MELD_LOGIN", "JWT_SECRET_KEY", "MELD_SERVICE_TOKEN"),
+    *("MELD_OIDC_ISSUER", "MELD_OIDC_CLIENT_ID", "MELD_OIDC_CLIENT_SECRET", "MELD_OIDC_SCOPES"),
     *("SESSION_REDIS_HOST", "SESSION_REDIS_PORT", "SESSION_REDIS_PASSWORD"),
 }
 SCRIPTS = sorted(

@@ -324,12 +324,23 @@ async def test_signing_in_needs_no_pass_and_takes_no_false_one() -> None:
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_without_login_everybody_is_the_owner_whatever_they_show() -> None:
+async def test_a_service_without_login_does_not_take_everybody_for_the_owner_behind_one_with_it() -> None:
+    async with (
+        serving(ServiceSettings()) as (sessions, address),
+        open_aio_channel(address, DESCRIPTOR, identity=passes.identity(required())) as channel,
+    ):
+        with context.entered(call_of(ANNA)), pytest.raises(grpc.aio.AioRpcError) as refused:
+            await get(channel)
+    assert from_rpc_error(refused.value).reason == "PASS_UNEXPECTED"
+    assert sessions.met == []
+
+
+async def test_without_login_everybody_is_the_owner() -> None:
     async with (
         serving(ServiceSettings()) as (sessions, address),
         grpc.aio.insecure_channel(address) as channel,
     ):
-        await get(channel, metadata=(("x-meld-pass", "a.b.c"),))
+        await get(channel, metadata=(("x-meld-tenant", "other"),))
     assert sessions.met == [LOCAL_OWNER]
     assert passes.identity(ServiceSettings()) is None
     assert passes.service_identity(ServiceSettings()) is None
