@@ -94,13 +94,13 @@ def _variants(fields: list[IdField]) -> Iterator[tuple[IdField, ...]]:
 async def _called(
     path: str, victim: Belongings, attacker: Person, attacked: tuple[IdField, ...], *, theirs: bool
 ) -> _Call:
-    own = Belongings(attacker.another())
+    own = Belongings(attacker.another(), few=True)
     messages = requests.base(path, victim, frozenset(one.name for one in attacked))
     values: dict[str, str] = {}
     for field in requests.id_fields(messages[0]):
         if any(field.name == one.name for one in attacked):
             value = await _value(path, victim, field)
-            values[field.name] = value if theirs else absent(value)
+            values[field.name] = value if theirs else absent(value, field.kind)
             requests.put(messages[0], field.path, values[field.name])
         elif need := requests.needed(path).get(field.name):
             value = await own.get(need) if isinstance(need, str) else need(own)
@@ -138,14 +138,13 @@ async def own_request(path: str, owner: Belongings) -> Message:
     return message
 
 
-def absent(value: str) -> str:
+def absent(value: str, kind: str) -> str:
     """A value of the same form that names nothing."""
     if _RUN.fullmatch(value):
         return requests.new_run_id()
-    head, mark, tail = (
-        value.rpartition("_") if value.startswith(("ses_", "att_", "usr_")) else ("", "", value)
-    )
-    return head + mark + "".join(map(_other, tail))
+    # What the letters in front say is which list goes on, or what kind of thing it is.
+    kept = 1 if kind == PAGE else 4 if value.startswith(("ses_", "att_", "usr_")) else 0
+    return value[:kept] + "".join(map(_other, value[kept:]))
 
 
 def _other(character: str) -> str:

@@ -40,11 +40,13 @@ def new_run_id() -> str:
 class Belongings:
     """Values that somebody could name in a request, by what they are.
 
-    mark: stands in all that the owner chose. Lists have two entries or more, so that they have pages.
+    mark: stands in all that the owner chose. Lists have two entries or more, so that they have pages, and each
+    method was called under a request id; with `few` there is one thing of each kind and no more.
     """
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, *, few: bool = False) -> None:
         self.person = person
+        self._few = few
         # Sees to the users of the tenant, as the same person.
         self.chief = person.house.person(person.principal.tenant_id, person.principal.subject, OWNER)
         self.mark = f"m{secrets.token_hex(6)}x"
@@ -93,6 +95,9 @@ class Belongings:
         if self._live is not None:
             self._live.cancel()
 
+    def _numbers(self, most: int) -> range:
+        return range(1, 2 if self._few else most + 1)
+
     def named(self, kind: str, number: int = 1) -> str:
         """A name that the owner chose."""
         return f"{kind}-{self.mark}-{number}"
@@ -100,7 +105,7 @@ class Belongings:
     # -- the vector service ------------------------------------------------------------------------------
 
     async def _collection(self) -> str:
-        for number in (1, 2):
+        for number in self._numbers(2):
             await self.person.ask(
                 f"{VECTOR}CreateCollection",
                 vector_pb2.CreateCollectionRequest(
@@ -110,30 +115,30 @@ class Belongings:
                 ),
             )
         collection_id = self.named("books")
+        if self._few:
+            return collection_id
         await self.person.ask(
             f"{VECTOR}SetCollectionAccess",
             vector_pb2.SetCollectionAccessRequest(
                 collection_id=collection_id, request_id=self.request_id("SetCollectionAccess")
             ),
         )
-        await self._twice_deleted(
+        gone = self.named("gone")
+        await self.person.ask(
+            f"{VECTOR}CreateCollection", vector_pb2.CreateCollectionRequest(collection_id=gone)
+        )
+        await self.person.ask(
             f"{VECTOR}DeleteCollection",
-            vector_pb2.CreateCollectionRequest(collection_id=self.named("gone")),
-            f"{VECTOR}CreateCollection",
-            vector_pb2.DeleteCollectionRequest(collection_id=self.named("gone")),
+            vector_pb2.DeleteCollectionRequest(
+                collection_id=gone, request_id=self.request_id("DeleteCollection")
+            ),
         )
         return collection_id
-
-    async def _twice_deleted(self, path: str, create: Message, creation: str, delete: Any) -> None:
-        """Makes a thing and deletes it under the request id of the method."""
-        await self.person.ask(creation, create)
-        delete.request_id = self.request_id(path)
-        await self.person.ask(path, delete)
 
     async def _document(self) -> str:
         collection_id = await self.get("collection")
         ids = []
-        for number in (1, 2, 3):
+        for number in self._numbers(3):
             header = vector_pb2.IngestHeader(
                 collection_id=collection_id,
                 filename=f"{self.canary}.txt",
@@ -149,6 +154,8 @@ class Belongings:
             )
             ids.append(said.document.document_id)
             self.document = self.document or said.document
+        if self._few:
+            return str(ids[0])
         await self.person.ask(
             f"{VECTOR}DeleteDocument",
             vector_pb2.DeleteDocumentRequest(
@@ -167,13 +174,15 @@ class Belongings:
 
     async def _session(self) -> str:
         ids = []
-        for number in (1, 2, 3):
+        for number in self._numbers(3):
             request = session_pb2.CreateSessionRequest(
                 title=self.canary,
                 collection_ids=[await self.get("collection")],
                 request_id=self.request_id("CreateSession") if number == 1 else "",
             )
             ids.append((await self.person.ask(f"{SESSION}CreateSession", request)).session.session_id)
+        if self._few:
+            return str(ids[0])
         for number in (1, 2):
             message = session_pb2.Message(role=session_pb2.ROLE_USER, text=f"{self.canary} {number}")
             await self.person.ask(
@@ -216,7 +225,7 @@ class Belongings:
     async def _attachment(self) -> str:
         session_id = await self.get("session")
         ids = []
-        for number in (1, 2):
+        for number in self._numbers(2):
             header = session_pb2.Attachment(session_id=session_id, filename=f"{self.canary}.txt")
             first = session_pb2.PutAttachmentRequest(
                 header=header, request_id=self.request_id("PutAttachment") if number == 1 else ""
@@ -242,7 +251,7 @@ class Belongings:
 
     async def _user(self) -> str:
         ids = []
-        for number in (1, 2):
+        for number in self._numbers(2):
             said = await self.chief.ask(
                 f"{IDENTITY}CreateUser",
                 identity_pb2.CreateUserRequest(
@@ -253,6 +262,8 @@ class Belongings:
                 ),
             )
             ids.append(said.user.user_id)
+        if self._few:
+            return str(ids[0])
         await self.chief.ask(
             f"{IDENTITY}UpdateUser",
             identity_pb2.UpdateUserRequest(

@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from meldrag.agents.v1 import agents_pb2, replicas_pb2
 from meldrag.session.v1 import identity_pb2, session_pb2
 from meldrag.vector.v1 import vector_pb2
-from services.agents.adapters import session_client, vector_client
+from services.agents.adapters import quota_client, session_client, vector_client
 from services.agents.assembly import assemble
 from services.agents.settings import AgentsSettings
 from services.chassis import passes
@@ -167,7 +167,11 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
             assemble(
                 settings,
                 await enter(open_aio_channel(vector_address, vector_client.SERVICE, identity=identity)),
-                await enter(open_aio_channel(session_address, session_client.SERVICE, identity=identity)),
+                await enter(
+                    open_aio_channel(
+                        session_address, session_client.SERVICE, quota_client.SERVICE, identity=identity
+                    )
+                ),
                 None,
                 examples=few_examples(),
             )
