@@ -11,6 +11,8 @@ import grpc.aio
 
 from services.agents.adapters.attachment_client import AttachmentClient
 from services.agents.adapters.item_client import WorkflowShelf
+from services.agents.adapters.open_runs import OpenRunItems
+from services.agents.adapters.quota_client import QuotaClient
 from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
@@ -28,6 +30,7 @@ from services.agents.runs import RunLimits, Runs
 from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
 from services.agents.workflow.library import Library
+from services.chassis import passes
 from services.chassis.access import rules
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted
@@ -113,7 +116,7 @@ async def assemble(
         worker=worker,
         records=session,
         conversations=session,
-        replicas=ReplicaClient(replica),
+        replicas=ReplicaClient(replica, passes.identity(settings)),
         limits=RunLimits(
             settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),
@@ -124,6 +127,8 @@ async def assemble(
             transcribes=sound is not None and sound.transcribes,
             speaks=sound is not None and sound.speaks,
         ),
+        open_runs=OpenRunItems(session_channel) if settings.login_required else None,
+        quota=QuotaClient(session_channel) if settings.login_required else None,
     )
     dependencies = [
         Dependency("vector", vector.ping),

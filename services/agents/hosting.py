@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from services.agents.adapters import session_client, vector_client
+from services.agents.adapters import quota_client, session_client, vector_client
 from services.agents.adapters.models import open_audio, open_models, open_painter
 from services.agents.assembly import assemble
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.prices import parse_prices
 from services.agents.chat.providers import audio, configured, images
 from services.agents.settings import AgentsSettings
-from services.chassis import telemetry
+from services.chassis import passes, telemetry
 from services.chassis.channel import open_aio_channel
 from services.chassis.server import Server
 from services.sandbox.sandbox import opening_sandbox
@@ -21,11 +21,14 @@ async def serve(settings: AgentsSettings) -> None:
     """Serves until told to stop."""
     async with AsyncExitStack() as stack:
         stack.enter_context(telemetry.configure("agents", settings))
+        identity = passes.identity(settings)
         vector = await stack.enter_async_context(
-            open_aio_channel(settings.meld_vector_address, vector_client.SERVICE)
+            open_aio_channel(settings.meld_vector_address, vector_client.SERVICE, identity=identity)
         )
         session = await stack.enter_async_context(
-            open_aio_channel(settings.meld_session_address, session_client.SERVICE)
+            open_aio_channel(
+                settings.meld_session_address, session_client.SERVICE, quota_client.SERVICE, identity=identity
+            )
         )
         measures = ModelMeasures(parse_prices(settings.meld_model_prices))
         model = await stack.enter_async_context(
@@ -42,6 +45,7 @@ async def serve(settings: AgentsSettings) -> None:
             services=house.services,
             dependencies=house.dependencies,
             settings=settings,
+            authenticator=passes.authenticator(settings),
             bind=settings.bind,
             max_concurrent=settings.meld_max_runs + 100,
         ).run()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from services.agents.chat.capabilities import Capabilities, Capability
 from services.agents.model import Conversation, Passage, Quote, Standing
 from services.agents.routing.route import Route
+from services.chassis.context import Principal
 from services.sandbox.model import Job, Outcome
 
 M = TypeVar("M", bound=Message)
@@ -204,6 +205,47 @@ class RunRecords(Protocol):
 
     def replay(self, run_id: str, kind: type[M]) -> AsyncGenerator[M]:
         """The recorded events of an ended run, in order, unpacked as `kind`."""
+        ...
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that may be at work, and whose it is. since: when it began, in seconds since 1970."""
+
+    run_id: str
+    principal: Principal
+    since: float
+
+
+class OpenRuns(Protocol):
+    """Remembers whose the runs at work are, where there are several people: the record of a run is its
+    owner's, and another process finds it only in their name.
+
+    Raises UnavailableError (SESSION_UNAVAILABLE), ResourceExhaustedError when there are too many.
+    """
+
+    async def add(self, run_id: str, principal: Principal) -> None:
+        """Remembers a run. Again does no harm."""
+        ...
+
+    async def remove(self, run_id: str) -> None:
+        """Forgets a run, also one that is not remembered."""
+        ...
+
+    def all(self) -> AsyncGenerator[OpenRun]:
+        """All that are remembered."""
+        ...
+
+
+class Quota(Protocol):
+    """What the caller may still use today."""
+
+    async def take(self, tokens: int, request_id: str = "") -> None:
+        """Takes tokens that were used; with 0 only looks. A repeat of a request id takes nothing more.
+
+        Raises ResourceExhaustedError (QUOTA_EXHAUSTED) when none is left and UnavailableError
+        (SESSION_UNAVAILABLE).
+        """
         ...
 
 

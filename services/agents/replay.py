@@ -51,7 +51,7 @@ class Replays:
         if record.state is RunState.CANCELLED or last.ended.error.reason in _FROM_OUTSIDE:
             raise not_replayable(run_id, "it was ended from outside, in the middle of its work")
         journal = Journal(recorded=past.entries, live=False)
-        key = RunKey(run_id, context.principal().tenant_id, request.request_id, record.parent_run_id)
+        key = RunKey(run_id, context.principal().space, request.request_id, record.parent_run_id)
         run = Run(key, ledger(journal), lambda _: None, journal, past.events[:-1])
         ended, difference = await self._ended(run, request)
         for event in run.events():

@@ -27,12 +27,12 @@ COALESCE_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class RunKey:
-    """Names a run: its id, whose it is, the caller's own id of the request and the run that it is below (both
-    empty for none).
+    """Names a run: its id, whose it is (see Principal.space), the caller's own id of the request and the run
+    that it is below (both empty for none).
     """
 
     run_id: str
-    tenant_id: str
+    space: str
     request_id: str
     parent_run_id: str = ""
 

@@ -29,6 +29,8 @@ from services.agents.ports import (
     Answered,
     Conversations,
     Decision,
+    OpenRuns,
+    Quota,
     RecordedRun,
     Replicas,
     RunEvent,
@@ -44,6 +46,7 @@ from services.chassis.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
     InternalError,
+    NotFoundError,
     ResourceExhaustedError,
     ServiceError,
     UnavailableError,
@@ -68,6 +71,9 @@ _MAX_TAKEOVERS = 3
 
 # Runs that workflows begin, for each of the runs that callers may have.
 _ROOM_BELOW = 8
+
+_QUOTA_PAUSES = (0.5, 2.0, 5.0)
+_QUOTA_SECONDS = 5.0
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_CHARACTERS = 26
@@ -121,7 +127,7 @@ class _Live:
 class Runs:
     """Begins, follows, cancels and ends runs.
 
-    A request id leads to one answer: its run's id is made from the tenant and that id, so the session
+    A request id leads to one answer: its run's id is made from whose it is and that id, so the session
     service's record decides. A run that succeeded is streamed again; one that failed or was cancelled is
     followed by a new try under a further id. A run that is recorded as running but not known here is asked
     for at the replica that owns it, and taken for cut off when that does not know it either. Where the record
@@ -144,7 +150,10 @@ class Runs:
         prices: Mapping[str, Price] | None = None,
         equipment: Equipment = Equipment(),  # noqa: B008 - frozen
         measures: RunMeasures | None = None,
+        open_runs: OpenRuns | None = None,
+        quota: Quota | None = None,
     ) -> None:
+        """open_runs and quota: None where nobody logs in."""
         self._worker = worker
         self._records = records
         self._conversations = conversations
@@ -152,6 +161,8 @@ class Runs:
         self._limits = limits
         self._prices = prices or {}
         self._equipment = equipment
+        self._open_runs = open_runs
+        self._quota = quota
         # Runs of processes that ended are looked for as far back as there are any, once.
         self._looked_back = False
         self._live: dict[str, _Live] = {}
@@ -206,25 +217,25 @@ class Runs:
                 found.late = context.remaining() <= _LATE_SECONDS
                 found.work.cancel()
 
-    async def cancel(self, tenant_id: str, run_id: str) -> bool:
+    async def cancel(self, space: str, run_id: str) -> bool:
         """Stops a run, here or in the replica that has it; False when it has ended.
 
         Raises NotFoundError (RUN_NOT_FOUND) and UnavailableError (SESSION_UNAVAILABLE, REPLICA_UNAVAILABLE).
         """
-        if self._stop(tenant_id, run_id):
+        if self._stop(space, run_id):
             return True
         record = await self._records.get(run_id)
         if record.state is not RunState.RUNNING or record.owner in ("", self._replicas.name):
             return False
         return await self._replicas.reach(record.owner, run_id, stop=True)
 
-    async def decide(self, tenant_id: str, run_id: str, step_id: str, decision: Decision) -> None:
+    async def decide(self, space: str, run_id: str, step_id: str, decision: Decision) -> None:
         """Decides an approval step of a run, here or in the replica that has it.
 
         Raises NotFoundError (RUN_NOT_FOUND), FailedPreconditionError (STEP_NOT_WAITING) and UnavailableError
         (SESSION_UNAVAILABLE; REPLICA_UNAVAILABLE, also when nobody has the run just now).
         """
-        if await self.decide_here(tenant_id, run_id, step_id, decision):
+        if await self.decide_here(space, run_id, step_id, decision):
             return
         record = await self._records.get(run_id)
         if record.state is not RunState.RUNNING:
@@ -238,31 +249,31 @@ class Runs:
                 retry_after=1.0,
             )
 
-    async def decide_here(self, tenant_id: str, run_id: str, step_id: str, decision: Decision) -> bool:
+    async def decide_here(self, space: str, run_id: str, step_id: str, decision: Decision) -> bool:
         """Decides a step of a run of this process, and waits until that is in its record; False when there is
         no such run.
 
         Raises FailedPreconditionError (STEP_NOT_WAITING) and UnavailableError (SESSION_UNAVAILABLE).
         """
         live = self._live.get(run_id)
-        if live is None or live.run.key.tenant_id != tenant_id:
+        if live is None or live.run.key.space != space:
             return False
         await live.run.approvals.decide(step_id, decision)
         await live.recorder.settled()
         return True
 
-    def reach(self, tenant_id: str, run_id: str, *, stop: bool) -> bool:
+    def reach(self, space: str, run_id: str, *, stop: bool) -> bool:
         """Whether a run is at work in this process, or about to be; stopped when told to."""
         if stop:
-            return self._stop(tenant_id, run_id)
+            return self._stop(space, run_id)
         live = self._live.get(run_id)
         if live is not None:
-            return live.run.key.tenant_id == tenant_id
-        return any(claim[0] == tenant_id and claimed == run_id for claim, claimed in self._requests.items())
+            return live.run.key.space == space
+        return any(claim[0] == space and claimed == run_id for claim, claimed in self._requests.items())
 
-    def _stop(self, tenant_id: str, run_id: str) -> bool:
+    def _stop(self, space: str, run_id: str) -> bool:
         live = self._live.get(run_id)
-        if live is None or live.run.key.tenant_id != tenant_id:
+        if live is None or live.run.key.space != space:
             return False
         live.work.cancel()
         return True
@@ -300,19 +311,51 @@ class Runs:
         self._check_room(below=above is not None)
         if not allowance.hops:
             raise exhausted("hops", self._limits.allowance.hops)
-        tenant = context.principal().tenant_id
+        if above is None:
+            await self._check_quota()
+        space = context.principal().space
         parent = above.key.run_id if above else ""
         if not request.request_id:
-            return self._launch(RunKey(new_run_id(), tenant, "", parent), request, allowance)
-        claim = (tenant, request.request_id)
+            return self._launch(RunKey(new_run_id(), space, "", parent), request, allowance)
+        claim = (space, request.request_id)
         if claim in self._requests:
             raise _in_progress(request.request_id, self._requests[claim])
         self._requests[claim] = ""
         try:
-            return await self._claim(tenant, request, allowance, parent)
+            return await self._claim(space, request, allowance, parent)
         except BaseException:
             self._requests.pop(claim, None)
             raise
+
+    async def _check_quota(self) -> None:
+        """Raises ResourceExhaustedError (QUOTA_EXHAUSTED) when the caller has used up the tokens of a day."""
+        if self._quota is None:
+            return
+        try:
+            await self._quota.take(0)
+        except UnavailableError as error:
+            # What is used is taken from it later, when the service is back.
+            _log.info("a quota is not known: %s", error.message)
+
+    async def _take_from_quota(self, run: Run) -> None:
+        tokens, call = run.ledger.input_tokens + run.ledger.output_tokens, context.current()
+        if self._quota is None or call is None or not tokens or run.key.parent_run_id:
+            return
+        for pause in (*_QUOTA_PAUSES, None):
+            with context.entered(dataclasses.replace(call, deadline=time.monotonic() + _QUOTA_SECONDS)):
+                try:
+                    await self._quota.take(tokens, run.key.run_id)
+                except UnavailableError as error:
+                    if pause is None:
+                        _log.warning("%d tokens were not taken from a quota: %s", tokens, error.message)
+                        return
+                except ServiceError as error:
+                    # Others of the same person have used up the rest meanwhile.
+                    _log.info("%d tokens exceed a quota: %s", tokens, error.message)
+                    return
+                else:
+                    return
+            await asyncio.sleep(pause or 0.0)
 
     def _check_room(self, *, below: bool) -> None:
         """Raises ResourceExhaustedError (TOO_MANY_RUNS). Runs that workflows begin have room of their own, so
@@ -332,13 +375,13 @@ class Runs:
         return sum(bool(live.run.key.parent_run_id) == below for live in self._live.values())
 
     async def _claim(
-        self, tenant: str, request: agents_pb2.RunAgentRequest, allowance: Allowance, parent: str
+        self, space: str, request: agents_pb2.RunAgentRequest, allowance: Allowance, parent: str
     ) -> _Live | str:
         for attempt in range(_MAX_ATTEMPTS):
-            run_id = derived_run_id(tenant, request.request_id, attempt)
-            key = RunKey(run_id, tenant, request.request_id, parent)
+            run_id = derived_run_id(space, request.request_id, attempt)
+            key = RunKey(run_id, space, request.request_id, parent)
             # Known from here on to another replica that finds the record and asks.
-            self._requests[tenant, request.request_id] = key.run_id
+            self._requests[space, request.request_id] = key.run_id
             recorder = self._recorder(key, request)
             try:
                 record = await recorder.opened()
@@ -355,7 +398,7 @@ class Runs:
             # A step that is to be tried again has another request id.
             final = record.state is not RunState.RUNNING if parent else record.state is RunState.SUCCEEDED
             if final:
-                self._requests.pop((tenant, request.request_id), None)
+                self._requests.pop((space, request.request_id), None)
                 return record.run_id
             ours = record.owner in ("", self._replicas.name)
             new = record.last_sequence == record.last_position == 0
@@ -417,7 +460,10 @@ class Runs:
         self._keep(recorder.start(lose))
         self._live[key.run_id] = live
         if key.request_id:
-            self._requests[key.tenant_id, key.request_id] = key.run_id
+            self._requests[key.space, key.request_id] = key.run_id
+        if self._open_runs is not None and resumed is None and _outlives_its_caller(key, request):
+            remembering = _remember(self._open_runs, key.run_id)
+            self._keep(asyncio.create_task(remembering, name=f"remember {key.run_id}"))
         return live
 
     def _recorder(
@@ -452,32 +498,52 @@ class Runs:
         """Goes on with detached runs whose processes have ended, and closes the records of those that nobody
         can ask for again. Raises ServiceError.
         """
-        # The one tenant that there is in this release.
-        call = context.Call(
-            context.LOCAL_OWNER, context.new_request_id(), time.monotonic() + _INHERIT_PASS_SECONDS
-        )
+        if self._open_runs is not None:
+            await self._inherit_of_all(self._open_runs)
+            return
+        call = _call_of(context.LOCAL_OWNER)
         oldest = time.time() - self._limits.detached_seconds - _SLACK_SECONDS
         with context.entered(call):
             async with contextlib.aclosing(
                 self._records.running(oldest if self._looked_back else 0.0)
             ) as found:
                 async for record in found:
-                    await self._inherit(call.principal.tenant_id, record)
+                    await self._inherit(call.principal.space, record)
         self._looked_back = True
 
-    async def _inherit(self, tenant: str, record: RecordedRun) -> None:
+    async def _inherit_of_all(self, open_runs: OpenRuns) -> None:
+        """As `inherit`, of everybody's runs, each in the name of whose it is."""
+        async with contextlib.aclosing(open_runs.all()) as found:
+            known = [open_run async for open_run in found]
+        for open_run in known:
+            if open_run.run_id in self._live:
+                continue
+            with context.entered(_call_of(open_run.principal)):
+                try:
+                    record = await self._records.get(open_run.run_id)
+                except NotFoundError:
+                    # It may be about to be opened; later it has expired, or was deleted with its session.
+                    if time.time() - open_run.since > self._limits.detached_seconds + _SLACK_SECONDS:
+                        await open_runs.remove(open_run.run_id)
+                    continue
+                if record.state is not RunState.RUNNING:
+                    await open_runs.remove(open_run.run_id)
+                    continue
+                await self._inherit(open_run.principal.space, record)
+
+    async def _inherit(self, space: str, record: RecordedRun) -> None:
         request = agents_pb2.RunAgentRequest()
         if record.request is None or not record.request.Unpack(request):
             return
         if not request.detached and request.request_id:
             # Its caller may come again, and nobody else waits for it.
             return
-        claim = (tenant, request.request_id)
-        if self.reach(tenant, record.run_id, stop=False) or claim in self._requests:
+        claim = (space, request.request_id)
+        if self.reach(space, record.run_id, stop=False) or claim in self._requests:
             return
         if self._at_work(below=False) >= self._limits.max_runs or await self._may_live(record):
             return
-        key = RunKey(record.run_id, tenant, request.request_id, record.parent_run_id)
+        key = RunKey(record.run_id, space, request.request_id, record.parent_run_id)
         if request.request_id:
             self._requests[claim] = record.run_id
         launched = None
@@ -551,8 +617,18 @@ class Runs:
             await self._end(live, state, result, error)
         finally:
             key = live.run.key
+            if not live.left and not live.lost:
+                self._settle(live)
             self._live.pop(key.run_id, None)
-            self._requests.pop((key.tenant_id, key.request_id), None)
+            self._requests.pop((key.space, key.request_id), None)
+
+    def _settle(self, live: _Live) -> None:
+        """What is done about an ended run that nobody waits for."""
+        run = live.run
+        self._keep(asyncio.create_task(self._take_from_quota(run), name=f"quota {run.key.run_id}"))
+        if self._open_runs is not None and _outlives_its_caller(run.key, live.request):
+            forgetting = _forget(self._open_runs, run.key.run_id)
+            self._keep(asyncio.create_task(forgetting, name=f"forget {run.key.run_id}"))
 
     @contextlib.contextmanager
     def _time_of(self, request: agents_pb2.RunAgentRequest, began: float | None = None) -> Iterator[None]:
@@ -607,7 +683,7 @@ class Runs:
     async def _exchange(self, live: _Live, result: agents_pb2.RunResult) -> bool:
         key = live.run.key
         answered = Answered(result.text, result.agent_id, result.run_id, wire.attributes(result))
-        name = f"exchange-{base_id(key.tenant_id, key.request_id) if key.request_id else key.run_id}"
+        name = f"exchange-{base_id(key.space, key.request_id) if key.request_id else key.run_id}"
         call = context.current()
         for pause in (*_EXCHANGE_PAUSES, None):
             own = call and dataclasses.replace(call, deadline=time.monotonic() + 5.0)
@@ -649,6 +725,33 @@ def _leave(live: _Live) -> None:
             retry_after=1.0,
         )
     )
+
+
+def _call_of(principal: context.Principal) -> context.Call:
+    """A call in somebody's name that they did not make now."""
+    deadline = time.monotonic() + _INHERIT_PASS_SECONDS
+    return context.Call(principal, context.new_request_id(), deadline)
+
+
+async def _remember(open_runs: OpenRuns, run_id: str) -> None:
+    """Lets another process find the run in its owner's name, should this one end."""
+    try:
+        await open_runs.add(run_id, context.principal())
+    except ServiceError as error:
+        _log.warning("run %s would not be taken over: %s", run_id, error.message)
+
+
+async def _forget(open_runs: OpenRuns, run_id: str) -> None:
+    try:
+        await open_runs.remove(run_id)
+    except ServiceError as error:
+        # The next look for runs of ended processes finds that it has ended.
+        _log.info("run %s is not forgotten yet: %s", run_id, error.message)
+
+
+def _outlives_its_caller(key: RunKey, request: agents_pb2.RunAgentRequest) -> bool:
+    """Whether nobody comes again for a run whose process ends: another one goes on with it, or closes it."""
+    return not key.parent_run_id and (request.detached or not request.request_id)
 
 
 def _agent_of(live: _Live) -> str:
@@ -697,14 +800,14 @@ def new_run_id() -> str:
     return f"run_{_encoded((stamp << 80) | secrets.randbits(80))}"
 
 
-def derived_run_id(tenant_id: str, request_id: str, attempt: int) -> str:
+def derived_run_id(space: str, request_id: str, attempt: int) -> str:
     """The id of a request id's run, the same in every process."""
-    return f"run_{base_id(tenant_id, request_id, attempt)}"
+    return f"run_{base_id(space, request_id, attempt)}"
 
 
-def base_id(tenant_id: str, request_id: str, attempt: int = 0) -> str:
+def base_id(space: str, request_id: str, attempt: int = 0) -> str:
     """26 characters that depend on these alone."""
-    digest = hashlib.sha256("\0".join((tenant_id, request_id, str(attempt))).encode()).digest()
+    digest = hashlib.sha256("\0".join((space, request_id, str(attempt))).encode()).digest()
     return _encoded(int.from_bytes(digest[:16], "big"))
 
 

@@ -92,7 +92,7 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
         del rpc
         validation.check_comment(request.comment)
         decision = Decision(request.approved, request.comment, made=True)
-        await self._runs.decide(context.principal().tenant_id, request.run_id, request.step_id, decision)
+        await self._runs.decide(context.principal().space, request.run_id, request.step_id, decision)
         return agents_pb2.DecideStepResponse()
 
     async def CreateWorkflow(
@@ -145,7 +145,7 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
     async def CancelRun(self, request: agents_pb2.CancelRunRequest, rpc: Any) -> agents_pb2.CancelRunResponse:
         """Stops a run."""
         del rpc
-        cancelled = await self._runs.cancel(context.principal().tenant_id, request.run_id)
+        cancelled = await self._runs.cancel(context.principal().space, request.run_id)
         return agents_pb2.CancelRunResponse(cancelled=cancelled)
 
     async def ReplayRun(
@@ -169,7 +169,7 @@ class ReplicaServicer(replicas_pb2_grpc.ReplicaServiceServicer):
     ) -> replicas_pb2.ReachRunResponse:
         """Whether a run is at work here."""
         del rpc
-        working = self._runs.reach(context.principal().tenant_id, request.run_id, stop=request.stop)
+        working = self._runs.reach(context.principal().space, request.run_id, stop=request.stop)
         return replicas_pb2.ReachRunResponse(working=working)
 
     async def ReachStep(
@@ -179,7 +179,7 @@ class ReplicaServicer(replicas_pb2_grpc.ReplicaServiceServicer):
         del rpc
         decision = Decision(request.approved, request.comment, made=True)
         working = await self._runs.decide_here(
-            context.principal().tenant_id, request.run_id, request.step_id, decision
+            context.principal().space, request.run_id, request.step_id, decision
         )
         return replicas_pb2.ReachStepResponse(working=working)
 

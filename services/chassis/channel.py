@@ -19,6 +19,7 @@ from opentelemetry import propagate
 
 from services.chassis import context
 from services.chassis.access import MethodRule, rules
+from services.chassis.passes import Identity
 
 # What a caller keeps of its own time to work on an answer.
 _MARGIN_SECONDS = 0.05
@@ -26,17 +27,23 @@ _MARGIN_SECONDS = 0.05
 _OPEN_TIMEOUT_SECONDS = 2.0
 
 
-def open_channel(address: str, *services: ServiceDescriptor) -> grpc.Channel:
-    """A channel for threads. Open it after a fork, once per process; close it at the end."""
-    return cast(
-        grpc.Channel, _RuledChannel(grpc.insecure_channel(address, _options(services)), rules(services))
-    )
+def open_channel(
+    address: str, *services: ServiceDescriptor, identity: Identity | None = None
+) -> grpc.Channel:
+    """A channel for threads. Open it after a fork, once per process; close it at the end.
+
+    identity: says with each call who makes it; see services.chassis.passes. None where nobody logs in.
+    """
+    inner = grpc.insecure_channel(address, _options(services))
+    return cast(grpc.Channel, _RuledChannel(inner, rules(services), identity))
 
 
-def open_aio_channel(address: str, *services: ServiceDescriptor) -> grpc.aio.Channel:
-    """A channel for the running event loop."""
+def open_aio_channel(
+    address: str, *services: ServiceDescriptor, identity: Identity | None = None
+) -> grpc.aio.Channel:
+    """A channel for the running event loop; see open_channel."""
     inner = grpc.aio.insecure_channel(address, _options(services))
-    return cast(grpc.aio.Channel, _RuledChannel(inner, rules(services)))
+    return cast(grpc.aio.Channel, _RuledChannel(inner, rules(services), identity))
 
 
 def _options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, Any]]:
@@ -86,9 +93,10 @@ def _service_config(services: Iterable[ServiceDescriptor]) -> dict[str, Any]:
 class _RuledChannel:
     """Gives stubs callables that know their method's rule; the rest is the channel's own."""
 
-    def __init__(self, inner: Any, method_rules: Mapping[str, MethodRule]) -> None:
+    def __init__(self, inner: Any, method_rules: Mapping[str, MethodRule], identity: Identity | None) -> None:
         self._inner = inner
         self._rules = method_rules
+        self._identity = identity
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return self._ruled(self._inner.unary_unary, method, args, kwargs)
@@ -103,7 +111,9 @@ class _RuledChannel:
         return self._ruled(self._inner.stream_stream, method, args, kwargs)
 
     def _ruled(self, make: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _RuledCallable(make(method, *args, **kwargs), self._rules.get(method))
+        rule = self._rules.get(method)
+        # Health is nobody's: those calls go without a name.
+        return _RuledCallable(make(method, *args, **kwargs), rule, self._identity if rule else None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -122,21 +132,22 @@ class _RuledChannel:
 
 
 class _RuledCallable:
-    def __init__(self, inner: Any, rule: MethodRule | None) -> None:
+    def __init__(self, inner: Any, rule: MethodRule | None, identity: Identity | None) -> None:
         self._inner = inner
         self._rule = rule
+        self._identity = identity
 
     def __call__(self, *args: Any, timeout: float | None = None, metadata: Any = None, **kwargs: Any) -> Any:
-        return self._inner(*args, timeout=self._timeout(timeout), metadata=_metadata(metadata), **kwargs)
+        return self._inner(*args, timeout=self._timeout(timeout), metadata=self._metadata(metadata), **kwargs)
 
     def future(self, *args: Any, timeout: float | None = None, metadata: Any = None, **kwargs: Any) -> Any:
         return self._inner.future(
-            *args, timeout=self._timeout(timeout), metadata=_metadata(metadata), **kwargs
+            *args, timeout=self._timeout(timeout), metadata=self._metadata(metadata), **kwargs
         )
 
     def with_call(self, *args: Any, timeout: float | None = None, metadata: Any = None, **kwargs: Any) -> Any:
         return self._inner.with_call(
-            *args, timeout=self._timeout(timeout), metadata=_metadata(metadata), **kwargs
+            *args, timeout=self._timeout(timeout), metadata=self._metadata(metadata), **kwargs
         )
 
     def _timeout(self, asked: float | None) -> float:
@@ -146,8 +157,8 @@ class _RuledCallable:
             limit = self._rule.timeout(asked)
         return max(0.001, min(limit, context.remaining() - _MARGIN_SECONDS))
 
-
-def _metadata(given: Any) -> list[tuple[str, str | bytes]]:
-    carrier: dict[str, str] = {context.REQUEST_ID_KEY: context.request_id()}
-    propagate.inject(carrier)
-    return [*(given or ()), *carrier.items()]
+    def _metadata(self, given: Any) -> list[tuple[str, str | bytes]]:
+        carrier: dict[str, str] = {context.REQUEST_ID_KEY: context.request_id()}
+        propagate.inject(carrier)
+        identity = self._identity() if self._identity else ()
+        return [*(given or ()), *carrier.items(), *identity]

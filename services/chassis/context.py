@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meldrag.options.v1 import options_pb2
 from services.chassis import roles
@@ -32,9 +32,14 @@ class Principal:
 
     @property
     def space(self) -> str:
-        """Names what belongs to this person alone: sessions, runs, attachments, items, workflows."""
-        if self == LOCAL_OWNER:
+        """Names what belongs to this person alone: sessions, runs, attachments, items, workflows.
+
+        Neither part has a dot, so no two people have one space. Raises ValueError for a part that has one.
+        """
+        if (self.tenant_id, self.subject) == (LOCAL_OWNER.tenant_id, LOCAL_OWNER.subject):
             return self.tenant_id
+        if "." in self.tenant_id or "." in self.subject:
+            raise ValueError("an identity has a dot in its tenant or its subject")
         return f"{self.tenant_id}.{self.subject}"
 
 
@@ -71,6 +76,17 @@ def entered(call: Call) -> Iterator[Call]:
         yield call
     finally:
         _current.reset(token)
+
+
+def identify(principal: Principal) -> None:
+    """Names the caller of the call being served, which began before that was known. Raises LookupError
+    outside of a call.
+    """
+    call = _current.get()
+    if call is None:
+        raise LookupError("no call is being served here")
+    # What `entered` puts back at its end is what was there before the call.
+    _current.set(replace(call, principal=principal))
 
 
 def current() -> Call | None:

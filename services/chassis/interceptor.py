@@ -13,6 +13,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from opentelemetry import propagate, trace
 
+from meldrag.options.v1 import options_pb2
 from services.chassis import context, telemetry
 from services.chassis.access import Authenticator, MethodRule
 from services.chassis.errors import (
@@ -21,6 +22,7 @@ from services.chassis.errors import (
     InternalError,
     ResourceExhaustedError,
     ServiceError,
+    UnauthenticatedError,
     UnimplementedError,
     to_status,
 )
@@ -218,7 +220,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 metadata={"limit": str(self._max_concurrent)},
                 retry_after=1.0,
             )
-        principal = await self._authenticator(metadata)
+        try:
+            principal = await self._authenticator(metadata)
+        except UnauthenticatedError as error:
+            # Whoever signs in has nothing to show yet. What is shown and false is refused here as well.
+            if rule.scope != options_pb2.SCOPE_PUBLIC or error.reason != "PASS_MISSING":
+                raise
+            return context.NOBODY
         rule.check_scope(principal)
         return principal
 

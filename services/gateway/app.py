@@ -11,11 +11,13 @@ from werkzeug.exceptions import HTTPException
 from services.chassis.errors import ServiceError
 from services.gateway.calls import asked_timeout
 from services.gateway.door import EXTENSION, Door
+from services.gateway.identity import admission
 from services.gateway.observation import ROUTE_KEY, Observed
 from services.gateway.problem import ProblemError, from_http_exception, from_service_error, internal
 from services.gateway.routes import (
     agents,
     attachments,
+    auth,
     collections,
     documents,
     health,
@@ -24,6 +26,7 @@ from services.gateway.routes import (
     runs,
     search,
     sessions,
+    users,
     workflows,
 )
 from services.gateway.security import Guard
@@ -44,12 +47,27 @@ def create_app(door: Door) -> Flask:
     app.before_request(_name_route)
     Guard(door.settings.hosts, door.settings.origins).install(app)
     app.before_request(_check_timeout)
-    for noun in (agents, attachments, collections, documents, search, runs, workflows, sessions, profile):
+    if door.settings.login_required:
+        admission.install(app)
+    for noun in (
+        agents,
+        attachments,
+        auth,
+        collections,
+        documents,
+        search,
+        runs,
+        workflows,
+        sessions,
+        profile,
+        users,
+    ):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_error_handler(Exception, _refuse)
-    app.wsgi_app = Observed(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
+    observed = Observed(app.wsgi_app, login=door.settings.login_required)
+    app.wsgi_app = observed  # type: ignore[method-assign]  # Flask's documented way
     return app
 
 

@@ -20,13 +20,14 @@ from google.protobuf.message import Message
 from services.chassis import context
 from services.chassis.access import rules
 from services.chassis.errors import CancelledError, ServiceError, UnavailableError, from_rpc_error
-from services.gateway.clients import AGENTS, SESSION, VECTOR
+from services.gateway.clients import AGENTS, IDENTITY, SESSION, VECTOR
 from services.gateway.door import door
 from services.gateway.observation import asked_seconds
 from services.gateway.problem import ProblemError
 
 Req = TypeVar("Req", bound=Message)
 Res = TypeVar("Res", bound=Message)
+Metadata = tuple[tuple[str, str], ...]
 
 # How often a waiting request looks whether its client is still there.
 _LOOK_SECONDS = 0.2
@@ -42,7 +43,7 @@ _WAITING_MESSAGES = 64
 # Each method has a request message of its own, so the message names the method's rule.
 _RULES = {
     method.input_type.full_name: rule
-    for service in (AGENTS, SESSION, VECTOR)
+    for service in (AGENTS, SESSION, IDENTITY, VECTOR)
     for method, rule in zip(service.methods, rules([service]).values(), strict=True)
 }
 
@@ -105,7 +106,7 @@ def asked_timeout(http: Request) -> float | None:
     return seconds
 
 
-def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req) -> Res:
+def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req, metadata: Metadata = ()) -> Res:
     """The answer to one message. Raises ServiceError; CancelledError when the client has gone.
 
     A call that may be repeated waits for a service that has just gone, as it does while it is replaced.
@@ -114,7 +115,7 @@ def unary(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req) -> Res:
     client, patience, service = Client.of(request), door().patience, rule.path.split(".")[1]
     while True:
         try:
-            answer = _unary_once(method, message, client)
+            answer = _unary_once(method, message, metadata, client)
         except UnavailableError as error:
             if error.reason != "UPSTREAM_UNAVAILABLE":
                 patience.found(service)
@@ -139,8 +140,10 @@ def upload(method: grpc.StreamUnaryMultiCallable[Req, Res], kind: type[Req], mes
     return answer
 
 
-def _unary_once(method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req, client: Client) -> Res:
-    call = method.future(message, timeout=timeout_of(type(message)))
+def _unary_once(
+    method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req, metadata: Metadata, client: Client
+) -> Res:
+    call = method.future(message, timeout=timeout_of(type(message)), metadata=metadata)
     answer: Res = _answered(call, type(message), client)
     return answer
 

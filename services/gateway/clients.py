@@ -10,11 +10,13 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
-from meldrag.session.v1 import session_pb2, session_pb2_grpc
+from meldrag.session.v1 import identity_pb2, identity_pb2_grpc, session_pb2, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.chassis.channel import open_channel
+from services.chassis.passes import Identity
 
 AGENTS = agents_pb2.DESCRIPTOR.services_by_name["AgentService"]
+IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 SESSION = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
 VECTOR = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
 
@@ -35,8 +37,10 @@ class Clients:
     that inherits this object opens its own.
     """
 
-    def __init__(self, addresses: Addresses) -> None:
+    def __init__(self, addresses: Addresses, identity: Identity | None = None) -> None:
+        """identity: says whose each call is; see services.chassis.passes."""
         self._addresses = addresses
+        self._identity = identity
         self._lock = threading.Lock()
         self._pid = 0
         self._channels: dict[str, grpc.Channel] = {}
@@ -50,6 +54,11 @@ class Clients:
     def session(self) -> session_pb2_grpc.SessionServiceStub:
         """The session service."""
         return session_pb2_grpc.SessionServiceStub(self._channel("session"))
+
+    @property
+    def identity(self) -> identity_pb2_grpc.IdentityServiceStub:
+        """Users and their tokens, in the process of the session service."""
+        return identity_pb2_grpc.IdentityServiceStub(self._channel("session"))
 
     @property
     def vector(self) -> vector_pb2_grpc.VectorServiceStub:
@@ -75,9 +84,11 @@ class Clients:
                 self._pid, self._channels = os.getpid(), {}
             channel = self._channels.get(name)
             if channel is None:
-                channel = open_channel(getattr(self._addresses, name), _DESCRIPTORS[name])
+                channel = open_channel(
+                    getattr(self._addresses, name), *_DESCRIPTORS[name], identity=self._identity
+                )
                 self._channels[name] = channel
             return channel
 
 
-_DESCRIPTORS = {"agents": AGENTS, "session": SESSION, "vector": VECTOR}
+_DESCRIPTORS = {"agents": (AGENTS,), "session": (SESSION, IDENTITY), "vector": (VECTOR,)}

@@ -12,6 +12,7 @@ from flask import Response, current_app
 from services.chassis import telemetry
 from services.chassis.profiler import Profiler
 from services.gateway.clients import Clients
+from services.gateway.identity.external import ExternalLogin
 from services.gateway.limits import Drain, Patience, StreamSlots
 from services.gateway.settings import GatewaySettings
 
@@ -30,6 +31,8 @@ class Door:
     patience: Patience = field(default_factory=lambda: Patience(0))
     metrics: Callable[[], bytes] = telemetry.prometheus_text
     profiler: Profiler = field(default_factory=Profiler)
+    # None where people sign in by name and password alone.
+    external: ExternalLogin | None = None
 
 
 def slots_for(threads: int) -> StreamSlots:

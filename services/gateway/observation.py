@@ -37,8 +37,15 @@ def asked_seconds(header: str | None) -> float | None:
 class Observed:
     """WSGI middleware around the application, from the first byte of a request to the last of its answer."""
 
-    def __init__(self, inner: Callable[[Environ, StartResponse], Iterable[bytes]]) -> None:
+    def __init__(
+        self,
+        inner: Callable[[Environ, StartResponse], Iterable[bytes]],
+        *,
+        login: bool = False,
+    ) -> None:
+        """login: whether a request is nobody's until somebody has found out whose; the owner's otherwise."""
         self._inner = inner
+        self._login = login
         meter = telemetry.meter()
         self._duration = meter.create_histogram(
             "http.server.request.duration",
@@ -86,7 +93,8 @@ class Observed:
         token = otel_context.attach(trace.set_span_in_context(span))
         self._active.add(1)
         deadline = started + (asked_seconds(environ.get("HTTP_REQUEST_TIMEOUT")) or float("inf"))
-        call = context.Call(context.LOCAL_OWNER, observation.request_id, deadline)
+        caller = context.NOBODY if self._login else context.LOCAL_OWNER
+        call = context.Call(caller, observation.request_id, deadline)
         try:
             with context.entered(call):
                 yield observation

@@ -19,6 +19,7 @@ from services.chassis.errors import ServiceError
 MEDIA_TYPE = "application/problem+json"
 
 _CLIENT_CLOSED_REQUEST = 499
+_CHALLENGE = 'Bearer realm="meldrag"'
 
 _STATUS_OF_CODE: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -48,6 +49,11 @@ _STATUS_OF_REASON: Mapping[str, int] = {
     "FORMAT_UNSUPPORTED": 415,
     "MESSAGE_TOO_LARGE": 413,
     "PARSER_LIMIT": 413,
+    # The services and this process do not hold the same key: nobody's sign-in helps.
+    "PASS_EXPIRED": 502,
+    "PASS_INVALID": 502,
+    "PASS_MISSING": 502,
+    "PASS_UNEXPECTED": 502,
     "REQUEST_ID_REUSED": 422,
     "STORAGE_FULL": 507,
     "STORE_FULL": 507,
@@ -110,10 +116,17 @@ class ProblemError(Exception):
         response = Response(json.dumps(self.document()), status=self.status, content_type=MEDIA_TYPE)
         response.headers.extend(self.headers)
         response.headers["Cache-Control"] = "no-store"
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            response.headers.setdefault("WWW-Authenticate", _challenge(self.reason))
         if self.retry_after is not None:
             # The header knows whole seconds only; the body has the fraction.
             response.headers["Retry-After"] = str(math.ceil(self.retry_after))
         return response
+
+
+def _challenge(reason: str) -> str:
+    """How one signs in, for programs (RFC 6750)."""
+    return _CHALLENGE if reason == "CREDENTIAL_MISSING" else f'{_CHALLENGE}, error="invalid_token"'
 
 
 def title(status: int) -> str:

@@ -14,7 +14,8 @@ from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 from google.protobuf.message import Message
 
 from meldrag.agents.v1 import agents_pb2, results_pb2, workflow_pb2
-from meldrag.session.v1 import session_pb2
+from meldrag.options.v1 import options_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2
 from meldrag.vector.v1 import vector_pb2
 
 Json = Any
@@ -124,7 +125,17 @@ def collection(value: vector_pb2.Collection) -> dict[str, Json]:
         "chunks": value.chunks,
         "vectors": value.vectors,
         "created": _optional_time(value, "create_time"),
+        "owner": value.owner,
+        "role": enum_name(vector_pb2.CollectionRole.DESCRIPTOR, value.role),
+        "access": list(map(_grant, value.grants)),
     }
+
+
+def _grant(value: vector_pb2.Grant) -> dict[str, Json]:
+    role = enum_name(vector_pb2.CollectionRole.DESCRIPTOR, value.role)
+    if value.WhichOneof("grantee") == "subject":
+        return {"user": value.subject, "role": role}
+    return {"group": value.group, "role": role}
 
 
 def document(value: vector_pb2.Document) -> dict[str, Json]:
@@ -210,6 +221,41 @@ def session(value: session_pb2.Session) -> dict[str, Json]:
         "updated": _optional_time(value, "update_time"),
         "expires": _optional_time(value, "expire_time"),
     }
+
+
+def user(value: identity_pb2.User) -> dict[str, Json]:
+    """A person or program that may sign in."""
+    return {
+        "id": value.user_id,
+        "name": value.name,
+        "role": value.role,
+        "groups": list(value.groups),
+        "disabled": value.disabled,
+        "tenant": value.tenant_id,
+        "issuer": value.issuer or None,
+        "created": _optional_time(value, "create_time"),
+        "updated": _optional_time(value, "update_time"),
+    }
+
+
+def api_key(value: identity_pb2.ApiKey) -> dict[str, Json]:
+    """A key for a program, without its secret."""
+    return {
+        "id": value.api_key_id,
+        "user": value.user_id,
+        "label": value.label,
+        "prefix": value.prefix,
+        "role": value.role,
+        "scopes": scopes(value.scopes),
+        "created": _optional_time(value, "create_time"),
+        "last_used": _optional_time(value, "last_use_time"),
+    }
+
+
+def scopes(values: Iterable[int]) -> list[str]:
+    """Permissions by name, as in "knowledge_read"; what everybody may is left out."""
+    named = (enum_name(options_pb2.Scope.DESCRIPTOR, value) for value in sorted(values))
+    return [name.lower() for name in named if name not in (None, "PUBLIC")]
 
 
 def attachment(value: session_pb2.Attachment) -> dict[str, Json]:

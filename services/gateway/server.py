@@ -15,11 +15,12 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from services.chassis import telemetry
+from services.chassis import passes, telemetry
 from services.chassis.start import StartError
 from services.gateway.app import create_app
 from services.gateway.clients import Addresses, Clients
 from services.gateway.door import Door, slots_for
+from services.gateway.identity.external import ExternalLogin
 from services.gateway.limits import Drain, Patience
 from services.gateway.metrics import WorkerMetrics, retire
 from services.gateway.settings import GatewaySettings
@@ -81,7 +82,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             self.settings.meld_session_address,
             self.settings.meld_vector_address,
         )
-        clients = Clients(addresses)
+        clients = Clients(addresses, passes.identity(self.settings))
         self._held.callback(clients.close)
         metrics = WorkerMetrics(self._runtime, telemetry.prometheus_text)
         if self.settings.metrics_enabled:
@@ -96,6 +97,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
                 self._drain,
                 Patience(self.settings.meld_patience_seconds),
                 metrics.merged,
+                external=_external(self.settings),
             )
         )
 
@@ -114,6 +116,10 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
     def _on_exit(self, arbiter: Any) -> None:
         del arbiter
         shutil.rmtree(self._runtime, ignore_errors=True)
+
+
+def _external(settings: GatewaySettings) -> ExternalLogin | None:
+    return ExternalLogin(settings) if settings.login_required and settings.meld_oidc_issuer else None
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -22,16 +23,20 @@ class GatewaySettings(ServiceSettings):
         NeededSecret(("jwt_secret_key",), 32),
     )
 
-    # There is no login yet: whoever reaches the port is the owner.
+    # Whoever reaches the port is the owner, although it can be reached from other machines.
     meld_allow_anonymous: bool = False
+    # Another identity provider that people may sign in by (OpenID Connect): its address, and what it knows
+    # this house by. Empty: none.
+    meld_oidc_issuer: str = ""
+    meld_oidc_client_id: str = Field(default="", validate_default=True)
+    meld_oidc_client_secret: SecretStr | None = Field(default=None, min_length=1)
+    meld_oidc_scopes: str = "openid profile email"
     flask_host: str = "127.0.0.1"
     # 5000, or 5001 when FLASK_ENV is development.
     flask_port: int | None = Field(default=None, ge=0, le=65535)
     flask_env: Literal["production", "development", "testing"] = "production"
     flask_debug: bool = False
     flask_secret_key: SecretStr | None = Field(default=None, min_length=1)
-    # Signs nothing yet: for the login that is to come.
-    jwt_secret_key: SecretStr | None = Field(default=None, min_length=1)
     # Origins of other sites whose pages may call, separated by commas.
     cors_origins: str = ""
     gunicorn_workers: int = Field(default=2, ge=1, le=64)
@@ -54,17 +59,43 @@ class GatewaySettings(ServiceSettings):
     @field_validator("flask_host")
     @classmethod
     def _stays_on_loopback(cls, host: str, info: ValidationInfo) -> str:
-        if not is_loopback(host) and not info.data.get("meld_allow_anonymous"):
+        off = info.data.get("meld_login") == "off"
+        if off and not is_loopback(host) and not info.data.get("meld_allow_anonymous"):
             raise ValueError(
-                f"{host} can be reached from other machines and nobody has to log in; listen on 127.0.0.1, "
-                "or set MELD_ALLOW_ANONYMOUS=yes to let everybody in as the owner"
+                f"{host} can be reached from other machines and MELD_LOGIN is off; listen on 127.0.0.1, let "
+                "people log in, or set MELD_ALLOW_ANONYMOUS=yes to let everybody in as the owner"
             )
         return host
+
+    @field_validator("meld_oidc_issuer")
+    @classmethod
+    def _speaks_tls(cls, issuer: str) -> str:
+        parts = urlsplit(issuer)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if issuer and not (safe and parts.hostname and not parts.query and not parts.fragment):
+            raise ValueError("must be an https address, or http on loopback, as the provider names itself")
+        return issuer
+
+    @field_validator("meld_oidc_client_id")
+    @classmethod
+    def _has_an_issuer(cls, client_id: str, info: ValidationInfo) -> str:
+        if bool(client_id) != bool(info.data.get("meld_oidc_issuer")):
+            raise ValueError("MELD_OIDC_ISSUER and MELD_OIDC_CLIENT_ID belong together")
+        return client_id
 
     @property
     def listens_on(self) -> str:
         """The host of the web server."""
         return self.flask_host
+
+    @property
+    def login_required(self) -> bool:
+        """Whether callers have to sign in: where MELD_LOGIN says nothing, when others can reach the port and
+        are not let in as the owner.
+        """
+        if self.meld_login:
+            return self.meld_login == "required"
+        return not is_loopback(self.flask_host) and not self.meld_allow_anonymous
 
     @property
     def port(self) -> int:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from services.chassis.addresses import is_loopback
 from services.chassis.secret import SecretFileError, from_file
 
 _SIZE = re.compile(r"(\d+)\s*(?:([kmg]?)(i?)b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
+_YES = frozenset(("1", "on", "t", "true", "y", "yes"))
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -93,8 +95,18 @@ def read(environment: Mapping[str, str], dotenv: Path, directory: Path) -> Local
         log_backup_count=_whole(given, "LOG_BACKUP_COUNT", 5, range(1001)),
         restart_limit=_whole(given, "MELD_RESTART_LIMIT", 5, range(1_000_001)),
         metrics_port=_whole(given, "MELD_METRICS_PORT", 0, range(65534)),
-        environment=merged,
+        environment={**merged, **_login(given)},
     )
+
+
+def _login(given: Mapping[str, str]) -> dict[str, str]:
+    """What all services are told where the gateway asks people to log in although no setting says so: the
+    others cannot know where it listens.
+    """
+    open_to_all = given.get("MELD_ALLOW_ANONYMOUS", "no").strip().lower() in _YES
+    if given.get("MELD_LOGIN") or open_to_all or is_loopback(given.get("FLASK_HOST", _LOOPBACK[0])):
+        return {}
+    return {"MELD_LOGIN": "required"}
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

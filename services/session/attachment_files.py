@@ -1,7 +1,7 @@
 """The bytes of attachments: files of one folder, which all replicas share.
 
 A file comes in under a name that ends with ".part", is flushed to the disk and gets its
-own name before a record names it. That name has the tenant, the attachment and 64
+own name before a record names it. That name has the space, the attachment and 64
 random bits: no two writers ever meet, and bytes that come back from a snapshot are new
 files. A file that a record names never changes. What a killed process left is old and
 named by nobody; `AttachmentSweep` removes it.
@@ -31,6 +31,7 @@ from services.chassis.crash import crash_point
 from services.chassis.errors import ServiceError
 from services.session import failures
 from services.session.store import FileRecords
+from services.session.validation import SPACE
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ PIECE_BYTES = 256 * 1024
 
 _PART = ".part"
 _MARK = "store"
-_NAME = re.compile(r"([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{1,64})\.[0-9a-f]{16}")
+_NAME = re.compile(rf"({SPACE})\.([A-Za-z0-9_-]{{1,64}})\.[0-9a-f]{{16}}")
 # An ImportSnapshot may last four hours and a PutAttachment half an hour.
 _UNNAMED_SECONDS = 5 * 3600.0
 _PART_SECONDS = 3600.0

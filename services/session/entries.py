@@ -260,7 +260,7 @@ class Verification:
         self._open = None
 
     def _begin(self, entry: Entry) -> None:
-        validation.identifier("tenant", entry.tenant)
+        validation.space("tenant", entry.tenant)
         key = (entry.kind, entry.tenant, entry.entry_id)
         if key in self._seen:
             raise _wrong(f"a {entry.kind} comes twice")

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from meldrag.session.v1 import identity_pb2, identity_pb2_grpc, session_pb2, session_pb2_grpc
-from services.chassis.access import Authenticator, local_owner
+from services.chassis import passes
+from services.chassis.access import Authenticator
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted, Server
 from services.session.attachment_files import AttachmentFiles, AttachmentSweep
@@ -42,9 +43,12 @@ _IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 
 @asynccontextmanager
 async def session_server(
-    settings: SessionSettings, bind: str, authenticator: Authenticator = local_owner
+    settings: SessionSettings, bind: str, authenticator: Authenticator | None = None
 ) -> AsyncIterator[Server]:
-    """The server, not started, with its adapters open for the duration of the block. Raises StartError."""
+    """The server, not started, with its adapters open for the duration of the block. Raises StartError.
+
+    authenticator: that of the settings when None.
+    """
     async with (
         _passwords() as passwords,
         open_redis_store(
@@ -90,7 +94,7 @@ async def session_server(
                 ],
                 dependencies=[Dependency("redis", store.ping)],
                 settings=settings,
-                authenticator=authenticator,
+                authenticator=authenticator or passes.authenticator(settings),
                 bind=bind,
                 max_concurrent=_MAX_CALLS,
             )

@@ -43,6 +43,7 @@ from services.session.redis_store import (
     key_prefix,
 )
 from services.session.requests import Once
+from services.session.validation import SPACE
 
 T = TypeVar("T")
 Command = tuple[str | bytes | int, ...]
@@ -66,7 +67,8 @@ _LOAD_COMMANDS = 500
 _LOAD_BYTES = 1_000_000
 
 _ENTRY = re.compile(
-    r"\{([A-Za-z0-9_-]{1,64})\}:(?:(session|run|attachment|user|apikey):([A-Za-z0-9_-]{1,64})|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
+    rf"\{{({SPACE})\}}:(?:(session|run|attachment|user|apikey):([A-Za-z0-9_-]{{1,64}})"
+    r"|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
 )
 
 

@@ -80,17 +80,17 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def CreateSession(self, request: Any, _rpc: Any) -> session_pb2.CreateSessionResponse:
         """See the proto."""
         topic = Topic(request.title, tuple(request.collection_ids), _metadata(request.metadata))
-        session = await self._conversations.create(_tenant(), topic, request.request_id)
+        session = await self._conversations.create(_space(), topic, request.request_id)
         return session_pb2.CreateSessionResponse(session=_session(session))
 
     async def GetSession(self, request: Any, _rpc: Any) -> session_pb2.GetSessionResponse:
         """See the proto."""
-        session = await self._conversations.get(_tenant(), request.session_id)
+        session = await self._conversations.get(_space(), request.session_id)
         return session_pb2.GetSessionResponse(session=_session(session))
 
     async def ListSessions(self, request: Any, _rpc: Any) -> session_pb2.ListSessionsResponse:
         """See the proto."""
-        page = await self._conversations.list_sessions(_tenant(), request.page_size, request.page_token)
+        page = await self._conversations.list_sessions(_space(), request.page_size, request.page_token)
         return session_pb2.ListSessionsResponse(
             sessions=map(_session, page.items), next_page_token=page.next_place
         )
@@ -104,12 +104,12 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             ),
             metadata=_metadata(request.metadata) if request.HasField("metadata") else None,
         )
-        session = await self._conversations.update(_tenant(), request.session_id, change, request.request_id)
+        session = await self._conversations.update(_space(), request.session_id, change, request.request_id)
         return session_pb2.UpdateSessionResponse(session=_session(session))
 
     async def DeleteSession(self, request: Any, _rpc: Any) -> session_pb2.DeleteSessionResponse:
         """See the proto."""
-        deleted = await self._conversations.delete(_tenant(), request.session_id, request.request_id)
+        deleted = await self._conversations.delete(_space(), request.session_id, request.request_id)
         await self._attachments.discard(deleted.files)
         return session_pb2.DeleteSessionResponse(deleted_messages=deleted.messages, deleted_runs=deleted.runs)
 
@@ -117,7 +117,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """See the proto."""
         messages = [_new_message(message) for message in request.messages]
         appended = await self._conversations.append(
-            _tenant(), request.session_id, messages, request.request_id
+            _space(), request.session_id, messages, request.request_id
         )
         return session_pb2.AppendMessageResponse(
             messages=map(_message, appended.messages), existing=appended.existing
@@ -126,7 +126,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def ListMessages(self, request: Any, _rpc: Any) -> session_pb2.ListMessagesResponse:
         """See the proto."""
         page = await self._conversations.list_messages(
-            _tenant(), request.session_id, request.page_size, request.page_token, request.newest
+            _space(), request.session_id, request.page_size, request.page_token, request.newest
         )
         return session_pb2.ListMessagesResponse(
             messages=map(_message, page.items), next_page_token=page.next_place
@@ -139,7 +139,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         opening = NewRun(
             *(given.run_id, given.session_id, given.agent_id), asked, given.owner, given.parent_run_id
         )
-        run = await self._runs.create(_tenant(), opening)
+        run = await self._runs.create(_space(), opening)
         return session_pb2.CreateRunResponse(run=_run(run))
 
     async def AppendRunEvents(self, request: Any, _rpc: Any) -> session_pb2.AppendRunEventsResponse:
@@ -153,17 +153,17 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             request.agent_id,
             request.owner,
         )
-        last_sequence, last_position = await self._runs.append(_tenant(), request.run_id, appending)
+        last_sequence, last_position = await self._runs.append(_space(), request.run_id, appending)
         return session_pb2.AppendRunEventsResponse(last_sequence=last_sequence, last_position=last_position)
 
     async def TakeRun(self, request: Any, _rpc: Any) -> session_pb2.TakeRunResponse:
         """See the proto."""
-        run = await self._runs.take(_tenant(), request.run_id, request.previous_owner, request.owner)
+        run = await self._runs.take(_space(), request.run_id, request.previous_owner, request.owner)
         return session_pb2.TakeRunResponse(run=_run(run))
 
     async def ListRunEntries(self, request: Any, _rpc: Any) -> session_pb2.ListRunEntriesResponse:
         """See the proto."""
-        page = await self._runs.list_entries(_tenant(), request.run_id, request.page_size, request.page_token)
+        page = await self._runs.list_entries(_space(), request.run_id, request.page_size, request.page_token)
         return session_pb2.ListRunEntriesResponse(
             entries=[
                 session_pb2.RunEntry(position=entry.position, payload=_any(entry.payload))
@@ -174,7 +174,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
 
     async def GetRun(self, request: Any, _rpc: Any) -> session_pb2.GetRunResponse:
         """See the proto."""
-        run = await self._runs.get(_tenant(), request.run_id)
+        run = await self._runs.get(_space(), request.run_id)
         return session_pb2.GetRunResponse(run=_run(run))
 
     async def ListRuns(self, request: Any, _rpc: Any) -> session_pb2.ListRunsResponse:
@@ -186,12 +186,12 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             _STATES_BACK[request.state],
             max(0, request.earliest_create_time.ToMicroseconds()),
         )
-        page = await self._runs.list_runs(_tenant(), wanted, request.page_size, request.page_token)
+        page = await self._runs.list_runs(_space(), wanted, request.page_size, request.page_token)
         return session_pb2.ListRunsResponse(runs=map(_run, page.items), next_page_token=page.next_place)
 
     async def WatchRun(self, request: Any, _rpc: Any) -> AsyncIterator[session_pb2.WatchRunResponse]:
         """See the proto."""
-        batches = self._watching.watch(_tenant(), request.run_id, request.after_sequence)
+        batches = self._watching.watch(_space(), request.run_id, request.after_sequence)
         async with aclosing(batches):
             async for batch in batches:
                 yield session_pb2.WatchRunResponse(
@@ -215,22 +215,20 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
                 yield message.data
 
         kept, existing = await self._attachments.put(
-            _tenant(), _new_attachment(first.header), pieces(), first.request_id
+            _space(), _new_attachment(first.header), pieces(), first.request_id
         )
         return session_pb2.PutAttachmentResponse(attachment=_attachment(kept), existing=existing)
 
     async def GetAttachment(self, request: Any, _rpc: Any) -> session_pb2.GetAttachmentResponse:
         """See the proto."""
-        found = await self._attachments.get(_tenant(), request.attachment_id)
+        found = await self._attachments.get(_space(), request.attachment_id)
         return session_pb2.GetAttachmentResponse(attachment=_attachment(found))
 
     async def ReadAttachment(
         self, request: Any, _rpc: Any
     ) -> AsyncIterator[session_pb2.ReadAttachmentResponse]:
         """See the proto."""
-        pieces = self._attachments.read(
-            _tenant(), request.attachment_id, request.byte_start, request.byte_end
-        )
+        pieces = self._attachments.read(_space(), request.attachment_id, request.byte_start, request.byte_end)
         async with aclosing(pieces):
             async for known, data in pieces:
                 yield session_pb2.ReadAttachmentResponse(
@@ -240,7 +238,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def ListAttachments(self, request: Any, _rpc: Any) -> session_pb2.ListAttachmentsResponse:
         """See the proto."""
         page = await self._attachments.list_attachments(
-            _tenant(), request.session_id, request.page_size, request.page_token
+            _space(), request.session_id, request.page_size, request.page_token
         )
         return session_pb2.ListAttachmentsResponse(
             attachments=map(_attachment, page.items), next_page_token=page.next_place
@@ -248,14 +246,14 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
 
     async def DeleteAttachment(self, request: Any, _rpc: Any) -> session_pb2.DeleteAttachmentResponse:
         """See the proto."""
-        await self._attachments.delete(_tenant(), request.attachment_id)
+        await self._attachments.delete(_space(), request.attachment_id)
         return session_pb2.DeleteAttachmentResponse()
 
     async def PutItem(self, request: Any, _rpc: Any) -> session_pb2.PutItemResponse:
         """See the proto."""
         given = request.item
         item = await self._items.put(
-            _tenant(),
+            _space(),
             NewItem(given.kind, given.name, _payload(given.payload)),
             request.previous_revision,
             request.kind_limit,
@@ -266,13 +264,13 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def ListItems(self, request: Any, _rpc: Any) -> session_pb2.ListItemsResponse:
         """See the proto."""
         page = await self._items.list_items(
-            _tenant(), request.kind, request.name, request.page_size, request.page_token
+            _space(), request.kind, request.name, request.page_size, request.page_token
         )
         return session_pb2.ListItemsResponse(items=map(_item, page.items), next_page_token=page.next_place)
 
     async def DeleteItem(self, request: Any, _rpc: Any) -> session_pb2.DeleteItemResponse:
         """See the proto."""
-        await self._items.delete(_tenant(), request.kind, request.name)
+        await self._items.delete(_space(), request.kind, request.name)
         return session_pb2.DeleteItemResponse()
 
     async def ExportSnapshot(
@@ -298,8 +296,8 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         return session_pb2.ImportSnapshotResponse(sessions=sessions)
 
 
-def _tenant() -> str:
-    return validation.identifier("tenant_id", context.principal().tenant_id)
+def _space() -> str:
+    return validation.space("tenant_id", context.principal().space)
 
 
 def _time(microseconds: int) -> timestamp_pb2.Timestamp | None:

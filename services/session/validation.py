@@ -24,6 +24,9 @@ from services.session.model import (
 
 # An id becomes a part of a key of the store; none of these characters means anything there.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# A tenant, or a tenant and one of its people. It becomes a part of keys and of names of files.
+SPACE = r"[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64})?"
+_SPACE = re.compile(SPACE)
 _RUN_ID = re.compile(r"run_[A-Za-z0-9]{26}")
 _KIND = re.compile(r"[a-z_]{1,32}")
 _ITEM_NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -54,6 +57,13 @@ def identifier(field: str, value: str) -> str:
     """An id as this system makes them: 1 to 64 letters, digits, "_" and "-"."""
     if not _ID.fullmatch(value):
         raise invalid_field(field, value, 'must be 1 to 64 letters, digits, "_" or "-"')
+    return value
+
+
+def space(field: str, value: str) -> str:
+    """The name of what belongs to one person, see Principal.space: an id, or two with a dot between."""
+    if not _SPACE.fullmatch(value):
+        raise invalid_field(field, value, "must be an id, or two with a dot between")
     return value
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from services.vector.access import Caller
 from services.vector.documents import Document
 from services.vector.identifiers import is_document_id
 from services.vector.record.documents import Documents
@@ -47,10 +48,10 @@ class Citations:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    async def verify(self, tenant_id: str, claims: Sequence[Claim]) -> list[Verdict]:
+    async def verify(self, caller: Caller, claims: Sequence[Claim]) -> list[Verdict]:
         """One per claim, in order."""
         ids = {claim.document_id for claim in claims if is_document_id(claim.document_id)}
-        documents = await self._documents.get_any(tenant_id, ids)
+        documents = await self._documents.get_any(caller, ids)
         verdicts: list[Verdict] = []
         for claim in claims:
             verdicts.append(await self._judge(documents.get(claim.document_id), claim))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.chassis import context
+from services.vector.access import Caller
 from services.vector.documents import Receipt, Request
 from services.vector.record.collections import Collections
 from services.vector.record.documents import Documents
@@ -31,7 +32,7 @@ class FollowsRecord(Protocol):
 
 
 class Deletion:
-    """Deletes documents and collections of a tenant."""
+    """Deletes documents and collections that the caller may delete."""
 
     def __init__(self, collections: Collections, documents: Documents, index: FollowsRecord) -> None:
         self._collections = collections
@@ -39,15 +40,15 @@ class Deletion:
         self._index = index
 
     async def document(
-        self, tenant_id: str, collection_id: str, document_id: str, request: Request | None
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
     ) -> Receipt:
         """Raises what Documents.delete raises."""
-        removal = await self._documents.delete(tenant_id, collection_id, document_id, request)
+        removal = await self._documents.delete(caller, collection_id, document_id, request)
         return await self._receipt(removal.tombstone_id, removal.chunk_keys)
 
-    async def collection(self, tenant_id: str, collection_id: str, request: Request | None) -> Receipt:
+    async def collection(self, caller: Caller, collection_id: str, request: Request | None) -> Receipt:
         """Raises what Collections.delete raises."""
-        tombstone_id = await self._collections.delete(tenant_id, collection_id, request)
+        tombstone_id = await self._collections.delete(caller, collection_id, request)
         return await self._receipt(tombstone_id, ())
 
     async def _receipt(self, tombstone_id: str, chunk_keys: Sequence[int]) -> Receipt:

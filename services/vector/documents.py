@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from services.vector.access import Grant, Role
 from services.vector.extraction.model import Place
 
 Scalar = str | float | bool
@@ -38,7 +39,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A knowledge base. `key` is the record's own number for it and never leaves the service."""
+    """A knowledge base. `key` is the record's own number for it and never leaves the service.
+
+    role: what whoever asked for it may do with it. grants: only for who may change them.
+    """
 
     key: int
     tenant_id: str
@@ -50,6 +54,9 @@ class Collection:
     chunks: int
     vectors: int
     create_time: datetime
+    owner: str
+    role: Role
+    grants: tuple[Grant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from services.chassis.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
+    PermissionDeniedError,
     ResourceExhaustedError,
     UnavailableError,
 )
@@ -27,6 +28,15 @@ def collection_not_found(collection_id: str) -> NotFoundError:
         f"there is no collection {collection_id[:_SHOWN]}",
         reason="COLLECTION_NOT_FOUND",
         metadata={"collection_id": collection_id[:_SHOWN]},
+    )
+
+
+def access_denied(collection_id: str, needs: str) -> PermissionDeniedError:
+    """The caller may read the collection, and not do this with it. needs: the role that may."""
+    return PermissionDeniedError(
+        f"this needs to be {needs} of the collection {collection_id[:_SHOWN]}",
+        reason="COLLECTION_ACCESS_DENIED",
+        metadata={"collection_id": collection_id[:_SHOWN], "needs": needs},
     )
 
 

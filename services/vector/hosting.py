@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from meldrag.vector.v1 import vector_pb2_grpc
-from services.chassis import telemetry
-from services.chassis.access import Authenticator, local_owner
+from services.chassis import passes, telemetry
+from services.chassis.access import Authenticator
 from services.chassis.server import Hosted, Server
 from services.vector.application import started
 from services.vector.models import ConfiguredModel, configured
@@ -28,9 +28,12 @@ async def serve(settings: VectorSettings) -> None:
 
 @asynccontextmanager
 async def vector_server(
-    settings: VectorSettings, model: ConfiguredModel, bind: str, authenticator: Authenticator = local_owner
+    settings: VectorSettings, model: ConfiguredModel, bind: str, authenticator: Authenticator | None = None
 ) -> AsyncIterator[tuple[Server, Switch]]:
-    """The server, not started yet, over an application that is. Raises StartError."""
+    """The server, not started yet, over an application that is. Raises StartError.
+
+    authenticator: that of the settings when None.
+    """
     clear(settings.folder)
     async with switched(lambda: started(settings, model)) as switch:
         key = settings.meld_snapshot_key.get_secret_value().encode()
@@ -45,7 +48,7 @@ async def vector_server(
             services=[hosted],
             dependencies=switch.dependencies(),
             settings=settings,
-            authenticator=authenticator,
+            authenticator=authenticator or passes.authenticator(settings),
             bind=bind,
         )
         switch.follow(server.health.refresh)

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
 from services.vector import identifiers
+from services.vector.access import Grant
 from services.vector.documents import Collection, Document, Receipt, Scalar
 from services.vector.faults import invalid_field
 from services.vector.record.passages import Condition
@@ -55,7 +56,17 @@ def collection(value: Collection) -> pb.Collection:
         chunks=value.chunks,
         vectors=value.vectors,
         create_time=timestamp(value.create_time),
+        owner=value.owner,
+        role=pb.CollectionRole.Name(value.role),
+        grants=map(_grant, value.grants),
     )
+
+
+def _grant(value: Grant) -> pb.Grant:
+    role = pb.CollectionRole.Name(value.role)
+    if value.subject:
+        return pb.Grant(subject=value.subject, role=role)
+    return pb.Grant(group=value.group, role=role)
 
 
 def document(value: Document) -> pb.Document:

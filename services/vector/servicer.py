@@ -16,6 +16,7 @@ from meldrag.vector.v1 import vector_pb2_grpc
 from services.chassis import context as call
 from services.chassis.errors import InvalidArgumentError, ServiceError
 from services.vector import identifiers, messages, reading
+from services.vector.access import Caller, Grant, Role
 from services.vector.application import Application
 from services.vector.citations import Claim
 from services.vector.documents import Document, DocumentState, Request
@@ -30,6 +31,8 @@ from services.vector.search.searching import Mode, Question, require_model
 _PAGE, _MOST_PAGE = 100, 1_000
 _MOST_COLLECTIONS = 16
 _MOST_CITATIONS = 1_000
+_MOST_GRANTS = 256
+_MOST_NAME_CHARACTERS = 128
 _MOST_TEXTS = 256
 _MOST_TEXT_CHARACTERS = 32_000
 _MOST_QUERY_CHARACTERS = 8_000
@@ -55,7 +58,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         del context
         application = self._application
         made = await application.record.collections.create(
-            _tenant(),
+            _caller(),
             identifiers.collection_id(request.collection_id),
             description=identifiers.line("description", request.description, 1_000),
             embedding_model=application.embedder.model,
@@ -67,7 +70,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
     async def GetCollection(self, request: pb.GetCollectionRequest, context: Any) -> pb.GetCollectionResponse:
         """See the contract."""
         del context
-        found = await self._application.record.collections.get(_tenant(), request.collection_id)
+        found = await self._application.record.collections.get(_caller(), request.collection_id)
         return pb.GetCollectionResponse(collection=messages.collection(found))
 
     async def ListCollections(
@@ -76,13 +79,23 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         size = _page_size(request.page_size)
-        scope = ("collections", _tenant())
+        scope = ("collections", _caller().space)
         after = str(self._place(request.page_token, scope, ""))
-        found = await self._application.record.collections.page(_tenant(), after, size + 1)
+        found = await self._application.record.collections.page(_caller(), after, size + 1)
         return pb.ListCollectionsResponse(
             collections=map(messages.collection, found[:size]),
             next_page_token=self._next([one.collection_id for one in found], size, scope),
         )
+
+    async def SetCollectionAccess(
+        self, request: pb.SetCollectionAccessRequest, context: Any
+    ) -> pb.SetCollectionAccessResponse:
+        """See the contract."""
+        del context
+        changed = await self._application.record.collections.set_access(
+            _caller(), request.collection_id, _grants(request), _request(request)
+        )
+        return pb.SetCollectionAccessResponse(collection=messages.collection(changed))
 
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, context: Any
@@ -90,7 +103,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         receipt = await self._application.deletion.collection(
-            _tenant(), request.collection_id, _request(request)
+            _caller(), request.collection_id, _request(request)
         )
         return pb.DeleteCollectionResponse(receipt=messages.receipt(receipt))
 
@@ -103,10 +116,10 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         application = self._application
         requests = aiter(request_iterator)
         header = _header(await anext(requests, pb.IngestDocumentRequest()))
-        collection = await application.record.collections.get(_tenant(), header[0])
+        collection = await application.record.collections.get(_caller(), header[0], Role.WRITER)
         require_model(collection, application.model)
         deadline = begun + max(0.0, call.remaining() - _MARGIN_SECONDS)
-        steps = application.ingestion.ingest(_tenant(), collection, header[1], _pieces(requests), deadline)
+        steps = application.ingestion.ingest(_caller(), collection, header[1], _pieces(requests), deadline)
         async with aclosing(steps):  # type: ignore[type-var] # an async generator
             async for step in steps:
                 elapsed = Duration()
@@ -125,9 +138,11 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         del context
         requests = aiter(request_iterator)
         first = await anext(requests, pb.ImportDocumentsRequest())
-        collection = await self._application.record.collections.get(_tenant(), first.collection_id)
+        collection = await self._application.record.collections.get(
+            _caller(), first.collection_id, Role.WRITER
+        )
         require_model(collection, self._application.model)
-        outcomes = self._application.importing.run(_tenant(), collection, _items(first, requests))
+        outcomes = self._application.importing.run(_caller(), collection, _items(first, requests))
         index = 0
         async with aclosing(outcomes):  # type: ignore[type-var] # an async generator
             async for outcome in outcomes:
@@ -151,12 +166,12 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         del context
         size = _page_size(request.page_size)
         states = [_state(number) for number in request.states]
-        scope = ("documents", _tenant(), request.collection_id, states, request.external_id)
+        scope = ("documents", _caller().space, request.collection_id, states, request.external_id)
         before = self._place(request.page_token, scope, 2**62)
         if not isinstance(before, int):
             raise invalid_page_token()
         found = await self._application.record.documents.page(
-            _tenant(),
+            _caller(),
             request.collection_id,
             before_key=before,
             size=size + 1,
@@ -188,7 +203,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         receipt = await self._application.deletion.document(
-            _tenant(), request.collection_id, request.document_id, _request(request)
+            _caller(), request.collection_id, request.document_id, _request(request)
         )
         return pb.DeleteDocumentResponse(receipt=messages.receipt(receipt))
 
@@ -200,7 +215,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             dict.fromkeys(identifiers.few("collection_ids", request.collection_ids, _MOST_COLLECTIONS))
         )
         asked = _question(request, application.default_hits, application.default_threshold)
-        collections = await application.record.collections.get_all(_tenant(), ids)
+        collections = await application.record.collections.get_all(_caller(), ids)
         found = await application.searching.search(collections, asked, application.model)
         return pb.SearchResponse(
             hits=map(messages.hit, found.hits),
@@ -220,7 +235,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             Claim(one.document_id, one.extraction_sha256, one.span.byte_start, one.span.byte_end, one.quote)
             for one in request.citations
         ]
-        verdicts = await self._application.citations.verify(_tenant(), claims)
+        verdicts = await self._application.citations.verify(_caller(), claims)
         return pb.VerifyCitationsResponse(
             verdicts=[
                 pb.CitationVerdict(
@@ -248,9 +263,9 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
     async def _document(self, collection_id: str, document_id: str) -> Document:
         if not identifiers.is_document_id(document_id):
             # It still depends on the collection which of the two is not found.
-            await self._application.record.collections.get(_tenant(), collection_id)
+            await self._application.record.collections.get(_caller(), collection_id)
             raise document_not_found(document_id)
-        return await self._application.record.documents.get(_tenant(), collection_id, document_id)
+        return await self._application.record.documents.get(_caller(), collection_id, document_id)
 
     def _place(self, token: str, scope: tuple[object, ...], first: str | int) -> str | int:
         return self._application.page_tokens.read(token, *scope) if token else first
@@ -259,8 +274,8 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         return self._application.page_tokens.make(places[size - 1], *scope) if len(places) > size else ""
 
 
-def _tenant() -> str:
-    return call.principal().tenant_id
+def _caller() -> Caller:
+    return Caller.of(call.principal())
 
 
 def _request(request: Any) -> Request | None:
@@ -271,6 +286,27 @@ def _request(request: Any) -> Request | None:
     bare.CopyFrom(request)
     bare.ClearField("request_id")
     return Request(request.request_id, hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest())
+
+
+def _grants(request: pb.SetCollectionAccessRequest) -> list[Grant]:
+    identifiers.whole("grants", len(request.grants), 0, _MOST_GRANTS)
+    grants = [_grant(one) for one in request.grants]
+    if len({one.grantee for one in grants}) < len(grants):
+        raise invalid_field("grants", "", "must name each person and each group once")
+    return grants
+
+
+def _grant(given: pb.Grant) -> Grant:
+    kind = given.WhichOneof("grantee")
+    if kind is None:
+        raise invalid_field("grants", "", "must each name a person or a group")
+    name = getattr(given, kind)
+    identifiers.whole(f"grants.{kind}", len(name), 1, _MOST_NAME_CHARACTERS)
+    identifiers.line(f"grants.{kind}", name, _MOST_NAME_CHARACTERS)
+    if given.role not in (pb.COLLECTION_ROLE_READER, pb.COLLECTION_ROLE_WRITER):
+        raise invalid_field("grants.role", given.role, "must be that of a reader or a writer")
+    role = Role(given.role)
+    return Grant(name, "", role) if kind == "subject" else Grant("", name, role)
 
 
 def _page_size(given: int) -> int:

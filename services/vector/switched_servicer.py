@@ -54,7 +54,7 @@ class SwitchedServicer(vector_pb2_grpc.VectorServiceServicer):
         requests = aiter(request_iterator)
         first = await anext(requests, pb.ImportSnapshotRequest())
         request_id = identifiers.line("request_id", first.request_id, 128)
-        contents = await self._restoring.run(call.principal().tenant_id, request_id, _pieces(first, requests))
+        contents = await self._restoring.run(call.principal().space, request_id, _pieces(first, requests))
         return pb.ImportSnapshotResponse(content_sha256=contents.content_sha256, **contents.counts)
 
     def _through(self, method: MethodDescriptor) -> Callable[[Any, Any], Any]:

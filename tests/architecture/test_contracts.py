@@ -17,7 +17,8 @@ from services.chassis.access import rules
 from tests.architecture.sources import ROOT
 
 DECLARED = {
-    "VectorService": "CreateCollection GetCollection ListCollections DeleteCollection IngestDocument "
+    "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
+    "IngestDocument "
     "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument Search VerifyCitations "
     "EmbedTexts CheckIndex RepairIndex ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "

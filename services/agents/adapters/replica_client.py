@@ -16,6 +16,7 @@ from services.agents.ports import Decision
 from services.chassis.addresses import is_every_interface
 from services.chassis.channel import open_aio_channel
 from services.chassis.errors import UnavailableError, from_rpc_error
+from services.chassis.passes import Identity
 
 SERVICE = replicas_pb2.DESCRIPTOR.services_by_name["ReplicaService"]
 
@@ -41,8 +42,10 @@ def replica_name(bind: str) -> str:
 class ReplicaClient:
     """Is Replicas. It is asked rarely, so there is a connection for each question."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, identity: Identity | None = None) -> None:
+        """identity: says whose the calls are; see services.chassis.passes."""
         self.name = name
+        self._identity = identity
 
     async def reach(self, owner: str, run_id: str, *, stop: bool) -> bool:
         """See Replicas."""
@@ -88,7 +91,7 @@ class ReplicaClient:
         if not listened:
             yield None
             return
-        async with open_aio_channel(address, SERVICE) as channel:
+        async with open_aio_channel(address, SERVICE, identity=self._identity) as channel:
             yield replicas_pb2_grpc.ReplicaServiceStub(channel)
 
 

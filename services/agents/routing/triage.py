@@ -22,6 +22,7 @@ from services.agents.routing.classifier import Classifier, Examples, Features, M
 from services.agents.routing.features import load_concepts
 from services.agents.routing.route import Alternative, Route
 from services.agents.routing.signs import Reading, read
+from services.chassis import context
 from services.chassis.errors import ServiceError
 
 _log = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ class Triage:
         """Repeats `learn` until it succeeds, and again when the embedding model has changed."""
         while True:
             try:
-                await self.learn()
+                with context.entered(context.of_the_house()):
+                    await self.learn()
             except ServiceError as error:
                 _log.info("routing goes by words alone: %s", error.message)
                 await asyncio.sleep(_RETRY_SECONDS)

@@ -66,7 +66,7 @@ class RunStage:
 
     def name(self, step_id: str, attempt: int) -> str:
         """See Stage."""
-        return derived_run_id(self._run.key.tenant_id, self._request_id(step_id, attempt), 0)
+        return derived_run_id(self._run.key.space, self._request_id(step_id, attempt), 0)
 
     def perform(self, task: Task, stop: asyncio.Event) -> Coroutine[Any, Any, Ended]:
         """See Stage."""

@@ -7,6 +7,8 @@ import { asProblem } from "./problem.js";
 const CHOSEN = "meld.collection";
 /** Made with the first file where there is none yet. */
 const FIRST = "documents";
+/** How many names are tried where somebody else of the house took them. */
+const TRIES = 9;
 
 export class Collections {
   #select = /** @type {HTMLSelectElement} */ (byId("collection"));
@@ -51,7 +53,15 @@ export class Collections {
    */
   async ensure() {
     if (!this.#loaded) await this.load();
-    if (!this.current) await this.#make(FIRST);
+    for (let number = 1; !this.current; number += 1) {
+      try {
+        await this.#make(number === 1 ? FIRST : `${FIRST}-${number}`);
+      } catch (error) {
+        if (asProblem(error).reason !== "COLLECTION_EXISTS" || number === TRIES) throw error;
+        // It may have been made in another window meanwhile.
+        await this.load();
+      }
+    }
     return this.current;
   }
 

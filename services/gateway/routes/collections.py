@@ -6,11 +6,14 @@ from flask import Blueprint, Response, request
 
 from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
-from services.gateway.body import Query, idempotency_key, json_object
+from services.gateway.body import Fields, Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.problem import invalid
 
 blueprint = Blueprint("collections", __name__)
+
+_ROLES = {"reader": "COLLECTION_ROLE_READER", "writer": "COLLECTION_ROLE_WRITER"}
 
 
 @blueprint.post("/collections")
@@ -51,6 +54,33 @@ def get_collection(collection_id: str) -> Response:
         door().clients.vector.GetCollection, vector_pb2.GetCollectionRequest(collection_id=collection_id)
     )
     return answer(rendering.collection(found.collection))
+
+
+@blueprint.put("/collections/<collection_id>/access")
+def set_collection_access(collection_id: str) -> Response:
+    """Says who besides its owner may use a collection; what is not said is taken back."""
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    grants = [_grant(one) for one in fields.objects("access")]
+    fields.finish()
+    message = vector_pb2.SetCollectionAccessRequest(
+        collection_id=collection_id, grants=grants, request_id=idempotency_key(request)
+    )
+    changed = unary(door().clients.vector.SetCollectionAccess, message)
+    return answer(rendering.collection(changed.collection))
+
+
+def _grant(fields: Fields) -> vector_pb2.Grant:
+    role = fields.choice("role", _ROLES)
+    user, group = fields.text("user"), fields.text("group")
+    fields.finish()
+    if bool(user) == bool(group):
+        raise invalid("access", "each entry needs a user or a group")
+    grant = vector_pb2.Grant(role=role)
+    if user:
+        grant.subject = user
+    else:
+        grant.group = group
+    return grant
 
 
 @blueprint.delete("/collections/<collection_id>")

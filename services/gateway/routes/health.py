@@ -9,6 +9,8 @@ import grpc
 from flask import Blueprint, Response
 from grpc_health.v1 import health_pb2
 
+from meldrag.options.v1 import options_pb2
+from services.chassis import context
 from services.gateway.door import answer, door
 from services.gateway.problem import ProblemError
 
@@ -27,14 +29,14 @@ def live() -> Response:
 @blueprint.get("/readyz")
 def ready() -> Response:
     """Whether every service can do its work; 503 names what is down."""
-    state = _readiness()
+    state = _told(_readiness())
     return answer(state, 503 if state["down"] else 200)
 
 
 @blueprint.get("/health")
 def health() -> Response:
     """Both, for people."""
-    state = _readiness()
+    state = _told(_readiness())
     return answer({"live": True, **state}, 503 if state["down"] else 200)
 
 
@@ -43,7 +45,16 @@ def metrics() -> Response:
     """The measurements of all workers as Prometheus text."""
     if not door().settings.metrics_enabled:
         raise ProblemError(404, "NOT_FOUND", "METRICS_ENABLED is off")
+    if options_pb2.SCOPE_ADMINISTRATION not in context.principal().scopes:
+        raise ProblemError(403, "METRICS_NOT_ALLOWED", "measurements are for administrators")
     return Response(door().metrics(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _told(state: dict[str, Any]) -> dict[str, Any]:
+    """What the caller is told: who nobody knows gets no list of the services and what is behind them."""
+    if context.principal() != context.NOBODY:
+        return state
+    return {name: value for name, value in state.items() if name != "services"}
 
 
 def _readiness() -> dict[str, Any]:

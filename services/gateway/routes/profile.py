@@ -6,17 +6,15 @@ from flask import Blueprint, Response, request
 
 from meldrag.options.v1 import options_pb2
 from services.chassis import context
-from services.chassis.addresses import is_own_address
 from services.chassis.profiler import MAX_SECONDS, ProfilerBusyError
 from services.chassis.scraping import profile_seconds
 from services.gateway.door import door
+from services.gateway.identity.admission import is_local
 from services.gateway.problem import ProblemError, invalid
 
 blueprint = Blueprint("profile", __name__)
 
 _DEFAULT_SECONDS = "5"
-# A proxy on this machine would make everybody local.
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
 @blueprint.post("/profile")
@@ -24,10 +22,9 @@ def profile() -> Response:
     """Folded stacks of all threads, one a line with its count, after `seconds` (5 unless the query says)."""
     if not door().settings.profiling_enabled:
         raise ProblemError(404, "NOT_FOUND", "PROFILING_ENABLED is off")
-    local = is_own_address(request.remote_addr or "") and not any(
-        name in request.headers for name in _FORWARDED
-    )
-    if not local or options_pb2.SCOPE_ADMINISTRATION not in context.principal().scopes:
+    # Without login everybody is an administrator, and only this machine can be told from the rest.
+    trusted = door().settings.login_required or is_local(request)
+    if not trusted or options_pb2.SCOPE_ADMINISTRATION not in context.principal().scopes:
         raise ProblemError(403, "PROFILE_NOT_ALLOWED", "profiles are for administrators on the same machine")
     seconds = profile_seconds(request.args.get("seconds", _DEFAULT_SECONDS))
     if seconds is None:

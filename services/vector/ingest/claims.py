@@ -15,13 +15,13 @@ class Claims:
         self._held: set[tuple[str, ...]] = set()
 
     @contextmanager
-    def claim(self, tenant_id: str, collection_key: int, external_id: str, request_id: str) -> Iterator[None]:
+    def claim(self, space: str, collection_key: int, external_id: str, request_id: str) -> Iterator[None]:
         """Holds both for the block; an empty id claims nothing. Raises AbortedError (DOCUMENT_BUSY)."""
         wanted = set()
         if external_id:
             wanted.add(("document", str(collection_key), external_id))
         if request_id:
-            wanted.add(("request", tenant_id, request_id))
+            wanted.add(("request", space, request_id))
         if wanted & self._held:
             raise document_busy(external_id, request_id)
         self._held |= wanted

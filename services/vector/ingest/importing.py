@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.chassis.errors import ServiceError
+from services.vector.access import Caller
 from services.vector.documents import Collection, Document, Draft, Scalar
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.extractor import extract_plain
@@ -64,7 +65,7 @@ class Importing:
         self._committed = committed
 
     async def run(
-        self, tenant_id: str, collection: Collection, items: AsyncIterator[TextItem]
+        self, caller: Caller, collection: Collection, items: AsyncIterator[TextItem]
     ) -> AsyncIterator[Imported]:
         """One outcome per item, in order, each after its commit. Raises what ends the whole import:
 
@@ -77,7 +78,7 @@ class Importing:
             ended = False
             while not ended:
                 group, ended = await _next_group(queue)
-                for outcome in await self._take(tenant_id, collection, group):
+                for outcome in await self._take(caller, collection, group):
                     yield outcome
             await reader
         finally:
@@ -85,21 +86,21 @@ class Importing:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([reader])
 
-    async def _take(self, tenant_id: str, collection: Collection, group: list[TextItem]) -> list[Imported]:
+    async def _take(self, caller: Caller, collection: Collection, group: list[TextItem]) -> list[Imported]:
         if not group:
             return []
         loop = asyncio.get_running_loop()
         with ExitStack() as claimed:
-            faults = self._claim_all(claimed, tenant_id, collection, group)
+            faults = self._claim_all(claimed, caller, collection, group)
             prepared = await loop.run_in_executor(self._executor, self._prepare, group, faults)
             drafts = [one for one in prepared if isinstance(one, Draft)]
-            commits = await self._documents.commit_all(collection.key, tenant_id, drafts) if drafts else []
+            commits = await self._documents.commit_all(collection.key, caller, drafts) if drafts else []
         self._committed()
         outcomes = iter(commits)
         return [_outcome(next(outcomes) if isinstance(one, Draft) else one) for one in prepared]
 
     def _claim_all(
-        self, claimed: ExitStack, tenant_id: str, collection: Collection, group: list[TextItem]
+        self, claimed: ExitStack, caller: Caller, collection: Collection, group: list[TextItem]
     ) -> list[ServiceError | None]:
         """Claims the external ids until `claimed` closes; the fault of each item that cannot be taken."""
         faults: list[ServiceError | None] = []
@@ -109,7 +110,9 @@ class Importing:
             # The same id twice in one group is taken in order, the later replacing the earlier.
             if fault is None and item.external_id and item.external_id not in held:
                 try:
-                    claimed.enter_context(self._claims.claim(tenant_id, collection.key, item.external_id, ""))
+                    claimed.enter_context(
+                        self._claims.claim(caller.space, collection.key, item.external_id, "")
+                    )
                     held.add(item.external_id)
                 except ServiceError as busy:
                     fault = busy

@@ -18,6 +18,7 @@ from services.chassis.errors import (
     ResourceExhaustedError,
     ServiceError,
 )
+from services.vector.access import Caller
 from services.vector.documents import (
     Collection,
     Document,
@@ -113,7 +114,7 @@ class Ingestion:
 
     async def ingest(
         self,
-        tenant_id: str,
+        caller: Caller,
         collection: Collection,
         header: Header,
         pieces: AsyncIterator[bytes],
@@ -125,7 +126,7 @@ class Ingestion:
         document that was refused: it stays, FAILED, with the reason. Raises what the record and the spool
         raise, and InvalidArgumentError or ResourceExhaustedError with the reason of the extraction.
         """
-        with self._claims.claim(tenant_id, collection.key, header.external_id, header.request_id):
+        with self._claims.claim(caller.space, collection.key, header.external_id, header.request_id):
             row = await self._documents.receive(
                 collection.key, header.external_id, header.title, header.filename, header.metadata
             )
@@ -135,7 +136,7 @@ class Ingestion:
                 async with self._spool.received(name, pieces, header.size, header.content_sha256) as spooled:
                     document: Document | None = None
                     async for step in self._take(
-                        tenant_id, collection, header, row=row, spooled=spooled, deadline=deadline
+                        caller, collection, header, row=row, spooled=spooled, deadline=deadline
                     ):
                         settled = step.stage >= Stage.COMMITTED
                         document = step.document
@@ -147,12 +148,12 @@ class Ingestion:
                 if not settled:
                     await asyncio.shield(self._documents.discard(row.document_id))
         if header.wait_ready and document is not None:
-            async for step in self._vectors(tenant_id, document):
+            async for step in self._vectors(caller, document):
                 yield step
 
     async def _take(
         self,
-        tenant_id: str,
+        caller: Caller,
         collection: Collection,
         header: Header,
         *,
@@ -171,7 +172,7 @@ class Ingestion:
             header.metadata,
             row.create_time,
         )
-        known = await self._documents.recognise(collection.key, tenant_id, _unparsed(arrival), request)
+        known = await self._documents.recognise(collection.key, caller, _unparsed(arrival), request)
         if known is not None:
             yield Step(Stage.COMMITTED, known, existing=True)
             return
@@ -190,15 +191,15 @@ class Ingestion:
         except TimeoutError:
             raise DeadlineExceededError("the document was not read in time", reason="DEADLINE") from None
         yield Step(Stage.CHUNKED, document)
-        commit = await self._documents.commit(collection.key, tenant_id, draft, request)
+        commit = await self._documents.commit(collection.key, caller, draft, request)
         self._committed()
         yield Step(Stage.COMMITTED, commit.document, commit.existing)
 
-    async def _vectors(self, tenant_id: str, document: Document) -> AsyncIterator[Step]:
+    async def _vectors(self, caller: Caller, document: Document) -> AsyncIterator[Step]:
         """Steps until all vectors are there. Ends early when the document is deleted."""
         with self._board.following(document.document_id) as queue:
             while document.state is not DocumentState.READY:
-                found = await self._documents.get_any(tenant_id, [document.document_id])
+                found = await self._documents.get_any(caller, [document.document_id])
                 if document.document_id not in found:
                     return
                 document = found[document.document_id]

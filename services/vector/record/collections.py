@@ -6,26 +6,81 @@ nothing else.
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
+from collections.abc import Sequence
 
 from services.chassis.errors import AlreadyExistsError
+from services.vector.access import Caller, Grant, Role, granted
 from services.vector.documents import Collection, Request
-from services.vector.faults import collection_not_found
+from services.vector.faults import access_denied, collection_not_found
 from services.vector.record import lexicon, requests
 from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros, now_micros
 
-_CREATE, _DELETE = "CreateCollection", "DeleteCollection"
+_CREATE, _DELETE, _SET_ACCESS = "CreateCollection", "DeleteCollection", "SetCollectionAccess"
 _COLUMNS = (
-    "key, tenant_id, collection_id, description, embedding_model, dimension, documents, chunks,"
-    " vectors, create_time"
+    "c.key, c.tenant_id, c.collection_id, c.description, c.embedding_model, c.dimension, c.documents,"
+    " c.chunks, c.vectors, c.create_time, c.owner"
+)
+# What the caller may do with the collection `c`, a Role; takes what `bound` gives.
+ROLE = (
+    f"(CASE WHEN c.tenant_id <> :tenant THEN {Role.NONE:d}"
+    f" WHEN :manages OR (c.owner = :subject AND c.owner <> '') THEN {Role.OWNER:d}"
+    " ELSE coalesce((SELECT max(g.role) FROM grants g WHERE g.collection_key = c.key"
+    f" AND g.grantee IN (SELECT value FROM json_each(:grantees))), {Role.NONE:d}) END)"
 )
 
 
-def collection_of(row: tuple[object, ...]) -> Collection:
-    """From a row of `_COLUMNS`."""
-    key, tenant_id, collection_id, description, model, dimension, documents, chunks, vectors, created = row
+def bound(caller: Caller, **values: object) -> dict[str, object]:
+    """The values of a statement with ROLE in it, and its own."""
+    return {
+        "tenant": caller.tenant_id,
+        "manages": caller.manages,
+        "subject": caller.subject,
+        "grantees": json.dumps(caller.grantees),
+        **values,
+    }
+
+
+def find(connection: Connection, caller: Caller, collection_id: str, needs: Role = Role.READER) -> Collection:
+    """The collection, for somebody who may do what is needed.
+
+    Raises NotFoundError (COLLECTION_NOT_FOUND) alike for one that is missing and one that the caller may not
+    read; PermissionDeniedError (COLLECTION_ACCESS_DENIED).
+    """
+    row = connection.execute(
+        f"SELECT {_COLUMNS}, {ROLE} FROM collections c"
+        " WHERE c.tenant_id = :tenant AND c.collection_id = :collection_id",
+        bound(caller, collection_id=collection_id),
+    ).fetchone()
+    return _admitted(connection, row, collection_id, needs)
+
+
+def require_writer(connection: Connection, caller: Caller, key: int) -> None:
+    """Raises NotFoundError when the collection went meanwhile, and what `find` raises."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS}, {ROLE} FROM collections c WHERE c.key = :key", bound(caller, key=key)
+    ).fetchone()
+    _admitted(connection, row, "of this document: it was deleted", Role.WRITER)
+
+
+def _admitted(
+    connection: Connection, row: tuple[object, ...] | None, collection_id: str, needs: Role
+) -> Collection:
+    if row is None or row[-1] == Role.NONE:
+        raise collection_not_found(collection_id)
+    found = _collection(connection, row)
+    if found.role < needs:
+        raise access_denied(found.collection_id, needs.name.lower())
+    return found
+
+
+def _collection(connection: Connection, row: tuple[object, ...]) -> Collection:
+    """From a row of `_COLUMNS` and ROLE."""
+    key, tenant_id, collection_id, description, model, dimension, documents, chunks, vectors, *rest = row
+    created, owner, role = rest
     return Collection(
         key=int(str(key)),
         tenant_id=str(tenant_id),
@@ -37,29 +92,28 @@ def collection_of(row: tuple[object, ...]) -> Collection:
         chunks=int(str(chunks)),
         vectors=int(str(vectors)),
         create_time=from_micros(int(str(created))),
+        owner=str(owner),
+        role=Role(int(str(role))),
+        grants=_grants(connection, int(str(key))) if role == Role.OWNER else (),
     )
 
 
-def find(connection: Connection, tenant_id: str, collection_id: str) -> Collection:
-    """The collection. Raises NotFoundError (COLLECTION_NOT_FOUND)."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM collections WHERE tenant_id = ? AND collection_id = ?",
-        (tenant_id, collection_id),
-    ).fetchone()
-    if row is None:
-        raise collection_not_found(collection_id)
-    return collection_of(row)
+def _grants(connection: Connection, key: int) -> tuple[Grant, ...]:
+    rows = connection.execute(
+        "SELECT grantee, role FROM grants WHERE collection_key = ? ORDER BY grantee", (key,)
+    )
+    return tuple(granted(str(grantee), int(role)) for grantee, role in rows)
 
 
 class Collections:
-    """Create, read, list, delete; all within a tenant."""
+    """Create, read, list, share, delete; all as a caller may."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def create(
         self,
-        tenant_id: str,
+        caller: Caller,
         collection_id: str,
         *,
         description: str,
@@ -67,17 +121,29 @@ class Collections:
         dimension: int,
         request: Request | None,
     ) -> Collection:
-        """Raises AlreadyExistsError (COLLECTION_EXISTS), FailedPreconditionError (REQUEST_ID_REUSED)."""
+        """An empty one that the caller owns.
+
+        An id is taken within the tenant, also by a collection that the caller may not see: then that is all
+        that is said of it. Raises AlreadyExistsError (COLLECTION_EXISTS), FailedPreconditionError
+        (REQUEST_ID_REUSED).
+        """
 
         def work(connection: Connection) -> Collection:
-            if requests.outcome(connection, tenant_id, _CREATE, request) is not None:
-                return find(connection, tenant_id, collection_id)
+            if requests.outcome(connection, caller.space, _CREATE, request) is not None:
+                return find(connection, caller, collection_id)
             try:
                 cursor = connection.execute(
                     "INSERT INTO collections (tenant_id, collection_id, description, embedding_model,"
-                    " dimension,"
-                    " create_time) VALUES (?, ?, ?, ?, ?, ?)",
-                    (tenant_id, collection_id, description, embedding_model, dimension, now_micros()),
+                    " dimension, create_time, owner) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        caller.tenant_id,
+                        collection_id,
+                        description,
+                        embedding_model,
+                        dimension,
+                        now_micros(),
+                        caller.subject,
+                    ),
                 )
             except sqlite3.IntegrityError:
                 raise AlreadyExistsError(
@@ -86,53 +152,76 @@ class Collections:
                     metadata={"collection_id": collection_id},
                 ) from None
             lexicon.create(connection, int(cursor.lastrowid or 0))
-            requests.remember(connection, tenant_id, _CREATE, request, collection_id)
-            return find(connection, tenant_id, collection_id)
+            requests.remember(connection, caller.space, _CREATE, request, collection_id)
+            return find(connection, caller, collection_id)
 
         return await self._database.write(work)
 
-    async def get(self, tenant_id: str, collection_id: str) -> Collection:
-        """Raises NotFoundError (COLLECTION_NOT_FOUND)."""
-        return await self._database.read(lambda connection: find(connection, tenant_id, collection_id))
+    async def get(self, caller: Caller, collection_id: str, needs: Role = Role.READER) -> Collection:
+        """Raises what `find` raises."""
+        return await self._database.read(lambda connection: find(connection, caller, collection_id, needs))
 
-    async def get_all(self, tenant_id: str, collection_ids: list[str]) -> list[Collection]:
+    async def get_all(self, caller: Caller, collection_ids: list[str]) -> list[Collection]:
         """In the order given. Raises NotFoundError for the first that is missing."""
         return await self._database.read(
-            lambda connection: [find(connection, tenant_id, one) for one in collection_ids]
+            lambda connection: [find(connection, caller, one) for one in collection_ids]
         )
 
-    async def page(self, tenant_id: str, after: str, size: int) -> list[Collection]:
-        """Collections whose id follows `after`, ordered by id."""
+    async def page(self, caller: Caller, after: str, size: int) -> list[Collection]:
+        """Collections that the caller may read and whose id follows `after`, ordered by id."""
 
         def work(connection: Connection) -> list[Collection]:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM collections WHERE tenant_id = ? AND collection_id > ?"
-                " ORDER BY collection_id LIMIT ?",
-                (tenant_id, after, size),
-            )
-            return [collection_of(row) for row in rows]
+                f"SELECT {_COLUMNS}, {ROLE} AS role FROM collections c"
+                f" WHERE c.tenant_id = :tenant AND c.collection_id > :after AND role >= {Role.READER:d}"
+                " ORDER BY c.collection_id LIMIT :size",
+                bound(caller, after=after, size=size),
+            ).fetchall()
+            return [_collection(connection, row) for row in rows]
 
         return await self._database.read(work)
 
-    async def delete(self, tenant_id: str, collection_id: str, request: Request | None) -> str:
+    async def set_access(
+        self, caller: Caller, collection_id: str, grants: Sequence[Grant], request: Request | None
+    ) -> Collection:
+        """The collection with these grants and no others. grants: one per grantee.
+
+        Raises what `find` raises, FailedPreconditionError (REQUEST_ID_REUSED).
+        """
+
+        def work(connection: Connection) -> Collection:
+            collection = find(connection, caller, collection_id, Role.OWNER)
+            if requests.outcome(connection, caller.space, _SET_ACCESS, request) is not None:
+                return collection
+            connection.execute("DELETE FROM grants WHERE collection_key = ?", (collection.key,))
+            connection.executemany(
+                "INSERT INTO grants VALUES (?, ?, ?)",
+                ((collection.key, one.grantee, int(one.role)) for one in grants),
+            )
+            requests.remember(connection, caller.space, _SET_ACCESS, request, collection_id)
+            return find(connection, caller, collection_id, Role.OWNER)
+
+        return await self._database.write(work)
+
+    async def delete(self, caller: Caller, collection_id: str, request: Request | None) -> str:
         """Removes the collection and all in it from the record; returns the id of its tombstone.
 
         The vector index learns of it through index_drops. A repeated request gets its first tombstone. Raises
-        NotFoundError (COLLECTION_NOT_FOUND), FailedPreconditionError (REQUEST_ID_REUSED).
+        what `find` raises, FailedPreconditionError (REQUEST_ID_REUSED).
         """
 
         def work(connection: Connection) -> str:
-            known = requests.outcome(connection, tenant_id, _DELETE, request)
+            known = requests.outcome(connection, caller.space, _DELETE, request)
             if known is not None:
                 return known
-            collection = find(connection, tenant_id, collection_id)
+            collection = find(connection, caller, collection_id, Role.OWNER)
             tombstone_id = secrets.token_hex(16)
             key = collection.key
             connection.execute(
                 "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     tombstone_id,
-                    tenant_id,
+                    caller.tenant_id,
                     f"collections/{collection_id}",
                     key,
                     now_micros(),
@@ -143,7 +232,7 @@ class Collections:
             connection.execute(
                 "INSERT INTO index_drops VALUES (?, ?, ?)", (key, collection.vectors, tombstone_id)
             )
-            for table in ("embedding_queue", "index_additions", "index_removals", "vectors"):
+            for table in ("embedding_queue", "index_additions", "index_removals", "vectors", "grants"):
                 connection.execute(f"DELETE FROM {table} WHERE collection_key = ?", (key,))
             owned = "(SELECT key FROM documents WHERE collection_key = ?)"
             connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))
@@ -152,7 +241,7 @@ class Collections:
             connection.execute("DELETE FROM documents WHERE collection_key = ?", (key,))
             connection.execute("DELETE FROM collections WHERE key = ?", (key,))
             lexicon.drop(connection, key)
-            requests.remember(connection, tenant_id, _DELETE, request, tombstone_id)
+            requests.remember(connection, caller.space, _DELETE, request, tombstone_id)
             return tombstone_id
 
         return await self._database.write(work)

@@ -155,7 +155,7 @@ def fit(path: Path, stop: Stop) -> None:
         )
 
 
-def adopt(path: Path, living: Path, tenant_id: str, request: Request | None, contents: Contents) -> None:
+def adopt(path: Path, living: Path, space: str, request: Request | None, contents: Contents) -> None:
     """The last touch, when the living record is closed: what belongs to the place and not to the content.
 
     The index keeps its name and gets a generation that was never there, so that no entry of the old one can
@@ -163,12 +163,12 @@ def adopt(path: Path, living: Path, tenant_id: str, request: Request | None, con
     Raises ResourceExhaustedError (STORAGE_FULL), InternalError.
     """
     try:
-        _adopt(path, living, tenant_id, request, contents)
+        _adopt(path, living, space, request, contents)
     except sqlite3.Error as error:
         raise translated(error, path) from error
 
 
-def _adopt(path: Path, living: Path, tenant_id: str, request: Request | None, contents: Contents) -> None:
+def _adopt(path: Path, living: Path, space: str, request: Request | None, contents: Contents) -> None:
     installation, generation, imports = _of_the_place(living)
     with _changing(path) as copy:
         (own,) = copy.execute(
@@ -183,7 +183,7 @@ def _adopt(path: Path, living: Path, tenant_id: str, request: Request | None, co
             ],
         )
         if request is not None:
-            done = (tenant_id, request.request_id, IMPORT_SNAPSHOT, request.fingerprint, contents.to_json())
+            done = (space, request.request_id, IMPORT_SNAPSHOT, request.fingerprint, contents.to_json())
             imports.append((*done, now_micros()))
         copy.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)", imports)
 

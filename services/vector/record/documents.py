@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.chassis.errors import ServiceError
+from services.vector.access import Caller, Role
 from services.vector.documents import (
     Document,
     DocumentState,
@@ -22,6 +23,7 @@ from services.vector.documents import (
 )
 from services.vector.faults import collection_not_found, document_busy, document_not_found
 from services.vector.record import lexicon, places, requests
+from services.vector.record.collections import ROLE, bound, find, require_writer
 from services.vector.record.database import Connection, Database
 from services.vector.record.places import Where
 from services.vector.record.texts import Text, pieces, read_text
@@ -62,7 +64,7 @@ class Removal:
 
 
 class Documents:
-    """Everything is found within a tenant; what belongs to another is as if it were not there."""
+    """Everything is found as a caller may read it; all else is as if it were not there."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -159,7 +161,7 @@ class Documents:
         return await self._database.write(work)
 
     async def recognise(
-        self, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+        self, collection_key: int, caller: Caller, draft: Draft, request: Request | None
     ) -> Document | None:
         """The committed document that this request or these bytes already made, if there is one.
 
@@ -168,11 +170,11 @@ class Documents:
         the request made a document that was deleted since.
         """
         return await self._database.write(
-            lambda connection: _recognise(connection, collection_key, tenant_id, draft, request)
+            lambda connection: _recognise(connection, collection_key, caller, draft, request)
         )
 
     async def commit(
-        self, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+        self, collection_key: int, caller: Caller, draft: Draft, request: Request | None
     ) -> Commit:
         """Makes the document durable and found by keyword, whole, in one transaction.
 
@@ -181,23 +183,23 @@ class Documents:
         (STORAGE_FULL).
         """
         return await self._database.write(
-            lambda connection: _commit(connection, collection_key, tenant_id, draft, request),
+            lambda connection: _commit(connection, collection_key, caller, draft, request),
             milestone="record_commit",
             committed=lambda commit: self._tell(collection_key, commit.removed),
         )
 
     async def commit_all(
-        self, collection_key: int, tenant_id: str, drafts: Sequence[Draft]
+        self, collection_key: int, caller: Caller, drafts: Sequence[Draft]
     ) -> list[Commit | ServiceError]:
         """Many documents in one transaction, in order; one that is refused does not undo the others."""
 
         def work(connection: Connection) -> list[Commit | ServiceError]:
-            _require_collection(connection, collection_key)
+            require_writer(connection, caller, collection_key)
             outcomes: list[Commit | ServiceError] = []
             for draft in drafts:
                 connection.execute("SAVEPOINT draft")
                 try:
-                    outcomes.append(_commit(connection, collection_key, tenant_id, draft, None))
+                    outcomes.append(_commit(connection, collection_key, caller, draft, None))
                 except ServiceError as error:
                     connection.execute("ROLLBACK TO draft")
                     outcomes.append(error)
@@ -210,20 +212,20 @@ class Documents:
 
         return await self._database.write(work, milestone="record_commit", committed=committed)
 
-    async def get(self, tenant_id: str, collection_id: str, document_id: str) -> Document:
+    async def get(self, caller: Caller, collection_id: str, document_id: str) -> Document:
         """Raises NotFoundError (COLLECTION_NOT_FOUND or DOCUMENT_NOT_FOUND)."""
         return await self._database.read(
-            lambda connection: _find(connection, tenant_id, collection_id, document_id)
+            lambda connection: _find(connection, caller, collection_id, document_id)
         )
 
-    async def get_any(self, tenant_id: str, document_ids: Iterable[str]) -> dict[str, Document]:
-        """Committed documents of the tenant by id, whatever their collection; the missing are left out."""
+    async def get_any(self, caller: Caller, document_ids: Iterable[str]) -> dict[str, Document]:
+        """Committed documents by id that the caller may read, whatever their collection."""
 
         def work(connection: Connection) -> dict[str, Document]:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} {_FROM} WHERE c.tenant_id = ? AND d.{_COMMITTED}"
-                " AND d.document_id IN (SELECT value FROM json_each(?))",
-                (tenant_id, json.dumps(list(document_ids))),
+                f"SELECT {_COLUMNS} {_FROM} WHERE {ROLE} >= {Role.READER:d} AND d.{_COMMITTED}"
+                " AND d.document_id IN (SELECT value FROM json_each(:ids))",
+                bound(caller, ids=json.dumps(list(document_ids))),
             )
             return {document.document_id: document for document in map(_document, rows)}
 
@@ -231,7 +233,7 @@ class Documents:
 
     async def page(
         self,
-        tenant_id: str,
+        caller: Caller,
         collection_id: str,
         *,
         before_key: int,
@@ -242,7 +244,7 @@ class Documents:
         """Newest first, those older than `before_key`. Raises NotFoundError (COLLECTION_NOT_FOUND)."""
 
         def work(connection: Connection) -> list[Document]:
-            key = _collection_key(connection, tenant_id, collection_id)
+            key = find(connection, caller, collection_id).key
             where = ["d.collection_key = ?", "d.key < ?"]
             values: list[object] = [key, before_key]
             if states:
@@ -272,7 +274,7 @@ class Documents:
         )
 
     async def delete(
-        self, tenant_id: str, collection_id: str, document_id: str, request: Request | None
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
     ) -> Removal:
         """Takes the document out of the record and the keyword index; the vector index learns of it in its
         queue.
@@ -282,10 +284,10 @@ class Documents:
         """
 
         def work(connection: Connection) -> Removal:
-            known = requests.outcome(connection, tenant_id, DELETE, request)
+            known = requests.outcome(connection, caller.space, DELETE, request)
             if known is not None:
                 return Removal(known, 0, [])
-            document = _find(connection, tenant_id, collection_id, document_id)
+            document = _find(connection, caller, collection_id, document_id, Role.WRITER)
             if document.state in (DocumentState.RECEIVED, DocumentState.PARSING):
                 raise document_busy(document.external_id)
             tombstone_id = secrets.token_hex(16)
@@ -294,7 +296,7 @@ class Documents:
                 "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     tombstone_id,
-                    tenant_id,
+                    caller.tenant_id,
                     f"collections/{collection_id}/documents/{document_id}",
                     document.collection_key,
                     now_micros(),
@@ -302,7 +304,7 @@ class Documents:
                     document.chunks,
                 ),
             )
-            requests.remember(connection, tenant_id, DELETE, request, tombstone_id)
+            requests.remember(connection, caller.space, DELETE, request, tombstone_id)
             return Removal(tombstone_id, document.collection_key, chunk_keys)
 
         return await self._database.write(
@@ -409,15 +411,6 @@ def _require_collection(connection: Connection, collection_key: int) -> None:
         raise collection_not_found("of this document: it was deleted")
 
 
-def _collection_key(connection: Connection, tenant_id: str, collection_id: str) -> int:
-    row = connection.execute(
-        "SELECT key FROM collections WHERE tenant_id = ? AND collection_id = ?", (tenant_id, collection_id)
-    ).fetchone()
-    if row is None:
-        raise collection_not_found(collection_id)
-    return int(row[0])
-
-
 def _by_id(connection: Connection, document_id: str) -> Document:
     row = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE d.document_id = ?", (document_id,)).fetchone()
     if row is None:
@@ -425,8 +418,10 @@ def _by_id(connection: Connection, document_id: str) -> Document:
     return _document(row)
 
 
-def _find(connection: Connection, tenant_id: str, collection_id: str, document_id: str) -> Document:
-    key = _collection_key(connection, tenant_id, collection_id)
+def _find(
+    connection: Connection, caller: Caller, collection_id: str, document_id: str, needs: Role = Role.READER
+) -> Document:
+    key = find(connection, caller, collection_id, needs).key
     row = connection.execute(
         f"SELECT {_COLUMNS} {_FROM} WHERE d.document_id = ? AND d.collection_key = ?", (document_id, key)
     ).fetchone()
@@ -445,9 +440,9 @@ def _forget_failures(connection: Connection, collection_key: int, content_sha256
 
 
 def _recognise(
-    connection: Connection, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+    connection: Connection, collection_key: int, caller: Caller, draft: Draft, request: Request | None
 ) -> Document | None:
-    made = requests.outcome(connection, tenant_id, INGEST, request)
+    made = requests.outcome(connection, caller.space, INGEST, request)
     held = (
         _by_id(connection, made) if made is not None else _committed_with(connection, collection_key, draft)
     )
@@ -458,7 +453,7 @@ def _recognise(
         (draft.document_id,),
     )
     if made is None:
-        requests.remember(connection, tenant_id, INGEST, request, held.document_id)
+        requests.remember(connection, caller.space, INGEST, request, held.document_id)
     return held
 
 
@@ -487,10 +482,10 @@ def _same(held: Document, draft: Draft) -> bool:
 
 
 def _commit(
-    connection: Connection, collection_key: int, tenant_id: str, draft: Draft, request: Request | None
+    connection: Connection, collection_key: int, caller: Caller, draft: Draft, request: Request | None
 ) -> Commit:
-    _require_collection(connection, collection_key)
-    known = _recognise(connection, collection_key, tenant_id, draft, request)
+    require_writer(connection, caller, collection_key)
+    known = _recognise(connection, collection_key, caller, draft, request)
     if known is not None:
         return Commit(known, existing=True)
     held = _committed_with(connection, collection_key, draft)
@@ -499,7 +494,7 @@ def _commit(
     # old document has gone the new row is not in a committed state, since external ids are unique among
     # those.
     key = _insert(connection, collection_key, draft)
-    vectors = _insert_passages(connection, collection_key, tenant_id, key, draft)
+    vectors = _insert_passages(connection, collection_key, caller, key, draft)
     removed = _erase(connection, held, "") if held is not None and draft.external_id else []
     _forget_failures(connection, collection_key, draft.content_sha256, key)
     chunks = len(draft.passages)
@@ -512,7 +507,7 @@ def _commit(
         " WHERE key = ?",
         (chunks, vectors, collection_key),
     )
-    requests.remember(connection, tenant_id, INGEST, request, draft.document_id)
+    requests.remember(connection, caller.space, INGEST, request, draft.document_id)
     return Commit(_by_id(connection, draft.document_id), existing=False, removed=removed)
 
 
@@ -556,12 +551,13 @@ def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
 
 
 def _insert_passages(
-    connection: Connection, collection_key: int, tenant_id: str, document_key: int, draft: Draft
+    connection: Connection, collection_key: int, caller: Caller, document_key: int, draft: Draft
 ) -> int:
     """Chunks, keyword entries and queue entries; returns how many vectors were known already."""
     model, dimension = connection.execute(
         "SELECT embedding_model, dimension FROM collections WHERE key = ?", (collection_key,)
     ).fetchone()
+    known = bound(caller, collection=collection_key, model=model, dimension=dimension)
     vectors = 0
     entries: list[lexicon.Entry] = []
     for ordinal, passage in enumerate(draft.passages):
@@ -582,14 +578,14 @@ def _insert_passages(
         )
         chunk_key = int(cursor.lastrowid or 0)
         entries.append(lexicon.Entry(chunk_key, lexicon.headings_text(passage.headings), passage.body))
-        # A tenant's own texts only: what another tenant has must not show in how fast this one is ready.
+        # Only texts that the caller may read: what another has must not show in how fast this one is ready.
         copied = connection.execute(
             "INSERT INTO vectors (chunk_key, collection_key, vector)"
-            " SELECT ?, ?, v.vector FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
+            " SELECT :chunk, :collection, v.vector FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
             " JOIN collections c ON c.key = v.collection_key"
-            " WHERE h.embedded_sha256 = ? AND c.tenant_id = ? AND c.embedding_model = ? AND c.dimension ="
-            " ? LIMIT 1",
-            (chunk_key, collection_key, digest, tenant_id, model, dimension),
+            " WHERE h.embedded_sha256 = :digest AND c.embedding_model = :model AND c.dimension = :dimension"
+            f" AND {ROLE} >= {Role.READER:d} LIMIT 1",
+            {**known, "chunk": chunk_key, "digest": digest},
         ).rowcount
         table = "index_additions" if copied else "embedding_queue"
         connection.execute(

@@ -51,13 +51,13 @@ class Record:
         """A checked copy of all that is committed, as the new file `target`; blocks. See copies.make."""
         return copies.make(self._database.path, target, stop)
 
-    async def restored(self, tenant_id: str, request: Request | None) -> copies.Contents | None:
+    async def restored(self, space: str, request: Request | None) -> copies.Contents | None:
         """What an earlier import of a snapshot with this request id brought; None when there was none.
 
         Raises FailedPreconditionError (REQUEST_ID_REUSED) when that was another snapshot.
         """
         made = await self._database.read(
-            lambda connection: requests.outcome(connection, tenant_id, copies.IMPORT_SNAPSHOT, request)
+            lambda connection: requests.outcome(connection, space, copies.IMPORT_SNAPSHOT, request)
         )
         return None if made is None else copies.Contents.from_json(made)
 

@@ -147,8 +147,6 @@ CREATE INDEX requests_by_time ON requests (create_time);
 
 # Version -> what brings a record of the version before to it.
 _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
-    # The keyword index has another idea of words, and a column for identifiers.
-    3: (lexicon.rebuild,),
     2: (
         # Which text of the original is missing, a JSON list.
         "ALTER TABLE documents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]'",
@@ -156,6 +154,19 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         "CREATE TABLE places (document_key INTEGER NOT NULL REFERENCES documents (key),"
         " byte_start INTEGER NOT NULL, label TEXT NOT NULL, page INTEGER NOT NULL, line INTEGER NOT NULL,"
         " PRIMARY KEY (document_key, byte_start)) WITHOUT ROWID",
+    ),
+    3: (
+        # The subject who made it; empty for one that belongs to the tenant.
+        "ALTER TABLE collections ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+        # See services.vector.access: grantee is the name of a Grant, role a Role.
+        "CREATE TABLE grants (collection_key INTEGER NOT NULL REFERENCES collections (key),"
+        " grantee TEXT NOT NULL, role INTEGER NOT NULL, PRIMARY KEY (collection_key, grantee)) WITHOUT ROWID",
+        # What there was, all of the tenant could read and write; so they still can.
+        "INSERT INTO grants SELECT key, 'group:everyone', 2 FROM collections",
+        # Ids of requests belong to a person.
+        "ALTER TABLE requests RENAME COLUMN tenant_id TO space",
+        # The keyword index has another idea of words, and a column for identifiers.
+        lexicon.rebuild,
     ),
 }
 

@@ -42,7 +42,7 @@ class Restoring:
         self._key = key
         self._busy = False
 
-    async def run(self, tenant_id: str, request_id: str, pieces: AsyncIterator[bytes]) -> Contents:
+    async def run(self, space: str, request_id: str, pieces: AsyncIterator[bytes]) -> Contents:
         """What the record holds now.
 
         The same request id with the same snapshot answers as the first call did. Raises AbortedError
@@ -57,14 +57,14 @@ class Restoring:
             head = await _head(pieces)
             request = _request(request_id, head)
             done = await self._switch.call(
-                lambda application: _done(application, tenant_id, request), writes=False
+                lambda application: _done(application, space, request), writes=False
             )
             if done is not None:
                 return done
             await in_thread(lambda _: self._begin())
             contents = await self._receive(head, pieces)
             crash_point("vector.snapshot_verified")
-            exchanging = asyncio.create_task(self._exchange(tenant_id, request, contents))
+            exchanging = asyncio.create_task(self._exchange(space, request, contents))
         finally:
             if exchanging is None:
                 await self._end()
@@ -94,11 +94,11 @@ class Restoring:
             raise storage_full("the snapshot")
         unpacking.feed(piece)
 
-    async def _exchange(self, tenant_id: str, request: Request | None, contents: Contents) -> None:
+    async def _exchange(self, space: str, request: Request | None, contents: Contents) -> None:
         incoming = self._folder / exchange.INCOMING / FILE
 
         def change() -> None:
-            copies.adopt(incoming, self._folder / FILE, tenant_id, request, contents)
+            copies.adopt(incoming, self._folder / FILE, space, request, contents)
             exchange.decide(self._folder)
 
         try:
@@ -141,11 +141,11 @@ def _request(request_id: str, head: bytes) -> Request | None:
     return Request(request_id, hashlib.sha256(header).hexdigest())
 
 
-async def _done(application: Application, tenant_id: str, request: Request | None) -> Contents | None:
+async def _done(application: Application, space: str, request: Request | None) -> Contents | None:
     if request is None:
         return None
     try:
-        return await application.record.restored(tenant_id, request)
+        return await application.record.restored(space, request)
     except DataLossError:
         # A record that cannot be read is what snapshots are for.
         return None

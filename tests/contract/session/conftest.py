@@ -15,7 +15,7 @@ import redis
 
 from meldrag.session.v1 import identity_pb2_grpc, session_pb2, session_pb2_grpc
 from services.chassis import roles
-from services.chassis.context import Principal
+from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.chassis.server import Server
 from services.session.hosting import session_server
@@ -24,10 +24,10 @@ from tests.support.redis_server import RedisServer, running_redis
 
 
 async def tenant_of_call(metadata: Mapping[str, str]) -> Principal:
-    """The tenant that a test writes into the metadata of its call, and who calls in which role."""
+    """The tenant and the person that a test writes into the metadata of its call, and in which role."""
     role = metadata.get("x-role", roles.OWNER)
-    tenant, subject = metadata.get("x-tenant", "local"), metadata.get("x-subject", "somebody")
-    return Principal(tenant, subject, roles.scopes_of(role), role=role)
+    subject = metadata.get("x-subject", LOCAL_OWNER.subject)
+    return Principal(metadata.get("x-tenant", "local"), subject, roles.scopes_of(role), role=role)
 
 
 @dataclass

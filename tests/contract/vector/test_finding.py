@@ -183,7 +183,13 @@ async def test_a_record_of_the_release_before_finds_by_the_new_words(
         lexicon.drop(record, key)
         record.execute(f"CREATE VIRTUAL TABLE lexical_{key} USING fts5 (title, headings, body, content='')")
         record.execute(f"CREATE VIRTUAL TABLE lexical_documents_{key} USING fts5 (title, body, content='')")
-        record.execute("PRAGMA user_version = 2")
+        for step in (
+            "ALTER TABLE collections DROP COLUMN owner",
+            "DROP TABLE grants",
+            "ALTER TABLE requests RENAME COLUMN space TO tenant_id",
+            "PRAGMA user_version = 2",
+        ):
+            record.execute(step)
     record.close()
     async with running(tmp_path, embedder) as client:
         assert await _found(client, "灯塔") == ["zh"]

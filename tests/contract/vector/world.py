@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from meldrag.vector.v1 import vector_pb2_grpc
+from services.chassis import roles
 from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.vector.application import Application
@@ -76,8 +77,15 @@ def count_words(texts: Sequence[str]) -> list[int]:
 
 
 async def tenant_of_header(metadata: Mapping[str, str]) -> Principal:
-    """The tenant that the test names, else the owner."""
-    return Principal(metadata.get("x-tenant", LOCAL_OWNER.tenant_id), "someone", LOCAL_OWNER.scopes)
+    """Who the test says that calls, else the owner."""
+    role = metadata.get("x-role", roles.OWNER)
+    return Principal(
+        metadata.get("x-tenant", LOCAL_OWNER.tenant_id),
+        metadata.get("x-subject", LOCAL_OWNER.subject),
+        roles.scopes_of(role),
+        frozenset(metadata.get("x-groups", "").split()),
+        role,
+    )
 
 
 def settings_for(folder: Path, **values: Any) -> VectorSettings:
@@ -92,13 +100,20 @@ class Client:
     switch: Switch
     channel: grpc.aio.Channel
     tenant: str = LOCAL_OWNER.tenant_id
+    subject: str = LOCAL_OWNER.subject
+    role: str = roles.OWNER
+    groups: str = ""
 
     @property
     def application(self) -> Application:
         return self.switch.application
 
     def of(self, tenant: str) -> Client:
-        return Client(self.stub, self.switch, self.channel, tenant)
+        return replace(self, tenant=tenant)
+
+    def person(self, subject: str, groups: str = "", role: str = roles.MEMBER) -> Client:
+        """Somebody else of the same tenant. groups: with blanks between."""
+        return replace(self, subject=subject, groups=groups, role=role)
 
     async def call(self, method: str, request: Any, seconds: float = 20.0) -> Any:
         with translated():
@@ -119,7 +134,12 @@ class Client:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("x-tenant", self.tenant),)
+        return (
+            ("x-tenant", self.tenant),
+            ("x-subject", self.subject),
+            ("x-role", self.role),
+            ("x-groups", self.groups),
+        )
 
     async def create(self, collection_id: str = "books", **fields: Any) -> pb.Collection:
         request = pb.CreateCollectionRequest(collection_id=collection_id, **fields)

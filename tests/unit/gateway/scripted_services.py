@@ -13,19 +13,26 @@ from typing import Any
 from opentelemetry import trace
 
 from meldrag.agents.v1 import agents_pb2_grpc
-from meldrag.session.v1 import session_pb2_grpc
+from meldrag.session.v1 import identity_pb2_grpc, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2_grpc
-from services.chassis import context
+from services.chassis import context, passes
 from services.chassis.errors import UnimplementedError
 from services.chassis.health import Dependency
 from services.chassis.server import Hosted, Server
 from services.chassis.settings import ServiceSettings
-from services.gateway.clients import AGENTS, SESSION, VECTOR, Addresses
+from services.gateway.clients import AGENTS, IDENTITY, SESSION, VECTOR, Addresses
 
-_SERVICES: dict[str, tuple[Any, Callable[[Any, Any], None], str]] = {
-    "agents": (AGENTS, agents_pb2_grpc.add_AgentServiceServicer_to_server, "model"),
-    "session": (SESSION, session_pb2_grpc.add_SessionServiceServicer_to_server, "redis"),
-    "vector": (VECTOR, vector_pb2_grpc.add_VectorServiceServicer_to_server, "embedder"),
+_Part = tuple[Any, Callable[[Any, Any], None]]
+_SERVICES: dict[str, tuple[tuple[_Part, ...], str]] = {
+    "agents": (((AGENTS, agents_pb2_grpc.add_AgentServiceServicer_to_server),), "model"),
+    "session": (
+        (
+            (SESSION, session_pb2_grpc.add_SessionServiceServicer_to_server),
+            (IDENTITY, identity_pb2_grpc.add_IdentityServiceServicer_to_server),
+        ),
+        "redis",
+    ),
+    "vector": (((VECTOR, vector_pb2_grpc.add_VectorServiceServicer_to_server),), "embedder"),
 }
 
 
@@ -37,8 +44,12 @@ class ScriptedServices:
     yields messages. Methods are named without their service.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: ServiceSettings | None = None) -> None:
+        self._settings = settings or ServiceSettings(health_check_interval=60)
         self.script: dict[str, Any] = {}
+        # Who called, and what came with the call, by method.
+        self.callers: dict[str, list[context.Principal]] = defaultdict(list)
+        self.metadata: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.requests: dict[str, list[Any]] = defaultdict(list)
         self.request_ids: list[str] = []
         self.remaining: list[float] = []
@@ -57,6 +68,8 @@ class ScriptedServices:
     def reset(self) -> None:
         self.script.clear()
         self.requests.clear()
+        self.callers.clear()
+        self.metadata.clear()
         self.request_ids.clear()
         self.remaining.clear()
         self.trace_ids.clear()
@@ -90,16 +103,20 @@ class ScriptedServices:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _start(self, name: str) -> int:
-        descriptor, add, required = _SERVICES[name]
+        parts, required = _SERVICES[name]
         server = Server(
             name=name,
-            services=[Hosted(descriptor, lambda grpc_server: add(_Servicer(self, descriptor), grpc_server))],
+            services=[self._hosted(descriptor, add) for descriptor, add in parts],
             dependencies=[self._dependency(required, True), self._dependency(f"{name}_extra", False)],
-            settings=ServiceSettings(health_check_interval=60),
+            settings=self._settings,
+            authenticator=passes.authenticator(self._settings),
             bind=f"127.0.0.1:{self.ports.get(name, 0)}",
         )
         self._servers[name] = server
         return await server.start()
+
+    def _hosted(self, descriptor: Any, add: Callable[[Any, Any], None]) -> Hosted:
+        return Hosted(descriptor, lambda grpc_server: add(_Servicer(self, descriptor), grpc_server))
 
     def _dependency(self, name: str, required: bool) -> Dependency:
         async def ping() -> None:
@@ -108,15 +125,15 @@ class ScriptedServices:
 
         return Dependency(name, ping, required)
 
-    async def unary(self, method: str, request: Any) -> Any:
-        with self._noted(method, request):
+    async def unary(self, method: str, request: Any, rpc: Any) -> Any:
+        with self._noted(method, request, rpc):
             scripted = self._scripted(method)
             if hasattr(request, "__aiter__") and not inspect.iscoroutinefunction(scripted):
                 self.requests[method][-1] = [message async for message in request]
             return await _answer(scripted, request)
 
-    async def stream(self, method: str, request: Any) -> AsyncIterator[Any]:
-        with self._noted(method, request):
+    async def stream(self, method: str, request: Any, rpc: Any) -> AsyncIterator[Any]:
+        with self._noted(method, request, rpc):
             scripted = self._scripted(method)
             if inspect.isasyncgenfunction(scripted):
                 async for answer in scripted(request):
@@ -134,8 +151,10 @@ class ScriptedServices:
             raise UnimplementedError(f"no script for {method}", reason="NOT_SCRIPTED") from None
 
     @contextmanager
-    def _noted(self, method: str, request: Any) -> Iterator[None]:
+    def _noted(self, method: str, request: Any, rpc: Any) -> Iterator[None]:
         self.requests[method].append(request)
+        self.callers[method].append(context.principal())
+        self.metadata[method].append(dict(rpc.invocation_metadata() or ()))
         self.request_ids.append(context.request_id())
         self.remaining.append(context.remaining())
         self.trace_ids.append(trace.format_trace_id(trace.get_current_span().get_span_context().trace_id))
@@ -164,22 +183,22 @@ class _Servicer:
 def _handler(services: ScriptedServices, method: Any) -> Any:
     if not method.server_streaming:
 
-        async def once(request: Any, _: Any) -> Any:
-            return await services.unary(method.name, request)
+        async def once(request: Any, rpc: Any) -> Any:
+            return await services.unary(method.name, request, rpc)
 
         return once
 
-    async def many(request: Any, _: Any) -> AsyncIterator[Any]:
-        async for answer in services.stream(method.name, request):
+    async def many(request: Any, rpc: Any) -> AsyncIterator[Any]:
+        async for answer in services.stream(method.name, request, rpc):
             yield answer
 
     return many
 
 
 @contextmanager
-def running_services() -> Iterator[ScriptedServices]:
-    """The services for the duration of the block."""
-    services = ScriptedServices()
+def running_services(settings: ServiceSettings | None = None) -> Iterator[ScriptedServices]:
+    """The services for the duration of the block; without login unless the settings say so."""
+    services = ScriptedServices(settings)
     services.start()
     try:
         yield services

@@ -26,6 +26,7 @@ def test_an_address_open_to_all_is_refused_in_one_line_that_names_the_way_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FLASK_HOST", "0.0.0.0")
+    monkeypatch.setenv("MELD_LOGIN", "off")
     monkeypatch.delenv("MELD_ALLOW_ANONYMOUS", raising=False)
     with pytest.raises(SystemExit) as ended:
         main()

@@ -25,10 +25,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GUNICORN_TIMEOUT", "0"),
         ("GUNICORN_KEEPALIVE", "-1"),
         ("MELD_HEARTBEAT_SECONDS", "11"),
-        ("FLASK_HOST", "0.0.0.0"),
-        ("FLASK_HOST", "192.168.1.7"),
-        ("FLASK_HOST", "example.org"),
-        ("FLASK_HOST", "::"),
+        ("MELD_LOGIN", "yes"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_variables_name(
@@ -39,10 +36,30 @@ def test_a_bad_value_is_refused_by_the_variables_name(
         load(GatewaySettings)
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "example.org", "::"])
+def test_beyond_loopback_people_log_in_or_are_let_in_by_name(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("FLASK_HOST", host)
+    with pytest.raises(SettingsError, match=r"^JWT_SECRET_KEY: is needed where callers have to log in"):
+        load(GatewaySettings)
+    for key in ("FLASK_SECRET_KEY", "JWT_SECRET_KEY"):
+        monkeypatch.setenv(key, "k3Tq-81xVb-Zp07-mNc-4Rd9-Ws62-Yh5")
+    assert load(GatewaySettings).login_required
+    monkeypatch.setenv("MELD_LOGIN", "off")
+    with pytest.raises(SettingsError, match=r"^FLASK_HOST: "):
+        load(GatewaySettings)
+    monkeypatch.setenv("MELD_ALLOW_ANONYMOUS", "yes")
+    assert not load(GatewaySettings).login_required
+    monkeypatch.setenv("MELD_LOGIN", "required")
+    assert load(GatewaySettings).login_required
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "localhost", "::1", "[::1]"])
 def test_loopback_needs_no_permission(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("FLASK_HOST", host)
     assert load(GatewaySettings).flask_host == host
+    assert not load(GatewaySettings).login_required
 
 
 def test_everybody_may_be_let_in_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,3 +114,22 @@ def test_a_password_file_that_is_not_text_is_refused_by_name(tmp_path: Path) -> 
 
     with pytest.raises(SettingError, match=r"^REDIS_PASSWORD: its file is not UTF-8"):
         read({"MELD_SECRETS_DIR": str(tmp_path)}, tmp_path / ".env", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, None),
+        ({"FLASK_HOST": "::1"}, None),
+        ({"FLASK_HOST": "0.0.0.0"}, "required"),
+        ({"FLASK_HOST": "0.0.0.0", "MELD_ALLOW_ANONYMOUS": "Yes"}, None),
+        ({"FLASK_HOST": "0.0.0.0", "MELD_ALLOW_ANONYMOUS": "no"}, "required"),
+        ({"FLASK_HOST": "0.0.0.0", "MELD_LOGIN": "off"}, "off"),
+        ({"MELD_LOGIN": "required"}, "required"),
+    ],
+)
+def test_all_services_are_told_that_people_log_in(
+    tmp_path: Path, given: dict[str, str], told: str | None
+) -> None:
+    environment = read(given, tmp_path / "none", tmp_path).environment
+    assert environment.get("MELD_LOGIN") == told

@@ -4,7 +4,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from meldrag.vector.v1 import vector_pb2
-from services.chassis.errors import AlreadyExistsError
+from services.chassis.errors import AlreadyExistsError, PermissionDeniedError
 from tests.unit.gateway.scripted_services import ScriptedServices
 
 COLLECTION = vector_pb2.Collection(
@@ -15,6 +15,12 @@ COLLECTION = vector_pb2.Collection(
     documents=2,
     chunks=5,
     vectors=4,
+    owner="anna",
+    role=vector_pb2.COLLECTION_ROLE_OWNER,
+    grants=[
+        vector_pb2.Grant(group="cooks", role=vector_pb2.COLLECTION_ROLE_READER),
+        vector_pb2.Grant(subject="ben", role=vector_pb2.COLLECTION_ROLE_WRITER),
+    ],
 )
 SHOWN = {
     "id": "papers",
@@ -26,6 +32,9 @@ SHOWN = {
     "chunks": 5,
     "vectors": 4,
     "created": None,
+    "owner": "anna",
+    "role": "OWNER",
+    "access": [{"group": "cooks", "role": "READER"}, {"user": "ben", "role": "WRITER"}],
 }
 
 
@@ -103,3 +112,47 @@ def test_a_bad_page_is_400(http: FlaskClient, services: ScriptedServices, query:
     answer = http.get(f"/api/v1/collections?{query}")
     assert answer.status_code == 400
     assert not services.requests
+
+
+def test_access_is_put_as_it_is_shown(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["SetCollectionAccess"] = vector_pb2.SetCollectionAccessResponse(collection=COLLECTION)
+    answer = http.put(
+        "/api/v1/collections/papers/access",
+        json={"access": SHOWN["access"]},
+        headers={"Idempotency-Key": "key-1"},
+    )
+    assert (answer.status_code, answer.json) == (200, SHOWN)
+    assert services.requests["SetCollectionAccess"] == [
+        vector_pb2.SetCollectionAccessRequest(
+            collection_id="papers", grants=COLLECTION.grants, request_id="key-1"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"access": {}},
+        {"access": ["anna"]},
+        {"access": [{"role": "reader"}]},
+        {"access": [{"user": "a", "group": "b", "role": "reader"}]},
+        {"access": [{"user": "a", "role": "owner"}]},
+        {"access": [{"user": 1, "role": "reader"}]},
+        {"access": [{"user": "a", "role": "reader", "tenant_id": "other"}]},
+        {"access": [], "owner": "me"},
+    ],
+)
+def test_access_that_makes_no_sense_is_400(
+    http: FlaskClient, services: ScriptedServices, body: dict[str, object]
+) -> None:
+    assert http.put("/api/v1/collections/papers/access", json=body).status_code == 400
+    assert not services.requests
+
+
+def test_who_may_not_do_it_gets_403(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["SetCollectionAccess"] = PermissionDeniedError(
+        "this needs to be owner of the collection papers", reason="COLLECTION_ACCESS_DENIED"
+    )
+    answer = http.put("/api/v1/collections/papers/access", json={"access": []})
+    assert (answer.status_code, answer.json["reason"]) == (403, "COLLECTION_ACCESS_DENIED")

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.chassis.context import LOCAL_OWNER
+from services.vector.access import Caller
 from services.vector.index.folder import BrokenIndexError
 from services.vector.index.keeper import IndexKeeper, IndexState, IndexUnavailableError
 from services.vector.index.lane import Lane, LaneTimeoutError
@@ -101,7 +103,7 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
     """A collection whose chunks 1 to 5 have vectors."""
     with opened(tmp_path / "r.sqlite3") as record:
         collection = await record.collections.create(
-            "t", "abc", description="", embedding_model="m", dimension=2, request=None
+            Caller.of(LOCAL_OWNER), "abc", description="", embedding_model="m", dimension=2, request=None
         )
 
         def fill(connection: object) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.context import LOCAL_OWNER
 from services.chassis.errors import DataLossError, InvalidArgumentError
+from services.vector.access import Caller
 from services.vector.documents import Request
 from services.vector.record import copies
 from services.vector.record.copies import Contents, Stop, StoppedError
@@ -26,7 +28,7 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
 
 async def collection(record: Record, name: str) -> int:
     made = await record.collections.create(
-        "t", name, description="", embedding_model="m", dimension=4, request=None
+        Caller.of(LOCAL_OWNER), name, description="", embedding_model="m", dimension=4, request=None
     )
     return made.key
 
