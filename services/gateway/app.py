@@ -19,6 +19,7 @@ from services.gateway.routes import (
     collections,
     documents,
     health,
+    openai,
     page,
     profile,
     runs,
@@ -46,6 +47,7 @@ def create_app(door: Door) -> Flask:
     app.before_request(_check_timeout)
     for noun in (agents, attachments, collections, documents, search, runs, workflows, sessions, profile):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
+    app.register_blueprint(openai.blueprint, url_prefix="/v1")
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_error_handler(Exception, _refuse)
