@@ -20,14 +20,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 FOREIGN = Path(sys.prefix) / "foreign" / "bin" / "python"
 COLLECTION = "foreign"
 DEEP = "The harbour of Elmsund is fourteen metres deep."
-LIT = "Its light has burned since 1871."
 
 
 @pytest.fixture(scope="module")
 def house_with_documents(house: House) -> House:
     api = f"{house.base_url}/api/v1"
     httpx.post(f"{api}/collections", json={"name": COLLECTION}, timeout=30).raise_for_status()
-    text = f"# Elmsund\n\n{DEEP} {LIT}\n"
+    text = f"# Elmsund\n\n{DEEP} Its light has burned since 1871.\n"
     httpx.post(
         f"{api}/collections/{COLLECTION}/documents", files={"file": ("harbour.md", text)}, timeout=60
     ).raise_for_status()
@@ -72,7 +71,7 @@ def test_langchain(house_with_documents: House, tmp_path: Path) -> None:
     assert f"[1] Elmsund, line 3: “{DEEP}”" in said["answer"]
     assert (said["finish"], said["usage"]) == ("stop", 0)
     # A question that leans on the one before.
-    assert LIT in said["followed"]
+    assert DEEP in said["followed"]
     assert said["streamed"] == said["chained"] == said["answer"]
     assert said["pieces"] > 1
     assert "unsupported_parameter" in said["refused"]

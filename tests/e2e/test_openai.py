@@ -91,13 +91,14 @@ def test_a_stream_says_the_same_and_names_its_sources_at_the_end(client: openai.
 
 
 def test_what_was_said_before_counts(client: openai.OpenAI) -> None:
-    messages = [
-        *QUESTION,
-        {"role": "assistant", "content": DEEP},
-        {"role": "user", "content": "And its light?"},
-    ]
-    answer = client.chat.completions.create(model="meld-research", messages=messages, extra_body=OURS)
-    assert "1871" in (answer.choices[0].message.content or "")
+    follow_up: Any = {"role": "user", "content": "Why is that?"}
+    before: Any = [*QUESTION, {"role": "assistant", "content": DEEP}]
+    alone, followed = (
+        client.chat.completions.create(model="meld-research", messages=messages, extra_body=OURS)
+        for messages in ([follow_up], [*before, follow_up])
+    )
+    assert DEEP in (followed.choices[0].message.content or "")
+    assert DEEP not in (alone.choices[0].message.content or "")
 
 
 def test_a_session_keeps_what_is_said(client: openai.OpenAI, house: House) -> None:

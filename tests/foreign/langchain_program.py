@@ -30,7 +30,7 @@ def main(url: str, collection: str) -> None:
         [
             HumanMessage("How deep is the harbour of Elmsund?"),
             AIMessage(asked.content),
-            HumanMessage("And its light?"),
+            HumanMessage("Why is that?"),
         ]
     )
     pieces = list(chat.stream("How deep is the harbour of Elmsund?"))
