@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import httpx
 import openai
 import pytest
 
-from tests.support.launched import House, launched
+from tests.support.launched import ROOT, House, launched
 from tests.support.model_server import Answer, ModelServer
 from tests.support.pictures import page, saved
 
@@ -193,6 +195,19 @@ def test_errors_are_those_of_the_protocol(
             client.chat.completions.create(**asked, stream=stream)
         assert (caught.value.code, caught.value.param) == (code, param)
         assert caught.value.request_id
+
+
+def test_the_example_of_the_guide_works(client: openai.OpenAI, house: House) -> None:
+    guide = (ROOT / "docs" / "openai.md").read_text()
+    example = guide.partition("```python\n")[2].partition("```")[0]
+    here = example.replace("http://127.0.0.1:5000", house.base_url).replace('"notes"', f'"{COLLECTION}"')
+    assert here.count(house.base_url) == here.count(f'"{COLLECTION}"') == 1
+    done = subprocess.run(
+        [sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(DEEP)
+    assert done.stdout.splitlines()[-1].endswith(DEEP)
 
 
 def test_an_api_that_is_not_offered_says_so(client: openai.OpenAI) -> None:

@@ -68,7 +68,10 @@ class Asked:
     def run(
         self, agent_id: str, attachment_ids: Sequence[str], request_id: str
     ) -> agents_pb2.RunAgentRequest:
-        """The run that answers it. attachment_ids: of what goes with the question."""
+        """The run that answers it. attachment_ids: of what goes with the question.
+
+        Raises ProblemError 400.
+        """
         request = agents_pb2.RunAgentRequest(
             agent_id=agent_id,
             message=self.question,
@@ -82,8 +85,10 @@ class Asked:
             instructions=self.instructions,
         )
         if attachment_ids:
-            # list_value makes a list of what is absent, and leaves one that is there.
-            request.inputs.fields["attachment_ids"].list_value.extend(attachment_ids)
+            named = request.inputs.fields["attachment_ids"]
+            if named.WhichOneof("kind") not in (None, "list_value"):
+                raise invalid("inputs.attachment_ids", "a list is needed")
+            named.list_value.extend(attachment_ids)
         return request
 
     def taken(self) -> tuple[str, tuple[Media, ...]]:

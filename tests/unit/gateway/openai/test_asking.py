@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.gateway.body import Fields
 from services.gateway.openai import asking
@@ -137,6 +140,8 @@ def test_attachments_join_those_that_the_inputs_name() -> None:
     assert run.request_id == "key"
     assert list(asked().run("image", ["b"], "").inputs["attachment_ids"]) == ["b"]
     assert not asked().run("research", [], "").HasField("inputs")
+    with pytest.raises(ProblemError, match="a list is needed"):
+        asked(inputs={"attachment_ids": "a"}).run("image", ["b"], "")
 
 
 # -- parameters ----------------------------------------------------------------------------------------------
@@ -243,6 +248,46 @@ def test_what_would_be_a_lie_to_pass_over_is_refused(members: dict[str, Any], fi
 )
 def test_what_is_harmless_is_tolerated(members: dict[str, Any]) -> None:
     assert asked(**members).question == "Why?"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2**60) | st.floats(-1e300, 1e300) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "text", "role", "content", "image_url", "url", "input_audio", "data", "x"]
+            ),
+            inner
+            | st.sampled_from(["text", "image_url", "input_audio", "user", "system", "data:a/b;base64,"]),
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+FIELDS = [
+    *(
+        "messages",
+        "stream",
+        "stream_options",
+        "metadata",
+        "collections",
+        "inputs",
+        "sources",
+        "agent",
+        "n",
+        "stop",
+    ),
+    *("session_id", "temperature", "max_tokens", "tools", "tool_choice", "response_format", "modalities"),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(members=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4))
+def test_whatever_is_sent_is_read_or_refused(members: dict[str, Any]) -> None:
+    with contextlib.suppress(ProblemError):
+        said = asked(**members)
+        assert said.run(said.taken()[0], [], "").message == said.question
 
 
 def test_a_field_that_nobody_knows_is_refused() -> None:
