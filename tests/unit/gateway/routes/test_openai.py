@@ -13,6 +13,10 @@ from meldrag.agents.v1 import agents_pb2
 from meldrag.session.v1 import session_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.chassis.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from services.gateway.clients import Clients
+from services.gateway.door import Door, slots_for
+from services.gateway.settings import GatewaySettings
+from tests.unit.gateway.conftest import client_of
 from tests.unit.gateway.routes.test_runs import EVENTS, RESULT, STARTED, failed
 from tests.unit.gateway.scripted_services import ScriptedServices
 
@@ -257,6 +261,16 @@ def test_whatever_is_refused_is_told_in_openais_form(
     assert answer.status_code == status
     assert answer.json is not None
     assert answer.json["error"]["code"] == code
+
+
+def test_a_request_beyond_the_limit_is_refused(services: ScriptedServices, clients: Clients) -> None:
+    small = client_of(Door(GatewaySettings(meld_max_chat_bytes=2048), clients, slots_for(16)))
+    long = {**QUESTION, "messages": [{"role": "user", "content": "x" * 2048}]}
+    answer = small.post(CHAT, json=long)
+    assert answer.status_code == 413
+    assert answer.json is not None
+    assert answer.json["error"]["code"] == "body_too_large"
+    assert not services.requests["RunAgent"]
 
 
 def test_an_agent_that_is_not_hosted_is_a_missing_model(
