@@ -21,7 +21,7 @@ from services.agents.answering.sources import VerifiedSources
 from services.agents.asking import Asker
 from services.agents.files import RunFiles
 from services.agents.melding.melding import Melder
-from services.agents.model import Conversation, Degradation, Finding, Retrieval
+from services.agents.model import Conversation, Degradation, Finding, Retrieval, Turn
 from services.agents.notes import RunNotes
 from services.agents.painting import RunPainting
 from services.agents.ports import (
@@ -59,6 +59,7 @@ AUTO = "auto"
 
 _NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
 _NOTHING_FOUND = "Nothing was found in the documents that answers this."
+_UNHEARD = "No model is configured, so the instructions are not followed: the answer consists of quotes."
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,13 @@ class _Case:
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer whose citations hold."""
+    """An answer whose citations hold. cut: the model met its limit of tokens in it."""
 
     mode: agents_pb2.AnswerMode
     findings: tuple[Finding, ...]
     evidence: Evidence
     sources: VerifiedSources
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ class Pipeline:
             degradations=map(wire.degradation, run.degradations),
             # Runs below others append nothing.
             session_id="" if run.key.parent_run_id else request.session_id,
+            cut=answer.cut,
         )
 
     @staticmethod
@@ -209,7 +212,7 @@ class Pipeline:
         )
 
     async def _prepare(self, request: agents_pb2.RunAgentRequest) -> tuple[_Case, Route | None]:
-        conversation = Conversation("")
+        conversation = Conversation("", turns=_given_turns(request))
         if request.session_id:
             conversation = await self._conversations.read(request.session_id)
         named = tuple(request.collection_ids) or conversation.collection_ids
@@ -273,6 +276,8 @@ class Pipeline:
         if not has_material:
             return self._no_answer(run, case, Evidence((), None))
         if self._model is None:
+            if case.request.instructions:
+                run.degrade(Degradation("model", _UNHEARD))
             return await self._extract(run, case)
         try:
             return await self._generate(run, case, self._model, equipped.fence)
@@ -303,6 +308,7 @@ class Pipeline:
                 inputs=prompt.shown_inputs(inputs, self._limits.passage_tokens),
                 history_tokens=self._limits.history_tokens,
                 fence=fence,
+                instructions=request.instructions,
             ),
             request.temperature if request.HasField("temperature") else None,
             request.max_output_tokens if request.HasField("max_output_tokens") else None,
@@ -330,7 +336,13 @@ class Pipeline:
                 Degradation("model", f"{draft.done.model} reached the limit of tokens; the answer is cut.")
             )
         known = {citation.number for citation in sources.citations()}
-        return _Answer(agents_pb2.ANSWER_MODE_GENERATIVE, citations.findings(text, known), evidence, sources)
+        return _Answer(
+            agents_pb2.ANSWER_MODE_GENERATIVE,
+            citations.findings(text, known),
+            evidence,
+            sources,
+            cut=draft.done.cut,
+        )
 
     async def _without_model(self, run: Run, case: _Case, error: ModelError) -> _Answer:
         name = error.model or "the model"
@@ -439,6 +451,8 @@ class Pipeline:
                 RunStage(
                     run,
                     session_id=case.request.session_id,
+                    history=case.request.history,
+                    instructions=case.request.instructions,
                     collection_ids=case.named,
                     melds=Melder(self._embedder(run, "Answers are compared by words alone"), equipped.ask),
                     sources=answer.sources,
@@ -461,6 +475,11 @@ class Pipeline:
 
     def _notes(self, run: Run, session_id: str) -> RunNotes | None:
         return RunNotes(self._conversations, session_id, run.key.run_id) if session_id else None
+
+
+def _given_turns(request: agents_pb2.RunAgentRequest) -> tuple[Turn, ...]:
+    """What the request itself says was said before."""
+    return tuple(Turn(turn.from_caller, turn.text) for turn in request.history)
 
 
 def _told(

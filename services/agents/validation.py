@@ -13,6 +13,9 @@ _MAX_COLLECTIONS = 16
 _MAX_OUTPUT_TOKENS = 1_000_000
 _MAX_INPUT_BYTES = 2_000_000
 _MAX_COMMENT = 2_000
+_MAX_TURNS = 40
+_MAX_HISTORY_BYTES = 64_000
+_MAX_INSTRUCTIONS = 16_000
 _SHOWN = 100
 
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -62,6 +65,28 @@ def check_run(request: agents_pb2.RunAgentRequest) -> None:
         )
     if request.inputs.ByteSize() > _MAX_INPUT_BYTES:
         raise _invalid("inputs", str(request.inputs.ByteSize()), f"at most {_MAX_INPUT_BYTES} bytes")
+    _check_history(request)
+    if len(request.instructions) > _MAX_INSTRUCTIONS or "\0" in request.instructions:
+        raise _invalid(
+            "instructions",
+            str(len(request.instructions)),
+            f"instructions have at most {_MAX_INSTRUCTIONS} characters, and no NUL",
+        )
+
+
+def _check_history(request: agents_pb2.RunAgentRequest) -> None:
+    if not request.history:
+        return
+    if request.session_id:
+        raise _invalid("history", "", "a run with a session has that session's history, and no other")
+    if len(request.history) > _MAX_TURNS:
+        raise _invalid("history", str(len(request.history)), f"at most {_MAX_TURNS} turns")
+    size = sum(len(turn.text.encode()) for turn in request.history)
+    if size > _MAX_HISTORY_BYTES:
+        raise _invalid("history", str(size), f"at most {_MAX_HISTORY_BYTES} bytes together")
+    for turn in request.history:
+        if not turn.text or "\0" in turn.text:
+            raise _invalid("history", turn.text, "a turn is empty, or holds a NUL character")
 
 
 def check_comment(comment: str) -> None:

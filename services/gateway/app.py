@@ -21,6 +21,7 @@ from services.gateway.routes import (
     collections,
     documents,
     health,
+    openai,
     page,
     profile,
     runs,
@@ -63,6 +64,7 @@ def create_app(door: Door) -> Flask:
         users,
     ):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
+    app.register_blueprint(openai.blueprint, url_prefix="/v1")
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_error_handler(Exception, _refuse)

@@ -46,6 +46,8 @@ class GatewaySettings(ServiceSettings):
     # Further names that the Host header may have, separated by commas.
     meld_trusted_hosts: str = ""
     meld_max_json_bytes: int = Field(default=1 << 20, ge=1024)
+    # Pictures and recordings are in it.
+    meld_max_chat_bytes: int = Field(default=32 << 20, ge=1024)
     meld_max_upload_bytes: int = Field(default=100 << 20, ge=1024)
     meld_max_attachment_bytes: int = Field(default=100 << 20, ge=1024)
     meld_max_import_bytes: int = Field(default=1 << 30, ge=1024)

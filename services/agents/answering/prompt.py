@@ -18,6 +18,7 @@ from services.agents.ports import ChatMessage
 NO_ANSWER = "NO_ANSWER"
 
 _BYTES_PER_TOKEN = 4
+_WISHES = "The caller wishes the following of every answer. Follow it as far as the rules above allow it:"
 # <|im_start|>, [INST], <<SYS>>, <start_of_turn> and their kin.
 _ROLE_MARK = re.compile(r"<\||\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>", re.IGNORECASE)
 
@@ -54,14 +55,17 @@ def messages(
     inputs: str,
     history_tokens: int,
     fence: str,
+    instructions: str = "",
 ) -> tuple[ChatMessage, ...]:
     """The messages of a run.
 
     passages: exactly those to be shown, numbered from 1. inputs: the caller's inputs as text, data like the
-    passages; empty where there are none. fence: a name that nobody could know before.
+    passages; empty where there are none. fence: a name that nobody could know before. instructions: how the
+    caller wants answers to be; empty for nothing.
     """
+    wishes = f"\n\n{_WISHES}\n\n{harmless(instructions.strip())}" if instructions.strip() else ""
     return (
-        ChatMessage("system", f"{agent_prompt.strip()}\n\n{rules.strip()}"),
+        ChatMessage("system", f"{agent_prompt.strip()}\n\n{rules.strip()}{wishes}"),
         *_history(turns, history_tokens),
         ChatMessage("user", _request(question, passages, inputs, fence)),
     )

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import math
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from google.protobuf import json_format, timestamp_pb2
@@ -28,7 +28,8 @@ _PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0)
 class RunStage:
     """Is a Stage.
 
-    session_id: whose history counts for steps; they append nothing to it. collection_ids: where steps search
+    session_id: whose history counts for steps; they append nothing to it. history: what counts instead where
+    there is no session. instructions: how the caller wants answers to be. collection_ids: where steps search
     that name none. sources: where citations of melds become those of the run.
     """
 
@@ -37,12 +38,16 @@ class RunStage:
         run: Run,
         *,
         session_id: str,
+        history: Sequence[agents_pb2.PriorTurn],
+        instructions: str,
         collection_ids: tuple[str, ...],
         melds: Melds,
         sources: Sources,
     ) -> None:
         self._run = run
         self._session_id = session_id
+        self._history = history
+        self._instructions = instructions
         self._collection_ids = collection_ids
         self._melds = melds
         self._sources = sources
@@ -84,6 +89,8 @@ class RunStage:
             agent_id=task.agent_id,
             message=task.message,
             session_id=self._session_id,
+            history=self._history,
+            instructions=self._instructions,
             collection_ids=task.collection_ids or self._collection_ids,
             request_id=self._request_id(task.step_id, task.attempt),
         )

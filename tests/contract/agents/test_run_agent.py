@@ -141,6 +141,19 @@ async def test_a_follow_up_is_searched_with_the_turn_before(
     assert "1884" in result_of(events).text
 
 
+async def test_a_follow_up_is_searched_with_the_turn_before_that_the_request_brings(
+    open_house: Open, vector: VectorNeighbour
+) -> None:
+    house = await open_house()
+    history = [
+        agents_pb2.PriorTurn(from_caller=True, text="Tell me about the lighthouse of Brava"),
+        agents_pb2.PriorTurn(text="It is old."),
+    ]
+    events = await house.run("And when was it built?", history=history)
+    assert events[1].passages.query == "Tell me about the lighthouse of Brava\nAnd when was it built?"
+    assert not result_of(events).cut
+
+
 async def test_events_are_recorded_as_they_were_sent(open_house: Open, session: SessionNeighbour) -> None:
     house = await open_house()
     events = await house.run(QUESTION)

@@ -16,7 +16,7 @@ from services.agents import recorder
 from services.agents.runs import derived_run_id
 from services.chassis.errors import FailedPreconditionError, from_rpc_error
 from tests.contract.agents import flows
-from tests.contract.agents.conftest import Client, agents_house
+from tests.contract.agents.conftest import Client, agents_house, result_of
 from tests.contract.agents.flows import Gang, Said, changes, outcome, own, states, step
 from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted
 from tests.contract.agents.test_journal import bytes_of, house_on, kind_of, replayed
@@ -91,6 +91,24 @@ async def test_a_workflow_in_a_session_is_one_exchange_of_it(
     assert [told.session_id for told in session.runs.values()] == ["s-1"] * 3
     for told in outcome(said).steps:
         _, compared = await replayed(house, told.run_id)
+        assert compared.identical, compared
+
+
+async def test_steps_know_what_was_said_before_the_request(
+    house: Client, gang: Gang, vector: VectorNeighbour
+) -> None:
+    events = await house.run(
+        "And when was it built?",
+        agent_id="executor",
+        history=[agents_pb2.PriorTurn(from_caller=True, text="Tell me about the lighthouse of Brava")],
+        inputs={"steps": [step("a", "And when was it built?")]},
+    )
+    searched = [search.query for search in vector.searches]
+    assert searched
+    assert set(searched) == {"Tell me about the lighthouse of Brava\nAnd when was it built?"}
+    (told,) = result_of(events).result.executor.steps
+    for run_id in (events[0].run_id, told.run_id):
+        _, compared = await replayed(house, run_id)
         assert compared.identical, compared
 
 

@@ -171,14 +171,18 @@ async def test_what_must_not_be_there_is_not(client: Client, query: str, mode: i
     assert [dropped.cause for dropped in found.dropped] == [pb.DROP_CAUSE_FILTER]
 
 
+def _record(folder: Path) -> Path:
+    [path] = folder.rglob("record.sqlite3")
+    return path
+
+
 async def test_a_record_of_the_release_before_finds_by_the_new_words(
     tmp_path: Path, embedder: WordEmbedder
 ) -> None:
     async with running(tmp_path, embedder) as client:
         await client.create()
         await client.import_all([{"external_id": "zh", "text": "海港的灯塔自一八七一年起发光"}])
-    [path] = tmp_path.rglob("record.sqlite3")
-    with sqlite3.connect(path) as record:
+    with sqlite3.connect(_record(tmp_path)) as record:
         (key,) = record.execute("SELECT key FROM collections").fetchone()
         lexicon.drop(record, key)
         record.execute(f"CREATE VIRTUAL TABLE lexical_{key} USING fts5 (title, headings, body, content='')")

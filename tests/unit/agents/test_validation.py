@@ -16,6 +16,10 @@ def request(**fields: Any) -> agents_pb2.RunAgentRequest:
     return agents_pb2.RunAgentRequest(**{"agent_id": "research", "message": "Why?", **fields})
 
 
+def said(text: str) -> agents_pb2.PriorTurn:
+    return agents_pb2.PriorTurn(from_caller=True, text=text)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -41,6 +45,13 @@ def request(**fields: Any) -> agents_pb2.RunAgentRequest:
         ({"collection_ids": ["a"]}, "collection_ids"),
         ({"collection_ids": ["abc"] * 17}, "collection_ids"),
         ({"inputs": {"text": "x" * 2_000_001}}, "inputs"),
+        ({"history": [said("a")], "session_id": "session_01"}, "history"),
+        ({"history": [said("a")] * 41}, "history"),
+        ({"history": [said("ü" * 16_001)] * 2}, "history"),
+        ({"history": [said("")]}, "history"),
+        ({"history": [said("a\0b")]}, "history"),
+        ({"instructions": "x" * 16_001}, "instructions"),
+        ({"instructions": "a\0b"}, "instructions"),
     ],
 )
 def test_a_bad_field_is_named_and_its_value_shortened(fields: dict[str, Any], field: str) -> None:
@@ -64,6 +75,9 @@ def test_a_bad_field_is_named_and_its_value_shortened(fields: dict[str, Any], fi
         {"session_id": "session_01"},
         {"collection_ids": ["abc"] * 16},
         {"agent_id": "auto"},
+        {"history": [said("ü" * 16_000)] * 2},
+        {"history": [said("a")] * 40},
+        {"instructions": "x" * 16_000, "session_id": "session_01"},
     ],
 )
 def test_what_is_allowed_passes(fields: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "protos").mkdir()
     (root / "protos" / "build.py").write_text(BUILD)
     (root / "requirements").mkdir()
-    for name in ("dev", "local", "model"):
+    for name in ("dev", "foreign", "local", "model"):
         (root / "requirements" / f"{name}.txt").write_text("# nothing\n")
     return root
 
@@ -81,6 +81,24 @@ def test_who_has_the_development_packages_has_those_of_a_run(repository: Path) -
     assert run(repository, "dev")[0] == 0
 
     assert run(repository, "local") == (0, "")
+
+
+def test_clients_of_others_have_an_environment_of_their_own_in_development(repository: Path) -> None:
+    (repository / "requirements" / "foreign.txt").write_text("# other nothing\n")
+
+    code, output = run(repository, "dev")
+
+    assert code == 0, output
+    assert "packages (foreign): done" in output
+    foreign = repository / ".venv" / "foreign" / "bin" / "python"
+    found = subprocess.run(
+        [foreign, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == str(repository / ".venv" / "foreign")
+    # It is not one of the house: the services are not to be found there.
+    alien = subprocess.run([foreign, "-I", "-c", "import services"], capture_output=True, check=False)
+    assert b"No module named" in alien.stderr
+    assert run(repository, "dev") == (0, "")
 
 
 def test_a_failed_step_says_why_and_is_tried_again_the_next_time(repository: Path) -> None:

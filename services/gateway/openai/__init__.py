@@ -1,0 +1,1 @@
+"""OpenAI's protocol in words of the contracts and back. Nothing here calls a service."""
