@@ -248,12 +248,10 @@ def test_a_document_that_fails_on_its_way_is_a_failed_file(
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "b.md").write_text("b")
     files = [File(tmp_path / name, name, 1) for name in ("gone.md", "b.md")]
-    with scripted({f"POST {COLLECTION}/documents": stages(DOCUMENT)}) as house:
-        with Gateway(Settings(house.url)) as gateway:
-            sending = Sending(
-                gateway, "notes", jobs=1, wait=True, replace=True, seconds=60, seen=lambda *_: None
-            )
-            gone, taken = sending.outcomes(files)
+    script: dict[str, Answer | list[Answer]] = {f"POST {COLLECTION}/documents": stages(DOCUMENT)}
+    with scripted(script) as house, Gateway(Settings(house.url)) as gateway:
+        sending = Sending(gateway, "notes", jobs=1, wait=True, replace=True, seconds=60, seen=lambda *_: None)
+        gone, taken = sending.outcomes(files)
     assert gone.failure is not None
     assert gone.failure.reason == "NOT_READABLE"
     assert taken.document == DOCUMENT
