@@ -139,7 +139,9 @@ class Sending:
         existing = False
         with self._gateway.events(where, form=form, file=part, seconds=self._seconds) as events:
             for event in events:
-                document, existing = event.data["document"], event.data["existing"]
+                document = event.data["document"]
+                # Told with the commit, not again with what follows it.
+                existing = existing or event.data["existing"]
                 if document["state"] == "FAILED":
                     error = document["error"] or {}
                     reason = error.get("reason") or "DOCUMENT_FAILED"

@@ -101,11 +101,12 @@ class AsyncMeld:
             wait_ready=wait_ready,
         )
         header = await asyncio.to_thread(next, sent)
-        last = vector_pb2.IngestDocumentResponse()
-        async for last in self.vector.IngestDocument(_read(header, sent), timeout=timeout):
+        stages = []
+        async for said in self.vector.IngestDocument(_read(header, sent), timeout=timeout):
+            stages.append(said)
             if progress is not None:
-                progress(last)
-        return ingested(Path(path), last)
+                progress(said)
+        return ingested(Path(path), stages)
 
     async def ingest_all(
         self,

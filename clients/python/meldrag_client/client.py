@@ -108,11 +108,12 @@ class Meld:
         )
         # A file that cannot be read is told here, not within gRPC's thread.
         header = next(sent)
-        last = vector_pb2.IngestDocumentResponse()
-        for last in self.vector.IngestDocument(_chained(header, sent), timeout=timeout):
+        stages = []
+        for said in self.vector.IngestDocument(_chained(header, sent), timeout=timeout):
+            stages.append(said)
             if progress is not None:
-                progress(last)
-        return ingested(Path(path), last)
+                progress(said)
+        return ingested(Path(path), stages)
 
     def ingest_all(
         self,
@@ -231,14 +232,17 @@ class Meld:
         return self.vector.VerifyCitations(requests.citations(citations), timeout=timeout).verdicts
 
 
-def ingested(path: Path, last: vector_pb2.IngestDocumentResponse) -> Ingested:
-    """What the last message of an ingest means. Raises MeldError for a document that failed."""
-    if last.document.state == vector_pb2.DOCUMENT_STATE_FAILED:
-        error = last.document.error
+def ingested(path: Path, stages: Sequence[vector_pb2.IngestDocumentResponse]) -> Ingested:
+    """What the messages of an ingest mean. Raises MeldError for a document that failed."""
+    if not stages:
+        raise MeldError(grpc.StatusCode.UNKNOWN, "the stream ended before anything was known of the file")
+    document = stages[-1].document
+    if document.state == vector_pb2.DOCUMENT_STATE_FAILED:
+        error = document.error
         raise MeldError(
             grpc.StatusCode.FAILED_PRECONDITION, error.message, reason=error.reason, domain="vector.meldrag"
         )
-    return Ingested(path, last.document, last.existing)
+    return Ingested(path, document, any(stage.existing for stage in stages))
 
 
 def raise_failure(event: agents_pb2.RunAgentResponse) -> None:
