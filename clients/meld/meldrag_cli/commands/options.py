@@ -1,0 +1,77 @@
+"""Options that several commands have, and what each command starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from meldrag_cli import settings
+from meldrag_cli.failures import Failure
+from meldrag_cli.gateway import Gateway, path
+from meldrag_cli.settings import Settings
+
+_COMPLETION_SECONDS = 1.0
+_COMPLETIONS = 200
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the options before the command said."""
+
+    url: str = ""
+
+    def settings(self) -> Settings:
+        """Where the house is. Raises UsageFailure."""
+        return settings.read(url=self.url)
+
+    def gateway(self) -> Gateway:
+        """The house. Raises UsageFailure."""
+        return Gateway(self.settings())
+
+
+def start(context: typer.Context) -> Start:
+    """What the options before the command said."""
+    return context.ensure_object(Start)
+
+
+def _ids(where: str, name: str) -> Callable[[str], list[str]]:
+    """Completes the ids of a list; silently nothing when the house does not tell them."""
+
+    def complete(incomplete: str) -> list[str]:
+        try:
+            with Start().gateway() as gateway:
+                page = gateway.get(path(where), {"page_size": _COMPLETIONS}, _COMPLETION_SECONDS)
+            return [item["id"] for item in page[name] if item["id"].startswith(incomplete)]
+        except (Failure, KeyError):
+            return []
+
+    return complete
+
+
+agent_ids = _ids("agents", "agents")
+collection_ids = _ids("collections", "collections")
+workflow_ids = _ids("workflows", "workflows")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON; errors too, on standard error.")]
+Collections = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="NAME",
+        help="Where to look; may stand several times. The house's own default without it.",
+        autocompletion=collection_ids,
+    ),
+]
+Session = Annotated[
+    str, typer.Option("--session", "-s", metavar="ID", help="The conversation that it belongs to.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=1, help="How long it may take; up to half an hour."),
+]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,0 +1,230 @@
+"""The gateway over HTTP."""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from meldrag_cli import __version__
+from meldrag_cli.events import Event, parse
+from meldrag_cli.failures import RefusedFailure, UnreachableFailure
+from meldrag_cli.settings import Settings
+
+Json = dict[str, Any]
+
+_CONNECT_SECONDS = 5.0
+# A stream is never silent for longer than 10 s; answers without a stream may take as long as their contract.
+_SILENT_SECONDS = 60.0
+_ANSWER_SECONDS = 30.0
+# A run that is repeated or answered as a whole may take half an hour.
+LONG_SECONDS = 1830.0
+
+# More than the files that are sent at once.
+_CONNECTIONS = 20
+_PAGE_SIZE = 200
+_MAX_LINE = 64 << 20
+
+
+def path(*parts: str) -> str:
+    """A path below /api/v1, every part of it escaped."""
+    return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class Gateway:
+    """Calls of the gateway. All raise RefusedFailure for what it refuses, UnreachableFailure without it."""
+
+    def __init__(self, settings: Settings) -> None:
+        headers = {"User-Agent": f"meld/{__version__}", "Accept": "application/json"}
+        if settings.token:
+            headers["Authorization"] = f"Bearer {settings.token}"
+        self.url = settings.url
+        self._client = httpx.Client(
+            base_url=settings.url,
+            headers=headers,
+            timeout=httpx.Timeout(_SILENT_SECONDS, connect=_CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=_CONNECTIONS),
+            # A proxy of the environment does not lead to this machine.
+            trust_env=not settings.local,
+            verify=_trust(settings.url),
+        )
+
+    def __enter__(self) -> Gateway:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def get(
+        self,
+        where: str,
+        parameters: Mapping[str, str | int] | None = None,
+        seconds: float = _ANSWER_SECONDS,
+    ) -> Json:
+        """The JSON object at a path; parameters that are empty are left out."""
+        given = {name: value for name, value in (parameters or {}).items() if value != ""}
+        return self._json(self._send("GET", where, seconds, params=given))
+
+    def text(self, where: str, parameters: Mapping[str, str]) -> str:
+        """The text at a path, whatever its type."""
+        return self._good(self._send("GET", where, _ANSWER_SECONDS, params=parameters)).text
+
+    def post(self, where: str, body: Mapping[str, Any], seconds: float = _ANSWER_SECONDS) -> Json:
+        """Sends a JSON object and returns the one that answers."""
+        return self._json(self._send("POST", where, seconds, json=body, headers=_once()))
+
+    def delete(self, where: str, seconds: float = 300.0) -> Json:
+        """Deletes what is at a path; empty when there is nothing to tell of it."""
+        answer = self._send("DELETE", where, seconds, headers=_once())
+        return {} if answer.status_code == httpx.codes.NO_CONTENT else self._json(answer)
+
+    def state(self) -> Json:
+        """What /health says, whether all is well or not."""
+        answer = self._send("GET", "/health", _ANSWER_SECONDS)
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and _type(answer) == "application/json":
+            return cast(Json, answer.json())
+        return self._json(answer)
+
+    def items(self, where: str, name: str, most: int = 0, **parameters: str) -> Iterator[Json]:
+        """The items of a list, page by page; the first `most` of them, all when 0."""
+        token, given = "", 0
+        while True:
+            size = min(_PAGE_SIZE, most - given) if most else _PAGE_SIZE
+            page = self.get(where, {"page_size": size, "page_token": token, **parameters})
+            for item in page[name]:
+                yield item
+                given += 1
+            following = page.get("next_page_token") or ""
+            if not following or following == token or (most and given >= most):
+                return
+            token = following
+
+    @contextmanager
+    def events(
+        self,
+        where: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        form: Mapping[str, str] | None = None,
+        file: tuple[str, IO[bytes]] | None = None,
+        seconds: float | None = None,
+    ) -> Iterator[Iterator[Event]]:
+        """Sends a JSON object, or a form with one file, and gives the events that answer as they come.
+
+        seconds: how long the work may take; as its contract has it when None.
+        """
+        headers = {"Accept": "text/event-stream", **_once()}
+        if seconds is not None:
+            headers["Request-Timeout"] = f"{seconds:g}"
+        sent: dict[str, Any] = {"json": body}
+        if file is not None:
+            sent = {"data": dict(form or {}), "files": {"file": file}}
+        try:
+            with self._client.stream("POST", where, headers=headers, **sent) as answer:
+                if answer.is_error:
+                    answer.read()
+                self._good(answer, "text/event-stream")
+                yield _told(answer)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def upload(
+        self, where: str, form: Mapping[str, str], file: tuple[str, IO[bytes]], seconds: float
+    ) -> Json:
+        """Sends a form with one file; the JSON object that answers."""
+        sent = {"data": dict(form), "files": {"file": file}}
+        return self._json(self._send("POST", where, seconds, headers=_once(), **sent))
+
+    def _send(self, method: str, where: str, seconds: float, **sent: Any) -> httpx.Response:
+        limits = httpx.Timeout(seconds, connect=_CONNECT_SECONDS)
+        try:
+            return self._client.request(method, where, timeout=limits, **sent)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _json(self, answer: httpx.Response) -> Json:
+        try:
+            value = self._good(answer, "application/json").json()
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise self._stranger(answer)
+        return value
+
+    def _good(self, answer: httpx.Response, media_type: str = "") -> httpx.Response:
+        if answer.is_success:
+            if media_type and _type(answer) != media_type:
+                raise self._stranger(answer)
+            return answer
+        try:
+            problem = answer.json() if _type(answer) == "application/problem+json" else None
+        except ValueError:
+            problem = None
+        if not isinstance(problem, dict):
+            raise self._stranger(answer)
+        raise RefusedFailure.of(problem)
+
+    def _stranger(self, answer: httpx.Response) -> UnreachableFailure:
+        """Somebody else answered: another program, or a proxy without the gateway behind it."""
+        detail = f"what answers at {self.url} is not Meld & RAG (HTTP {answer.status_code})"
+        return UnreachableFailure("NOT_THE_HOUSE", detail, status=answer.status_code, url=self.url)
+
+    def _unreachable(self, error: httpx.TransportError) -> UnreachableFailure:
+        if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+            detail = f"{self.url} did not answer in time"
+            return UnreachableFailure("NO_ANSWER_IN_TIME", detail, url=self.url)
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            detail = f"nothing answers at {self.url}; start it with `make run`, or set MELD_URL"
+            return UnreachableFailure("NOT_REACHABLE", detail, url=self.url)
+        detail = f"the connection to {self.url} was lost ({type(error).__name__})"
+        return UnreachableFailure("CONNECTION_LOST", detail, url=self.url)
+
+
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """Who vouches for the other end. Without TLS nobody does, and reading all their names takes long."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _once() -> dict[str, str]:
+    """What makes a repeat of this very request harmless."""
+    return {"Idempotency-Key": uuid.uuid4().hex}
+
+
+def _type(answer: httpx.Response) -> str:
+    return str(answer.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def _told(answer: httpx.Response) -> Iterator[Event]:
+    """The events of a response; an `error` among them is raised."""
+    try:
+        for event in parse(_lines(answer.iter_bytes())):
+            if event.name == "error":
+                raise RefusedFailure.of(event.data)
+            yield event
+    except ValueError as error:
+        raise UnreachableFailure("NOT_THE_HOUSE", f"the stream holds what is no event: {error}") from None
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Lines as servers end them. Other breaks, as U+2028, belong to the text.
+
+    Raises ValueError for a line that is longer than any answer, and for what is not UTF-8.
+    """
+    waiting = bytearray()
+    for piece in pieces:
+        waiting += piece
+        if b"\n" in piece:
+            *whole, rest = bytes(waiting).split(b"\n")
+            yield from (line.removesuffix(b"\r").decode("utf-8") for line in whole)
+            waiting = bytearray(rest)
+        if len(waiting) > _MAX_LINE:
+            raise ValueError(f"a line is longer than {_MAX_LINE} bytes")

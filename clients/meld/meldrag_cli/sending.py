@@ -1,0 +1,185 @@
+"""Many files on their way into a collection: some at once, each by itself right or wrong."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure
+from meldrag_cli.files import File
+from meldrag_cli.gateway import Gateway, path
+
+# Answers that say "later" are tried again, this often, unless later is further away than this.
+_TRIES = 5
+_LONGEST_WAIT = 10.0
+
+Seen = Callable[[File, str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file: the document, or why there is none.
+
+    existing: the collection held these bytes already; nothing was written.
+    """
+
+    file: File
+    document: dict[str, Any] | None = None
+    failure: Failure | None = None
+    existing: bool = False
+
+    def told(self) -> dict[str, Any]:
+        """For programs."""
+        if self.failure is not None:
+            return {"path": self.file.name, "error": self.failure.problem}
+        return {"path": self.file.name, "existing": self.existing, "document": self.document}
+
+
+class Sending:
+    """Sends files, `jobs` at once.
+
+    wait: until a document has all its vectors, not only until it is safe and found by
+    keyword. replace: a file takes the place of the document that came under its name.
+    seen: told, in any thread, of a file's stage ("sending", "reading", "embedding"),
+    how much of it is done and how much there is; in bytes, or in passages.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        collection: str,
+        *,
+        jobs: int,
+        wait: bool,
+        replace: bool,
+        seconds: float,
+        seen: Seen,
+    ) -> None:
+        self._gateway = gateway
+        self._collection = collection
+        self._jobs = jobs
+        self._wait = wait
+        self._replace = replace
+        self._seconds = seconds
+        self._seen = seen
+        self._stop = threading.Event()
+
+    def outcomes(self, files: Sequence[File]) -> Iterator[Outcome]:
+        """What became of the files, in the order in which that is known.
+
+        Raises UnreachableFailure when the house has gone: the rest is not tried then.
+        """
+        todo: queue.SimpleQueue[File] = queue.SimpleQueue()
+        done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        for file in files:
+            todo.put(file)
+        for _ in range(min(self._jobs, len(files))):
+            # Daemons: who presses Ctrl-C does not wait for a file of a gigabyte.
+            threading.Thread(target=self._work, args=(todo, done), daemon=True).start()
+        try:
+            for _ in files:
+                outcome = done.get()
+                if isinstance(outcome.failure, UnreachableFailure):
+                    raise outcome.failure
+                yield outcome
+        finally:
+            self._stop.set()
+
+    def _work(self, todo: queue.SimpleQueue[File], done: queue.SimpleQueue[Outcome]) -> None:
+        while not self._stop.is_set():
+            try:
+                file = todo.get_nowait()
+            except queue.Empty:
+                return
+            done.put(self._outcome(file))
+
+    def _outcome(self, file: File) -> Outcome:
+        try:
+            for tried in range(1, _TRIES + 1):
+                try:
+                    return self._send(file)
+                except RefusedFailure as refused:
+                    wait = refused.retry_after
+                    if wait is None or wait > _LONGEST_WAIT or tried == _TRIES:
+                        raise
+                    self._seen(file, "waiting", 0, file.bytes)
+                    time.sleep(wait)
+        except Failure as failure:
+            return Outcome(file, failure=failure)
+        except OSError as error:
+            detail = error.strerror or str(error)
+            return Outcome(file, failure=RefusedFailure("NOT_READABLE", f"{file.name}: {detail}"))
+        except Exception as error:
+            return Outcome(file, failure=RefusedFailure("INTERNAL", f"{type(error).__name__}: {error}"))
+        raise AssertionError("unreachable")
+
+    def _send(self, file: File) -> Outcome:
+        form = {"external_id": file.name} if self._replace else {}
+        where = path("collections", self._collection, "documents")
+        with file.path.open("rb") as opened:
+            counted = _Counted(opened, lambda sent: self._seen(file, "sending", sent, file.bytes))
+            part = (file.path.name, counted)
+            try:
+                if not self._wait:
+                    document = self._gateway.upload(where, form, part, self._seconds)  # type: ignore[arg-type]
+                    return Outcome(file, document)
+                return self._follow(file, where, form, part)
+            except UnreachableFailure as failure:
+                if counted.size != file.bytes:
+                    detail = f"{file.name} changed while it was sent"
+                    raise RefusedFailure("FILE_CHANGED", detail) from failure
+                raise
+
+    def _follow(self, file: File, where: str, form: dict[str, str], part: tuple[str, Any]) -> Outcome:
+        document: dict[str, Any] = {}
+        existing = False
+        with self._gateway.events(where, form=form, file=part, seconds=self._seconds) as events:
+            for event in events:
+                document = event.data["document"]
+                # Told with the commit, not again with what follows it.
+                existing = existing or event.data["existing"]
+                if document["state"] == "FAILED":
+                    error = document["error"] or {}
+                    reason = error.get("reason") or "DOCUMENT_FAILED"
+                    raise RefusedFailure(reason, error.get("message") or "the document could not be taken")
+                if document["chunks"]:
+                    self._seen(file, "embedding", document["vectors"], document["chunks"])
+                else:
+                    self._seen(file, "reading", file.bytes, file.bytes)
+        if not document:
+            raise RefusedFailure("NO_ANSWER", "the stream ended before anything was known of the file")
+        return Outcome(file, document, existing=existing)
+
+
+class _Counted:
+    """A file whose reading is told. It has what httpx needs to send it with its length."""
+
+    def __init__(self, file: IO[bytes], read: Callable[[int], None]) -> None:
+        self._file = file
+        self._read = read
+        self._sent = 0
+
+    @property
+    def size(self) -> int:
+        """As it is now."""
+        return self._file.seek(0, 2)
+
+    def fileno(self) -> int:
+        """As a file's."""
+        return self._file.fileno()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As a file's; counting begins anew."""
+        self._sent = 0
+        return self._file.seek(offset, whence)
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file's."""
+        piece = self._file.read(size)
+        self._sent += len(piece)
+        self._read(self._sent)
+        return piece

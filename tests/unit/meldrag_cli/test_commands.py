@@ -1,0 +1,334 @@
+"""Commands against a scripted gateway: what they say, and the exit code that they end with."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meldrag_cli.app import main
+from meldrag_cli.files import File
+from meldrag_cli.gateway import Gateway
+from meldrag_cli.sending import Sending
+from meldrag_cli.settings import Settings
+from tests.unit.meldrag_cli.scripted import Answer, events, problem, scripted
+
+DOCUMENT = {"id": "d1", "state": "READY", "chunks": 2, "vectors": 2, "warnings": [], "error": None}
+COLLECTION = "/api/v1/collections/notes"
+RESULT = {
+    "run_id": "run_1",
+    "agent": "research",
+    "answer_mode": "EXTRACTIVE",
+    "text": "Fourteen. [1]",
+    "citations": [
+        {
+            "number": 1,
+            "title": "Pilot",
+            "quote": "fourteen",
+            "byte_start": 3,
+            "byte_end": 11,
+            "document_id": "d",
+        }
+    ],
+    "usage": {"duration_seconds": 0.4},
+    "degraded": [],
+    "session_id": None,
+}
+
+
+def event(kind: str, value: Any) -> tuple[str, dict[str, Any]]:
+    return kind, {"run_id": "run_1", "type": kind, kind: value}
+
+
+def ended(outcome: str = "SUCCEEDED", **more: Any) -> tuple[str, dict[str, Any]]:
+    return event("ended", {"outcome": outcome, "result": None, "error": None, **more})
+
+
+ANSWERED = events(
+    event("started", {"agent": "auto"}),
+    event("text", {"text": "Nine.", "reset": False}),
+    event("text", {"text": "Fourteen. [1]", "reset": True}),
+    ended(result=RESULT),
+)
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MELD_URL", "MELD_TOKEN", "MELD_COLLECTION", "MELD_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def test_what_is_no_terminal_gets_the_answer_that_stands_and_its_sources(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with scripted({"POST /api/v1/runs": ANSWERED}) as house:
+        code = main(["--url", house.url, "ask", "How", "deep?", "-c", "notes", "-a", "research"])
+    told = capsys.readouterr()
+    assert code == 0
+    assert told.out == "Fourteen. [1]\n\nSources\n[1] Pilot (bytes 3-11): “fourteen”\n"
+    assert told.err == "research · EXTRACTIVE · 0.40 s · run_1\n"
+    _, _, headers, body = house.requests[0]
+    assert json.loads(body) == {
+        "agent": "research",
+        "message": "How deep?",
+        "collections": ["notes"],
+        "stream": True,
+    }
+    assert len(headers["Idempotency-Key"]) == 32
+
+
+def test_json_is_a_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted({"POST /api/v1/runs": ANSWERED}) as house:
+        assert main(["--url", house.url, "ask", "--json", "How deep?"]) == 0
+    told = capsys.readouterr()
+    lines = [json.loads(text) for text in told.out.splitlines()]
+    assert [each["type"] for each in lines] == ["started", "text", "text", "ended"]
+    assert lines[-1]["ended"]["result"]["citations"][0]["quote"] == "fourteen"
+    assert told.err == ""
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (events(ended("CANCELLED")), "RUN_CANCELLED"),
+        (events(ended("FAILED", error={"reason": "MODEL_DOWN", "message": "no", "code": 14})), "MODEL_DOWN"),
+        (events(event("started", {})), "NO_ANSWER"),
+        (
+            events(event("started", {}), ("error", {"reason": "SHUTTING_DOWN", "detail": "b"})),
+            "SHUTTING_DOWN",
+        ),
+        (problem(404, "AGENT_NOT_FOUND", "there is no agent"), "AGENT_NOT_FOUND"),
+    ],
+)
+def test_a_run_without_an_answer_is_a_failure(
+    stream: Answer, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted({"POST /api/v1/runs": stream}) as house:
+        assert main(["--url", house.url, "ask", "--json", "x"]) == 1
+    assert json.loads(capsys.readouterr().err)["error"]["reason"] == reason
+
+
+def test_a_refusal_is_shown_with_reason_and_request(capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = problem(404, "COLLECTION_NOT_FOUND", "there is no collection nope")
+    with scripted({"DELETE /api/v1/collections/nope": refusal}) as house:
+        assert main(["--url", house.url, "collections", "delete", "nope", "--yes"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "meld: there is no collection nope\n  reason COLLECTION_NOT_FOUND, request r1\n"
+
+
+def test_no_house_is_another_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        code = main(["--url", f"http://127.0.0.1:{taken.getsockname()[1]}", "agents", "list", "--json"])
+    assert code == 3
+    assert json.loads(capsys.readouterr().err)["error"]["reason"] == "NOT_REACHABLE"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(b"<html>", content_type="text/html"),
+        Answer(b"<html>", 502, "text/html"),
+        Answer([1]),
+        Answer(b"{", content_type="application/json"),
+        Answer(b"{", 500, "application/problem+json"),
+    ],
+)
+def test_another_program_is_no_house(answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted({"GET /api/v1/agents": answer}) as house:
+        assert main(["--url", house.url, "agents", "list"]) == 3
+    assert "NOT_THE_HOUSE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["ask"],
+        ["ask", "--timeout", "soon", "x"],
+        ["--url", "nonsense", "doctor"],
+        ["ingest", "/nowhere/at/all"],
+        ["run", "research"],
+        ["collections", "delete", "notes"],
+    ],
+)
+def test_a_command_that_makes_no_sense_says_so(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scripted({f"GET {COLLECTION}": Answer({"documents": 3})}) as house:
+        monkeypatch.setenv("MELD_URL", house.url)
+        assert main(arguments) == 2
+        plain = capsys.readouterr()
+        assert main([*arguments, "--json"]) == 2
+    assert plain.out == ""
+    assert plain.err
+    assert json.loads(capsys.readouterr().err)["error"]["detail"]
+
+
+def test_the_token_goes_with_every_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MELD_TOKEN", "mrk_1_secret")
+    with scripted({"GET /api/v1/agents": problem(401, "KEY_INVALID", "who are you?")}) as house:
+        assert main(["--url", house.url, "agents", "list"]) == 1
+    assert house.requests[0][2]["Authorization"] == "Bearer mrk_1_secret"
+    assert "secret" not in capsys.readouterr().err
+
+
+def test_lists_are_read_page_by_page(capsys: pytest.CaptureFixture[str]) -> None:
+    def page(names: list[str], token: str | None) -> Answer:
+        found = [{"id": name, "documents": 1, "chunks": 2, "description": ""} for name in names]
+        return Answer({"collections": found, "next_page_token": token})
+
+    pages = [page(["one", "two"], "t/1"), page(["three"], None)]
+    with scripted({"GET /api/v1/collections": pages}) as house:
+        assert main(["--url", house.url, "collections", "list", "--json"]) == 0
+    assert [each["id"] for each in json.loads(capsys.readouterr().out)["collections"]] == [
+        "one",
+        "two",
+        "three",
+    ]
+    assert house.requests[1][1] == "/api/v1/collections?page_size=200&page_token=t%2F1"
+
+
+def stages(document: dict[str, Any], *, existing: bool = False) -> Answer:
+    return events(("ready", {"stage": "READY", "document": document, "existing": existing}))
+
+
+def test_each_file_is_right_or_wrong_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.md", "b.md", "c.md"):
+        (tmp_path / name).write_text(name)
+    answers = [
+        problem(503, "TOO_MANY_STREAMS", "later", retry_after=0.01),
+        stages(DOCUMENT),
+        problem(415, "FORMAT_UNSUPPORTED", "not read here"),
+        stages(DOCUMENT, existing=True),
+    ]
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({"id": "notes"}),
+        f"POST {COLLECTION}/documents": answers,
+    }
+    with scripted(script) as house:
+        code = main(["--url", house.url, "ingest", str(tmp_path), "-c", "notes", "-j", "1", "--json"])
+    told = capsys.readouterr()
+    lines = [json.loads(text) for text in told.out.splitlines()]
+    assert code == 1
+    assert [line.get("existing") for line in lines[:3]] == [False, None, True]
+    assert lines[1]["error"]["reason"] == "FORMAT_UNSUPPORTED"
+    assert lines[3] == {"collection": "notes", "taken": 1, "existing": 1, "failed": 1}
+    assert json.loads(told.err)["error"]["reason"] == "FILES_FAILED"
+    uploads = [body for method, _, _, body in house.requests if method == "POST"]
+    assert [b'filename="a.md"' in body and b"\r\na.md\r\n" in body for body in uploads] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_document_that_fails_on_its_way_is_a_failed_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF")
+    broken = {**DOCUMENT, "state": "FAILED", "error": {"reason": "DOCUMENT_UNREADABLE", "message": "broken"}}
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({}),
+        f"POST {COLLECTION}/documents": stages(broken),
+    }
+    with scripted(script) as house:
+        assert main(["--url", house.url, "ingest", str(tmp_path), "-c", "notes"]) == 1
+    assert "a.pdf: broken (DOCUMENT_UNREADABLE)" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text("b")
+    files = [File(tmp_path / name, name, 1) for name in ("gone.md", "b.md")]
+    script: dict[str, Answer | list[Answer]] = {f"POST {COLLECTION}/documents": stages(DOCUMENT)}
+    with scripted(script) as house, Gateway(Settings(house.url)) as gateway:
+        sending = Sending(gateway, "notes", jobs=1, wait=True, replace=True, seconds=60, seen=lambda *_: None)
+        gone, taken = sending.outcomes(files)
+    assert gone.failure is not None
+    assert gone.failure.reason == "NOT_READABLE"
+    assert taken.document == DOCUMENT
+    assert b'name="external_id"\r\n\r\nb.md\r\n' in house.requests[0][3]
+
+
+def test_a_house_that_goes_ends_the_ingest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.md").write_text("x")
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({}),
+        f"POST {COLLECTION}/documents": Answer(b"", 502, "text/html"),
+    }
+    with scripted(script) as house:
+        assert main(["--url", house.url, "ingest", str(tmp_path), "-c", "notes", "-j", "1"]) == 3
+    assert "NOT_THE_HOUSE" in capsys.readouterr().err
+    assert len(house.requests) < 5
+
+
+def test_another_collection_is_created_only_when_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.md").write_text("a")
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": problem(404, "COLLECTION_NOT_FOUND", "there is no collection notes"),
+        "POST /api/v1/collections": Answer({"id": "notes"}, 201),
+        f"POST {COLLECTION}/documents": stages(DOCUMENT),
+    }
+    with scripted(script) as house:
+        asked = ["--url", house.url, "ingest", str(tmp_path), "-c", "notes"]
+        assert main(asked) == 1
+        assert "--create" in capsys.readouterr().err
+        assert main([*asked, "--create"]) == 0
+
+
+def test_a_replay_that_differs_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    difference = {"kind": "event", "path": "text", "position": 3, "recorded": "a", "repeated": "b"}
+    answers = [
+        Answer({"run_id": "run_1", "identical": True, "difference": None}),
+        Answer({"run_id": "run_1", "identical": False, "difference": difference}),
+    ]
+    with scripted({"POST /api/v1/runs/run_1/replay": answers}) as house:
+        assert main(["--url", house.url, "replay", "run_1"]) == 0
+        assert main(["--url", house.url, "replay", "run_1"]) == 1
+    assert "recorded  a" in capsys.readouterr().out
+
+
+def test_the_doctor_fails_when_something_is_down(capsys: pytest.CaptureFixture[str]) -> None:
+    service = {"status": "ready", "dependencies": {"redis": "up"}}
+    well = {"status": "ready", "services": {"session": service}, "down": [], "degraded": []}
+    ill = {**well, "status": "unavailable", "down": ["session"]}
+    with scripted({"GET /health": [Answer(well), Answer(ill, 503)]}) as house:
+        assert main(["--url", house.url, "doctor"]) == 0
+        assert main(["--url", house.url, "doctor", "--json"]) == 1
+    assert "session" in json.loads(capsys.readouterr().err)["error"]["detail"]
+
+
+def test_inputs_come_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "input.json"
+    file.write_text(json.dumps({"message": "Mend it.", "files": [{"path": "a.py", "content": "x"}]}))
+    with scripted({"POST /api/v1/runs": ANSWERED}) as house:
+        assert main(["--url", house.url, "run", "code_repair", "--input", str(file)]) == 0
+        file.write_text("[1]")
+        assert main(["--url", house.url, "run", "code_repair", "--input", str(file)]) == 2
+    body = json.loads(house.requests[0][3])
+    assert body["message"] == "Mend it."
+    assert body["inputs"] == {"files": [{"path": "a.py", "content": "x"}]}
+    assert body["agent"] == "code_repair"
+
+
+def test_an_export_is_never_written_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Answer(b"# Harbour\n", content_type="text/markdown; charset=utf-8")
+    target = tmp_path / "kept.md"
+    with scripted({"GET /api/v1/sessions/s1/export": text}) as house:
+        assert main(["--url", house.url, "sessions", "export", "s1", "-o", str(target)]) == 0
+        assert main(["--url", house.url, "sessions", "export", "s1", "-o", str(target)]) == 2
+        capsys.readouterr()
+        assert main(["--url", house.url, "sessions", "export", "s1"]) == 0
+    assert target.read_text() == "# Harbour\n"
+    assert capsys.readouterr().out == "# Harbour\n"
