@@ -19,6 +19,7 @@ from services.gateway.routes import (
     collections,
     documents,
     health,
+    mcp,
     page,
     profile,
     runs,
@@ -47,6 +48,7 @@ def create_app(door: Door) -> Flask:
     for noun in (agents, attachments, collections, documents, search, runs, workflows, sessions, profile):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(mcp.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_error_handler(Exception, _refuse)
     app.wsgi_app = Observed(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way

@@ -218,6 +218,11 @@ class Fields:
         """Passes over a member that may be there and says nothing here."""
         self._take(name)
 
+    def rest(self) -> dict[str, Json]:
+        """All members that no getter took."""
+        left, self._members = self._members, {}
+        return left
+
     def text(self, name: str, *, required: bool = False, content: bool = False) -> str:
         """A string; empty when it is absent and not required. Only the content of a document may hold NUL."""
         value = self._take(name)
