@@ -38,6 +38,7 @@ class Exchange:
         self._client = client
         self._unread: bytes | None = body
         self._said: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._ended = False
         self._loop = asyncio.new_event_loop()
         # It takes along who asks, and for how long, from the context of this thread.
         self._task = self._loop.create_task(self._serve(app, scope))
@@ -63,8 +64,11 @@ class Exchange:
 
     def next(self) -> Message | None:
         """What the application says next; None at its end. Raises what it raised."""
+        if self._ended:
+            return None
         said = self._loop.run_until_complete(self._said.get())
         if said is None:
+            self._ended = True
             self._loop.run_until_complete(self._task)
         return said
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -71,13 +72,20 @@ async def _read_resource(_: Context, params: types.ReadResourceRequestParams) ->
         raise documents.problem(error) from error
 
 
+def _no_header_arguments(_: str) -> None:
+    """No argument of our tools travels in a header, so the package need not look for such."""
+
+
 @cache
 def _server() -> Server[Any]:
+    # It tells of the beginning and the end of what is one request here, which has a line already.
+    logging.getLogger("mcp").setLevel(logging.WARNING)
     return Server(
         "meld-and-rag",
         version="0.1.0",
         title="Meld & RAG",
         instructions=_INSTRUCTIONS,
+        get_tool_input_schema=_no_header_arguments,
         on_list_tools=_list_tools,
         on_call_tool=_call_tool,
         on_list_resources=_list_resources,

@@ -9,19 +9,20 @@ import importlib
 
 from flask import Blueprint, Response, request
 
-from services.gateway.body import BodyReader, parse_object
-from services.gateway.door import answer, door
+from services.gateway.body import json_bytes, parse_object
+from services.gateway.door import door, dumps
 from services.gateway.problem import ProblemError
 
 blueprint = Blueprint("mcp", __name__)
 
-_PARSE_ERROR = -32700
+# Of JSON-RPC: what was sent is no JSON; what was asked cannot be served.
+_PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
 
 
 @blueprint.post("/mcp")
 def exchange() -> Response:
     """Answers one JSON-RPC message of a client."""
-    body = b"".join(BodyReader(request, door().settings.meld_max_json_bytes).pieces())
+    body = json_bytes(request, door().settings.meld_max_json_bytes)
     message = parse_object(body)
     # The package takes a second to load; a house without MCP clients never needs it.
     house = importlib.import_module("services.gateway.mcp.house")
@@ -31,7 +32,11 @@ def exchange() -> Response:
 
 @blueprint.errorhandler(ProblemError)
 def refuse(problem: ProblemError) -> Response:
-    """A message that could not be read, in the form that clients of JSON-RPC expect."""
-    document = problem.document()
-    error = {"code": _PARSE_ERROR, "message": f"{problem.reason}: {problem.detail}", "data": document}
-    return answer({"jsonrpc": "2.0", "id": None, "error": error}, problem.status, problem.headers)
+    """Why a message was not served, in the form that clients of JSON-RPC expect."""
+    code = _PARSE_ERROR if problem.reason == "INVALID_JSON" else _INVALID_REQUEST
+    message = f"{problem.reason}: {problem.detail}"
+    error = {"code": code, "message": message, "data": problem.document()}
+    response = problem.response()
+    response.set_data(dumps({"jsonrpc": "2.0", "id": None, "error": error}))
+    response.content_type = "application/json"
+    return response
