@@ -220,7 +220,8 @@ class Asker:
             if error.reason == "BUDGET_EXHAUSTED":
                 raise
             return f"Failed: {prompt.harmless(error.message)}"
-        shown = json.dumps(result, ensure_ascii=False)
+        # Sorted, as the journal keeps it: a run that is repeated has to ask in the same words.
+        shown = json.dumps(result, ensure_ascii=False, sort_keys=True)
         return prompt.fenced(f"result of {tool.name}", prompt.shortened(shown, _MAX_TOOL_RESULT), self._fence)
 
     def _invalid(self, model: str, fault: _FaultError) -> InternalError:

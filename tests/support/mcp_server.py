@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 
@@ -70,9 +70,10 @@ def running_server(*arguments: str) -> Iterator[NotedServer]:
         end = time.monotonic() + 60
         while True:
             try:
-                httpx.get(f"http://127.0.0.1:{port}/mcp", timeout=2)
+                # No question: a stream for whoever listens would have no end.
+                socket.create_connection(("127.0.0.1", port), timeout=2).close()
                 break
-            except httpx.TransportError:
+            except OSError:
                 assert process.poll() is None, "the MCP server did not start"
                 assert time.monotonic() < end, "the MCP server does not answer"
                 time.sleep(0.05)
