@@ -58,7 +58,7 @@ bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
 
-doctor: install ## Say whether the models answer, what they can do, and whether code can be executed safely
+doctor: install ## Say whether the models and MCP servers answer, what they can do, and whether code can be executed safely
 	@$(BIN)/python -m services.agents.doctor
 
 backup: install ## Copy all that the running house keeps into backups/ (or TO=folder; KEEP=n keeps the newest n)

@@ -17,7 +17,7 @@ readonly SECRETS=$MELD_STATE_DIR/secrets MADE_UP=$MELD_STATE_DIR/made-up
 readonly GENERATED=(flask_secret_key jwt_secret_key redis_password)
 # Made up for a layer that is not always there; the files are.
 readonly LAYERED=(jupyter_token grafana_password)
-readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key)
+readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers)
 readonly SERVICES=(proxy app agents vector session redis)
 # Only these may run more than once: the others own a volume.
 readonly SCALABLE=(app agents session)
@@ -137,7 +137,7 @@ secrets_of() {
     local names
     case $1 in
         app) names=(flask_secret_key jwt_secret_key redis_password) ;;
-        agents) names=(openai_api_key anthropic_api_key google_api_key cohere_api_key) ;;
+        agents) names=(openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers) ;;
         vector) names=(openai_api_key meld_snapshot_key) ;;
         session) names=(redis_password meld_snapshot_key) ;;
         redis) names=(redis_password) ;;
@@ -217,7 +217,7 @@ prepare_state() {
 masked_env() {
     [ -f "$ROOT/.env" ] || return 0
     sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Z][A-Z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$/\2=\3/p' "$ROOT/.env" \
-        | sed -E 's/^([A-Z0-9_]*(KEY|PASSWORD|SECRET|TOKEN)[A-Z0-9_]*)=.+$/\1=(hidden)/; s/=(.*:\/\/).*@.*$/=\1(hidden)/'
+        | sed -E 's/^([A-Z0-9_]*(KEY|PASSWORD|SECRET|TOKEN|MCP_SERVERS)[A-Z0-9_]*)=.+$/\1=(hidden)/; s/=(.*:\/\/).*@.*$/=\1(hidden)/'
 }
 
 # --- Waiting ---------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ _MAX_TURNS = 8
 _MAX_CHARACTERS = 200_000
 _MAX_TOOL_RESULT = 8_000
 _MAX_CAUSE = 300
+# What functions may be called, with room for a number behind it.
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_NAME = 60
 # A small variation makes JSON wrong, never better.
 _TEMPERATURE = 0.0
 
@@ -135,11 +139,11 @@ class Asker:
         messages: list[ChatMessage],
         tools: Sequence[ModelTool],
     ) -> M:
-        offered = {tool.name: tool for tool in tools}
+        offered = _offered(tools)
         told: _FaultError | None = None
         for turn in range(_MAX_TURNS):
             # The last turns are for the answer, and so is the one that mends it.
-            offers = () if told or turn >= _MAX_TURNS - 2 else tuple(offered.values())
+            offers = {} if told or turn >= _MAX_TURNS - 2 else offered
             text, requests, done = await self._complete(model, messages, wanted.schema, offers)
             if requests:
                 messages.append(ChatMessage("assistant", text, requests))
@@ -161,7 +165,7 @@ class Asker:
         model: ChatModel,
         messages: Sequence[ChatMessage],
         schema: JsonObject,
-        offers: Sequence[ModelTool],
+        offers: Mapping[str, ModelTool],
     ) -> tuple[str, tuple[ToolRequest, ...], ModelDone]:
         """One answer of the model, whole. Raises ModelError and what the ledger raises."""
         ledger = self._run.ledger
@@ -170,7 +174,9 @@ class Asker:
             temperature=_TEMPERATURE,
             budget_tokens=ledger.tokens_left(),
             schema=schema,
-            tools=tuple(OfferedTool(tool.name, tool.description, tool.parameters) for tool in offers),
+            tools=tuple(
+                OfferedTool(name, tool.description, tool.parameters) for name, tool in offers.items()
+            ),
         )
         pieces: list[str] = []
         requests: list[ToolRequest] = []
@@ -214,7 +220,8 @@ class Asker:
             if error.reason == "BUDGET_EXHAUSTED":
                 raise
             return f"Failed: {prompt.harmless(error.message)}"
-        shown = json.dumps(result, ensure_ascii=False)
+        # Sorted, as the journal keeps it: a run that is repeated has to ask in the same words.
+        shown = json.dumps(result, ensure_ascii=False, sort_keys=True)
         return prompt.fenced(f"result of {tool.name}", prompt.shortened(shown, _MAX_TOOL_RESULT), self._fence)
 
     def _invalid(self, model: str, fault: _FaultError) -> InternalError:
@@ -223,6 +230,19 @@ class Asker:
             reason="RESULT_INVALID",
             metadata={"agent_id": self._run.agent_id, "cause": str(fault)},
         )
+
+
+def _offered(tools: Sequence[ModelTool]) -> dict[str, ModelTool]:
+    """The tools under names that every model's server takes, each its own."""
+    named: dict[str, ModelTool] = {}
+    for tool in tools:
+        plain = _NO_NAME.sub("_", tool.name)[:_MAX_NAME]
+        name, number = plain, 1
+        while name in named:
+            number += 1
+            name = f"{plain}_{number}"
+        named[name] = tool
+    return named
 
 
 def load_rules() -> str:

@@ -17,11 +17,13 @@ from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
 from services.agents.chat.prices import parse_prices
+from services.agents.foreign.consulting import check_consulting
+from services.agents.foreign.offering import NoForeignTools
 from services.agents.journal.terms import Equipment
 from services.agents.journal.work import JournaledWork, Outside
 from services.agents.ledger import Allowance
 from services.agents.pipeline import Limits, Pipeline
-from services.agents.ports import AudioModel, ChatModel, Painter, Sandboxed
+from services.agents.ports import AudioModel, ChatModel, ForeignTools, Painter, Sandboxed
 from services.agents.replay import Replays
 from services.agents.roster.registry import Registry
 from services.agents.routing import triage
@@ -59,16 +61,20 @@ async def assemble(
     sound: AudioModel | None = None,
     sandbox: Sandboxed | None = None,
     painter: Painter | None = None,
+    foreign: ForeignTools | None = None,
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit.
 
     registry: the roster's when None. examples: for routing, those of the release when None. sound: None where
     no model listens or speaks. sandbox: None where code cannot be executed safely. painter: None where no
-    model makes pictures.
+    model makes pictures. foreign: tools of others, None where MELD_MCP_SERVERS names none.
+
+    Raises SettingsError where an agent is named there that has no use for them.
     """
     replica = replica_name(settings.bind)
     vector, session = VectorClient(vector_channel), SessionClient(session_channel, replica)
     registry = registry or Registry()
+    check_consulting(settings, registry)
     if examples is None:
         # Aside: the channels connect meanwhile.
         examples = await asyncio.to_thread(triage.packaged)
@@ -92,6 +98,7 @@ async def assemble(
             sandbox=outside.sandbox,
             catalog=outside.catalog,
             painter=outside.painter,
+            foreign=outside.foreign,
             draw_fence=draw_fence,
         )
 
@@ -110,6 +117,7 @@ async def assemble(
         sandbox=sandbox,
         catalog=library,
         painter=painter,
+        foreign=foreign or NoForeignTools(),
     )
     worker = JournaledWork(outside, pipeline)
     runs = Runs(
@@ -126,6 +134,7 @@ async def assemble(
             sandbox=sandbox is not None,
             transcribes=sound is not None and sound.transcribes,
             speaks=sound is not None and sound.speaks,
+            foreign=foreign is not None,
         ),
         open_runs=OpenRunItems(session_channel) if settings.login_required else None,
         quota=QuotaClient(session_channel) if settings.login_required else None,

@@ -1,4 +1,6 @@
-"""Says whether the configured models answer and can do what is declared: `python -m services.agents.doctor`.
+"""Says whether the configured models and MCP servers answer, and can do what is declared.
+
+`python -m services.agents.doctor`, or `make doctor`.
 
 Sends each model a few tiny requests. Exits with 1 when something that is configured does not work.
 """
@@ -18,6 +20,8 @@ from services.agents.chat.capabilities import Capability
 from services.agents.chat.chain import Endpoint
 from services.agents.chat.probing import Finding
 from services.agents.chat.providers import Provider, configured
+from services.agents.foreign.consulting import check_consulting
+from services.agents.roster.registry import Registry
 from services.agents.settings import AgentsSettings
 from services.chassis.settings import SettingsError, load
 from services.sandbox.sandbox import open_sandbox
@@ -105,19 +109,40 @@ def _cell(model: Examined, capability: Capability) -> str:
     return _word(model.found[capability]) + ("" if declared else " (not declared)")
 
 
+async def consulted(settings: AgentsSettings) -> list[str]:
+    """A line for each agent that may use tools of others, and one for each tool that it cannot use."""
+    from services.agents.adapters.models import foreign_tools  # noqa: PLC0415 # slow to load
+
+    tools = foreign_tools(settings)
+    if tools is None:
+        return []
+    lines = []
+    for agent in sorted({agent for server in settings.mcp_servers for agent in server.agents}):
+        offer = await tools.offered(agent)
+        if offer.tools:
+            lines.append(f"ok    {agent} may use {', '.join(tool.name for tool in offer.tools)}")
+        lines += [f"FAULT {agent}: {reason}" for reason in offer.missing]
+    if not configured(settings):
+        lines.append("note  without a model nobody uses tools of MCP servers")
+    return lines
+
+
 async def main() -> int:
     """Prints what was found."""
     try:
         settings = load(DoctorSettings)
+        check_consulting(settings, Registry())
         examined = await examine_all(settings)
+        foreign = await consulted(settings)
     except SettingsError as error:
         print(f"FAULT {error}")
         return 1
     sandbox = await open_sandbox(settings.meld_sandbox)
-    print("\n".join(report(examined)))
+    print("\n".join([*report(examined), *foreign]))
     layer = sandbox.layer
     print(f"ok    code is executed shut in by {layer.value}" if layer else f"FAULT {sandbox.reason}")
-    return 0 if layer and all(model.well for model in examined) else 1
+    well = all(model.well for model in examined) and not any(line.startswith("FAULT") for line in foreign)
+    return 0 if layer and well else 1
 
 
 if __name__ == "__main__":

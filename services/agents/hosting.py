@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from services.agents.adapters import quota_client, session_client, vector_client
-from services.agents.adapters.models import open_audio, open_models, open_painter
+from services.agents.adapters.models import foreign_tools, open_audio, open_models, open_painter
 from services.agents.assembly import assemble
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.prices import parse_prices
@@ -38,7 +38,16 @@ async def serve(settings: AgentsSettings) -> None:
         sandbox = await stack.enter_async_context(opening_sandbox(settings.meld_sandbox))
         painter = await stack.enter_async_context(open_painter(images(settings), measures))
         house = await stack.enter_async_context(
-            assemble(settings, vector, session, model, sound=sound, sandbox=sandbox, painter=painter)
+            assemble(
+                settings,
+                vector,
+                session,
+                model,
+                sound=sound,
+                sandbox=sandbox,
+                painter=painter,
+                foreign=foreign_tools(settings),
+            )
         )
         await Server(
             name="agents",

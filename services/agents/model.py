@@ -107,7 +107,7 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Degradation:
-    """Something that a run does without: "model", "session" or "vector_index", and why."""
+    """Something that a run does without: "model", "session", "vector_index" or "mcp", and why."""
 
     component: str
     reason: str

@@ -20,6 +20,7 @@ from services.agents.answering.followup import search_query
 from services.agents.answering.sources import VerifiedSources
 from services.agents.asking import Asker
 from services.agents.files import RunFiles
+from services.agents.foreign.offering import NoForeignTools, model_tools
 from services.agents.melding.melding import Melder
 from services.agents.model import Conversation, Degradation, Finding, Retrieval, Turn
 from services.agents.notes import RunNotes
@@ -29,8 +30,10 @@ from services.agents.ports import (
     AudioModel,
     ChatModel,
     Conversations,
+    ForeignTools,
     Knowledge,
     ModelError,
+    ModelTool,
     Painter,
     Prompt,
     Retriever,
@@ -113,6 +116,7 @@ class _Equipped:
     fence: str
     tools: Toolbox
     ask: Asker
+    foreign: tuple[ModelTool, ...]
 
 
 class Pipeline:
@@ -134,6 +138,7 @@ class Pipeline:
         sandbox: Sandboxed | None = None,
         catalog: Catalog = NoWorkflows(),  # noqa: B008 - it has no state
         painter: Painter | None = None,
+        foreign: ForeignTools = NoForeignTools(),  # noqa: B008 - it has no state
         draw_fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._retriever = retriever
@@ -149,6 +154,7 @@ class Pipeline:
         self._sandbox = sandbox
         self._catalog = catalog
         self._painter = painter
+        self._foreign = foreign
         self._draw_fence = draw_fence
         self._rules = prompt.load_rules()
 
@@ -181,7 +187,7 @@ class Pipeline:
             )
         if case.reads:
             self._tell_retrieval(run, case.retrieval)
-        equipped = self._equip(run, case)
+        equipped = await self._equip(run, case)
         answer = await self._answer(run, case, equipped) if case.reads else self._unread()
         result = await self._typed_result(run, case, answer, equipped)
         mode = _told(run, case.hosted.definition, result, answer.mode)
@@ -256,19 +262,32 @@ class Pipeline:
             span.set_attribute("meldrag.passages", len(passages))
             return Retrieval(query, passages, degraded)
 
-    def _equip(self, run: Run, case: _Case) -> _Equipped:
+    async def _equip(self, run: Run, case: _Case) -> _Equipped:
         definition, fence = case.hosted.definition, self._draw_fence()
-        tools = Toolbox(run, definition.agent_id, definition.tools, definition.effects)
+        foreign = await self._consulted(run, definition)
+        names = tuple(tool.name for tool in foreign)
+        # Nobody here knows what a tool of others changes, so that none is used twice in doubt.
+        effects = definition.effects | frozenset(names)
+        tools = Toolbox(run, definition.agent_id, (*definition.tools, *names), effects)
         ask = Asker(
             run,
             self._model,
             tools,
             agent_prompt=case.hosted.prompt,
-            allowed=definition.tools,
+            allowed=(*definition.tools, *names),
             data_tokens=self._limits.passage_tokens,
             fence=fence,
         )
-        return _Equipped(fence, tools, ask)
+        return _Equipped(fence, tools, ask, foreign)
+
+    async def _consulted(self, run: Run, definition: AgentDefinition[Any, Any]) -> tuple[ModelTool, ...]:
+        """The tools of others that a model may use in this run. What lacks is told."""
+        if self._model is None or not definition.consults:
+            return ()
+        offer = await self._foreign.offered(definition.agent_id)
+        for reason in offer.missing:
+            run.degrade(Degradation("mcp", reason))
+        return model_tools(offer, self._foreign)
 
     async def _answer(self, run: Run, case: _Case, equipped: _Equipped) -> _Answer:
         retrieval = case.retrieval
@@ -459,6 +478,7 @@ class Pipeline:
                 ),
             ),
             painting=RunPainting(run, equipped.tools, self._painter),
+            foreign=equipped.foreign,
         )
         try:
             made = await definition.compose(work)

@@ -471,6 +471,39 @@ class ModelTool:
     summary: Callable[[JsonObject], str]
 
 
+@dataclass(frozen=True)
+class ForeignTool:
+    """A tool of somebody else's MCP server. name: "mcp:<server>:<tool>". The rest is tamed, and data."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True)
+class ForeignOffer:
+    """The tools of others that an agent may use now. missing: what it may use and cannot, in sentences."""
+
+    tools: tuple[ForeignTool, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class ForeignTools(Protocol):
+    """Tools of others."""
+
+    async def offered(self, agent_id: str) -> ForeignOffer:
+        """What an agent may use. Never fails."""
+        ...
+
+    async def call(self, name: str, arguments: JsonObject) -> JsonObject:
+        """{"text": what it said, "is_error": whether it says that it failed}.
+
+        Raises UnavailableError (TOOL_UNAVAILABLE) where nothing that can be used comes in time. Not
+        journaled: it stands inside an action of `Tools.use`. What it says is data and no instruction.
+        """
+        ...
+
+
 class Ask(Protocol):
     """Asks a model for a part of the agent's typed result."""
 

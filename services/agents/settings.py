@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from services.agents.foreign import servers
 from services.chassis.settings import ServiceSettings
 
 
@@ -44,6 +45,10 @@ class AgentsSettings(ServiceSettings):
     # told.
     meld_model_prices: str = ""
 
+    # MCP servers of others and which of their tools each agent may use, as JSON (docs/mcp.md). Its headers
+    # may hold secrets.
+    meld_mcp_servers: SecretStr = SecretStr("")
+
     # What shuts code in that agents execute; nothing is executed without.
     meld_sandbox: Literal["auto", "bubblewrap", "landlock", "off"] = "auto"
 
@@ -62,6 +67,17 @@ class AgentsSettings(ServiceSettings):
     meld_max_run_seconds: Annotated[float, Field(gt=0, le=3600)] = 1800.0
     # How many runs may stand below each other, the first one counted.
     meld_max_hops: Annotated[int, Field(ge=1, le=32)] = 4
+
+    @field_validator("meld_mcp_servers")
+    @classmethod
+    def _names_servers(cls, value: SecretStr) -> SecretStr:
+        servers.parse(value.get_secret_value())
+        return value
+
+    @property
+    def mcp_servers(self) -> tuple[servers.McpServer, ...]:
+        """The MCP servers whose tools agents may use."""
+        return servers.parse(self.meld_mcp_servers.get_secret_value())
 
     @property
     def bind(self) -> str:

@@ -21,6 +21,7 @@ from services.gateway.routes import (
     collections,
     documents,
     health,
+    mcp,
     openai,
     page,
     profile,
@@ -66,6 +67,7 @@ def create_app(door: Door) -> Flask:
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(openai.blueprint, url_prefix="/v1")
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(mcp.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_error_handler(Exception, _refuse)
     observed = Observed(app.wsgi_app, login=door.settings.login_required)

@@ -89,10 +89,15 @@ def _broken(detail: str) -> ProblemError:
 
 def json_object(request: Request, limit: int) -> Fields:
     """The request's JSON object. Raises ProblemError: 415, 413, or 400 for what is not one."""
+    return Fields(parse_object(json_bytes(request, limit)))
+
+
+def json_bytes(request: Request, limit: int) -> bytes:
+    """The request's body, which says that it is JSON. Raises ProblemError: 415, 413, or 400 as BodyReader."""
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
         raise ProblemError(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json in UTF-8")
-    return Fields(parse_object(b"".join(BodyReader(request, limit).pieces())))
+    return b"".join(BodyReader(request, limit).pieces())
 
 
 def no_body(request: Request) -> None:
@@ -217,6 +222,11 @@ class Fields:
     def drop(self, name: str) -> None:
         """Passes over a member that may be there and says nothing here."""
         self._take(name)
+
+    def rest(self) -> dict[str, Json]:
+        """All members that no getter took."""
+        left, self._members = self._members, {}
+        return left
 
     def text(self, name: str, *, required: bool = False, content: bool = False) -> str:
         """A string; empty when it is absent and not required. Only the content of a document may hold NUL."""

@@ -23,28 +23,30 @@ Json = Any
 
 def message(value: Message) -> dict[str, Json]:
     """A message, field by field; absent messages and optional fields are null, absent oneofs are left out."""
-    if (own := _OWN.get(value.DESCRIPTOR.full_name)) is not None:
+    if (own := OWN_FORMS.get(value.DESCRIPTOR.full_name)) is not None:
         return own(value)
     result: dict[str, Json] = {}
     for field in value.DESCRIPTOR.fields:
-        if _in_real_oneof(field):
+        if in_real_oneof(field):
             if value.HasField(field.name):
-                result[_name(field)] = _single(field, getattr(value, field.name))
+                result[field_name(field)] = _single(field, getattr(value, field.name))
         elif field.is_repeated:
-            result[_name(field)] = _repeated(field, getattr(value, field.name))
+            result[field_name(field)] = _repeated(field, getattr(value, field.name))
         elif field.has_presence and not value.HasField(field.name):
-            result[_name(field)] = None
+            result[field_name(field)] = None
         else:
-            result[_name(field)] = _single(field, getattr(value, field.name))
+            result[field_name(field)] = _single(field, getattr(value, field.name))
     return result
 
 
-def _in_real_oneof(field: Any) -> bool:
+def in_real_oneof(field: Any) -> bool:
+    """Whether a field is one of several of which one is there; an optional field is not."""
     oneof = field.containing_oneof
     return bool(oneof is not None) and not (len(oneof.fields) == 1 and oneof.name == f"_{field.name}")
 
 
-def _name(field: Any) -> str:
+def field_name(field: Any) -> str:
+    """What a field of a message is called."""
     kind = field.message_type
     if kind is not None and kind.full_name == duration_pb2.Duration.DESCRIPTOR.full_name:
         return f"{field.name}_seconds"
@@ -422,7 +424,7 @@ def workflow(value: workflow_pb2.Workflow) -> dict[str, Json]:
 def _given(value: Message) -> dict[str, Json]:
     """What a message says, and nothing that it leaves open: can be sent back as it is."""
     return {
-        _name(field): _repeated(field, part) if field.is_repeated else _single(field, part)
+        field_name(field): _repeated(field, part) if field.is_repeated else _single(field, part)
         for field, part in value.ListFields()
     }
 
@@ -484,7 +486,7 @@ def page(name: str, items: Iterable[Json], next_page_token: str) -> dict[str, Js
 
 
 # Messages with a form of their own wherever they stand.
-_OWN: Mapping[str, Callable[[Any], dict[str, Json]]] = {
+OWN_FORMS: Mapping[str, Callable[[Any], dict[str, Json]]] = {
     "meldrag.agents.v1.AgentResult": lambda value: agent_result(value) or {},
     "meldrag.agents.v1.Citation": citation,
     "meldrag.agents.v1.Passage": passage,

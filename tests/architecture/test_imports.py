@@ -70,6 +70,8 @@ DOORS = {
     "redis": ("services/session/redis_store.py",),
     "openai": ("services/agents/adapters/", "services/vector/embedding/openai.py"),
     "flask": ("services/gateway/",),
+    "mcp": ("services/gateway/mcp/", "services/agents/adapters/mcp_client.py"),
+    "mcp_types": ("services/gateway/mcp/", "services/agents/adapters/mcp_client.py"),
     "grpc_calls": (
         "services/agents/adapters/",
         "services/backup/clients.py",

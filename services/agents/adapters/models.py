@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from services.agents.chat.measures import ModelMeasures
 from services.agents.chat.providers import AudioProvider, Provider
-from services.agents.ports import AudioModel, ChatModel, Painter
+from services.agents.ports import AudioModel, ChatModel, ForeignTools, Painter
+from services.agents.settings import AgentsSettings
 
 
 @asynccontextmanager
@@ -51,3 +52,12 @@ async def open_audio(
 
     async with open_sound(provider, measures) as model:
         yield model
+
+
+def foreign_tools(settings: AgentsSettings) -> ForeignTools | None:
+    """The tools of the MCP servers that are configured; None when there are none."""
+    if not settings.mcp_servers:
+        return None
+    from services.agents.adapters.mcp_client import McpTools  # noqa: PLC0415 # as above
+
+    return McpTools(settings.mcp_servers)

@@ -20,6 +20,7 @@ class Equipment:
     sandbox: bool = False
     transcribes: bool = False
     speaks: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from meldrag.agents.v1 import agents_pb2
+from services.agents.foreign.offering import JournaledForeignTools, NoForeignTools
 from services.agents.journal.ports import (
     JournaledConversations,
     JournaledModel,
@@ -21,6 +22,7 @@ from services.agents.ports import (
     AudioModel,
     ChatModel,
     Conversations,
+    ForeignTools,
     Knowledge,
     Painter,
     Retriever,
@@ -54,6 +56,7 @@ class Outside:
     sandbox: Sandboxed | None = None
     catalog: Catalog = field(default_factory=NoWorkflows)
     painter: Painter | None = None
+    foreign: ForeignTools = field(default_factory=NoForeignTools)
 
 
 class Worker(Protocol):
@@ -94,6 +97,7 @@ class JournaledWork:
             sound=_sound(outside.sound, had),
             sandbox=sandbox,
             catalog=JournaledCatalog(outside.catalog, journal),
+            foreign=JournaledForeignTools(outside.foreign, journal) if had.foreign else NoForeignTools(),
         )
         worker = self._make(behind, lambda: str(journal.note("fence", lambda: secrets.token_hex(8))))
         return await worker.work(run, request, recorder)

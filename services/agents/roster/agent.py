@@ -11,7 +11,18 @@ from google.protobuf.message import Message
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Citation, Finding, Quote
-from services.agents.ports import Ask, Files, Knowledge, Notes, Painting, Sandboxed, Search, Tools, Voice
+from services.agents.ports import (
+    Ask,
+    Files,
+    Knowledge,
+    ModelTool,
+    Notes,
+    Painting,
+    Sandboxed,
+    Search,
+    Tools,
+    Voice,
+)
 from services.agents.routing.route import Route
 
 if TYPE_CHECKING:
@@ -59,6 +70,7 @@ class Work(Generic[In]):
     once if need be; None where there is nothing to search. query: what was searched for: the question, behind
     the turn before where it leans on that one. notes: what agents keep in the run's session, used like files;
     None for a run without a session. painting: has pictures made by a model. conductor: runs workflows.
+    foreign: tools of others that a model may use; none without a model.
     """
 
     question: str
@@ -79,6 +91,7 @@ class Work(Generic[In]):
     notes: Notes | None = None
     painting: Painting | None = None
     conductor: Conductor | None = None
+    foreign: tuple[ModelTool, ...] = ()
 
     async def about(self, topic: str, limit: int = 3) -> list[results_pb2.Finding]:
         """What the passages say of a topic, quoted and cited, best first."""
@@ -99,7 +112,8 @@ class AgentDefinition(Generic[In, Out]):
     that change something outside of this system: a run that is resumed does not do again what may have been
     done. Others, like a program in the sandbox, are used again. tell: the result in words, for the answer's
     text; empty when there is nothing to tell. reads: whether documents are searched, and an answer is written
-    from them, before `compose`.
+    from them, before `compose`. consults: whether it uses tools of others (Work.foreign), which the setting
+    MELD_MCP_SERVERS may then add to `tools`.
     """
 
     agent_id: str
@@ -113,6 +127,7 @@ class AgentDefinition(Generic[In, Out]):
     effects: frozenset[str] = frozenset()
     tell: Callable[[Out], str] | None = None
     reads: Callable[[In], bool] = lambda _: True
+    consults: bool = False
 
 
 def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:

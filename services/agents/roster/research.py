@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from meldrag.agents.v1 import results_pb2
@@ -10,6 +13,7 @@ from services.agents.melding.answers import Source
 from services.agents.melding.melding import conflict_told, judged_conflicts, marked, without
 from services.agents.melding.support import carried
 from services.agents.model import Passage, Quote
+from services.agents.ports import JsonObject, ModelTool
 from services.agents.researching import diversity, research
 from services.agents.researching.queries import Query, formulated
 from services.agents.researching.research import Gathered, Searched
@@ -29,6 +33,13 @@ _SYNTHESIS = (
     " each with the numbers of the quotes that carry it; say nothing that they do not. Name every"
     " contradiction between quotes of different documents, each side with its quote. The question: "
 )
+_CONSULTATION = (
+    "The documents were searched, and what they say stands above. Ask a tool only where it may know what"
+    " answers the question and the documents do not say. Then give the statements that the results of the"
+    " tools carry, in their words, each with the name of its tool; none where no tool was asked or none of"
+    " them helped. The question: "
+)
+_NO_NAME = re.compile(r"[^a-z0-9]+")
 
 
 async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.ResearchResult:
@@ -55,6 +66,9 @@ async def compose(work: Work[results_pb2.QuestionInputs]) -> results_pb2.Researc
     if subquestions or result.further or result.contradictions:
         # Else the answer, which a model wrote, has all that there is.
         await _synthesise(work, result)
+    if work.foreign:
+        work.keep(result)
+        await _consult(work, result)
     documents = _documents(work)
     citing = [documents[number] for finding in result.findings for number in finding.citations]
     result.sources.extend(research.sources(gathered.passages, citing))
@@ -143,16 +157,55 @@ async def _synthesise(work: Work[results_pb2.QuestionInputs], result: results_pb
         result.further.extend(item for item in result.synthesis if not answered >= set(item.citations))
 
 
+async def _consult(work: Work[results_pb2.QuestionInputs], result: results_pb2.ResearchResult) -> None:
+    """Adds what tools of others say, as far as their answers carry it."""
+    heard: defaultdict[str, list[str]] = defaultdict(list)
+
+    def noted(tool: ModelTool) -> ModelTool:
+        def summary(answer: JsonObject) -> str:
+            # Here and not in the action: a run that is repeated has the answers from its record.
+            heard[_plain(tool.name)].append(str(answer["text"]))
+            return tool.summary(answer)
+
+        return dataclasses.replace(tool, summary=summary)
+
+    names = {_plain(tool.name): tool.name for tool in work.foreign}
+
+    def check(made: results_pb2.ResearchConsultation) -> None:
+        if strange := [said.tool for said in made.statements if _plain(said.tool) not in heard]:
+            raise ValueError(f"the tool {strange[0][:100]!r} was not asked")
+
+    made = await work.ask(
+        results_pb2.ResearchConsultation,
+        _CONSULTATION + work.question,
+        data={"what the documents say": "\n".join(finding.statement for finding in result.findings)},
+        check=check,
+        tools=[noted(tool) for tool in work.foreign],
+    )
+    for said in made.statements if made is not None else ():
+        if carried(said.statement, heard[_plain(said.tool)]):
+            result.consulted.add(statement=said.statement, tool=names[_plain(said.tool)])
+        else:
+            result.dropped_claim_count += 1
+
+
+def _plain(tool: str) -> str:
+    """A tool's name without the signs that some models' servers do not take."""
+    return _NO_NAME.sub("_", tool.lower())
+
+
 def _documents(work: Work[results_pb2.QuestionInputs]) -> Mapping[int, str]:
     return {citation.number: citation.quote.passage.document_id for citation in work.sources.citations()}
 
 
 def tell(result: results_pb2.ResearchResult) -> str:
-    """What the further searches add to the answer, and where documents contradict each other."""
+    """What the further searches add to the answer, where documents contradict each other, and what was heard
+    elsewhere."""
     return "\n\n".join(
         [
             *(marked(finding.statement, finding.citations) for finding in result.further),
             *map(conflict_told, result.contradictions),
+            *(f"{said.statement} (from {said.tool}; no document says so)" for said in result.consulted),
         ]
     )
 
@@ -172,4 +225,5 @@ AGENT = AgentDefinition(
     ),
     compose=compose,
     tell=tell,
+    consults=True,
 )

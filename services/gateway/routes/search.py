@@ -83,7 +83,7 @@ def _time(fields: Fields, name: str) -> timestamp_pb2.Timestamp | None:
 def verify_citations() -> Response:
     """Says of each citation whether those very bytes stand there."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
-    citations = [_citation(item) for item in fields.objects("citations")]
+    citations = [claim(item) for item in fields.objects("citations")]
     fields.finish()
     checked = unary(
         door().clients.vector.VerifyCitations, vector_pb2.VerifyCitationsRequest(citations=citations)
@@ -91,7 +91,8 @@ def verify_citations() -> Response:
     return answer({"results": [rendering.verdict(item) for item in checked.verdicts]})
 
 
-def _citation(fields: Fields) -> vector_pb2.Citation:
+def claim(fields: Fields) -> vector_pb2.Citation:
+    """A citation that is to be checked. Raises ProblemError 400."""
     # What a run's citation carries besides is no part of the claim.
     for name in ("title", "page", "location", "number", "collection"):
         fields.drop(name)

@@ -13,7 +13,7 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
 from services.agents.adapters import session_client, vector_client
-from services.agents.adapters.models import open_audio, open_models, open_painter
+from services.agents.adapters.models import foreign_tools, open_audio, open_models, open_painter
 from services.agents.assembly import House, assemble
 from services.agents.chat.providers import audio, configured, images
 from services.agents.ports import Sandboxed
@@ -119,6 +119,7 @@ async def agents_house(
                 sound=await enter(open_audio(audio(read))),
                 sandbox=sandbox,
                 painter=await enter(open_painter(images(read))),
+                foreign=foreign_tools(read),
             )
         )
         server = Server(

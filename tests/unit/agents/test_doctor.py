@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from typing import Any
 
 import pytest
 
-from services.agents.doctor import DoctorSettings, examine_all, main, report
+from services.agents.doctor import DoctorSettings, consulted, examine_all, main, report
+from tests.support.mcp_server import running_server
 from tests.support.model_server import Answer, Calls, Failure, ModelServer, Step
 
 
@@ -109,3 +111,19 @@ async def test_a_setting_that_cannot_be_used_is_named(
     monkeypatch.setenv("MELD_MODEL_CAPABILITIES", "gpt-4=sight")
     assert await main() == 1
     assert "MELD_MODEL_CAPABILITIES" in capsys.readouterr().out
+
+
+async def test_mcp_servers_are_asked_which_of_the_allowed_tools_they_have() -> None:
+    with running_server() as server:
+        servers = {
+            "docs": {"url": server.url, "agents": {"research": ["lookup", "nix"]}},
+            "gone": {"url": "http://127.0.0.1:9/mcp", "agents": {"research": ["lookup"]}},
+        }
+        lines = await consulted(DoctorSettings(meld_mcp_servers=json.dumps(servers), openai_base_url=""))
+    assert lines == [
+        "ok    research may use mcp:docs:lookup",
+        "FAULT research: The tool nix of the MCP server docs cannot be used: the server does not list it.",
+        "FAULT research: The MCP server gone cannot be used: it cannot be reached.",
+        "note  without a model nobody uses tools of MCP servers",
+    ]
+    assert await consulted(DoctorSettings(meld_mcp_servers="")) == []
