@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +18,10 @@ import redis
 from meldrag.options.v1 import options_pb2
 from meldrag.session.v1 import identity_pb2 as pb
 from services.chassis import roles
+from services.chassis.snapshot import describe
 from tests.contract.session.conftest import House, refusal, running_house, settings_for
+from tests.contract.session.test_snapshots import exported, imported
+from tests.contract.session.test_snapshots import made as snapshot_of
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.slow
@@ -846,3 +850,64 @@ async def test_the_log_tells_who_did_what_and_no_secret(people: People, redis_se
     for secret in secrets:
         assert secret.encode() not in kept
         assert secret.rpartition("_")[2].encode() not in kept
+
+
+async def test_a_snapshot_brings_users_and_keys_back_and_no_tokens(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    async with running_house(settings(redis_server, meld_data_dir=tmp_path)) as house:
+        made = People(house)
+        setup = pb.SetUpRequest(name="owner", password=PASSWORD, setup_code=CODE)
+        made.ids["owner"] = (await house.identity.SetUp(setup)).user.user_id
+        member = await made.create("member-1", groups=["staff"])
+        person = {"issuer": "https://id.example", "subject": "42", "name": "Kim"}
+        kim = (await made.call("AuthenticateExternal", **person)).user
+        key = (await made.call("CreateApiKey", "member-1", label="k", role="viewer")).secret
+        before = (await made.call("ListUsers")).users
+        snapshot = await exported(house.stub)
+        tokens = (await made.sign_in("member-1")).tokens
+        later = await made.create("viewer-1")
+        later_key = (await made.call("CreateApiKey", user_id=member.user_id, label="later")).secret
+        await made.call("DeleteUser", user_id=kim.user_id)
+        await made.call("UpdateUser", user_id=member.user_id, password=OTHER_PASSWORD)
+        await imported(house.stub, snapshot)
+        assert (await made.call("ListUsers")).users == before
+        assert (await made.sign_in("MEMBER-1")).user == member
+        assert (await made.call("AuthenticateExternal", **person)).user == kim
+        assert (await made.identify(key)).role == "viewer"
+        [kept] = (await made.call("ListApiKeys", "member-1")).api_keys
+        assert (kept.label, kept.role) == ("k", "viewer")
+        for call in (made.identify(tokens.access_token), made.renew(tokens.refresh_token)):
+            assert (await refusal(call)).reason == "TOKEN_REVOKED"
+        assert (await refusal(made.identify(later_key))).reason == "CREDENTIAL_WRONG"
+        assert (await refusal(made.call("DeleteUser", user_id=later.user_id))).reason == "USER_NOT_FOUND"
+        # What follows from them came back too: names are taken, and the last owner stays.
+        error = await refusal(made.create("MEMBER-1", role="viewer"))
+        assert error.reason == "USER_EXISTS"
+        error = await refusal(made.call("DeleteUser", user_id=made.ids["owner"]))
+        assert error.reason == "LAST_OWNER"
+        error = await refusal(house.identity.SetUp(setup))
+        assert error.reason == "SETUP_DONE"
+        for secret in (PASSWORD, key, tokens.refresh_token):
+            assert secret.encode() not in snapshot
+
+
+async def test_a_snapshot_from_before_there_were_users_leaves_them(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    async with running_house(settings(redis_server, meld_data_dir=tmp_path)) as house:
+        made = People(house)
+        setup = pb.SetUpRequest(name="owner", password=PASSWORD, setup_code=CODE)
+        made.ids["owner"] = (await house.identity.SetUp(setup)).user.user_id
+        key = (await made.call("CreateApiKey", label="k")).secret
+        before = (await made.call("ListUsers")).users
+        (tmp_path / "old").write_bytes(b"")
+        (tmp_path / "files").write_bytes(b"")
+        parts = (
+            describe(tmp_path / "old", "records.ndjson"),
+            describe(tmp_path / "files", "attachments.bin"),
+        )
+        await imported(house.stub, snapshot_of(tmp_path, b"", schema_version=4, parts=parts))
+        assert (await made.call("ListUsers")).users == before
+        assert (await made.identify(key)).user.user_id == made.ids["owner"]
+        await made.sign_in("owner")

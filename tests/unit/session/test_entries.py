@@ -92,8 +92,52 @@ ATTACHMENT = Entry(
         "expires": b"2000",
     },
 )
-ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT)
-COUNTS = {"sessions": 1, "messages": 2, "runs": 1, "events": 2, "items": 1, "attachments": 1}
+USER = Entry(
+    "user",
+    "home",
+    "usr_1",
+    0,
+    {
+        "user_id": b"usr_1",
+        "name": "Zoë".encode(),
+        "folded": "zoë".encode(),
+        "role": b"owner",
+        "groups": b'["a", "b"]',
+        "disabled": b"0",
+        "password": b"$argon2id$v=19$...",
+        "issuer": b"",
+        "external": b"",
+        "version": b"3",
+        "created": b"1",
+        "updated": b"2",
+    },
+)
+API_KEY = Entry(
+    "apikey",
+    "home",
+    "0123456789abcdef",
+    0,
+    {
+        "api_key_id": b"0123456789abcdef",
+        "user_id": b"usr_1",
+        "label": b"my script",
+        "role": b"member",
+        "sha256": b"0f" * 32,
+        "created": b"1",
+        "used": b"0",
+    },
+)
+ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT, USER, API_KEY)
+COUNTS = {
+    "sessions": 1,
+    "messages": 2,
+    "runs": 1,
+    "events": 2,
+    "items": 1,
+    "attachments": 1,
+    "users": 1,
+    "apikeys": 1,
+}
 
 
 def written(folder: Path, lines: Sequence[bytes]) -> Path:
@@ -134,6 +178,26 @@ def changed(entry: Entry, **fields: bytes | None) -> Entry:
 
 
 WRONG: dict[str, Sequence[Entry]] = {
+    "a user twice": (USER, USER),
+    "two users of one name": (USER, changed(replace(USER, entry_id="usr_2"), user_id=b"usr_2")),
+    "a user under another id": (changed(USER, user_id=b"usr_2"),),
+    "a user whose id is a key": (changed(replace(USER, entry_id="a:b"), user_id=b"a:b"),),
+    "a user with a line end": (changed(USER, name=b"a\n", folded=b"a\n"),),
+    "a user who is compared as another": (changed(USER, folded=b"eve"),),
+    "a user of no role": (changed(USER, role=b"emperor"),),
+    "a user with a password as it is": (changed(USER, password=b"the tide comes at nine"),),
+    "a user in groups that are none": (changed(USER, groups=b'"ab"'),),
+    "a user in unsorted groups": (changed(USER, groups=b'["b", "a"]'),),
+    "a user who is half disabled": (changed(USER, disabled=b"2"),),
+    "a user of half a provider": (changed(USER, issuer=b"https://id.example"),),
+    "a user without a version": (changed(USER, version=None),),
+    "a user who expires": (replace(USER, expires=5),),
+    "a key twice": (API_KEY, API_KEY),
+    "a key under another id": (changed(API_KEY, api_key_id=b"1"),),
+    "a key with its secret": (changed(API_KEY, sha256=b"mrk_home-1_secret"),),
+    "a key of no role": (changed(API_KEY, role=b""),),
+    "a key of nobody": (changed(API_KEY, user_id=b""),),
+    "a key with another field": (changed(API_KEY, secret=b"x"),),
     "a thing twice": (ITEM, ITEM),
     "an attachment twice": (ATTACHMENT, ATTACHMENT),
     "an attachment without a hash": (changed(ATTACHMENT, sha256=b""),),
@@ -215,13 +279,13 @@ def test_what_an_earlier_release_did_not_know_is_not_counted(tmp_path: Path) -> 
 def test_other_counts_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, [entries.line(entry) for entry in ALL])
 
-    for counts in ({**COUNTS, "events": 3}, {}, {**COUNTS, "users": 0}):
+    for counts in ({**COUNTS, "events": 3}, {}, {**COUNTS, "rooms": 0}):
         with pytest.raises(InvalidArgumentError, match="counts"):
             entries.verify(path, counts)
 
 
 CHANGES: Sequence[Callable[[dict[str, object]], object]] = (
-    lambda said: said.update(kind="user"),
+    lambda said: said.update(kind="room"),
     lambda said: said.update(kind=["session"]),
     lambda said: said.update(more=1),
     lambda said: said.pop("expires"),
