@@ -37,7 +37,7 @@ def window(browser: Browser) -> Iterator[BrowserContext]:
 
 def fill_in(page: Page, name: str, password: str) -> None:
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Name").fill(name)
+    dialog.get_by_label("User").fill(name)
     dialog.get_by_label("Password").fill(password)
 
 
