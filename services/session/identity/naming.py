@@ -8,6 +8,7 @@ letter is the same from every keyboard.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -19,7 +20,10 @@ from services.session.failures import invalid_field
 MAX_NAME_CHARACTERS = 254
 MIN_PASSWORD_CHARACTERS = 12
 MAX_PASSWORD_CHARACTERS = 256
-MAX_GROUPS = 100
+MAX_GROUPS = 50
+MAX_GROUP_CHARACTERS = 64
+# As JSON: every call carries them in its metadata, which is not to have more than 8 KiB.
+MAX_GROUPS_BYTES = 3_000
 MAX_LABEL_CHARACTERS = 100
 MAX_EXTERNAL_CHARACTERS = 500
 
@@ -73,9 +77,11 @@ def role(field: str, value: str) -> str:
 
 def groups(field: str, values: Iterable[str]) -> tuple[str, ...]:
     """Names of groups, sorted, each once."""
-    kept = sorted({_printable(field, value, MAX_LABEL_CHARACTERS) for value in values})
+    kept = sorted({_printable(field, value, MAX_GROUP_CHARACTERS) for value in values})
     if len(kept) > MAX_GROUPS:
         raise invalid_field(field, len(kept), f"must be at most {MAX_GROUPS}")
+    if len(json.dumps(kept)) > MAX_GROUPS_BYTES:
+        raise invalid_field(field, len(kept), f"must have at most {MAX_GROUPS_BYTES} bytes together")
     return tuple(kept)
 
 

@@ -32,7 +32,15 @@ from services.session.identity.model import (
 from services.session.identity.naming import folded
 from services.session.identity.store import Secret
 from services.session.model import Page
-from services.session.redis_store import Fields, Place, RedisStore, fields_of, fingerprint_of, once_place
+from services.session.redis_store import (
+    PAGE_BYTES,
+    Fields,
+    Place,
+    RedisStore,
+    fields_of,
+    fingerprint_of,
+    once_place,
+)
 from services.session.requests import Once, fingerprint
 
 MAX_USERS = 10_000
@@ -116,7 +124,7 @@ class RedisIdentity:
         last, found = await self._store.run(
             "users_list",
             [_place(tenant, "users"), _place(tenant, "usernames")],
-            [after, count, _user(tenant, "")],
+            [after, count, PAGE_BYTES, _user(tenant, "")],
         )
         return Page(tuple(_user_of(tenant, fields_of(flat)) for flat in found), last.decode())
 

@@ -65,3 +65,37 @@ def test_the_service_listens_where_its_address_says(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MELD_SESSION_ADDRESS", "session:7000")
     monkeypatch.setenv("REDIS_PASSWORD", "k3Tq-81xVb-Zp07-mNc")
     assert load(SessionSettings).bind == "0.0.0.0:7000"
+
+
+def test_without_settings_nobody_signs_in_or_sets_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JWT_SECRET_KEY", "MELD_SETUP_CODE", "MELD_RATE_LIMIT_PER_MINUTE", "MELD_DAILY_TOKENS"):
+        monkeypatch.delenv(name, raising=False)
+    settings = load(SessionSettings)
+    assert (settings.token_secret, settings.setup_code) == (b"", "")
+    assert (settings.meld_rate_limit_per_minute, settings.meld_daily_tokens) == (600, 0)
+
+
+def test_secrets_of_identity_are_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", "w7Jt-29ds.Kq/Zp4vNn+LrXe83mBhYcU")
+    monkeypatch.setenv("MELD_SETUP_CODE", "lift-off-41")
+    settings = load(SessionSettings)
+    assert settings.token_secret == b"w7Jt-29ds.Kq/Zp4vNn+LrXe83mBhYcU"
+    assert settings.setup_code == "lift-off-41"
+    assert "lift-off" not in repr(settings)
+    assert "w7Jt" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MELD_SETUP_CODE", "short"),
+        ("MELD_RATE_LIMIT_PER_MINUTE", "-1"),
+        ("MELD_DAILY_TOKENS", "many"),
+    ],
+)
+def test_a_bad_value_of_identity_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        load(SessionSettings)

@@ -74,6 +74,12 @@ def test_a_password_is_the_same_from_every_keyboard() -> None:
 
 def test_groups_are_sorted_and_each_is_named_once() -> None:
     assert naming.groups("groups", ["b", "a", "b", "ｃ"]) == ("a", "b", "c")
-    for wrong in ([""], ["a\nb"], ["x" * 101], [str(number) for number in range(101)]):
+    for wrong in (
+        [""],
+        ["a\nb"],
+        ["x" * 65],
+        [str(number) for number in range(51)],
+        ["é" * 60 + str(number) for number in range(9)],
+    ):
         with pytest.raises(InvalidArgumentError):
             naming.groups("groups", wrong)
