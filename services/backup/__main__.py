@@ -14,6 +14,7 @@ from services.backup.clients import open_keepers
 from services.backup.failure import BackupError
 from services.backup.settings import BackupSettings
 from services.backup.terminal import confirmed, parsed, print_line, tell
+from services.chassis.passes import service_identity
 from services.chassis.settings import SettingsError, load
 
 
@@ -33,7 +34,8 @@ def main(words: Sequence[str]) -> int:
             return 0
         if asked.command == "restore" and not (asked.yes or confirmed(asked.folder)):
             return tell(2, "nothing was changed: say yes, or give --yes")
-        with open_keepers(settings.meld_vector_address, settings.meld_session_address) as keepers:
+        identity = service_identity(settings)
+        with open_keepers(settings.meld_vector_address, settings.meld_session_address, identity) as keepers:
             if asked.command == "create":
                 done = work.create(asked.folder, keepers, settings.snapshot_key, asked.keep, print_line)
                 print_line(f"backup: {done}")

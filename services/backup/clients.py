@@ -19,6 +19,7 @@ from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.backup.failure import BackupError
 from services.chassis.channel import open_channel
 from services.chassis.errors import ServiceError, from_rpc_error
+from services.chassis.passes import Identity
 
 T = TypeVar("T")
 
@@ -102,10 +103,17 @@ class Keepers:
 
 
 @contextmanager
-def open_keepers(vector_address: str, session_address: str) -> Iterator[Keepers]:
-    """Channels to both for the duration of the block. Nothing is called."""
-    vector = open_channel(vector_address, vector_pb2.DESCRIPTOR.services_by_name["VectorService"])
-    session = open_channel(session_address, session_pb2.DESCRIPTOR.services_by_name["SessionService"])
+def open_keepers(
+    vector_address: str, session_address: str, identity: Identity | None = None
+) -> Iterator[Keepers]:
+    """Channels to both for the duration of the block. Nothing is called.
+
+    identity: says that the house itself calls; None where nobody logs in.
+    """
+    vector_service = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
+    session_service = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
+    vector = open_channel(vector_address, vector_service, identity=identity)
+    session = open_channel(session_address, session_service, identity=identity)
     keepers = Keepers(
         Keeper(
             "vector",

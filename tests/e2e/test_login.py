@@ -13,12 +13,14 @@ import grpc
 import httpx
 import jwt
 import pytest
+from pydantic import SecretStr
 
-from meldrag.session.v1 import session_pb2, session_pb2_grpc
+from meldrag.session.v1 import identity_pb2, identity_pb2_grpc, session_pb2, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
-from services.chassis import roles
+from services.chassis import passes, roles
 from services.chassis.context import Principal
 from services.chassis.passes import Passes
+from services.chassis.settings import ServiceSettings
 from tests.support.launched import House, launched
 from tests.support.model_server import Answer, ModelServer, Stall
 
@@ -35,6 +37,8 @@ LOGIN = {
     "MELD_SERVICE_TOKEN": TOKEN,
     "MELD_SETUP_CODE": CODE,
     "MELD_RATE_LIMIT_PER_MINUTE": "300",
+    # Used up by the first run.
+    "MELD_DAILY_TOKENS": "2",
 }
 
 
@@ -133,6 +137,33 @@ def test_a_detached_run_is_taken_over_in_the_name_of_whose_it_is(town: Town) -> 
         assert anna.get(f"/runs/{run_id}").json()["text"] == "It was built in 1884 [1]."
         messages = anna.get(f"/sessions/{session}/messages").json()["messages"]
         assert [message["role"] for message in messages] == ["USER", "ASSISTANT"]
+
+
+def test_the_tokens_of_a_run_are_taken_from_the_day_of_whose_it_is(town: Town) -> None:
+    """After the run above."""
+    with town.client("anna") as anna, town.client("vera") as vera:
+        soon(lambda: nothing_left(town, anna.get("/auth/me").json()["id"]))
+        asked = {"agent": "research", "message": "When was it built?", "collections": ["notes"]}
+        refused = anna.post("/runs", json=asked)
+        assert (refused.status_code, refused.json()["reason"]) == (429, "QUOTA_EXHAUSTED")
+        assert 1 <= int(refused.headers["Retry-After"]) <= 86_400
+        assert not nothing_left(town, vera.get("/auth/me").json()["id"])
+
+
+def nothing_left(town: Town, user_id: str) -> bool:
+    """Whether a person has used up the day, as the session service has it."""
+    key = passes.key_of(ServiceSettings(jwt_secret_key=SecretStr(SECRET)))
+    shown = passes.Passes(key).issue(Principal("home", user_id, roles.scopes_of("viewer"), role="viewer"))
+    with grpc.insecure_channel(f"127.0.0.1:{town.house.ports['session']}") as channel:
+        stub: Any = identity_pb2_grpc.IdentityServiceStub(channel)
+        try:
+            look = identity_pb2.ConsumeQuotaRequest(unit="tokens", amount=0)
+            stub.ConsumeQuota(look, metadata=(("x-meld-pass", shown),), timeout=10)
+        except grpc.RpcError as error:
+            said: Any = error
+            assert said.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            return True
+    return False
 
 
 def test_roles_decide_what_somebody_may(town: Town) -> None:

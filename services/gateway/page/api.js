@@ -1,5 +1,6 @@
 /** The gateway's HTTP doors that the page uses, and the shapes that pass through them. */
 
+import { reach } from "./login.js";
 import { asProblem, failed } from "./problem.js";
 
 /**
@@ -187,7 +188,7 @@ async function call(method, url, { body, deadline = DEADLINE, signal, accept, ke
   if (key) headers["Idempotency-Key"] = key;
   const limit = AbortSignal.timeout(deadline);
   try {
-    const response = await fetch(url, {
+    const response = await reach(url, {
       method,
       headers,
       body: body && JSON.stringify(body),
@@ -323,7 +324,7 @@ export const api = {
    */
   async streamRun(request, signal) {
     const [url, body] = runDoor(request);
-    const response = await fetch(url, {
+    const response = await reach(url, {
       method: "POST",
       headers: { Accept: "text/event-stream", "Content-Type": "application/json" },
       body: JSON.stringify({ ...body, stream: true }),

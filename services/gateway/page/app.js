@@ -11,6 +11,7 @@ import { Documents } from "./documents.js";
 import { byId } from "./dom.js";
 import { connectFiles } from "./drop.js";
 import { Health } from "./health.js";
+import { connectLogin } from "./login.js";
 import { Panels } from "./panels.js";
 import { asProblem } from "./problem.js";
 import { Reader } from "./reader.js";
@@ -114,6 +115,7 @@ async function openConversation(session) {
 }
 
 connectTheme(byId("theme"));
+connectLogin();
 connectFiles({
   attaches: (file, target) => ask.attaches(file, target),
   onAttach: (files) => ask.attach(files),

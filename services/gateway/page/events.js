@@ -1,5 +1,6 @@
 /** Server-sent events: read as they arrive, followed across lost connections. */
 
+import { reach } from "./login.js";
 import { Problem, failed, unreachable } from "./problem.js";
 
 /** @typedef {{id: string, name: string, data: any}} ServerEvent `data` is parsed JSON. */
@@ -91,7 +92,7 @@ export async function follow(url, { onEvent, onConnection, isLast, signal }) {
     let loss = unreachable();
     try {
       const headers = { Accept: "text/event-stream", ...(seen && { "Last-Event-ID": seen }) };
-      const response = await fetch(url, { headers, signal: connection.signal, cache: "no-store" });
+      const response = await reach(url, { headers, signal: connection.signal, cache: "no-store" });
       if (!response.ok) throw await failed(response);
       if (response.status === 204) return; // The run has ended and nothing comes after what was seen.
       onConnection(true);

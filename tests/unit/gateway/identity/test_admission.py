@@ -26,7 +26,10 @@ OPEN = {
     "/api/v1/auth/refresh",
     "/api/v1/auth/setup",
     "/assets/<path:name>",
+    "/docs",
+    "/docs/<path:name>",
     "/livez",
+    "/openapi.json",
     "/readyz",
     "/health",
 }

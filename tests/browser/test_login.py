@@ -1,0 +1,101 @@
+"""A person makes the first owner, signs in, comes back and signs out, in a house that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import DESKTOP, OpenPage
+from tests.support.launched import House, launched
+
+pytestmark = pytest.mark.browser
+
+PASSWORD = "the tide comes at nine"
+CODE = "lift-off-41"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    environment = {
+        "MELD_LOGIN": "required",
+        "JWT_SECRET_KEY": "w7Jt-29ds.Kq/Zp4vNn+LrXe83mBhYcU",
+        "MELD_SETUP_CODE": CODE,
+    }
+    with launched(tmp_path_factory.mktemp("guarded-house"), environment) as house:
+        yield house
+
+
+@pytest.fixture
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]  # as the others have it
+    yield context
+    context.close()
+
+
+def fill_in(page: Page, name: str, password: str) -> None:
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("User").fill(name)
+    dialog.get_by_label("Password").fill(password)
+
+
+def test_from_the_first_owner_to_signing_out(guarded: House, window: BrowserContext) -> None:
+    page = window.new_page()
+    page.set_default_timeout(15_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
+    page.goto(guarded.base_url)
+    dialog = page.get_by_role("dialog", name="Create the first owner")
+    expect(dialog).to_be_visible()
+    # Escape leads nowhere: there is nothing to see behind it.
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
+
+    fill_in(page, "olga", PASSWORD)
+    dialog.get_by_label("Setup code").fill("wrong-code")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="code")).to_be_visible()
+    dialog.get_by_label("Setup code").fill(CODE)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("#agent option").nth(2)).to_be_attached()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    # No script can read what the browser keeps.
+    assert page.evaluate("document.cookie") == ""
+    kept = {cookie.get("name"): cookie for cookie in window.cookies()}
+    assert kept["meld_access"].get("httpOnly")
+
+    # Another tab is signed in; and so is one whose short cookie has ended.
+    window.clear_cookies(name="meld_access")
+    second = window.new_page()
+    second.goto(guarded.base_url)
+    expect(second.locator("#agent option").nth(2)).to_be_attached()
+    expect(second.get_by_role("dialog")).to_have_count(0)
+    second.close()
+
+    page.get_by_role("button", name="Sign out").click()
+    signing_in = page.get_by_role("dialog", name="Sign in")
+    expect(signing_in).to_be_visible()
+    expect(signing_in.get_by_label("Setup code")).to_be_hidden()
+    fill_in(page, "olga", "not the password")
+    page.keyboard.press("Enter")
+    expect(page.locator("#login-error")).not_to_be_empty()
+    fill_in(page, "olga", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("#agent option").nth(2)).to_be_attached()
+    assert faults == []
+
+
+def test_a_local_house_asks_nobody(house: House, open_page: OpenPage) -> None:
+    page = open_page(house.base_url)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("#sign-out")).to_be_hidden()
+
+
+def test_the_page_has_at_most_150_kilobytes_of_script() -> None:
+    folder = Path(__file__).resolve().parents[2] / "services" / "gateway" / "page"
+    assert sum(path.stat().st_size for path in folder.glob("*.js")) <= 150_000
