@@ -9,6 +9,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from services.chassis.errors import ServiceError
+from services.gateway import conditional
+from services.gateway.body import idempotency_key
 from services.gateway.calls import asked_timeout
 from services.gateway.door import EXTENSION, Door
 from services.gateway.observation import ROUTE_KEY, Observed
@@ -19,6 +21,7 @@ from services.gateway.routes import (
     collections,
     documents,
     health,
+    openapi,
     page,
     profile,
     runs,
@@ -44,10 +47,13 @@ def create_app(door: Door) -> Flask:
     app.before_request(_name_route)
     Guard(door.settings.hosts, door.settings.origins).install(app)
     app.before_request(_check_timeout)
+    app.before_request(_check_key)
+    conditional.install(app)
     for noun in (agents, attachments, collections, documents, search, runs, workflows, sessions, profile):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)
+    app.register_blueprint(openapi.blueprint)
     app.register_error_handler(Exception, _refuse)
     app.wsgi_app = Observed(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
     return app
@@ -60,6 +66,12 @@ def _name_route() -> None:
 
 def _check_timeout() -> None:
     asked_timeout(request)
+
+
+def _check_key() -> None:
+    """A key that cannot be one is refused even where it has no effect: the client relies on it."""
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        idempotency_key(request)
 
 
 def _refuse(error: Exception) -> Response:

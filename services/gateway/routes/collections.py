@@ -9,11 +9,13 @@ from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import created, json, operation, pages
 
 blueprint = Blueprint("collections", __name__)
 
 
 @blueprint.post("/collections")
+@operation(answers={201: created("Collection")}, body="NewCollection", problems=(507,), repeat="key")
 def create_collection() -> Response:
     """Creates an empty collection. Its `name` is its `id`; either word may say it."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -29,6 +31,7 @@ def create_collection() -> Response:
 
 
 @blueprint.get("/collections")
+@operation(answers={200: pages("collections", "Collection")}, paged=True)
 def list_collections() -> Response:
     """A page of the collections."""
     query = Query(request)
@@ -44,6 +47,7 @@ def list_collections() -> Response:
 
 
 @blueprint.get("/collections/<collection_id>")
+@operation(answers={200: json("Collection")}, conditional=True)
 def get_collection(collection_id: str) -> Response:
     """One collection with its counts."""
     Query(request).finish()
@@ -54,6 +58,7 @@ def get_collection(collection_id: str) -> Response:
 
 
 @blueprint.delete("/collections/<collection_id>")
+@operation(answers={200: json("DeletionReceipt")}, problems=(507,), repeat="key")
 def delete_collection(collection_id: str) -> Response:
     """Deletes a collection with all that is in it; answers with what is left."""
     Query(request).finish()
