@@ -11,6 +11,15 @@ _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _MESSAGE: Schema = {"type": "string", "minLength": 1, "maxLength": 32_000}
 _ID: Schema = {"type": "string", "minLength": 1}
+_COLLECTION: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$"}
+_COLLECTIONS = array(_COLLECTION)
+_SESSION: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+_STEP_ID: Schema = {"type": "string", "pattern": "^[a-z0-9_]{1,64}$"}
+_SHA256: Schema = {
+    "type": "string",
+    "pattern": "^[0-9A-Fa-f]{64}$",
+    "description": "Of the file; checked where it is given.",
+}
 _METADATA: Schema = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 _OBJECT: Schema = {"type": "object"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
@@ -32,6 +41,7 @@ def _names(schema: Schema) -> Schema:
     return {"type": "string", "enum": [name.lower() for name in schema["enum"]]}
 
 
+_QUERY: Schema = {"type": "string", "minLength": 1, "maxLength": 8000}
 _FILTER = _body(
     {},
     {
@@ -50,14 +60,14 @@ _SEARCH: dict[str, Schema] = {
     "explain": _FLAG,
 }
 _RUN: dict[str, Schema] = {
-    "session_id": _TEXT,
-    "collections": array(_TEXT),
+    "session_id": _SESSION,
+    "collections": _COLLECTIONS,
     "inputs": _OBJECT,
     "stream": _FLAG | {"description": "Answer with events."},
     "background": _FLAG | {"description": "Answer 202 at once; the run is followed under its events_url."},
 }
 _STEP = _body(
-    {"step_id": _ID},
+    {"step_id": _STEP_ID},
     {
         "agent_id": _TEXT,
         "title": _TEXT,
@@ -68,7 +78,7 @@ _STEP = _body(
         "attempts": {"type": "integer", "minimum": 0},
         "on_failure": _names(enumeration(workflow_pb2.FailurePolicy.DESCRIPTOR)),
         "timeout_seconds": {"type": "number"},
-        "collection_ids": array(_TEXT),
+        "collection_ids": _COLLECTIONS,
         "condition": _body(
             {"source": _ID},
             {"comparison": _names(enumeration(workflow_pb2.Comparison.DESCRIPTOR)), "value": {}},
@@ -85,8 +95,8 @@ BODIES: dict[str, Schema] = {
     "NewCollection": _body(
         {},
         {
-            "id": _ID | {"maxLength": 64},
-            "name": _ID | {"maxLength": 64, "description": "Another word for id."},
+            "id": _COLLECTION,
+            "name": _COLLECTION | {"description": "Another word for id."},
             "description": _TEXT | {"maxLength": 1000},
         },
         anyOf=[{"required": ["id"]}, {"required": ["name"]}],
@@ -97,7 +107,7 @@ BODIES: dict[str, Schema] = {
             "external_id": _TEXT | {"maxLength": 512},
             "title": _TEXT | {"maxLength": 1000},
             "metadata": _METADATA,
-            "sha256": _TEXT | {"description": "Of the file, in hexadecimal; checked where it is given."},
+            "sha256": _SHA256,
         },
     ),
     "DocumentLine": _body(
@@ -106,13 +116,13 @@ BODIES: dict[str, Schema] = {
     "NewAttachment": _body(
         {"file": _TEXT | {"contentMediaType": "application/octet-stream"}},
         {
-            "session_id": _TEXT,
-            "sha256": _TEXT | {"description": "Of the file, in hexadecimal; checked where it is given."},
+            "session_id": _SESSION,
+            "sha256": _SHA256,
         },
     ),
     "Filter": _FILTER,
-    "Search": _body({"query": _MESSAGE}, _SEARCH),
-    "SearchOfSeveral": _body({"query": _MESSAGE}, {"collections": array(_TEXT), **_SEARCH}),
+    "Search": _body({"query": _QUERY}, _SEARCH),
+    "SearchOfSeveral": _body({"query": _QUERY, "collections": array(_COLLECTION, minItems=1)}, _SEARCH),
     "Citations": _body(
         {
             "citations": array(
@@ -166,10 +176,10 @@ BODIES: dict[str, Schema] = {
     "Steps": _body({}, {"steps": array(reference("Step"))}),
     "Decision": _body({"approved": _FLAG}, {"comment": _TEXT}),
     "NewSession": _body(
-        {}, {"title": _TEXT | {"maxLength": 200}, "collections": array(_TEXT), "metadata": _METADATA}
+        {}, {"title": _TEXT | {"maxLength": 200}, "collections": _COLLECTIONS, "metadata": _METADATA}
     ),
     "ChangedSession": _body(
-        {}, {"title": _TEXT | {"maxLength": 200}, "collections": array(_TEXT), "metadata": _METADATA}
+        {}, {"title": _TEXT | {"maxLength": 200}, "collections": _COLLECTIONS, "metadata": _METADATA}
     ),
     "Empty": _body({}, {}, description="Nothing, or an empty object."),
 }

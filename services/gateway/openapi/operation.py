@@ -131,8 +131,26 @@ def pages(name: str, schema: str) -> Answer:
 
 def streams(schema: str, also: str = "") -> Answer:
     """Server-sent events whose data is this; `also`: JSON that is answered when no events are asked for."""
-    events = {EVENTS: {"type": "string", "description": f"Events whose data is a {schema} as JSON."}}
-    return Answer({JSON: reference(also), **events} if also else events)
+    content = {EVENTS: event_of(schema)}
+    return Answer({JSON: reference(also), **content} if also else content)
+
+
+def event_of(*schemas: str) -> Schema:
+    """An event of a stream whose data is one of these, or the problem that ends it as the event `error`."""
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "description": "For Last-Event-ID."},
+            "event": {"type": "string"},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "contentSchema": {"anyOf": [*map(reference, schemas), reference("Problem")]},
+            },
+        },
+        "required": ["event", "data"],
+        "description": f"One event; its data is {' or '.join(schemas)} as JSON, or the problem that ends the stream.",
+    }
 
 
 NOTHING = Answer(description="Done; there is nothing to say.")

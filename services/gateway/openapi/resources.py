@@ -274,6 +274,7 @@ def components() -> Components:
     made.add("SearchResult", _search_result(made))
     made.add("IngestStage", _ingest_stage(made))
     made.add("ImportResult", _import_result())
+    made.add("ImportSum", _import_sum())
     made.add("Readiness", _readiness())
     return made
 
@@ -372,7 +373,21 @@ def _import_result() -> Schema:
             "existing": YES_OR_NO,
             "error": nullable(record({"reason": TEXT, "message": TEXT})),
         },
-        "What became of one line. The last has done, lines, documents, existing, failed and error instead.",
+        "What became of one line.",
+    )
+
+
+def _import_sum() -> Schema:
+    return record(
+        {
+            "done": YES_OR_NO | {"description": "Whether every line was read."},
+            "lines": WHOLE,
+            "documents": WHOLE,
+            "existing": WHOLE,
+            "failed": WHOLE,
+            "error": nullable(reference("Problem")),
+        },
+        "What became of all lines: the last line of the answer.",
     )
 
 

@@ -24,6 +24,7 @@ from services.gateway.openapi.operation import (
     Answer,
     Parameter,
     created,
+    event_of,
     json,
     operation,
     pages,
@@ -49,8 +50,8 @@ _STRING = {"type": "string"}
 _POSITION = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 _IMPORTED = Answer(
     {
-        LINES: {"type": "string", "description": "An ImportResult as JSON for each line, then a sum."},
-        EVENTS: {"type": "string", "description": "The same as events."},
+        LINES: {"type": "string", "description": "An ImportResult for each line, then an ImportSum."},
+        EVENTS: event_of("ImportResult", "ImportSum"),
     }
 )
 _EXTRACTED = Answer(
