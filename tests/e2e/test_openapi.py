@@ -12,7 +12,6 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from jsonschema import Draft202012Validator
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -21,19 +20,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from services.gateway.app import create_app
-from services.gateway.clients import Addresses, Clients
-from services.gateway.door import Door, slots_for
-from services.gateway.openapi.document import document
-from services.gateway.openapi.reasons import REASONS
-from services.gateway.settings import GatewaySettings
+from tests.support.documented import Documented, document_of_code
 from tests.support.launched import House
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-NOWHERE = Addresses("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1")
 # Made without a process, so that the tests are known before the house is there.
-DOCUMENT = document(create_app(Door(GatewaySettings(), Clients(NOWHERE), slots_for(16))))
+DOCUMENT = document_of_code()
+# Knows reasons and the data of events, which schemathesis takes for mere text.
+JUDGE = Documented(DOCUMENT)
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 CHECKS = [
     not_a_server_error,
@@ -51,7 +46,6 @@ COMMON: dict[str, Any] = {
 }
 # How often each operation was answered with each status.
 SEEN: Counter[tuple[str, int]] = Counter()
-WHY: Counter = Counter()
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -107,6 +101,10 @@ def familiar(case: schemathesis.Case, known: Known) -> None:
     case.path_parameters = {name: known.ids.get(name, value) for name, value in case.path_parameters.items()}
     case.headers.pop("If-Match", None)
     if isinstance(case.body, dict):
+        if "approval" in repr(case.body) and case.path.endswith("/runs"):
+            # Nobody will decide.
+            case.body["background"] = True
+            case.body.pop("stream", None)
         for name, value in (
             ("collections", [known.ids["collection_id"]]),
             ("session_id", known.ids["session_id"]),
@@ -122,24 +120,10 @@ def ask(case: schemathesis.Case, known: Known) -> None:
     answer = case.call_and_validate(base_url=known.url, checks=CHECKS, timeout=60)
     SEEN[case.operation.label, answer.status_code] += 1
     assert answer.headers["x-request-id"]
-    kind = answer.headers.get("content-type", [""])[0].partition(";")[0]
-    if kind == "application/problem+json":
-        problem = answer.json()
-        WHY[case.operation.label, problem["status"], problem["reason"], problem["detail"][:80]] += 1
-        assert problem["reason"] in REASONS, problem
-        assert problem["status"] == answer.status_code
-    if kind == "text/event-stream":
-        said = DOCUMENT["paths"][case.path][case.method.lower()]["responses"]["200"]["content"][kind]
-        holds_events(answer.text, said["schema"]["properties"]["data"]["contentSchema"])
-
-
-def holds_events(text: str, schema: dict[str, Any]) -> None:
-    """The data of every event is what the document says, which schemathesis takes for mere text."""
-    judge = Draft202012Validator({**schema, "components": DOCUMENT["components"]})
-    data = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
-    assert data
-    for line in data:
-        judge.validate(json.loads(line))
+    kind = answer.headers.get("content-type", [""])[0]
+    if answer.status_code == 405 or case.method == "OPTIONS":
+        return
+    JUDGE.check(case.path, case.method, answer.status_code, kind, answer.content)
 
 
 @SCHEMA.parametrize()
@@ -155,11 +139,10 @@ def test_every_answer_to_many_more_questions_is_documented(case: schemathesis.Ca
     ask(case, known)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tell():
-    yield
-    for k, v in sorted(SEEN.items()):
-        print(k, v)
-    for k, v in sorted(WHY.items()):
-        print("W", k, v)
-    print(sum(SEEN.values()))
+def test_the_questions_were_not_all_bad_ones() -> None:
+    """Comes last: what was never answered well has been tried at its refusals alone."""
+    asked = {label for label, _ in SEEN}
+    if len(asked) < sum(len(methods) for methods in DOCUMENT["paths"].values()):
+        pytest.skip("not all operations were asked")
+    well = {label for label, status in SEEN if 200 <= status < 300}
+    assert len(well) > 0.75 * len(asked), asked - well

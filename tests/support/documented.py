@@ -29,7 +29,7 @@ class Documented:
         self._whole = whole
 
     def check(self, path: str, method: str, status: int, kind: str, body: bytes) -> None:
-        """Raises AssertionError or ValidationError for what is not declared. path: as the document writes it."""
+        """Raises AssertionError or ValidationError for what is not declared. path: as in the document."""
         answers = self._whole["paths"][path][method.lower()]["responses"]
         label = f"{method} {path}: {status}"
         assert str(status) in answers, f"{label} is not declared"
@@ -50,12 +50,10 @@ class Documented:
                 if line.startswith("data: "):
                     self._hold(schema["properties"]["data"]["contentSchema"], json.loads(line[6:]))
         if media_type == "application/problem+json":
-            assert json.loads(body)["status"] == status
+            problem = json.loads(body)
+            assert problem["status"] == status
+            # What nobody has listed is no use to a program.
+            assert problem["reason"] in REASONS, problem
 
     def _hold(self, schema: dict[str, Any], value: Any) -> None:
         Draft202012Validator({**schema, "components": self._whole["components"]}).validate(value)
-
-
-def check_reason(problem: dict[str, Any]) -> None:
-    """A reason that nobody has listed is no use to a program."""
-    assert problem["reason"] in REASONS, problem

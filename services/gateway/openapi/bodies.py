@@ -15,6 +15,7 @@ _COLLECTION: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{
 _COLLECTIONS = array(_COLLECTION)
 _SESSION: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _STEP_ID: Schema = {"type": "string", "pattern": "^[a-z0-9_]{1,64}$"}
+_SECONDS: Schema = {"type": "number", "minimum": 1, "maximum": 86_400}
 _SHA256: Schema = {
     "type": "string",
     "pattern": "^[0-9A-Fa-f]{64}$",
@@ -77,15 +78,13 @@ _STEP = _body(
         "bindings": array(_body({"input": _ID, "source": _ID}, {"optional": _FLAG})),
         "attempts": {"type": "integer", "minimum": 0},
         "on_failure": _names(enumeration(workflow_pb2.FailurePolicy.DESCRIPTOR)),
-        "timeout_seconds": {"type": "number"},
+        "timeout_seconds": _SECONDS,
         "collection_ids": _COLLECTIONS,
         "condition": _body(
             {"source": _ID},
             {"comparison": _names(enumeration(workflow_pb2.Comparison.DESCRIPTOR)), "value": {}},
         ),
-        "approval": _body(
-            {"question": _ID}, {"timeout_seconds": {"type": "number"}, "approve_on_timeout": _FLAG}
-        ),
+        "approval": _body({"question": _ID}, {"timeout_seconds": _SECONDS, "approve_on_timeout": _FLAG}),
         "meld": _body({}, {}),
     },
 )

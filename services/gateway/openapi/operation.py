@@ -149,7 +149,7 @@ def event_of(*schemas: str) -> Schema:
             },
         },
         "required": ["event", "data"],
-        "description": f"One event; its data is {' or '.join(schemas)} as JSON, or the problem that ends the stream.",
+        "description": f"One event with {' or '.join(schemas)} as JSON, or the problem that ends it.",
     }
 
 

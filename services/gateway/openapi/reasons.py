@@ -51,6 +51,7 @@ _CHASSIS: Mapping[str, str] = {
     "CANCELLED": "The call was given up.",
     "CLIENT_GONE": "The client closed the connection.",
     "DEADLINE": "The service ran out of the time that the request had.",
+    "INVALID_MESSAGE": "The bytes of a call are no message of its method.",
     "MESSAGE_TOO_LARGE": "The request is larger than a service takes.",
     "METHOD_UNKNOWN": "The service does not know this call.",
     "SCOPE_MISSING": "The caller may not do this; metadata.scope names the permission.",

@@ -28,12 +28,11 @@ Said = dict[str, Any]
 
 
 def parameters(said: Said) -> dict[str, Said]:
-    found = {}
-    for each in said["parameters"]:
-        known = DOCUMENT["components"]["parameters"]
-        each = known[each["$ref"].rpartition("/")[2]] if "$ref" in each else each
-        found[each["name"]] = each
-    return found
+    known = DOCUMENT["components"]["parameters"]
+    found = [
+        known[each["$ref"].rpartition("/")[2]] if "$ref" in each else each for each in said["parameters"]
+    ]
+    return {each["name"]: each for each in found}
 
 
 def test_the_document_is_valid_openapi_3_1() -> None:
