@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from opentelemetry import propagate, trace
 
 from meldrag.options.v1 import options_pb2
@@ -20,6 +20,7 @@ from services.chassis.errors import (
     DETAILS_KEY,
     DeadlineExceededError,
     InternalError,
+    InvalidArgumentError,
     ResourceExhaustedError,
     ServiceError,
     UnauthenticatedError,
@@ -31,6 +32,10 @@ _log = logging.getLogger(__name__)
 
 # Health and reflection describe the process, not anybody's data.
 _OPEN_PREFIXES = ("/grpc.health.v1.", "/grpc.reflection.")
+
+
+# Stands for bytes that are no message of the method: gRPC parses before there is a call that can be refused.
+_UNREADABLE = object()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -81,7 +86,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, handler: Any, rule: MethodRule, metadata: Mapping[str, str]
     ) -> grpc.RpcMethodHandler[Any, Any]:
         codec = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": _reading(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
 
@@ -121,12 +126,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _checked(request: Any, rule: MethodRule, streaming: bool) -> Any:
         """The request, or the stream of them, whose first message names the tenant's resource."""
         if not streaming:
+            _check_readable(request)
             rule.check_tenant_field(request)
             return request
 
         async def messages() -> AsyncIterator[Message]:
             first = True
             async for message in request:
+                _check_readable(message)
                 if first:
                     rule.check_tenant_field(message)
                     first = False
@@ -234,3 +241,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         span.set_status(trace.StatusCode.ERROR, error.reason)
         status = to_status(error, self._domain)
         await rpc.abort(error.code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+
+
+def _reading(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
+
+
+def _check_readable(message: Any) -> None:
+    if message is _UNREADABLE:
+        raise InvalidArgumentError("the bytes are no message of this method", reason="INVALID_MESSAGE")

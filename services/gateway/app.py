@@ -9,6 +9,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from services.chassis.errors import ServiceError
+from services.gateway import conditional
+from services.gateway.body import idempotency_key
 from services.gateway.calls import asked_timeout
 from services.gateway.door import EXTENSION, Door
 from services.gateway.identity import admission
@@ -23,6 +25,7 @@ from services.gateway.routes import (
     health,
     mcp,
     openai,
+    openapi,
     page,
     profile,
     runs,
@@ -51,6 +54,8 @@ def create_app(door: Door) -> Flask:
     app.before_request(_check_timeout)
     if door.settings.login_required:
         admission.install(app)
+    app.before_request(_check_key)
+    conditional.install(app)
     for noun in (
         agents,
         attachments,
@@ -69,6 +74,7 @@ def create_app(door: Door) -> Flask:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(mcp.blueprint)
     app.register_blueprint(page.blueprint)
+    app.register_blueprint(openapi.blueprint)
     app.register_error_handler(Exception, _refuse)
     observed = Observed(app.wsgi_app, login=door.settings.login_required)
     app.wsgi_app = observed  # type: ignore[method-assign]  # Flask's documented way
@@ -82,6 +88,12 @@ def _name_route() -> None:
 
 def _check_timeout() -> None:
     asked_timeout(request)
+
+
+def _check_key() -> None:
+    """A key that cannot be one is refused even where it has no effect: the client relies on it."""
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        idempotency_key(request)
 
 
 def _refuse(error: Exception) -> Response:

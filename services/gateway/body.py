@@ -266,15 +266,15 @@ class Fields:
             raise invalid(self._at(name), "a whole number is needed")
         return value
 
-    def number(self, name: str) -> float | None:
+    def number(self, name: str, *, minimum: float = -1e300, maximum: float = 1e300) -> float | None:
         """A finite number; None when absent."""
         value = self._take(name)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise invalid(self._at(name), "a number is needed")
-        if abs(value) > 1e300:
-            raise invalid(self._at(name), "is too large")
+        if not minimum <= value <= maximum:
+            raise invalid(self._at(name), f"must be between {minimum:g} and {maximum:g}")
         return float(value)
 
     def choice(self, name: str, values: Mapping[str, str]) -> str | None:

@@ -24,10 +24,11 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-_ALLOWED_METHODS = "GET, POST, PATCH, DELETE"
+_ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS = (
-    "Accept, Authorization, Content-Type, Idempotency-Key, If-Range, Last-Event-ID, Mcp-Method, Mcp-Name, "
-    "Mcp-Protocol-Version, Mcp-Session-Id, Range, Request-Timeout, X-Request-ID, traceparent"
+    "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, "
+    "Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, Range, Request-Timeout, X-Request-ID, "
+    "traceparent"
 )
 _EXPOSED_HEADERS = (
     "Content-Disposition, Content-Range, ETag, Location, Retry-After, X-Extraction-SHA256, X-Request-ID"

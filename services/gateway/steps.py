@@ -13,6 +13,8 @@ _POLICIES = {
     name.removeprefix("FAILURE_POLICY_").lower(): name for name in workflow_pb2.FailurePolicy.keys()[1:]
 }
 _COMPARISONS = {name.removeprefix("COMPARISON_").lower(): name for name in workflow_pb2.Comparison.keys()[1:]}
+# Well within what a Duration holds; the service knows how long a step may really take.
+_MAX_SECONDS = 1e9
 
 
 def steps(given: list[Fields]) -> list[workflow_pb2.WorkflowStep]:
@@ -78,7 +80,7 @@ def _approval(fields: Fields) -> workflow_pb2.ApprovalStep:
 
 
 def _duration(fields: Fields) -> duration_pb2.Duration | None:
-    seconds = fields.number("timeout_seconds")
+    seconds = fields.number("timeout_seconds", minimum=0, maximum=_MAX_SECONDS)
     if seconds is None:
         return None
     made = duration_pb2.Duration()

@@ -375,6 +375,8 @@ def _item(message: pb.ImportDocumentsRequest, collection_id: str) -> TextItem:
 
 def _question(request: pb.SearchRequest, hits: int, threshold: float) -> Question:
     identifiers.whole("query", len(request.query), 1, _MOST_QUERY_CHARACTERS)
+    if "\0" in request.query:
+        raise invalid_field("query", request.query, "must hold no NUL character")
     if request.mode not in pb.SearchMode.values():
         raise invalid_field("mode", request.mode, "must be a mode of search")
     if request.HasField("similarity_threshold"):

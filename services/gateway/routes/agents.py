@@ -9,11 +9,13 @@ from services.gateway import rendering
 from services.gateway.body import Query, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import json, operation, pages
 
 blueprint = Blueprint("agents", __name__)
 
 
 @blueprint.get("/agents")
+@operation(answers={200: pages("agents", "Agent")}, paged=True)
 def list_agents() -> Response:
     """All agents with their inputs and results as JSON Schema."""
     query = Query(request)
@@ -27,6 +29,7 @@ def list_agents() -> Response:
 
 
 @blueprint.get("/agents/<agent_id>")
+@operation(answers={200: json("Agent")}, conditional=True)
 def get_agent(agent_id: str) -> Response:
     """One agent."""
     Query(request).finish()
@@ -35,6 +38,7 @@ def get_agent(agent_id: str) -> Response:
 
 
 @blueprint.post("/agents/route")
+@operation(answers={200: json("Route")}, body="Message", repeat="reads")
 def route_task() -> Response:
     """Which agent should take a message, how sure that is, and why."""
     fields = json_object(request, door().settings.meld_max_json_bytes)

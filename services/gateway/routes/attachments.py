@@ -16,17 +16,29 @@ from services.gateway.body import Query, idempotency_key
 from services.gateway.calls import Client, stream, unary, upload
 from services.gateway.door import answer, door
 from services.gateway.multipart import Upload, read_upload
+from services.gateway.openapi.operation import FORM, NOTHING, Answer, created, json, operation, pages, text_of
+from services.gateway.openapi.schema import reference
 from services.gateway.problem import ProblemError
 from services.gateway.security import CONTENT_POLICY
 from services.gateway.streaming import Stream, break_off, streamed
 
 blueprint = Blueprint("attachments", __name__)
 
+_KEPT = ("Accept-Ranges", "Content-Disposition", "ETag")
+_CONTENT = Answer({"*/*": {}}, "The file.", _KEPT)
+_PART = Answer({"*/*": {}}, "The range.", (*_KEPT, "Content-Range"))
+
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,80}/[A-Za-z0-9!#$&^_.+-]{1,80}")
 _NO_PLAIN_CHARACTER = re.compile(r"[^A-Za-z0-9._ ()-]")
 
 
 @blueprint.post("/attachments")
+@operation(
+    answers={201: created("Attachment")},
+    body={FORM: reference("NewAttachment")},
+    problems=(404, 507),
+    repeat="key",
+)
 def put_attachment() -> Response:
     """Keeps one file; with session_id it belongs to that conversation and goes with it."""
     Query(request).finish()
@@ -66,6 +78,12 @@ def _parts(
 
 
 @blueprint.get("/attachments")
+@operation(
+    answers={200: pages("attachments", "Attachment")},
+    query=(text_of("session_id", "Only files of this session."),),
+    problems=(404,),
+    paged=True,
+)
 def list_attachments() -> Response:
     """A page of the files, newest first; those of one session with session_id."""
     query = Query(request)
@@ -82,6 +100,7 @@ def list_attachments() -> Response:
 
 
 @blueprint.get("/attachments/<attachment_id>")
+@operation(answers={200: json("Attachment")}, conditional=True)
 def get_attachment(attachment_id: str) -> Response:
     """What is known of one file."""
     Query(request).finish()
@@ -89,6 +108,7 @@ def get_attachment(attachment_id: str) -> Response:
 
 
 @blueprint.delete("/attachments/<attachment_id>")
+@operation(answers={204: NOTHING})
 def delete_attachment(attachment_id: str) -> Response:
     """Deletes a file."""
     Query(request).finish()
@@ -100,6 +120,15 @@ def delete_attachment(attachment_id: str) -> Response:
 
 
 @blueprint.get("/attachments/<attachment_id>/content")
+@operation(
+    answers={200: _CONTENT, 206: _PART},
+    headers=(
+        text_of("Range", "One range of bytes."),
+        text_of("If-Range", "The ETag that the range is of; the whole file is answered when it has another."),
+    ),
+    problems=(416,),
+    conditional=True,
+)
 def read_attachment(attachment_id: str) -> Response:
     """The bytes, or one range of them. To keep, never to be shown as a page of ours."""
     Query(request).finish()

@@ -9,6 +9,7 @@ from services.gateway import rendering
 from services.gateway.body import Fields, Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import created, json, operation, pages
 from services.gateway.problem import invalid
 
 blueprint = Blueprint("collections", __name__)
@@ -17,6 +18,7 @@ _ROLES = {"reader": "COLLECTION_ROLE_READER", "writer": "COLLECTION_ROLE_WRITER"
 
 
 @blueprint.post("/collections")
+@operation(answers={201: created("Collection")}, body="NewCollection", problems=(507,), repeat="key")
 def create_collection() -> Response:
     """Creates an empty collection. Its `name` is its `id`; either word may say it."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -32,6 +34,7 @@ def create_collection() -> Response:
 
 
 @blueprint.get("/collections")
+@operation(answers={200: pages("collections", "Collection")}, paged=True)
 def list_collections() -> Response:
     """A page of the collections."""
     query = Query(request)
@@ -47,6 +50,7 @@ def list_collections() -> Response:
 
 
 @blueprint.get("/collections/<collection_id>")
+@operation(answers={200: json("Collection")}, conditional=True)
 def get_collection(collection_id: str) -> Response:
     """One collection with its counts."""
     Query(request).finish()
@@ -84,6 +88,7 @@ def _grant(fields: Fields) -> vector_pb2.Grant:
 
 
 @blueprint.delete("/collections/<collection_id>")
+@operation(answers={200: json("DeletionReceipt")}, problems=(507,), repeat="key")
 def delete_collection(collection_id: str) -> Response:
     """Deletes a collection with all that is in it; answers with what is left."""
     Query(request).finish()

@@ -11,9 +11,27 @@ from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
 from services.gateway.body import BodyReader, Query, idempotency_key
 from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, stream, unary
+from services.gateway.conditional import CACHE_CONTROL, unchanged
 from services.gateway.door import answer, door, dumps
 from services.gateway.lines import Import, Spill
 from services.gateway.multipart import Upload, read_upload
+from services.gateway.openapi.operation import (
+    EVENTS,
+    FORM,
+    JSON,
+    LINES,
+    TEXT,
+    Answer,
+    Parameter,
+    created,
+    event_of,
+    json,
+    operation,
+    pages,
+    streams,
+    text_of,
+)
+from services.gateway.openapi.schema import record, reference
 from services.gateway.problem import ProblemError, from_document_error, invalid
 from services.gateway.streaming import (
     EVENT_STREAM,
@@ -28,11 +46,43 @@ from services.gateway.streaming import (
 
 blueprint = Blueprint("documents", __name__)
 
+_STRING = {"type": "string"}
+_POSITION = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+_IMPORTED = Answer(
+    {
+        LINES: {"type": "string", "description": "An ImportResult for each line, then an ImportSum."},
+        EVENTS: event_of("ImportResult", "ImportSum"),
+    }
+)
+_EXTRACTED = Answer(
+    {
+        TEXT: {"type": "string"},
+        JSON: record(
+            {
+                "document_id": _STRING,
+                "collection": _STRING,
+                "extraction_sha256": _STRING,
+                "text": _STRING,
+                "byte_start": _POSITION,
+                "byte_end": _POSITION,
+            }
+        ),
+    },
+    headers=("X-Extraction-SHA256",),
+)
+_RANGE = (("byte_start", "The first byte, with byte_end."), ("byte_end", "The byte after the last."))
+
 _STATES = ("RECEIVED", "PARSING", "EMBEDDING", "READY", "FAILED")
 _LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
 @blueprint.post("/collections/<collection_id>/documents")
+@operation(
+    answers={202: created("Document"), 200: streams("IngestStage")},
+    body={FORM: reference("NewDocument")},
+    problems=(507,),
+    repeat="key",
+)
 def upload_document(collection_id: str) -> Response:
     """Takes one file. 202 once it is durable; or its stages as events, until it has all vectors."""
     Query(request).finish()
@@ -110,6 +160,12 @@ def _stage(said: vector_pb2.IngestDocumentResponse) -> bytes:
 
 
 @blueprint.post("/collections/<collection_id>/documents/import")
+@operation(
+    answers={200: _IMPORTED},
+    body={LINES: {"type": "string", "description": "A DocumentLine as JSON in each line."}},
+    problems=(409,),
+    repeat="same",
+)
 def import_documents(collection_id: str) -> Response:
     """Takes lines {id, title, text, metadata}; answers with a line for each, then a sum.
 
@@ -175,6 +231,14 @@ def _line_events(results: list[dict[str, object]]) -> bytes:
 
 
 @blueprint.get("/collections/<collection_id>/documents")
+@operation(
+    answers={200: pages("documents", "Document")},
+    query=(
+        text_of("state", f"Only these states, separated by commas: {', '.join(_STATES)}."),
+        text_of("external_id", "Only the document of this id of yours."),
+    ),
+    paged=True,
+)
 def list_documents(collection_id: str) -> Response:
     """A page of the documents, newest first; of some states, or of one external id."""
     query = Query(request)
@@ -202,6 +266,7 @@ def _state(word: str) -> str:
 
 
 @blueprint.get("/collections/<collection_id>/documents/<document_id>")
+@operation(answers={200: json("Document")}, conditional=True)
 def get_document(collection_id: str, document_id: str) -> Response:
     """One document and how far it is."""
     Query(request).finish()
@@ -213,6 +278,7 @@ def get_document(collection_id: str, document_id: str) -> Response:
 
 
 @blueprint.delete("/collections/<collection_id>/documents/<document_id>")
+@operation(answers={200: json("DeletionReceipt")}, problems=(507,), repeat="key")
 def delete_document(collection_id: str, document_id: str) -> Response:
     """Deletes a document; answers with what is left of it."""
     Query(request).finish()
@@ -226,6 +292,12 @@ def delete_document(collection_id: str, document_id: str) -> Response:
 
 
 @blueprint.get("/collections/<collection_id>/documents/<document_id>/text")
+@operation(
+    answers={200: _EXTRACTED},
+    query=tuple(Parameter(name, _POSITION, about) for name, about in _RANGE),
+    conditional=True,
+    problems=(409,),
+)
 def read_text(collection_id: str, document_id: str) -> Response:
     """The extracted text, whole or from byte_start to byte_end, as text or as JSON."""
     query = Query(request)
@@ -251,6 +323,9 @@ def read_text(collection_id: str, document_id: str) -> Response:
             first = vector_pb2.ReadDocumentTextResponse(span=span)
         wanted = request.accept_mimetypes.best_match(["text/plain", "application/json"])
         as_json = wanted == "application/json"
+        headers = _named(first.extraction_sha256, "json" if as_json else "text")
+        if "ETag" in headers and unchanged(request, headers["ETag"].strip('"')):
+            return Response(status=304, headers=headers)
         form: _PlainText | _JsonText = _JsonText(collection_id, document_id) if as_json else _PlainText()
         text = Stream(
             upstream, client, door().drain, 0, form.piece, tail=form.tail, fail=break_off, silent=True
@@ -259,8 +334,20 @@ def read_text(collection_id: str, document_id: str) -> Response:
             text.chunks(first),
             "application/json" if as_json else "text/plain; charset=utf-8",
             held.pop_all().close,
-            {"X-Extraction-SHA256": first.extraction_sha256} if first.extraction_sha256 else {},
+            headers,
         )
+
+
+def _named(extraction_sha256: str, form: str) -> dict[str, str]:
+    """What names the text: under one extraction it never changes."""
+    headers = {"Vary": "Accept"}
+    if extraction_sha256:
+        headers |= {
+            "Cache-Control": CACHE_CONTROL,
+            "ETag": f'"{extraction_sha256}-{form}"',
+            "X-Extraction-SHA256": extraction_sha256,
+        }
+    return headers
 
 
 class _PlainText:

@@ -12,6 +12,9 @@ from grpc_health.v1 import health_pb2
 from meldrag.options.v1 import options_pb2
 from services.chassis import context
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import Answer, json, operation
+from services.gateway.openapi.resources import TEXT
+from services.gateway.openapi.schema import record
 from services.gateway.problem import ProblemError
 
 blueprint = Blueprint("health", __name__)
@@ -21,12 +24,14 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 @blueprint.get("/livez")
+@operation(answers={200: json(record({"status": TEXT}))}, public=True)
 def live() -> Response:
     """The process answers."""
     return answer({"status": "ok"})
 
 
 @blueprint.get("/readyz")
+@operation(answers={200: json("Readiness"), 503: json("Readiness")}, public=True)
 def ready() -> Response:
     """Whether every service can do its work; 503 names what is down."""
     state = _told(_readiness())
@@ -34,6 +39,7 @@ def ready() -> Response:
 
 
 @blueprint.get("/health")
+@operation(answers={200: json("Readiness"), 503: json("Readiness")}, public=True)
 def health() -> Response:
     """Both, for people."""
     state = _told(_readiness())
@@ -41,6 +47,7 @@ def health() -> Response:
 
 
 @blueprint.get("/metrics")
+@operation(answers={200: Answer({"text/plain": TEXT})}, problems=(404,), public=True)
 def metrics() -> Response:
     """The measurements of all workers as Prometheus text."""
     if not door().settings.metrics_enabled:

@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Blueprint, Response, request, send_from_directory
 
 from services.gateway.door import door
+from services.gateway.openapi.operation import Answer, operation
 from services.gateway.security import PAGE_POLICY
 
 blueprint = Blueprint("page", __name__)
@@ -15,12 +16,14 @@ FOLDER = Path(__file__).resolve().parent.parent / "page"
 
 
 @blueprint.get("/")
+@operation(answers={200: Answer({"text/html": {"type": "string"}})}, conditional=True, public=True)
 def index() -> Response:
     """The page."""
     return _file("index.html")
 
 
 @blueprint.get("/assets/<path:name>")
+@operation(answers={200: Answer({"*/*": {}})}, conditional=True, public=True)
 def asset(name: str) -> Response:
     """What the page needs."""
     return _file(name)

@@ -10,6 +10,7 @@ from services.chassis.profiler import MAX_SECONDS, ProfilerBusyError
 from services.chassis.scraping import profile_seconds
 from services.gateway.door import door
 from services.gateway.identity.admission import is_local
+from services.gateway.openapi.operation import TEXT, Answer, Parameter, operation
 from services.gateway.problem import ProblemError, invalid
 
 blueprint = Blueprint("profile", __name__)
@@ -18,6 +19,12 @@ _DEFAULT_SECONDS = "5"
 
 
 @blueprint.post("/profile")
+@operation(
+    answers={200: Answer({TEXT: {"type": "string"}})},
+    query=(Parameter("seconds", {"type": "number"}, "How long; 5 when absent."),),
+    problems=(404, 409),
+    repeat="reads",
+)
 def profile() -> Response:
     """Folded stacks of all threads, one a line with its count, after `seconds` (5 unless the query says)."""
     if not door().settings.profiling_enabled:

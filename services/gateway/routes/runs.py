@@ -14,15 +14,27 @@ from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object, no_body
 from services.gateway.calls import Client, EndOfStreamError, Upstream, client_gone, stream, unary
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import Answer, Parameter, json, operation, pages, streams, text_of
+from services.gateway.openapi.resources import TEXT, YES_OR_NO
+from services.gateway.openapi.schema import record
 from services.gateway.problem import ProblemError, from_code, invalid
 from services.gateway.streaming import Stream, event_response, last_event_id, sse
 
 blueprint = Blueprint("runs", __name__)
 
+STARTED = json(record({"run_id": TEXT, "events_url": TEXT}), headers=("Location",))
+_SEQUENCE = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+
 _REFUSAL_SECONDS = 1.0
 
 
 @blueprint.post("/runs")
+@operation(
+    answers={200: streams("RunEvent", also="RunResult"), 202: STARTED},
+    body="NewRun",
+    problems=(404, 502),
+    repeat="key",
+)
 def create_run() -> Response:
     """Lets an agent work: answers with its result, with its events, or at once when in the background."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -115,6 +127,12 @@ def _event(event: agents_pb2.RunAgentResponse) -> bytes:
 
 
 @blueprint.get("/runs")
+@operation(
+    answers={200: pages("runs", "RunRecord")},
+    query=(text_of("session_id", "Only runs of this session."),),
+    problems=(404,),
+    paged=True,
+)
 def list_runs() -> Response:
     """A page of the recorded runs, newest first; of one session when asked."""
     query = Query(request)
@@ -129,6 +147,7 @@ def list_runs() -> Response:
 
 
 @blueprint.get("/runs/<run_id>")
+@operation(answers={200: json("Run")}, conditional=True)
 def get_run(run_id: str) -> Response:
     """A recorded run: how it stands, and its answer once it has one."""
     Query(request).finish()
@@ -168,6 +187,12 @@ def _ended(record: session_pb2.Run) -> agents_pb2.RunEnded | None:
 
 
 @blueprint.get("/runs/<run_id>/events")
+@operation(
+    answers={200: streams("RunEvent"), 204: Answer(description="Nothing will ever come after this event.")},
+    query=(Parameter("after", _SEQUENCE, "The sequence after which to go on."),),
+    headers=(text_of("Last-Event-ID", "The same, as browsers send it; it goes before."),),
+    problems=(410,),
+)
 def watch_run(run_id: str) -> Response:
     """The events of a run after Last-Event-ID or `after`: those recorded, then those that come."""
     query = Query(request)
@@ -223,6 +248,11 @@ def _recorded_events(said: session_pb2.WatchRunResponse) -> bytes:
 
 
 @blueprint.post("/runs/<run_id>/cancel")
+@operation(
+    answers={200: json(record({"run_id": TEXT, "cancelled": YES_OR_NO}))},
+    body="Empty",
+    repeat="same",
+)
 def cancel_run(run_id: str) -> Response:
     """Stops a run; it ends within a second. Cancelling an ended run changes nothing."""
     no_body(request)
@@ -231,6 +261,7 @@ def cancel_run(run_id: str) -> Response:
 
 
 @blueprint.post("/runs/<run_id>/replay")
+@operation(answers={200: json("Replay")}, body="Empty", problems=(409, 502), repeat="reads")
 def replay_run(run_id: str) -> Response:
     """Runs a recorded run again from its record: whether all is the same, else the first difference."""
     no_body(request)

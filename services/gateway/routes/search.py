@@ -12,6 +12,8 @@ from services.gateway import rendering
 from services.gateway.body import Fields, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import json, operation
+from services.gateway.openapi.schema import array, record, reference
 from services.gateway.problem import invalid
 
 blueprint = Blueprint("search", __name__)
@@ -24,12 +26,14 @@ _MODES = {
 
 
 @blueprint.post("/collections/<collection_id>/search")
+@operation(answers={200: json("SearchResult")}, body="Search", problems=(409,), repeat="reads")
 def search_collection(collection_id: str) -> Response:
     """Finds passages in one collection."""
     return _search([collection_id], json_object(request, door().settings.meld_max_json_bytes))
 
 
 @blueprint.post("/search")
+@operation(answers={200: json("SearchResult")}, body="SearchOfSeveral", problems=(404, 409), repeat="reads")
 def search_collections() -> Response:
     """Finds passages in several collections."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -80,6 +84,11 @@ def _time(fields: Fields, name: str) -> timestamp_pb2.Timestamp | None:
 
 
 @blueprint.post("/citations/verify")
+@operation(
+    answers={200: json(record({"results": array(reference("CitationVerdict"))}))},
+    body="Citations",
+    repeat="reads",
+)
 def verify_citations() -> Response:
     """Says of each citation whether those very bytes stand there."""
     fields = json_object(request, door().settings.meld_max_json_bytes)

@@ -14,15 +14,27 @@ from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import JSON, Answer, Parameter, created, json, operation, pages
+from services.gateway.openapi.resources import WHOLE, YES_OR_NO
+from services.gateway.openapi.schema import array, record, reference
 from services.gateway.problem import invalid
 
 blueprint = Blueprint("sessions", __name__)
+
+_EXPORT = Answer(
+    {
+        JSON: record({"session": reference("Session"), "messages": array(reference("SessionMessage"))}),
+        "text/markdown": {"type": "string"},
+    },
+    headers=("Content-Disposition",),
+)
 
 _EXPORT_SECONDS = 30.0
 _EXPORT_PAGE = 200
 
 
 @blueprint.post("/sessions")
+@operation(answers={201: created("Session")}, body="NewSession", problems=(507,), repeat="key")
 def create_session() -> Response:
     """Creates an empty session."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -38,6 +50,7 @@ def create_session() -> Response:
 
 
 @blueprint.get("/sessions")
+@operation(answers={200: pages("sessions", "Session")}, paged=True)
 def list_sessions() -> Response:
     """A page of the sessions, last changed first."""
     query = Query(request)
@@ -51,6 +64,7 @@ def list_sessions() -> Response:
 
 
 @blueprint.get("/sessions/<session_id>")
+@operation(answers={200: json("Session")}, conditional=True)
 def get_session(session_id: str) -> Response:
     """One session."""
     Query(request).finish()
@@ -58,6 +72,7 @@ def get_session(session_id: str) -> Response:
 
 
 @blueprint.patch("/sessions/<session_id>")
+@operation(answers={200: json("Session")}, body="ChangedSession", problems=(507,), repeat="key")
 def update_session(session_id: str) -> Response:
     """Changes what is given."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -77,6 +92,7 @@ def update_session(session_id: str) -> Response:
 
 
 @blueprint.delete("/sessions/<session_id>")
+@operation(answers={200: json(record({"deleted_messages": WHOLE, "deleted_runs": WHOLE}))}, repeat="key")
 def delete_session(session_id: str) -> Response:
     """Deletes a session with its messages and runs."""
     Query(request).finish()
@@ -88,6 +104,11 @@ def delete_session(session_id: str) -> Response:
 
 
 @blueprint.get("/sessions/<session_id>/messages")
+@operation(
+    answers={200: pages("messages", "SessionMessage")},
+    query=(Parameter("newest", YES_OR_NO, "The last messages instead of the first."),),
+    paged=True,
+)
 def list_messages(session_id: str) -> Response:
     """A page of the messages in order; with newest=true the last ones."""
     query = Query(request)
@@ -106,6 +127,10 @@ def list_messages(session_id: str) -> Response:
 
 
 @blueprint.get("/sessions/<session_id>/export")
+@operation(
+    answers={200: _EXPORT},
+    query=(Parameter("format", {"type": "string", "enum": ["json", "markdown"]}, "json when absent."),),
+)
 def export_session(session_id: str) -> Response:
     """The whole conversation as JSON or Markdown, to keep."""
     query = Query(request)

@@ -10,16 +10,28 @@ from meldrag.agents.v1 import agents_pb2, workflow_pb2
 from services.gateway import rendering, steps
 from services.gateway.body import Fields, Query, idempotency_key, json_object
 from services.gateway.calls import Client, Upstream, stream, unary
+from services.gateway.conditional import check_match
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import NOTHING, Answer, created, json, operation, pages, streams
+from services.gateway.openapi.resources import TEXT, YES_OR_NO
+from services.gateway.openapi.schema import record
 from services.gateway.problem import invalid
-from services.gateway.routes.runs import raise_failure, started
+from services.gateway.routes.runs import STARTED, raise_failure, started
 from services.gateway.security import CONTENT_POLICY
 from services.gateway.streaming import Stream, event_response, sse
 
 blueprint = Blueprint("workflows", __name__)
 
+_PICTURE = Answer({"image/svg+xml": {"type": "string"}})
+
 
 @blueprint.post("/workflows/runs")
+@operation(
+    answers={200: streams("WorkflowEvent", also="RunResult"), 202: STARTED},
+    body="NewWorkflowRun",
+    problems=(404, 502),
+    repeat="key",
+)
 def run_workflow() -> Response:
     """Runs steps, or a workflow by its name: answers as POST /runs does, with the events of all steps."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -55,6 +67,7 @@ def run_workflow() -> Response:
 
 
 @blueprint.get("/workflows")
+@operation(answers={200: pages("workflows", "Workflow")}, paged=True)
 def list_workflows() -> Response:
     """A page of the workflows: those of the release, then the stored ones by id."""
     query = Query(request)
@@ -68,6 +81,7 @@ def list_workflows() -> Response:
 
 
 @blueprint.post("/workflows")
+@operation(answers={201: created("Workflow")}, body="NewWorkflow", problems=(507,), repeat="key")
 def create_workflow() -> Response:
     """Checks and stores a workflow."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -80,27 +94,34 @@ def create_workflow() -> Response:
 
 
 @blueprint.get("/workflows/<workflow_id>")
+@operation(answers={200: json("Workflow")}, conditional=True)
 def get_workflow(workflow_id: str) -> Response:
     """One workflow."""
     Query(request).finish()
-    found = unary(
-        door().clients.agents.GetWorkflow, agents_pb2.GetWorkflowRequest(workflow_id=workflow_id)
-    ).workflow
-    return answer(rendering.workflow(found))
+    return answer(rendering.workflow(_stored(workflow_id)))
 
 
 @blueprint.put("/workflows/<workflow_id>")
+@operation(
+    answers={200: json("Workflow")}, body="ChangedWorkflow", problems=(507,), repeat="key", matched=True
+)
 def update_workflow(workflow_id: str) -> Response:
     """Replaces a stored workflow; with a revision only the one that has it."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
     revision = fields.integer("revision") or 0
     workflow = _workflow(fields, workflow_id)
+    if "If-Match" in request.headers:
+        stored = _stored(workflow_id)
+        check_match(request, rendering.workflow(stored))
+        # The service compares it once more, in the moment of the change.
+        revision = revision or stored.revision
     workflow.revision = revision
     changed = agents_pb2.UpdateWorkflowRequest(workflow=workflow, request_id=idempotency_key(request))
     return answer(rendering.workflow(unary(door().clients.agents.UpdateWorkflow, changed).workflow))
 
 
 @blueprint.delete("/workflows/<workflow_id>")
+@operation(answers={204: NOTHING}, problems=(409,))
 def delete_workflow(workflow_id: str) -> Response:
     """Deletes a stored workflow."""
     Query(request).finish()
@@ -109,6 +130,7 @@ def delete_workflow(workflow_id: str) -> Response:
 
 
 @blueprint.get("/workflows/<workflow_id>/picture")
+@operation(answers={200: _PICTURE})
 def draw_workflow(workflow_id: str) -> Response:
     """A workflow as a picture."""
     Query(request).finish()
@@ -116,6 +138,7 @@ def draw_workflow(workflow_id: str) -> Response:
 
 
 @blueprint.post("/workflows/picture")
+@operation(answers={200: _PICTURE}, body="Steps", problems=(404,), repeat="reads")
 def draw_steps() -> Response:
     """Steps as a picture: checked, and kept nowhere."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -125,6 +148,12 @@ def draw_steps() -> Response:
 
 
 @blueprint.post("/runs/<run_id>/steps/<step_id>/decision")
+@operation(
+    answers={200: json(record({"run_id": TEXT, "step_id": TEXT, "approved": YES_OR_NO}))},
+    body="Decision",
+    problems=(409,),
+    repeat="same",
+)
 def decide_step(run_id: str, step_id: str) -> Response:
     """Approves or rejects a step that waits. The same decision again changes nothing."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -136,6 +165,12 @@ def decide_step(run_id: str, step_id: str) -> Response:
     fields.finish()
     unary(door().clients.agents.DecideStep, decision)
     return answer({"run_id": run_id, "step_id": step_id, "approved": decision.approved})
+
+
+def _stored(workflow_id: str) -> workflow_pb2.Workflow:
+    return unary(
+        door().clients.agents.GetWorkflow, agents_pb2.GetWorkflowRequest(workflow_id=workflow_id)
+    ).workflow
 
 
 def _steps(fields: Fields) -> list[workflow_pb2.WorkflowStep]:

@@ -120,6 +120,20 @@ async def test_a_method_that_nobody_filled_is_unimplemented(world: World) -> Non
     assert error.metadata == {"method": "DeleteSession"}
 
 
+@pytest.mark.parametrize(("method", "streams"), [("GetSession", False), ("ImportSnapshot", True)])
+async def test_bytes_that_are_no_message_are_refused_as_a_bad_request(
+    world: World, method: str, streams: bool
+) -> None:
+    path = f"/meldrag.session.v1.SessionService/{method}"
+    call = (
+        world.channel.stream_unary(path)(iter([b"\xff"]))
+        if streams
+        else world.channel.unary_unary(path)(b"\xff")
+    )
+    error = await failure(call)
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MESSAGE")
+
+
 async def test_a_scope_that_is_missing_is_refused() -> None:
     async def reader(metadata: Any) -> Principal:
         return Principal("t", "reader", frozenset({options_pb2.SCOPE_CONVERSATION_READ}))

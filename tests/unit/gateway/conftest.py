@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from services.gateway.app import create_app
 from services.gateway.clients import Clients
 from services.gateway.door import Door, slots_for
 from services.gateway.settings import GatewaySettings
+from tests.support.documented import Documented, document_of_code
 from tests.unit.gateway.scripted_services import ScriptedServices, running_services
+
+# Services that say what no service does (no script, a code or a defect of the test's own), clients that left.
+UNDECLARED = frozenset((405, 499, 500, 501))
+
+
+@functools.cache
+def documented() -> Documented:
+    return Documented(document_of_code())
 
 
 class ReadingClient(FlaskClient):
-    """Reads and closes every answer, as a server does; Flask's own leaves a stream open until it is read."""
+    """Reads and closes every answer, as a server does; Flask's own leaves a stream open until it is read.
+
+    Every answer is held against the OpenAPI document, so each test of a route is one of its declaration too.
+    """
 
     def open(self, *args: Any, buffered: bool = True, **kwargs: Any) -> TestResponse:
-        return super().open(*args, buffered=buffered, **kwargs)
+        answer = super().open(*args, buffered=buffered, **kwargs)
+        if buffered and answer.status_code not in UNDECLARED:
+            self._hold(answer)
+        return answer
+
+    def _hold(self, answer: TestResponse) -> None:
+        asked = answer.request
+        urls = self.application.url_map.bind("localhost")
+        with contextlib.suppress(HTTPException):
+            rule, _ = urls.match(asked.path, asked.method, return_rule=True)
+            if asked.method not in ("HEAD", "OPTIONS"):
+                path = re.sub(r"<(?:path:)?([a-z_]+)>", r"{\1}", rule.rule)
+                kind = answer.headers.get("Content-Type", "")
+                documented().check(path, asked.method, answer.status_code, kind, answer.data)
 
 
 def client_of(door: Door) -> FlaskClient:

@@ -117,6 +117,12 @@ def test_in_the_background(http: FlaskClient, services: ScriptedServices) -> Non
         ({"steps": [{"step_id": "a", "bindings": [{"input": "x"}]}]}, "steps[0].bindings[0].source"),
         ({"steps": [{"step_id": "a", "on_failure": "explode"}]}, "steps[0].on_failure"),
         ({"steps": [{"step_id": "a", "approval": {}}]}, "steps[0].approval.question"),
+        ({"steps": [{"step_id": "a", "timeout_seconds": 1e300}]}, "steps[0].timeout_seconds"),
+        ({"steps": [{"step_id": "a", "timeout_seconds": -1}]}, "steps[0].timeout_seconds"),
+        (
+            {"steps": [{"step_id": "a", "approval": {"question": "?", "timeout_seconds": 1e19}}]},
+            "steps[0].approval.timeout_seconds",
+        ),
         ({"message": 1}, "message"),
     ],
 )

@@ -1,0 +1,416 @@
+"""What answers hold: resources, each with the rendering that makes it and the fields behind its members."""
+
+from __future__ import annotations
+
+from meldrag.agents.v1 import agents_pb2, results_pb2, workflow_pb2
+from meldrag.session.v1 import session_pb2
+from meldrag.vector.v1 import vector_pb2
+from services.gateway import rendering
+from services.gateway.openapi.reasons import REASONS
+from services.gateway.openapi.schema import (
+    Components,
+    Maybe,
+    Schema,
+    Shape,
+    Source,
+    array,
+    nullable,
+    record,
+    reference,
+)
+
+TEXT: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer"}
+YES_OR_NO: Schema = {"type": "boolean"}
+ANYTHING: Schema = {"type": "object"}
+_URL: Schema = {"type": "string", "format": "uri-reference"}
+
+
+def _same(names: str) -> dict[str, str]:
+    """Members that are called as their fields are."""
+    return {name: name for name in names.split()}
+
+
+_PLACE = {"page": Maybe("page"), "location": Maybe("location")}
+_RUN_RECORD: dict[str, Source] = {
+    "run_id": "run_id",
+    "agent": "agent_id",
+    "session_id": Maybe("session_id"),
+    "state": "state",
+    "created": Maybe("create_time"),
+    "ended": Maybe("end_time"),
+    "last_sequence": "last_sequence",
+    "events_url": _URL,
+}
+_RUN_RESULT: dict[str, Source] = {
+    "run_id": "run_id",
+    "agent": "agent_id",
+    "answer_mode": "answer_mode",
+    "text": "text",
+    "citations": "citations",
+    "result": Maybe("result"),
+    "usage": "usage",
+    "degraded": "degradations",
+    "session_id": Maybe("session_id"),
+    "events_url": _URL,
+}
+
+SHAPES = (
+    Shape(
+        "Collection",
+        vector_pb2.Collection.DESCRIPTOR,
+        rendering.collection,
+        {
+            "id": "collection_id",
+            "name": "collection_id",
+            **_same("description embedding_model dimension documents chunks vectors"),
+            "created": Maybe("create_time"),
+        },
+    ),
+    Shape(
+        "Document",
+        vector_pb2.Document.DESCRIPTOR,
+        rendering.document,
+        {
+            "id": "document_id",
+            "collection": "collection_id",
+            **_same("external_id title filename state"),
+            "error": Maybe("error"),
+            **_same("bytes chunks vectors media_type content_sha256 extraction_sha256 text_bytes"),
+            "pages": Maybe("pages"),
+            **_same("warnings metadata"),
+            "created": Maybe("create_time"),
+        },
+    ),
+    Shape(
+        "Hit",
+        vector_pb2.Hit.DESCRIPTOR,
+        rendering.hit,
+        {
+            **_same("document_id external_id title chunk_id"),
+            "collection": "collection_id",
+            "text": "text",
+            "byte_start": "span.byte_start",
+            "byte_end": "span.byte_end",
+            "extraction_sha256": "extraction_sha256",
+            **_PLACE,
+            **_same("headings score lexical_score vector_score"),
+        },
+    ),
+    Shape(
+        "CitationVerdict",
+        vector_pb2.CitationVerdict.DESCRIPTOR,
+        rendering.verdict,
+        {**_same("verified fault"), **_PLACE},
+    ),
+    Shape(
+        "DeletionReceipt",
+        vector_pb2.DeletionReceipt.DESCRIPTOR,
+        rendering.receipt,
+        {
+            **_same("resource state"),
+            "deleted": record({"documents": WHOLE, "chunks": WHOLE}),
+            "left": record(
+                dict.fromkeys(
+                    ("record_documents", "record_chunks", "lexical_entries", "vector_entries"), WHOLE
+                )
+            ),
+            "tombstone_id": Maybe("tombstone_id"),
+            "deleted_at": Maybe("delete_time"),
+        },
+    ),
+    Shape(
+        "Session",
+        session_pb2.Session.DESCRIPTOR,
+        rendering.session,
+        {
+            "id": "session_id",
+            "title": "title",
+            "collections": "collection_ids",
+            **_same("messages metadata"),
+            "created": Maybe("create_time"),
+            "updated": Maybe("update_time"),
+            "expires": Maybe("expire_time"),
+        },
+    ),
+    Shape(
+        "SessionMessage",
+        session_pb2.Message.DESCRIPTOR,
+        rendering.session_message,
+        {
+            "id": "message_id",
+            **_same("sequence role text"),
+            "agent": Maybe("agent_id"),
+            "run_id": Maybe("run_id"),
+            "attributes": "attributes",
+            "created": Maybe("create_time"),
+        },
+    ),
+    Shape(
+        "Attachment",
+        session_pb2.Attachment.DESCRIPTOR,
+        rendering.attachment,
+        {
+            "id": "attachment_id",
+            "session_id": Maybe("session_id"),
+            "run_id": Maybe("run_id"),
+            **_same("filename media_type bytes sha256"),
+            "created": Maybe("create_time"),
+            "expires": Maybe("expire_time"),
+        },
+    ),
+    Shape("RunRecord", session_pb2.Run.DESCRIPTOR, rendering.run_record, _RUN_RECORD),
+    Shape(
+        "Agent",
+        agents_pb2.Agent.DESCRIPTOR,
+        rendering.agent,
+        {
+            "id": "agent_id",
+            "name": "display_name",
+            **_same("purpose input_schema result_schema tools examples"),
+        },
+    ),
+    Shape(
+        "Route",
+        agents_pb2.RouteTaskResponse.DESCRIPTOR,
+        rendering.route,
+        {
+            "agent": "agent_id",
+            **_same("confidence reasons"),
+            "alternatives": array(record({"agent": TEXT, "confidence": {"type": "number"}})),
+        },
+    ),
+    Shape(
+        "Citation",
+        agents_pb2.Citation.DESCRIPTOR,
+        rendering.citation,
+        {
+            **_same("number document_id"),
+            "collection": "collection_id",
+            **_same("title extraction_sha256 byte_start byte_end quote"),
+            **_PLACE,
+        },
+    ),
+    Shape(
+        "Passage",
+        agents_pb2.Passage.DESCRIPTOR,
+        rendering.passage,
+        {
+            "document_id": "document_id",
+            "collection": "collection_id",
+            **_same("title chunk_id text extraction_sha256 byte_start byte_end"),
+            **_PLACE,
+            "score": "score",
+        },
+    ),
+    Shape("RunResult", agents_pb2.RunResult.DESCRIPTOR, rendering.run_result, _RUN_RESULT),
+    Shape(
+        "AgentResult",
+        results_pb2.AgentResult.DESCRIPTOR,
+        lambda value: rendering.agent_result(value) or {},
+        union="result",
+    ),
+    Shape(
+        "RunError",
+        agents_pb2.RunError.DESCRIPTOR,
+        rendering.run_error,
+        _same("reason message code"),
+    ),
+    Shape(
+        "RunStarted",
+        agents_pb2.RunStarted.DESCRIPTOR,
+        rendering.message,
+        {
+            "agent": "agent_id",
+            "session_id": Maybe("session_id"),
+            "collections": "collection_ids",
+            "recorded": "recorded",
+        },
+    ),
+    Shape(
+        "RunEnded",
+        agents_pb2.RunEnded.DESCRIPTOR,
+        rendering.message,
+        {"outcome": "outcome", "result": Maybe("result"), "error": Maybe("error")},
+    ),
+    Shape(
+        "RunEvent",
+        agents_pb2.RunAgentResponse.DESCRIPTOR,
+        rendering.run_event,
+        {
+            **_same("run_id sequence"),
+            "event_time": Maybe("event_time"),
+            "type": nullable(TEXT),
+        },
+        variants="event",
+    ),
+    Shape(
+        "Workflow",
+        workflow_pb2.Workflow.DESCRIPTOR,
+        rendering.workflow,
+        {
+            "id": "workflow_id",
+            **_same("title description steps built_in revision"),
+            "created": Maybe("create_time"),
+            "updated": Maybe("update_time"),
+        },
+    ),
+    *(
+        Shape(name, workflow_pb2.DESCRIPTOR.message_types_by_name[name], rendering.message, given=True)
+        for name in ("WorkflowStep", "StepBinding", "StepCondition", "ApprovalStep")
+    ),
+)
+
+
+def components() -> Components:
+    """The components that several answers share, and the place for all others."""
+    made = Components(SHAPES)
+    made.add("Problem", _problem())
+    for shape in SHAPES:
+        made.shape(shape.name)
+    made.add("Run", _run(made))
+    made.add("WorkflowEvent", _workflow_event(made))
+    made.add("Replay", _replay(made))
+    made.add("SearchResult", _search_result(made))
+    made.add("IngestStage", _ingest_stage(made))
+    made.add("ImportResult", _import_result())
+    made.add("ImportSum", _import_sum())
+    made.add("Readiness", _readiness())
+    return made
+
+
+def _problem() -> Schema:
+    return record(
+        {
+            "type": TEXT | {"description": "urn:meldrag:problem: and the reason in small letters."},
+            "title": TEXT,
+            "status": WHOLE,
+            "detail": TEXT | {"description": "What is wrong, for people."},
+            "reason": TEXT
+            | {
+                "pattern": "^[A-Z][A-Z0-9_]*$",
+                "description": "What is wrong, for programs. Later releases may know more than these.",
+                "examples": sorted(REASONS),
+            },
+            "request_id": TEXT | {"description": "Finds the request in the log."},
+            "metadata": {
+                "type": "object",
+                "additionalProperties": TEXT,
+                "description": "The values that the detail speaks of.",
+            },
+            "retry_after": {"type": "number", "description": "Seconds after which a new try makes sense."},
+        },
+        "Why a request was refused or failed (RFC 9457).",
+        optional=("metadata", "retry_after"),
+    ) | {"x-reasons": dict(sorted(REASONS.items()))}
+
+
+def _run(made: Components) -> Schema:
+    # Until a run has its answer, what belongs to that is null or empty.
+    answer = dict(made.schemas["RunResult"]["properties"])
+    for name in ("answer_mode", "text", "usage"):
+        answer[name] = nullable(answer[name])
+    members = {**answer, **made.schemas["RunRecord"]["properties"]}
+    members["error"] = nullable(reference("RunError"))
+    return record(members, "A recorded run: how it stands, and its answer once it has one.")
+
+
+def _workflow_event(made: Components) -> Schema:
+    event = made.schemas["RunEvent"]
+    members = {**event["properties"], "step_id": nullable(TEXT)}
+    optional = tuple(name for name in event["properties"] if name not in event["required"])
+    return record(members, "An event of a workflow, or of one of its steps.", optional)
+
+
+def _replay(made: Components) -> Schema:
+    difference = record({**dict.fromkeys(("kind", "path", "recorded", "repeated"), TEXT), "position": WHOLE})
+    return record(
+        {
+            "run_id": TEXT,
+            "identical": YES_OR_NO,
+            "difference": nullable(difference),
+            "ended": nullable(made.shape("RunEnded")),
+        },
+        "How a repeated run compares with the recorded one.",
+    )
+
+
+def _search_result(made: Components) -> Schema:
+    mode = vector_pb2.SearchResponse.DESCRIPTOR.fields_by_name["mode"]
+    return record(
+        {
+            "hits": array(made.shape("Hit")),
+            "mode": made.field(mode),
+            "degraded_reason": nullable(TEXT),
+            "pending_vectors": WHOLE,
+            "dropped": array(made.message(vector_pb2.DroppedCandidate.DESCRIPTOR)),
+        },
+        "Passages, best first; with explain the dropped candidates too.",
+        optional=("dropped",),
+    )
+
+
+def _ingest_stage(made: Components) -> Schema:
+    return record(
+        {
+            "stage": TEXT,
+            "document": made.shape("Document"),
+            "existing": YES_OR_NO,
+            "elapsed_seconds": {"type": "number"},
+        },
+        "A stage that a document has reached: the data of an event.",
+    )
+
+
+def _import_result() -> Schema:
+    return record(
+        {
+            "index": WHOLE,
+            "id": TEXT,
+            "document_id": nullable(TEXT),
+            "state": nullable(TEXT),
+            "chunks": nullable(WHOLE),
+            "existing": YES_OR_NO,
+            "error": nullable(record({"reason": TEXT, "message": TEXT})),
+        },
+        "What became of one line.",
+    )
+
+
+def _import_sum() -> Schema:
+    return record(
+        {
+            "done": YES_OR_NO | {"description": "Whether every line was read."},
+            "lines": WHOLE,
+            "documents": WHOLE,
+            "existing": WHOLE,
+            "failed": WHOLE,
+            "error": nullable(reference("Problem")),
+        },
+        "What became of all lines: the last line of the answer.",
+    )
+
+
+def _readiness() -> Schema:
+    service = record({"status": TEXT, "dependencies": {"type": "object", "additionalProperties": TEXT}})
+    return record(
+        {
+            "status": TEXT | {"enum": ["ready", "degraded", "unavailable"]},
+            "services": {"type": "object", "additionalProperties": service},
+            "down": array(TEXT),
+            "degraded": array(TEXT),
+            "live": YES_OR_NO,
+        },
+        "Which services and dependencies are there.",
+        optional=("live",),
+    )
+
+
+def page(name: str, items: Schema) -> Schema:
+    """A page of a list."""
+    return record(
+        {
+            name: array(items),
+            "next_page_token": nullable(TEXT) | {"description": "For the next page; null on the last one."},
+        }
+    )

@@ -1,0 +1,59 @@
+"""Whether an answer is one that the OpenAPI document declares."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from services.gateway.app import create_app
+from services.gateway.clients import Addresses, Clients
+from services.gateway.door import Door, slots_for
+from services.gateway.openapi.document import document
+from services.gateway.openapi.reasons import REASONS
+from services.gateway.settings import GatewaySettings
+
+NOWHERE = Addresses("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1")
+
+
+def document_of_code() -> dict[str, Any]:
+    """The document as the code makes it, without a process."""
+    return document(create_app(Door(GatewaySettings(), Clients(NOWHERE), slots_for(16))))
+
+
+class Documented:
+    """Holds answers against a document."""
+
+    def __init__(self, whole: dict[str, Any]) -> None:
+        self._whole = whole
+
+    def check(self, path: str, method: str, status: int, kind: str, body: bytes) -> None:
+        """Raises AssertionError or ValidationError for what is not declared. path: as in the document."""
+        answers = self._whole["paths"][path][method.lower()]["responses"]
+        label = f"{method} {path}: {status}"
+        assert str(status) in answers, f"{label} is not declared"
+        said = answers[str(status)]
+        if "$ref" in said:
+            said = self._whole["components"]["responses"][said["$ref"].rpartition("/")[2]]
+        media_type = kind.partition(";")[0]
+        content = said.get("content", {})
+        if not content:
+            assert not body, f"{label} has a body"
+            return
+        assert media_type in content or "*/*" in content, f"{label} is {media_type}, not {list(content)}"
+        schema = content.get(media_type, {}).get("schema", {})
+        if media_type in ("application/json", "application/problem+json"):
+            self._hold(schema, json.loads(body))
+        if media_type == "text/event-stream":
+            for line in body.decode().splitlines():
+                if line.startswith("data: "):
+                    self._hold(schema["properties"]["data"]["contentSchema"], json.loads(line[6:]))
+        if media_type == "application/problem+json":
+            problem = json.loads(body)
+            assert problem["status"] == status
+            # What nobody has listed is no use to a program.
+            assert problem["reason"] in REASONS, problem
+
+    def _hold(self, schema: dict[str, Any], value: Any) -> None:
+        Draft202012Validator({**schema, "components": self._whole["components"]}).validate(value)
