@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from google.protobuf.message import Message
-
 from meldrag.agents.v1 import agents_pb2, workflow_pb2
 from meldrag.session.v1 import identity_pb2, session_pb2
 from meldrag.vector.v1 import vector_pb2
@@ -40,8 +38,8 @@ def new_run_id() -> str:
 class Belongings:
     """Values that somebody could name in a request, by what they are.
 
-    mark: stands in all that the owner chose. Lists have two entries or more, so that they have pages, and each
-    method was called under a request id; with `few` there is one thing of each kind and no more.
+    mark: stands in all that the owner chose. Lists have two entries or more, so that they have pages, and
+    each method was called under a request id; with `few` there is one thing of each kind and no more.
     """
 
     def __init__(self, person: Person, *, few: bool = False) -> None:
