@@ -68,7 +68,7 @@ async def attack(
     fields = [one for one in requests.id_fields(requests.base(path, victim)[0]) if one.name not in but]
     if path.endswith("RunWorkflow"):
         fields = [one for one in fields if one.path[0] != "steps"]
-    for attacked in _variants(fields):
+    for attacked in _variants(path, fields):
         where = (
             f"{path} as {attacker.principal.role}, {', '.join(sorted(one.name for one in attacked)) or '-'}"
         )
@@ -83,8 +83,10 @@ async def attack(
     return found
 
 
-def _variants(fields: list[IdField]) -> Iterator[tuple[IdField, ...]]:
-    """Everything of the other, then each field alone among one's own."""
+def _variants(path: str, fields: list[IdField]) -> Iterator[tuple[IdField, ...]]:
+    """Nothing, for a list; then everything of the other, then each field alone among one's own."""
+    if METHODS[path].name.startswith("List"):
+        yield ()
     yield tuple(fields)
     if len(fields) > 1:
         for field in fields:

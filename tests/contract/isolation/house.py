@@ -74,10 +74,11 @@ class House:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who calls."""
+    """Somebody who calls. shown: the metadata instead of a pass; None for a pass of one's own."""
 
     house: House
     principal: Principal
+    shown: tuple[tuple[str, str], ...] | None = None
 
     def another(self) -> Person:
         """Somebody like this one who has nothing yet: of the same tenant, but in a new one for its owner."""
@@ -136,6 +137,8 @@ class Person:
         )
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if self.shown is not None:
+            return self.shown
         return ((passes.METADATA_KEY, self.house.passes.issue(self.principal)),)
 
 

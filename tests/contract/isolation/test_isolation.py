@@ -11,15 +11,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from meldrag.options.v1 import options_pb2
+from meldrag.session.v1 import session_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.chassis.context import Principal
 from services.chassis.interceptor import CallInterceptor
+from services.chassis.passes import METADATA_KEY, Passes
 from services.chassis.roles import MEMBER, OWNER
 from tests.contract.isolation.attacks import attack, belongings_seen, own_request
 from tests.contract.isolation.belongings import AGENTS, IDENTITY, SESSION, VECTOR, Belongings
@@ -137,6 +140,38 @@ async def steady(victim: Belongings, service: str) -> dict[str, Any]:
 async def test_administration_is_closed_to_members(path: str, neighbour: Person) -> None:
     answer = await neighbour.call(path, METHODS[path].input_type._concrete_class())
     assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "SCOPE_MISSING")
+
+
+@pytest.mark.parametrize("path", METHODS)
+async def test_who_calls_is_what_a_pass_says_and_nothing_else(
+    path: str, house: House, neighbour: Person
+) -> None:
+    """Metadata that names somebody is not believed; methods for all are asked without a pass."""
+    public = METHODS[path].GetOptions().Extensions[options_pb2.access].scope == options_pb2.SCOPE_PUBLIC  # type: ignore[index]
+    named = (("x-tenant-id", "home"), ("x-user-id", "anna"), ("x-role", "owner"), ("x-subject", "anna"))
+    forged = Passes(secrets.token_bytes(32)).issue(neighbour.principal)
+    for shown, reason in (
+        ((), "PASS_MISSING"),
+        (named, "PASS_MISSING"),
+        ((("authorization", "Bearer anna"),), "PASS_INVALID"),
+        ((*named, (METADATA_KEY, forged)), "PASS_INVALID"),
+    ):
+        answer = await replace(neighbour, shown=shown).call(path, METHODS[path].input_type._concrete_class())
+        if public and reason == "PASS_MISSING":
+            assert answer.code != "UNAUTHENTICATED" or answer.reason not in ("PASS_MISSING", "PASS_INVALID")
+        else:
+            assert (answer.code, answer.reason) == ("UNAUTHENTICATED", reason)
+
+
+async def test_metadata_beside_a_pass_changes_nobody(victim: Belongings, neighbour: Person) -> None:
+    session_id = await victim.get("session")
+    own = (METADATA_KEY, neighbour.house.passes.issue(neighbour.principal))
+    subject = victim.person.principal.subject
+    named = (("x-tenant-id", "home"), ("x-user-id", subject), ("x-subject", subject), ("x-role", "owner"))
+    answer = await replace(neighbour, shown=(own, *named)).call(
+        f"{SESSION}GetSession", session_pb2.GetSessionRequest(session_id=session_id)
+    )
+    assert (answer.code, answer.reason) == ("NOT_FOUND", "SESSION_NOT_FOUND")
 
 
 async def test_a_taken_id_of_a_collection_says_no_more(victim: Belongings, neighbour: Person) -> None:
