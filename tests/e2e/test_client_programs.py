@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +131,14 @@ def test_the_example_of_the_documents_runs_as_it_stands(house: House, python: Pa
 
 
 @pytest.fixture(scope="module")
-def collection(house: House) -> Iterator[str]:
+def collection(house: House) -> str:
     """A collection with one document."""
     api = f"{house.base_url}/api/v1"
     httpx.post(f"{api}/collections", json={"name": "examples"}, timeout=30).raise_for_status()
     files = {"file": ("harbour.md", HARBOUR)}
     sent = httpx.post(f"{api}/collections/examples/documents", files=files, timeout=30)
     assert ready_document(house, sent.headers["Location"])["state"] == "READY"
-    yield "examples"
+    return "examples"
 
 
 def needed(program: str) -> Path:
