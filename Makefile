@@ -72,6 +72,7 @@ restore: install ## Replace all that the running house keeps by FROM=backups/...
 
 clean: ## Remove what can be built again: environment, stubs, caches (never data/)
 	rm -rf $(VENV) protos/gen protos/gen-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf clients/*/build clients/python/*.egg-info clients/go/gen clients/typescript/gen clients/typescript/node_modules
 	find services protos tests bench clients -name __pycache__ -type d -prune -exec rm -rf {} +
 
 install:

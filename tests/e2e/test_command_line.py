@@ -215,22 +215,57 @@ def test_a_step_that_waits_is_asked_about_in_a_terminal(house: House, folder: Pa
     assert "fourteen metres" in text
 
 
-def test_ctrl_c_cancels_the_run_on_the_server(house: House, folder: Path, ingested: Screen) -> None:
-    """A workflow that waits for a decision works for as long as anybody lets it."""
-    arguments = ["workflow", "run", "plan", "Find out how deep the harbour is.", "-c", "shore"]
-    screen = Screen(environment(house, folder), folder, *arguments)
+# A workflow that waits for a decision works for as long as anybody lets it.
+WAITING = ("workflow", "run", "plan", "Find out how deep the harbour is.", "-c", "shore")
+
+
+def running(house: House) -> str:
+    """The one workflow that works."""
+    runs = httpx.get(f"{house.base_url}/api/v1/runs", timeout=30).json()["runs"]
+    [run_id] = [each["run_id"] for each in runs if each["state"] == "RUNNING" and each["agent"] == "executor"]
+    return str(run_id)
+
+
+def cancelled(house: House, run_id: str) -> None:
+    """Waits until the server has stopped it."""
+    url = f"{house.base_url}/api/v1/runs/{run_id}"
+    soon(lambda: httpx.get(url, timeout=30).json()["state"] == "CANCELLED")
+
+
+def test_ctrl_c_at_a_question_cancels_the_run_on_the_server(
+    house: House, folder: Path, ingested: Screen
+) -> None:
+    screen = Screen(environment(house, folder), folder, *WAITING)
     screen.until(r"Approve\?")
-    [run] = [
-        each
-        for each in httpx.get(f"{house.base_url}/api/v1/runs", timeout=30).json()["runs"]
-        if each["state"] == "RUNNING" and each["agent"] == "executor"
-    ]
+    run_id = running(house)
     os.killpg(screen.process.pid, signal.SIGINT)
     code, text = screen.end()
     assert code == 130
-    assert f"{run['run_id']} is cancelled" in text
-    url = f"{house.base_url}/api/v1/runs/{run['run_id']}"
-    soon(lambda: httpx.get(url, timeout=30).json()["state"] == "CANCELLED")
+    assert f"{run_id} is cancelled" in text
+    cancelled(house, run_id)
+
+
+def test_ctrl_c_while_events_are_awaited_cancels_the_run_on_the_server(
+    house: House, folder: Path, ingested: Screen
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "meldrag_cli", *WAITING],
+        cwd=folder,
+        env=environment(house, folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    told = [process.stderr.readline(), process.stderr.readline()]
+    run_id = running(house)
+    assert told[1] == f"decide with: meld workflow decide {run_id} approve --approve\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert f"{run_id} is cancelled" in err
+    cancelled(house, run_id)
 
 
 def test_what_is_deleted_leaves_a_receipt(house: House, folder: Path) -> None:

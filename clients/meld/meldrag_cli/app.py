@@ -14,6 +14,7 @@ from meldrag_cli import __version__
 from meldrag_cli.commands.asking import agents, ask, replay, run
 from meldrag_cli.commands.conversations import sessions
 from meldrag_cli.commands.doctor import doctor
+from meldrag_cli.commands.fsck import fsck
 from meldrag_cli.commands.knowledge import collections, documents, ingest, search
 from meldrag_cli.commands.options import Start
 from meldrag_cli.commands.workflows import workflows
@@ -31,7 +32,7 @@ def application() -> typer.Typer:
         help="Ask questions of your own documents. Talks to the gateway of Meld & RAG at MELD_URL.",
     )
     app.callback()(_before)
-    for command in (ask, ingest, search, run, replay, doctor):
+    for command in (ask, ingest, search, run, replay, doctor, fsck):
         app.command()(command)
     app.add_typer(agents, name="agents")
     app.add_typer(workflows, name="workflow")

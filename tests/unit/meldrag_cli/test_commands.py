@@ -332,3 +332,32 @@ def test_an_export_is_never_written_over_a_file(tmp_path: Path, capsys: pytest.C
         assert main(["--url", house.url, "sessions", "export", "s1"]) == 0
     assert target.read_text() == "# Harbour\n"
     assert capsys.readouterr().out == "# Harbour\n"
+
+
+def checked(*faults: dict[str, Any], unmended: int) -> Answer:
+    counts = {"VECTOR_MISSING": len(faults)} if faults else {}
+    end = {"checked_chunks": 3, "total_chunks": 3, "counts": counts, "unmended": unmended}
+    return events(("page", {"step": "vectors", "faults": list(faults)}), ("end", end))
+
+
+def test_faults_that_are_left_fail_the_check(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        "kind": "VECTOR_MISSING",
+        "message": "no vector",
+        "collection": "notes",
+        "document_id": "d1",
+        "mended": False,
+    }
+    script: dict[str, Answer | list[Answer]] = {
+        "POST /api/v1/index/check": checked(found, unmended=1),
+        "POST /api/v1/index/repair": checked({**found, "mended": True}, unmended=0),
+    }
+    with scripted(script) as house:
+        assert main(["--url", house.url, "fsck"]) == 1
+        assert "VECTOR_MISSING notes/d1: no vector (not mended)" in capsys.readouterr().out
+        assert main(["--url", house.url, "fsck", "--repair", "-c", "notes"]) == 0
+        assert "3 passages checked, 1 fault, 0 left" in capsys.readouterr().out
+        assert main(["--url", house.url, "fsck", "--json"]) == 1
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert [each["type"] for each in lines] == ["page", "end"]
+    assert json.loads(house.requests[1][3]) == {"collection": "notes"}

@@ -52,7 +52,7 @@ def run(
     context: typer.Context,
     agent: AgentId,
     message: Annotated[
-        str, typer.Argument(metavar="[MESSAGE]", help="What it shall do; else `message` in the input.")
+        str, typer.Argument(metavar="MESSAGE", help="What it shall do; else `message` in the input.")
     ] = "",
     *,
     input_file: Annotated[

@@ -68,7 +68,7 @@ def run_workflow(
     context: typer.Context,
     workflow: WorkflowId,
     message: Annotated[
-        str, typer.Argument(metavar="[MESSAGE]", help="What is asked; else `message` in the input.")
+        str, typer.Argument(metavar="MESSAGE", help="What is asked; else `message` in the input.")
     ] = "",
     *,
     input_file: Annotated[
@@ -101,7 +101,11 @@ def _decide(gateway: Gateway, terminal: Terminal, *, approve: bool) -> Decide:
     """How waiting steps are decided on: all approved, asked about in a terminal, else left to others."""
 
     def asked(run_id: str, step: Mapping[str, Any]) -> None:
-        approved = approve or typer.confirm("Approve?")
+        try:
+            approved = approve or typer.confirm("Approve?")
+        except typer.Abort:
+            # Ctrl-C at the question means the run, as it does everywhere else.
+            raise KeyboardInterrupt from None
         _decision(gateway, run_id, step["step_id"], approved, "")
 
     def told(run_id: str, step: Mapping[str, Any]) -> None:
