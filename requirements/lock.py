@@ -32,8 +32,7 @@ def parts() -> dict[str, list[str]]:
         "dev": ["pyproject.toml", *extras(LOCAL), "--group", "dev"],
         "local": ["pyproject.toml", *extras(LOCAL), *bounded],
         **{
-            name: ["pyproject.toml", *extras((name,)), *bounded]
-            for name in (*SERVICES, "stubs", *CONTAINERS)
+            name: ["pyproject.toml", *extras((name,)), *bounded] for name in (*SERVICES, "stubs", *CONTAINERS)
         },
         "foreign": ["--group", "foreign"],
     }

@@ -12,7 +12,7 @@ import sqlite3
 from services.chassis.errors import AlreadyExistsError
 from services.vector.documents import Collection, Request
 from services.vector.faults import collection_not_found
-from services.vector.record import lexicon, requests
+from services.vector.record import lexicon, purging, requests, tombstones
 from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros, now_micros
 
@@ -128,18 +128,19 @@ class Collections:
             collection = find(connection, tenant_id, collection_id)
             tombstone_id = secrets.token_hex(16)
             key = collection.key
-            connection.execute(
-                "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
+            tombstones.put(
+                connection,
+                tombstones.Tombstone(
                     tombstone_id,
                     tenant_id,
                     f"collections/{collection_id}",
                     key,
                     now_micros(),
-                    collection.documents,
-                    collection.chunks,
+                    deleted_documents=collection.documents,
+                    deleted_chunks=collection.chunks,
                 ),
             )
+            purging.note(connection, max(1, collection.chunks))
             connection.execute(
                 "INSERT INTO index_drops VALUES (?, ?, ?)", (key, collection.vectors, tombstone_id)
             )

@@ -10,14 +10,23 @@ made from, which the record has; adding and removing therefore build the columns
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.vector.record.database import Connection
 
+# A step of a merge that changes fewer rows has done nothing (fts5, "the merge command").
+_LEAST_CHANGES = 2
+
 # Words are split at everything that is no letter, digit or private character, accents fold, English is
 # stemmed.
 _TOKENIZER = "porter unicode61 remove_diacritics 2"
+
+# Ends the names of tables that are being made to take the place of others.
+_NEXT = "_next"
+_OWN = re.compile(r"lexical_(?:documents_)?(\d+)")
 
 # A word of the title counts three times (SciFact, training split: nDCG@10 0.708 against 0.701 for once).
 _PASSAGE_WEIGHTS = "3.0, 1.0, 1.0"
@@ -43,19 +52,45 @@ class Entry:
 
 def create(connection: Connection, collection_key: int) -> None:
     """Makes the tables of a new collection."""
-    for name, columns in (
-        (_passages(collection_key), "title, headings, body"),
-        (_documents(collection_key), "title, body"),
-    ):
+    _create(connection, _passages(collection_key), _documents(collection_key))
+
+
+def _create(connection: Connection, passages: str, documents: str) -> None:
+    for name, columns in ((passages, "title, headings, body"), (documents, "title, body")):
         connection.execute(
             f"CREATE VIRTUAL TABLE {name} USING fts5 ({columns}, content='', tokenize='{_TOKENIZER}')"
         )
 
 
 def drop(connection: Connection, collection_key: int) -> None:
-    """Removes the tables of a collection."""
-    connection.execute(f"DROP TABLE {_passages(collection_key)}")
-    connection.execute(f"DROP TABLE {_documents(collection_key)}")
+    """Removes the tables of a collection, and those that were to take their place."""
+    drop_next(connection, collection_key)
+    connection.execute(f"DROP TABLE IF EXISTS {_passages(collection_key)}")
+    connection.execute(f"DROP TABLE IF EXISTS {_documents(collection_key)}")
+
+
+def exists(connection: Connection, collection_key: int) -> bool:
+    """Whether both tables of a collection are there."""
+    return _there(connection, _passages(collection_key)) and _there(connection, _documents(collection_key))
+
+
+def create_next(connection: Connection, collection_key: int) -> None:
+    """Makes empty tables that are to take the place of a collection's; those of an ended attempt go."""
+    drop_next(connection, collection_key)
+    _create(connection, _passages(collection_key) + _NEXT, _documents(collection_key) + _NEXT)
+
+
+def drop_next(connection: Connection, collection_key: int) -> None:
+    """Gives up what was to take the place of a collection's tables."""
+    connection.execute(f"DROP TABLE IF EXISTS {_passages(collection_key)}{_NEXT}")
+    connection.execute(f"DROP TABLE IF EXISTS {_documents(collection_key)}{_NEXT}")
+
+
+def put_next(connection: Connection, collection_key: int) -> None:
+    """Lets the next tables take the place of a collection's."""
+    for name in (_passages(collection_key), _documents(collection_key)):
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
+        connection.execute(f"ALTER TABLE {name}{_NEXT} RENAME TO {name}")
 
 
 def add(
@@ -66,14 +101,36 @@ def add(
     title: str,
     text: str,
     entries: Iterable[Entry],
+    into_next: bool = False,
 ) -> None:
-    """Adds a document and its passages."""
+    """Adds a document and its passages; into the tables that are to be the next ones if told so."""
+    ending = _NEXT if into_next else ""
+    _add(
+        connection,
+        _passages(collection_key) + ending,
+        _documents(collection_key) + ending,
+        document_key,
+        title=title,
+        text=text,
+        entries=entries,
+    )
+
+
+def _add(
+    connection: Connection,
+    passages: str,
+    documents: str,
+    document_key: int,
+    *,
+    title: str,
+    text: str,
+    entries: Iterable[Entry],
+) -> None:
     connection.execute(
-        f"INSERT INTO {_documents(collection_key)} (rowid, title, body) VALUES (?, ?, ?)",
-        (document_key, title, text),
+        f"INSERT INTO {documents} (rowid, title, body) VALUES (?, ?, ?)", (document_key, title, text)
     )
     connection.executemany(
-        f"INSERT INTO {_passages(collection_key)} (rowid, title, headings, body) VALUES (?, ?, ?, ?)",
+        f"INSERT INTO {passages} (rowid, title, headings, body) VALUES (?, ?, ?, ?)",
         ((entry.chunk_key, title, entry.headings, entry.body) for entry in entries),
     )
 
@@ -87,17 +144,40 @@ def remove(
     text: str,
     entries: Iterable[Entry],
 ) -> None:
-    """Removes a document and its passages; all words must be those that were added."""
-    name = _documents(collection_key)
-    connection.execute(
-        f"INSERT INTO {name} ({name}, rowid, title, body) VALUES ('delete', ?, ?, ?)",
-        (document_key, title, text),
-    )
-    name = _passages(collection_key)
-    connection.executemany(
-        f"INSERT INTO {name} ({name}, rowid, title, headings, body) VALUES ('delete', ?, ?, ?, ?)",
-        ((entry.chunk_key, title, entry.headings, entry.body) for entry in entries),
-    )
+    """Removes a document and its passages, from the next tables too; all words must be those that were
+    added.
+    """
+    held = list(entries)
+    for ending in ("", _NEXT):
+        documents, passages = _documents(collection_key) + ending, _passages(collection_key) + ending
+        if not _there(connection, documents):
+            continue
+        if _holds(connection, documents, document_key):
+            connection.execute(
+                f"INSERT INTO {documents} ({documents}, rowid, title, body) VALUES ('delete', ?, ?, ?)",
+                (document_key, title, text),
+            )
+        # What the index does not hold must not be removed from it: its counts would become wrong.
+        connection.executemany(
+            f"INSERT INTO {passages} ({passages}, rowid, title, headings, body)"
+            " VALUES ('delete', ?, ?, ?, ?)",
+            (
+                (entry.chunk_key, title, entry.headings, entry.body)
+                for entry in held
+                if _holds(connection, passages, entry.chunk_key)
+            ),
+        )
+
+
+def _there(connection: Connection, name: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)
+    ).fetchone()
+    return found is not None
+
+
+def _holds(connection: Connection, name: str, rowid: int) -> bool:
+    return connection.execute(f"SELECT 1 FROM {name}_docsize WHERE id = ?", (rowid,)).fetchone() is not None
 
 
 def headings_text(headings: Sequence[str]) -> str:
@@ -143,18 +223,143 @@ def words(
     }
 
 
-def count(connection: Connection, collection_key: int, chunk_keys: Sequence[int]) -> int:
-    """How many of these passages the index still holds; 0 when its tables are gone."""
+def count(connection: Connection, collection_key: int, first_key: int, last_key: int) -> int:
+    """How many of the passages with keys in this range the index still holds; 0 when its tables are gone."""
     name = _passages(collection_key)
-    exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    if exists is None or not chunk_keys:
+    if last_key < first_key or not _there(connection, name):
         return 0
     # The docsize table has one row per entry.
     (left,) = connection.execute(
-        f"SELECT count(*) FROM {name}_docsize WHERE id IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(chunk_keys)),),
+        f"SELECT count(*) FROM {name}_docsize WHERE id BETWEEN ? AND ?", (first_key, last_key)
     ).fetchone()
     return int(left)
+
+
+def count_all(connection: Connection, collection_key: int) -> int:
+    """How many entries of passages the index holds; 0 when its tables are gone."""
+    name = _passages(collection_key)
+    if not _there(connection, name):
+        return 0
+    return int(connection.execute(f"SELECT count(*) FROM {name}_docsize").fetchone()[0])
+
+
+def sizes_of(collection_key: int, *, of_documents: bool) -> str:
+    """The table with a row (id, sz) for each entry: the number of words in each column."""
+    return f"{_documents(collection_key) if of_documents else _passages(collection_key)}_docsize"
+
+
+def ownerless(connection: Connection) -> list[str]:
+    """Tables whose collection is not there, and those that were never put in their place."""
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'"
+    )
+    collections = {key for (key,) in connection.execute("SELECT key FROM collections")}
+    return sorted(
+        name
+        for name, _ in rows
+        if (own := _OWN.match(name)) and (own.end() != len(name) or int(own[1]) not in collections)
+    )
+
+
+def drop_ownerless(connection: Connection, name: str) -> bool:
+    """Removes such a table; false when it has an owner by now."""
+    if name not in ownerless(connection):
+        return False
+    connection.execute(f"DROP TABLE {name}")
+    return True
+
+
+def names(connection: Connection) -> list[str]:
+    """All tables of keyword indexes."""
+    rows = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'"
+    )
+    return sorted(name for (name,) in rows if _OWN.match(name))
+
+
+def merge(connection: Connection, name: str, pages: int, *, first: bool) -> bool:
+    """Merges about `pages` pages of what was added and removed one by one; whether there is more to do.
+
+    An entry that was removed is only marked until what it was written in is merged. first: the beginning of
+    a merge of all.
+    """
+    before = connection.total_changes
+    connection.execute(
+        f"INSERT INTO {name} ({name}, rank) VALUES ('merge', ?)", (-pages if first else pages,)
+    )
+    return connection.total_changes - before >= _LEAST_CHANGES
+
+
+def miscounted(connection: Connection, collection_key: int) -> list[str]:
+    """Where the words of the index, counted, are not those of its entries.
+
+    Reads all of the index. Raises sqlite3.DatabaseError for one that cannot be read. The connection must be
+    allowed to make temporary tables.
+    """
+    faults = []
+    for name, columns in (
+        (_passages(collection_key), ("title", "headings", "body")),
+        (_documents(collection_key), ("title", "body")),
+    ):
+        if not _there(connection, name):
+            continue
+        connection.execute(f"CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, {name}, col)")
+        counted = dict(connection.execute("SELECT col, sum(cnt) FROM words GROUP BY col").fetchall())
+        connection.execute("DROP TABLE temp.words")
+        sizes = [0] * len(columns)
+        for (packed,) in connection.execute(f"SELECT sz FROM {name}_docsize"):
+            for column, size in enumerate(_unpacked(packed)[: len(columns)]):
+                sizes[column] += size
+        held = [counted.get(column, 0) for column in columns]
+        if held != sizes:
+            faults.append(f"{name} holds {sum(held)} words and its entries have {sum(sizes)}")
+    return faults
+
+
+class Sizes:
+    """How many words each entry should have, found by making it again in memory."""
+
+    def __init__(self, connection: Connection, collection_key: int) -> None:
+        self._connection = connection
+        self._tables = (_passages(collection_key), _documents(collection_key))
+        self._there = exists(connection, collection_key)
+        self._memory = sqlite3.connect(":memory:", isolation_level=None)
+        _create(self._memory, *self._tables)
+
+    def compare(self, document_key: int, title: str, text: str, entries: Sequence[Entry]) -> tuple[int, int]:
+        """How many of the entries of a document, itself among them, are missing, and how many differ."""
+        passages, documents = self._tables
+        if not self._there:
+            return len(entries) + 1, 0
+        _add(self._memory, passages, documents, document_key, title=title, text=text, entries=entries)
+        missing = stale = 0
+        for name, keys in ((passages, [entry.chunk_key for entry in entries]), (documents, [document_key])):
+            wanted = dict(self._memory.execute(f"SELECT id, sz FROM {name}_docsize").fetchall())
+            held = dict(
+                self._connection.execute(
+                    f"SELECT id, sz FROM {name}_docsize WHERE id IN (SELECT value FROM json_each(?))",
+                    (json.dumps(keys),),
+                ).fetchall()
+            )
+            missing += sum(key not in held for key in keys)
+            stale += sum(key in held and held[key] != wanted[key] for key in keys)
+            self._memory.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
+        return missing, stale
+
+    def close(self) -> None:
+        """Ends it."""
+        self._memory.close()
+
+
+def _unpacked(packed: bytes) -> list[int]:
+    """The numbers in SQLite's form of variable length, each below 2^63."""
+    numbers, value = [], 0
+    for byte in packed:
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(value)
+            value = 0
+    return numbers
 
 
 def _scores(

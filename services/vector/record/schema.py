@@ -11,7 +11,7 @@ import sqlite3
 
 from services.chassis.start import StartError
 
-VERSION = 2
+VERSION = 3
 
 # Version 1; later ones are steps from it.
 _TABLES = """
@@ -152,6 +152,13 @@ _STEPS = {
         "CREATE TABLE places (document_key INTEGER NOT NULL REFERENCES documents (key),"
         " byte_start INTEGER NOT NULL, label TEXT NOT NULL, page INTEGER NOT NULL, line INTEGER NOT NULL,"
         " PRIMARY KEY (document_key, byte_start)) WITHOUT ROWID",
+    ),
+    3: (
+        # SHA-256 of the vector's bytes; NULL for one that an older release stored.
+        "ALTER TABLE vectors ADD COLUMN sha256 BLOB",
+        # Keys of the passages that went with a document; none where the last is below the first.
+        "ALTER TABLE tombstones ADD COLUMN first_chunk INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE tombstones ADD COLUMN last_chunk INTEGER NOT NULL DEFAULT -1",
     ),
 }
 

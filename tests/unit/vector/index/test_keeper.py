@@ -48,6 +48,16 @@ class Memory:
     def keys(self, collection_key: int) -> list[int]:
         return sorted(self.entries.get(collection_key, ()))
 
+    def some_keys(self, collection_key: int, start: int, limit: int) -> list[int]:
+        return self.keys(collection_key)[start : start + limit]
+
+    def present(self, collection_key: int, keys: Sequence[int]) -> list[int]:
+        return sorted(self.entries.get(collection_key, set()) & set(keys))
+
+    def held(self, collection_key: int, keys: Sequence[int], dimension: int) -> tuple[list[int], Matrix]:
+        found = self.present(collection_key, keys)
+        return found, np.zeros((len(found), dimension), dtype=np.float32)
+
     def collection_keys(self) -> list[int]:
         return sorted(self.entries)
 
@@ -74,6 +84,13 @@ class Store:
 
     def set_aside(self, generation: int) -> None:
         self.aside.append(generation)
+
+    def forget_aside(self) -> int:
+        gone, self.aside = len(self.aside), []
+        return gone
+
+    def strays(self, generation: int) -> list[Path]:
+        return []
 
     def free_bytes(self) -> int:
         return 1 << 40
