@@ -19,6 +19,7 @@ from services.gateway.routes import (
     collections,
     documents,
     health,
+    index,
     page,
     profile,
     runs,
@@ -44,7 +45,18 @@ def create_app(door: Door) -> Flask:
     app.before_request(_name_route)
     Guard(door.settings.hosts, door.settings.origins).install(app)
     app.before_request(_check_timeout)
-    for noun in (agents, attachments, collections, documents, search, runs, workflows, sessions, profile):
+    for noun in (
+        agents,
+        attachments,
+        collections,
+        documents,
+        index,
+        search,
+        runs,
+        workflows,
+        sessions,
+        profile,
+    ):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(page.blueprint)

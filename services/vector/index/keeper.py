@@ -335,7 +335,9 @@ class IndexKeeper:
     async def _drop(self, index: VectorIndex) -> bool:
         keys = await self._queue.drops()
         for key in keys:
+            crash_point("vector.before_index_remove")
             await self._write(partial(index.drop, key))
+            crash_point("vector.after_index_remove")
             await self._queue.dropped(key)
         return bool(keys)
 
@@ -344,7 +346,9 @@ class IndexKeeper:
         if batch is None:
             return False
         collection_key, keys = batch
+        crash_point("vector.before_index_remove")
         await self._write(lambda: index.remove(collection_key, keys))
+        crash_point("vector.after_index_remove")
         await self._queue.removed(keys)
         return True
 

@@ -156,4 +156,4 @@ class Collections:
             requests.remember(connection, tenant_id, _DELETE, request, tombstone_id)
             return tombstone_id
 
-        return await self._database.write(work)
+        return await self._database.write(work, milestone="record_delete")

@@ -309,7 +309,9 @@ class Documents:
             return Removal(tombstone_id, document.collection_key, chunk_keys)
 
         return await self._database.write(
-            work, committed=lambda removal: self._tell(removal.collection_key, removal.chunk_keys)
+            work,
+            milestone="record_delete",
+            committed=lambda removal: self._tell(removal.collection_key, removal.chunk_keys),
         )
 
 
