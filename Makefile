@@ -12,7 +12,7 @@ INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Pyt
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos clean install install-dev
+.PHONY: help run backup verify-backup restore fsck test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ verify-backup: install ## Check FROM=backups/... without a running house
 
 restore: install ## Replace all that the running house keeps by FROM=backups/... (YES=1 does not ask)
 	@$(BIN)/python -m services.backup restore $(or $(FROM),$(error FROM=backups/... says which backup)) $(if $(YES),--yes)
+
+fsck: install ## Compare all that the running house keeps with itself (REPAIR=1 mends, PURGE=1 leaves no byte of what was deleted, COLLECTION=c)
+	@$(BIN)/python -m services.fsck $(if $(REPAIR),--repair) $(if $(PURGE),--purge) $(if $(COLLECTION),--collection $(COLLECTION))
 
 clean: ## Remove what can be built again: environment, stubs, caches (never data/)
 	rm -rf $(VENV) protos/gen protos/gen-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -148,13 +148,36 @@ def _unary_once(
     return answer
 
 
+def waited(
+    method: grpc.UnaryUnaryMultiCallable[Req, Res], message: Req, client: Client
+) -> Iterator[Res | None]:
+    """None each moment in which there is no answer yet, and then the answer. Raises as `unary` does.
+
+    Nothing is repeated here. When it is left early the call is cancelled.
+    """
+    call = method.future(message, timeout=timeout_of(type(message)))
+    yield from _looks(call, type(message), client)
+
+
 def _answered(call: Any, kind: type[Message], client: Client) -> Any:
+    return next(answer for answer in _looks(call, kind, client) if answer is not None)
+
+
+def _looks(call: Any, kind: type[Message], client: Client) -> Iterator[Any]:
     done = threading.Event()
     call.add_done_callback(lambda _: done.set())
-    while not done.wait(_LOOK_SECONDS):
-        if client.gone():
-            call.cancel()
-            raise client_gone()
+    try:
+        while not done.wait(_LOOK_SECONDS):
+            if client.gone():
+                raise client_gone()
+            yield None
+    except BaseException:
+        call.cancel()
+        raise
+    yield _result(call, kind)
+
+
+def _result(call: Any, kind: type[Message]) -> Any:
     try:
         return call.result()
     except grpc.RpcError as error:

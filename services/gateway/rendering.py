@@ -474,9 +474,36 @@ def receipt(value: vector_pb2.DeletionReceipt) -> dict[str, Json]:
             "record_chunks": value.record_chunks,
             "lexical_entries": value.lexical_entries,
             "vector_entries": value.vector_entries,
+            "files": value.files,
         },
         "tombstone_id": value.tombstone_id or None,
         "deleted_at": _optional_time(value, "delete_time"),
+        "purged_at": _optional_time(value, "purge_time"),
+    }
+
+
+def index_fault(value: vector_pb2.IndexFault) -> dict[str, Json]:
+    """A difference between record, indexes and files."""
+    return {
+        "kind": enum_name(vector_pb2.IndexFaultKind.DESCRIPTOR, value.kind),
+        "message": value.message,
+        "collection": value.collection_id or None,
+        "document_id": value.document_id or None,
+        "tenant_id": value.tenant_id or None,
+        "chunks": value.chunks,
+        "remedy": enum_name(vector_pb2.IndexRemedy.DESCRIPTOR, value.remedy),
+        "mended": value.mended,
+    }
+
+
+def purge(value: vector_pb2.PurgeDeletedResponse) -> dict[str, Json]:
+    """What a purge did."""
+    return {
+        "purged_chunks": value.purged_chunks,
+        "record_bytes": {"before": value.record_bytes_before, "after": value.record_bytes_after},
+        "removed_files": value.removed_files,
+        "index_files_renewed": value.index_files_renewed,
+        "purged_at": _optional_time(value, "purge_time"),
     }
 
 

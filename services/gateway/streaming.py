@@ -23,7 +23,7 @@ EVENT_STREAM = "text/event-stream"
 NDJSON = "application/x-ndjson"
 
 _LOOK_SECONDS = 0.2
-_HEARTBEAT = b": still here\n\n"
+HEARTBEAT = b": still here\n\n"
 _EVENT_ID = re.compile(r"[0-9]{1,19}")
 
 
@@ -113,7 +113,7 @@ class Stream(Generic[Res]):
             elif self.client.gone():
                 return
             elif not self.silent and time.monotonic() - sent >= self.heartbeat:
-                yield _HEARTBEAT
+                yield HEARTBEAT
                 sent = time.monotonic()
             if self.drain.due():
                 yield self.fail(draining())

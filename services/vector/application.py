@@ -39,6 +39,9 @@ from services.vector.search.matrix import VectorCache
 from services.vector.search.searching import Searching
 from services.vector.settings import VectorSettings
 from services.vector.snapshots.exchange import settle
+from services.vector.upkeep.checking import Checking, Repairing
+from services.vector.upkeep.purging import Purging
+from services.vector.upkeep.walking import Walking
 
 _PING_SECONDS = 0.9
 # A few texts are somebody's question; many are work that questions may pass.
@@ -56,6 +59,10 @@ class Application:
     importing: Importing
     searching: Searching
     deletion: Deletion
+    checking: Checking
+    repairing: Repairing
+    purging: Purging
+    walking: Walking
     citations: Citations
     page_tokens: PageTokens
     keeper: IndexKeeper
@@ -143,6 +150,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             index=keeper,
             exact_limit=settings.meld_exact_search_limit,
         )
+        walking = Walking(record.inspection, keeper, spool.strays)
         application = Application(
             record=record,
             embedder=embedder,
@@ -159,7 +167,17 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             ),
             importing=Importing(documents, drafter, executor, claims, committed),
             searching=Searching(record.passages, dense),
-            deletion=Deletion(record.collections, documents, keeper),
+            deletion=Deletion(record, keeper, spool.left),
+            checking=Checking(walking),
+            repairing=Repairing(
+                walking,
+                record.mending,
+                forget=cache.drop,
+                to_embed=worker.wake,
+                to_index=keeper.wake,
+            ),
+            purging=Purging(record.purging, keeper, spool.strays),
+            walking=walking,
             citations=Citations(documents),
             page_tokens=PageTokens(await record.page_key()),
             keeper=keeper,

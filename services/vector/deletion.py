@@ -1,22 +1,28 @@
-"""Delete, and prove it: out of the record and the keyword index at once, out of the vector index right"
-" after."""
+"""Delete, and prove it: out of the record and the keyword index at once, out of the vector index right
+after.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from services.chassis import context
 from services.vector.access import Caller
 from services.vector.documents import Receipt, Request
-from services.vector.record.collections import Collections
-from services.vector.record.documents import Documents
+from services.vector.index.keeper import IndexUnavailableError
+from services.vector.ingest.spool import spool_name
+from services.vector.record.record import Record
+from services.vector.record.tombstones import Tombstone
 
 # How long a caller waits for the vector index before the receipt says PENDING.
 _WAIT_SECONDS = 10.0
 _WAIT_SHARE = 0.5
 _LOOK_SECONDS = 0.25
+_PAGE_KEYS = 1_000
 
 
 class FollowsRecord(Protocol):
@@ -30,32 +36,79 @@ class FollowsRecord(Protocol):
         """Returns when it did another piece of work, at the latest after `seconds`."""
         ...
 
+    async def count(self, collection_key: int) -> int:
+        """Entries that it has of a collection. Raises IndexUnavailableError."""
+        ...
+
+    async def present(self, collection_key: int, keys: Sequence[int]) -> list[int]:
+        """Those of the entries that it has. Raises IndexUnavailableError."""
+        ...
+
 
 class Deletion:
     """Deletes documents and collections that the caller may delete."""
 
-    def __init__(self, collections: Collections, documents: Documents, index: FollowsRecord) -> None:
-        self._collections = collections
-        self._documents = documents
+    def __init__(self, record: Record, index: FollowsRecord, files_left: Callable[[str], int]) -> None:
+        """files_left: how many files of uploads there are whose name begins so; blocks."""
+        self._record = record
         self._index = index
+        self._files_left = files_left
 
     async def document(
         self, caller: Caller, collection_id: str, document_id: str, request: Request | None
     ) -> Receipt:
         """Raises what Documents.delete raises."""
-        removal = await self._documents.delete(caller, collection_id, document_id, request)
-        return await self._receipt(removal.tombstone_id, removal.chunk_keys)
+        removal = await self._record.documents.delete(caller, collection_id, document_id, request)
+        return await self._awaited(caller.tenant_id, removal.tombstone_id)
 
     async def collection(self, caller: Caller, collection_id: str, request: Request | None) -> Receipt:
         """Raises what Collections.delete raises."""
-        tombstone_id = await self._collections.delete(caller, collection_id, request)
-        return await self._receipt(tombstone_id, ())
+        tombstone_id = await self._record.collections.delete(caller, collection_id, request)
+        return await self._awaited(caller.tenant_id, tombstone_id)
 
-    async def _receipt(self, tombstone_id: str, chunk_keys: Sequence[int]) -> Receipt:
+    async def receipt(self, tenant_id: str, tombstone_id: str) -> Receipt:
+        """What is left now. Raises NotFoundError (DELETION_NOT_FOUND)."""
+        return await self._receipt(await self._record.tombstones.get(tenant_id, tombstone_id))
+
+    async def _awaited(self, tenant_id: str, tombstone_id: str) -> Receipt:
+        tombstone = await self._record.tombstones.get(tenant_id, tombstone_id)
         self._index.wake()
         end = time.monotonic() + min(_WAIT_SECONDS, context.remaining() * _WAIT_SHARE)
-        receipt = await self._documents.receipt(tombstone_id, chunk_keys)
+        receipt = await self._receipt(tombstone)
         while not receipt.complete and time.monotonic() < end:
             await self._index.turned(_LOOK_SECONDS)
-            receipt = await self._documents.receipt(tombstone_id, chunk_keys)
+            receipt = await self._receipt(tombstone)
         return receipt
+
+    async def _receipt(self, tombstone: Tombstone) -> Receipt:
+        """What the record says, and what the vector index and the disk show.
+
+        An index that does not answer and for which nothing waits is being made from the record, which has
+        nothing of it.
+        """
+        receipt = await self._record.tombstones.receipt(tombstone)
+        name = spool_name(tombstone.collection_key, tombstone.document_id)
+        files = await asyncio.to_thread(self._files_left, name)
+        entries = receipt.vector_entries
+        if not entries:
+            try:
+                entries = await self._left_in_index(tombstone)
+            except IndexUnavailableError:
+                entries = 0
+        return replace(receipt, files=files, vector_entries=entries)
+
+    async def _left_in_index(self, tombstone: Tombstone) -> int:
+        """Entries that the index has although it was told to remove them; they are queued again."""
+        key = tombstone.collection_key
+        if not tombstone.document_id:
+            left = await self._index.count(key)
+            if left:
+                await self._record.tombstones.remove_again(tombstone, [])
+            return left
+        found: list[int] = []
+        for start in range(tombstone.first_chunk, tombstone.last_chunk + 1, _PAGE_KEYS):
+            page = range(start, min(start + _PAGE_KEYS, tombstone.last_chunk + 1))
+            found += await self._index.present(key, page)
+        if found:
+            await self._record.tombstones.remove_again(tombstone, found)
+        return len(found)

@@ -150,15 +150,30 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What is left of something after its delete, and how much the delete removed."""
+    """What is left of something after its delete, and how much the delete removed.
+
+    purge_time: when the files were last written anew without it.
+    """
 
     resource: str
-    complete: bool
     record_documents: int
     record_chunks: int
     lexical_entries: int
     vector_entries: int
+    files: int
     tombstone_id: str
     delete_time: datetime
     deleted_documents: int
     deleted_chunks: int
+    purge_time: datetime | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left."""
+        return not (
+            self.record_documents
+            or self.record_chunks
+            or self.lexical_entries
+            or self.vector_entries
+            or self.files
+        )

@@ -49,6 +49,15 @@ def document_not_found(document_id: str) -> NotFoundError:
     )
 
 
+def deletion_not_found(tombstone_id: str) -> NotFoundError:
+    """The same words whether it is missing or somebody else's."""
+    return NotFoundError(
+        f"there is no deletion {tombstone_id[:_SHOWN]}",
+        reason="DELETION_NOT_FOUND",
+        metadata={"tombstone_id": tombstone_id[:_SHOWN]},
+    )
+
+
 def request_id_reused(request_id: str) -> FailedPreconditionError:
     """The id of an earlier write came with other content."""
     return FailedPreconditionError(
@@ -105,6 +114,16 @@ def snapshot_newer(snapshot_version: int, known_version: int) -> FailedPrecondit
 def import_running() -> AbortedError:
     """One snapshot at a time."""
     return AbortedError("another snapshot is being imported", reason="IMPORT_RUNNING", retry_after=5.0)
+
+
+def purge_running() -> AbortedError:
+    """One at a time."""
+    return AbortedError("another purge is at work", reason="PURGE_RUNNING", retry_after=5.0)
+
+
+def index_unavailable(cause: str) -> UnavailableError:
+    """The vector index does not answer."""
+    return UnavailableError(f"the vector index: {cause}", reason="INDEX_UNAVAILABLE", retry_after=2.0)
 
 
 def record_restoring() -> UnavailableError:

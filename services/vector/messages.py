@@ -17,6 +17,7 @@ from services.vector.documents import Collection, Document, Receipt, Scalar
 from services.vector.faults import invalid_field
 from services.vector.record.passages import Condition
 from services.vector.search.searching import DroppedPassage, ScoredPassage
+from services.vector.upkeep.checking import Fault
 
 _MOST_FILTER_VALUES = 1_000
 
@@ -108,10 +109,27 @@ def receipt(value: Receipt) -> pb.DeletionReceipt:
         record_chunks=value.record_chunks,
         lexical_entries=value.lexical_entries,
         vector_entries=value.vector_entries,
+        files=value.files,
+        purge_time=timestamp(value.purge_time) if value.purge_time else None,
         tombstone_id=value.tombstone_id,
         delete_time=timestamp(value.delete_time),
         deleted_documents=value.deleted_documents,
         deleted_chunks=value.deleted_chunks,
+    )
+
+
+def fault(value: Fault, *, every_tenant: bool) -> pb.IndexFault:
+    """As the contract says it."""
+    finding, subject = value.finding, value.subject
+    return pb.IndexFault(
+        collection_id=subject.collection_id if subject else "",
+        tenant_id=subject.tenant_id if subject and every_tenant else "",
+        document_id=finding.document_id,
+        message=finding.message,
+        chunks=finding.chunks,
+        kind=pb.IndexFaultKind.Name(finding.kind),
+        remedy=pb.IndexRemedy.Name(finding.cure),
+        mended=value.mended,
     )
 
 

@@ -27,6 +27,7 @@ from services.vector.ingest.importing import TextItem
 from services.vector.ingest.ingestion import Header
 from services.vector.ingest.spool import PIECE_BYTES
 from services.vector.search.searching import Mode, Question, require_model
+from services.vector.upkeep.walking import Cursor, Scope
 
 _PAGE, _MOST_PAGE = 100, 1_000
 _MOST_COLLECTIONS = 16
@@ -259,6 +260,71 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             embeddings=[pb.Embedding(values=row) for row in vectors.tolist()],
             embedding_model=self._application.embedder.model,
         )
+
+    async def GetDeletion(self, request: pb.GetDeletionRequest, context: Any) -> pb.GetDeletionResponse:
+        """See the contract."""
+        del context
+        receipt = await self._application.deletion.receipt(call.principal().tenant_id, request.tombstone_id)
+        return pb.GetDeletionResponse(receipt=messages.receipt(receipt))
+
+    async def CheckIndex(self, request: pb.CheckIndexRequest, context: Any) -> pb.CheckIndexResponse:
+        """See the contract."""
+        del context
+        application = self._application
+        scope, token = self._walk(request)
+        report = await application.checking.page(scope, self._cursor(request.page_token, token))
+        last = report.after is None and request.every_tenant
+        return pb.CheckIndexResponse(
+            faults=[messages.fault(one, every_tenant=request.every_tenant) for one in report.faults],
+            checked_chunks=report.chunks,
+            total_chunks=await application.walking.total_chunks(scope),
+            step=report.words,
+            next_page_token=self._after(report.after, token),
+            unpurged_chunks=await application.record.purging.unpurged() if last else 0,
+        )
+
+    async def RepairIndex(self, request: pb.RepairIndexRequest, context: Any) -> pb.RepairIndexResponse:
+        """See the contract."""
+        del context
+        application = self._application
+        identifiers.line("request_id", request.request_id, 128)
+        scope, token = self._walk(request)
+        work = application.checking if request.dry_run else application.repairing
+        report = await work.page(scope, self._cursor(request.page_token, token))
+        return pb.RepairIndexResponse(
+            faults=[messages.fault(one, every_tenant=request.every_tenant) for one in report.faults],
+            checked_chunks=report.chunks,
+            total_chunks=await application.walking.total_chunks(scope),
+            step=report.words,
+            next_page_token=self._after(report.after, token),
+        )
+
+    async def PurgeDeleted(self, request: pb.PurgeDeletedRequest, context: Any) -> pb.PurgeDeletedResponse:
+        """See the contract."""
+        del context
+        identifiers.line("request_id", request.request_id, 128)
+        done = await self._application.purging.run()
+        return pb.PurgeDeletedResponse(
+            purged_chunks=done.chunks,
+            record_bytes_before=done.size_before,
+            record_bytes_after=done.size_after,
+            removed_files=done.removed_files,
+            index_files_renewed=done.index_files_renewed,
+            purge_time=messages.timestamp(done.end),
+        )
+
+    def _walk(self, request: Any) -> tuple[Scope, tuple[object, ...]]:
+        """What is to be looked at, and what its page tokens are bound to."""
+        if request.every_tenant and request.collection_id:
+            raise invalid_field("collection_id", request.collection_id, "must be empty with every_tenant")
+        scope = Scope(None if request.every_tenant else call.principal().tenant_id, request.collection_id)
+        return scope, ("walk", call.principal().tenant_id, request.every_tenant, request.collection_id)
+
+    def _cursor(self, token: str, scope: tuple[object, ...]) -> Cursor:
+        return Cursor.from_text(str(self._place(token, scope, Cursor().to_text())))
+
+    def _after(self, cursor: Cursor | None, scope: tuple[object, ...]) -> str:
+        return "" if cursor is None else self._application.page_tokens.make(cursor.to_text(), *scope)
 
     async def _document(self, collection_id: str, document_id: str) -> Document:
         if not identifiers.is_document_id(document_id):

@@ -20,7 +20,7 @@ DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
     "IngestDocument "
     "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument Search VerifyCitations "
-    "EmbedTexts CheckIndex RepairIndex ExportSnapshot ImportSnapshot",
+    "GetDeletion EmbedTexts CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "
@@ -61,6 +61,8 @@ def test_a_request_that_names_a_resource_is_bound_to_its_tenant(method: MethodDe
     owned |= {"user_id", "api_key_id", "attachment_id", "workflow_id"}
     named = owned & set(method.input_type.fields_by_name)
     makes = method.name.startswith(("Create", "Run", "List", "Draw")) or method.client_streaming
+    # An id that only narrows what is done to all of the tenant's may be empty.
+    makes = makes or method.name in ("CheckIndex", "RepairIndex")
     access = method.GetOptions().Extensions[options_pb2.access]
 
     assert access.tenant_field or makes or not named, f"{named} belong to a tenant"
@@ -79,7 +81,7 @@ def test_only_what_does_no_harm_twice_may_be_retried(method: MethodDescriptor) -
     if level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
         assert reads
     elif level == descriptor_pb2.MethodOptions.IDEMPOTENT:
-        repeatable = method.name.startswith(("Delete", "Update", "Revoke", "Cancel", "Repair"))
+        repeatable = method.name.startswith(("Delete", "Update", "Revoke", "Cancel", "Repair", "Purge"))
         # A run is named by who creates it; its events carry their position in it.
         known = {"request_id", "run_id", "run"} & set(method.input_type.fields_by_name)
         assert repeatable or known

@@ -41,6 +41,7 @@ def test_contracts_are_the_only_shared_meaning(module: Module) -> None:
     calls = {
         "agents": {"agents", "session", "vector"},
         "backup": {"session", "vector"},
+        "fsck": {"vector"},
         "gateway": {"agents", "session", "vector"},
         "session": {"session"},
         "vector": {"vector"},
@@ -75,6 +76,7 @@ DOORS = {
     "grpc_calls": (
         "services/agents/adapters/",
         "services/backup/clients.py",
+        "services/fsck/clients.py",
         "services/gateway/clients.py",
         "services/chassis/",
         "services/local/readiness.py",

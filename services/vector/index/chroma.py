@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import chromadb
+import numpy as np
 from chromadb.config import Settings
 from chromadb.errors import NotFoundError
 
@@ -83,6 +84,35 @@ class ChromaIndex:
         """All keys of a collection."""
         collection = self._find(collection_key)
         return [] if collection is None else [int(key) for key in collection.get(include=[])["ids"]]
+
+    def some_keys(self, collection_key: int, start: int, limit: int) -> list[int]:
+        """Keys of a collection from number `start` on, in the index's own order."""
+        collection = self._find(collection_key)
+        if collection is None:
+            return []
+        return [int(key) for key in collection.get(limit=limit, offset=start, include=[])["ids"]]
+
+    def present(self, collection_key: int, keys: Sequence[int]) -> list[int]:
+        """Those of the entries that are there."""
+        collection = self._find(collection_key)
+        found: list[int] = []
+        for start in range(0, len(keys) if collection is not None else 0, self._batch):
+            ids = [str(key) for key in keys[start : start + self._batch]]
+            found += map(int, collection.get(ids=ids, include=[])["ids"])  # type: ignore[union-attr]
+        return found
+
+    def held(self, collection_key: int, keys: Sequence[int], dimension: int) -> tuple[list[int], Matrix]:
+        """Those of the entries that are there, with their vectors: (n, dimension). Any order."""
+        collection = self._find(collection_key)
+        found: list[int] = []
+        rows = [np.empty((0, dimension), dtype=np.float32)]
+        for start in range(0, len(keys) if collection is not None else 0, self._batch):
+            ids = [str(key) for key in keys[start : start + self._batch]]
+            part = collection.get(ids=ids, include=["embeddings"])  # type: ignore[union-attr]
+            if part["ids"]:
+                found += map(int, part["ids"])
+                rows.append(np.asarray(part["embeddings"], dtype=np.float32))
+        return found, np.concatenate(rows)
 
     def collection_keys(self) -> list[int]:
         """The collections of this prefix that are there."""

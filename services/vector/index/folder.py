@@ -96,6 +96,21 @@ class EmbeddedStore:
             shutil.rmtree(aside, ignore_errors=True)
             folder.rename(aside)
 
+    def forget_aside(self) -> int:
+        """Removes the broken generation that was kept; how many folders that were. Blocks."""
+        aside = self._root / _ASIDE
+        if not aside.exists():
+            return 0
+        shutil.rmtree(aside)
+        return 1
+
+    def strays(self, generation: int) -> list[Path]:
+        """What lies in the folder of this index and belongs to no part of it. Blocks."""
+        if not self._root.exists():
+            return []
+        own = {self._folder(generation).name, _ASIDE}
+        return sorted(path for path in self._root.iterdir() if path.name not in own)
+
     def free_bytes(self) -> int:
         """Space on the disk."""
         self._root.mkdir(parents=True, exist_ok=True)
@@ -131,6 +146,15 @@ class RemoteStore:
     def set_aside(self, generation: int) -> None:
         """A server's index is not set aside."""
         del generation
+
+    def forget_aside(self) -> int:
+        """A server's index is not set aside."""
+        return 0
+
+    def strays(self, generation: int) -> list[Path]:
+        """The server's files are its own affair."""
+        del generation
+        return []
 
     def free_bytes(self) -> int:
         """The server's disk is its own affair."""

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from services.chassis.crash import crash_point
@@ -28,6 +29,8 @@ _BATCH = 1_000
 _WRITE_SECONDS = 60.0
 _OPEN_SECONDS = 120.0
 _QUERY_SECONDS = 5.0
+# A look at a thousand entries takes some ten milliseconds.
+_LOOK_SECONDS = 20.0
 _IDLE_SECONDS = 30.0
 _BACKOFF_SECONDS = (0.0, 2.0, 10.0, 30.0, 60.0)
 _TIMEOUTS_IN_A_ROW = 3
@@ -75,6 +78,18 @@ class VectorIndex(Protocol):
         """All keys of a collection."""
         ...
 
+    def some_keys(self, collection_key: int, start: int, limit: int) -> list[int]:
+        """Keys of a collection from number `start` on, in the index's own order."""
+        ...
+
+    def present(self, collection_key: int, keys: Sequence[int]) -> list[int]:
+        """Those of the entries that are there."""
+        ...
+
+    def held(self, collection_key: int, keys: Sequence[int], dimension: int) -> tuple[list[int], Matrix]:
+        """Those of the entries that are there, with their vectors (n, dimension)."""
+        ...
+
     def collection_keys(self) -> list[int]:
         """The collections that are there."""
         ...
@@ -102,6 +117,14 @@ class IndexStore(Protocol):
         """Takes it out of the way; blocks. It may still be open."""
         ...
 
+    def forget_aside(self) -> int:
+        """Removes what was set aside; how many things that were; blocks."""
+        ...
+
+    def strays(self, generation: int) -> list[Path]:
+        """Files and folders of its place that belong to no part of it; blocks."""
+        ...
+
     def free_bytes(self) -> int:
         """Space left for it."""
         ...
@@ -121,6 +144,7 @@ class IndexKeeper:
         self._turn = asyncio.Event()
         self._fault: Exception | None = None
         self._timeouts = 0
+        self._renewals: list[asyncio.Future[int]] = []
         self.state = IndexState.OPENING
 
     async def run(self) -> None:
@@ -128,6 +152,8 @@ class IndexKeeper:
         failures = 0
         while True:
             try:
+                if self._renewals and self._index is not None:
+                    await self._leave()
                 if self._index is None:
                     await self._open()
                 await self._feed()
@@ -146,28 +172,75 @@ class IndexKeeper:
 
     async def nearest(self, collection_key: int, query: Matrix, limit: int) -> list[int]:
         """About the `limit` nearest chunk keys to query (d,), best first. Raises IndexUnavailableError."""
+        return await self._ask(lambda index: index.nearest(collection_key, query, limit), _QUERY_SECONDS)
+
+    async def count(self, collection_key: int) -> int:
+        """Entries that the index has of a collection. Raises IndexUnavailableError."""
+        return await self._ask(lambda index: index.count(collection_key), _LOOK_SECONDS)
+
+    async def some_keys(self, collection_key: int, start: int, limit: int) -> list[int]:
+        """Keys that the index has of a collection, from number `start` on. Raises IndexUnavailableError."""
+        return await self._ask(lambda index: index.some_keys(collection_key, start, limit), _LOOK_SECONDS)
+
+    async def present(self, collection_key: int, keys: Sequence[int]) -> list[int]:
+        """Those of these entries that the index has. Raises IndexUnavailableError."""
+        return await self._ask(lambda index: index.present(collection_key, keys), _LOOK_SECONDS)
+
+    async def held(
+        self, collection_key: int, keys: Sequence[int], dimension: int
+    ) -> tuple[list[int], Matrix]:
+        """Those of these entries that the index has, with their vectors. Raises IndexUnavailableError."""
+        return await self._ask(lambda index: index.held(collection_key, keys, dimension), _LOOK_SECONDS)
+
+    async def collection_keys(self) -> list[int]:
+        """The collections that the index has. Raises IndexUnavailableError."""
+        return await self._ask(lambda index: index.collection_keys(), _LOOK_SECONDS)
+
+    async def strays(self) -> list[Path]:
+        """Files and folders in the place of the index that belong to no part of it."""
+        _, generation = await self._queue.identity()
+        return await asyncio.to_thread(self._store.strays, generation)
+
+    async def renew(self) -> int:
+        """Leaves the index for a new, empty one of the next generation, which is then made from the record.
+
+        Returns, when nothing of the old one is left, how many folders were removed that had been set aside.
+        Raises IndexUnavailableError when there is no index to be left.
+        """
+        if self._index is None:
+            raise IndexUnavailableError(self.state.value)
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._renewals.append(done)
+        self._work.set()
+        return await done
+
+    async def _ask(self, work: Callable[[VectorIndex], T], seconds: float) -> T:
+        """The answer of the index. Raises IndexUnavailableError; one that fails is taken for broken."""
         index = self._index
         if index is None or self.state is not IndexState.READY:
             raise IndexUnavailableError(self.state.value)
         try:
-            found = await self._queries.call(
-                lambda: index.nearest(collection_key, query, limit), _QUERY_SECONDS
-            )
+            answer = await self._queries.call(lambda: work(index), seconds)
         except LaneTimeoutError as error:
             self._timeouts += 1
             if self._timeouts >= _TIMEOUTS_IN_A_ROW:
-                self._break(error)
+                self._failed(index, error)
             raise IndexUnavailableError("it does not answer") from error
         except Exception as error:
-            self._break(error)
+            self._failed(index, error)
             raise IndexUnavailableError("it failed") from error
         self._timeouts = 0
-        return found
+        return answer
 
     async def ping(self) -> None:
         """Raises IndexUnavailableError unless the index answers queries."""
         if self.state is not IndexState.READY:
             raise IndexUnavailableError(self.state.value)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether the index is in files of this service."""
+        return self._store.replaceable
 
     def follow(self, changed: Callable[[], None]) -> None:
         """`changed` is called at each change of the state."""
@@ -192,7 +265,8 @@ class IndexKeeper:
         self._writes.close()
         self._queries.close()
 
-    async def _open(self) -> None:
+    async def _open(self, *, fill: bool = True) -> None:
+        """Opens it. fill: and brings it in line with the record; else that is left to `_feed`."""
         installation, generation = await self._queue.identity()
         self._set(IndexState.OPENING)
         expected = await self._queue.expected()
@@ -201,6 +275,8 @@ class IndexKeeper:
         self._index = index
         present = await self._writes.call(index.collection_keys, _OPEN_SECONDS)
         self._set(IndexState.REBUILDING)
+        if not fill:
+            return
         await self._empty_queues(index)
         for collection in expected:
             await self._compare(index, collection.collection_key)
@@ -208,6 +284,26 @@ class IndexKeeper:
         for key in present:
             if key not in known:
                 await self._writes.call(partial(index.drop, key), _WRITE_SECONDS)
+
+    async def _leave(self) -> None:
+        """Begins an empty index of the next generation; opening it removes the files of this one."""
+        self._set(IndexState.REBUILDING)
+        waiting, self._renewals = self._renewals, []
+        try:
+            removed = await asyncio.to_thread(self._store.forget_aside)
+            crash_point("vector.before_index_renewal")
+            await self._let_go()
+            await self._queue.restart()
+            crash_point("vector.after_index_renewal")
+            await self._open(fill=False)
+        except BaseException as error:
+            for one in waiting:
+                if not one.done():
+                    one.set_exception(IndexUnavailableError(f"it could not be left for a new one: {error}"))
+            raise
+        for one in waiting:
+            if not one.done():
+                one.set_result(removed)
 
     async def _compare(self, index: VectorIndex, collection_key: int) -> None:
         """Queues differences between the record and what the index holds of a collection."""
@@ -239,7 +335,9 @@ class IndexKeeper:
     async def _drop(self, index: VectorIndex) -> bool:
         keys = await self._queue.drops()
         for key in keys:
+            crash_point("vector.before_index_remove")
             await self._write(partial(index.drop, key))
+            crash_point("vector.after_index_remove")
             await self._queue.dropped(key)
         return bool(keys)
 
@@ -248,7 +346,9 @@ class IndexKeeper:
         if batch is None:
             return False
         collection_key, keys = batch
+        crash_point("vector.before_index_remove")
         await self._write(lambda: index.remove(collection_key, keys))
+        crash_point("vector.after_index_remove")
         await self._queue.removed(keys)
         return True
 
@@ -300,7 +400,10 @@ class IndexKeeper:
             except Exception as error:
                 _log.warning("the vector index could not be closed: %s", error)
 
-    def _break(self, error: Exception) -> None:
+    def _failed(self, index: VectorIndex, error: Exception) -> None:
+        if index is not self._index:
+            # It was left for a new one while it was asked.
+            return
         self._fault = error
         self._set(IndexState.BROKEN)
         self._work.set()

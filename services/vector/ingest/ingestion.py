@@ -33,7 +33,7 @@ from services.vector.extraction.model import Extraction, Limits
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Arrival, Drafter
 from services.vector.ingest.progress import ProgressBoard
-from services.vector.ingest.spool import Spool, Spooled
+from services.vector.ingest.spool import Spool, Spooled, spool_name
 from services.vector.record.documents import Documents
 
 _PROGRESS_SECONDS = 0.5
@@ -132,7 +132,7 @@ class Ingestion:
             )
             settled = False
             try:
-                name = row.document_id
+                name = spool_name(collection.key, row.document_id)
                 async with self._spool.received(name, pieces, header.size, header.content_sha256) as spooled:
                     document: Document | None = None
                     async for step in self._take(

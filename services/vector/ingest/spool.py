@@ -32,12 +32,23 @@ class Spool:
         self._folder = folder
         self._limit = limit_bytes
         self._executor = executor
+        self._arriving: set[str] = set()
 
     def clear(self) -> None:
         """Makes the folder, empty. Blocks."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for left in self._folder.iterdir():
             left.unlink()
+
+    def left(self, prefix: str) -> int:
+        """How many files there are whose name begins so. Blocks."""
+        return sum(path.name.startswith(prefix) for path in self._folder.iterdir())
+
+    def strays(self) -> list[Path]:
+        """Files that no upload is writing or reading. Blocks."""
+        # What arrives in between is known after the look.
+        found = sorted(self._folder.iterdir())
+        return [path for path in found if path.name not in self._arriving]
 
     @asynccontextmanager
     async def received(
@@ -51,12 +62,14 @@ class Spool:
         path = self._folder / name
         if declared_bytes > self._limit:
             raise self._too_large()
+        self._arriving.add(name)
         try:
             spooled = await self._receive(path, pieces)
             _compare(declared_bytes, declared_sha256.lower(), spooled)
             yield spooled
         finally:
             path.unlink(missing_ok=True)
+            self._arriving.discard(name)
 
     async def _receive(self, path: Path, pieces: AsyncIterator[bytes]) -> Spooled:
         loop = asyncio.get_running_loop()
@@ -86,6 +99,11 @@ class Spool:
             reason="DOCUMENT_TOO_LARGE",
             metadata={"limit": str(self._limit), "unit": "bytes"},
         )
+
+
+def spool_name(collection_key: int, document_id: str = "") -> str:
+    """The name of an arriving file; without a document, how those of a collection begin."""
+    return f"{collection_key}-{document_id}"
 
 
 def is_full(error: OSError) -> bool:

@@ -15,7 +15,7 @@ from services.chassis.errors import AlreadyExistsError
 from services.vector.access import Caller, Grant, Role, granted
 from services.vector.documents import Collection, Request
 from services.vector.faults import access_denied, collection_not_found
-from services.vector.record import lexicon, requests
+from services.vector.record import lexicon, purging, requests, tombstones
 from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros, now_micros
 
@@ -217,18 +217,19 @@ class Collections:
             collection = find(connection, caller, collection_id, Role.OWNER)
             tombstone_id = secrets.token_hex(16)
             key = collection.key
-            connection.execute(
-                "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
+            tombstones.put(
+                connection,
+                tombstones.Tombstone(
                     tombstone_id,
                     caller.tenant_id,
                     f"collections/{collection_id}",
                     key,
                     now_micros(),
-                    collection.documents,
-                    collection.chunks,
+                    deleted_documents=collection.documents,
+                    deleted_chunks=collection.chunks,
                 ),
             )
+            purging.note(connection, max(1, collection.chunks))
             connection.execute(
                 "INSERT INTO index_drops VALUES (?, ?, ?)", (key, collection.vectors, tombstone_id)
             )
@@ -244,4 +245,4 @@ class Collections:
             requests.remember(connection, caller.space, _DELETE, request, tombstone_id)
             return tombstone_id
 
-        return await self._database.write(work)
+        return await self._database.write(work, milestone="record_delete")

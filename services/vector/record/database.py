@@ -41,6 +41,8 @@ _READERS = 4
 _GROUP = 64
 # A group takes a second, a document of the largest size allowed some twenty.
 _STUCK_SECONDS = 60.0
+# What runs alone writes the whole file.
+_ALONE_SECONDS = 3_600.0
 # Below this a failed write of the operating system means: no space.
 _NO_SPACE_BYTES = 1 << 20
 
@@ -66,6 +68,8 @@ class _Write(Generic[T]):
     work: Callable[[Connection], T]
     milestone: str | None
     committed: Callable[[T], None] | None
+    # Runs by itself and outside of any transaction.
+    alone: bool = False
     future: Future[T] = field(default_factory=Future)
 
 
@@ -110,6 +114,9 @@ class Database:
         self._thread = threading.Thread(target=self._run, name="record-write", daemon=True)
         self._closed = False
         self._busy_since: float | None = None
+        self._guard = threading.Lock()
+        self._running_alone: _Write[Any] | None = None
+        self._next_alone: _Write[Any] | None = None
         self._thread.start()
 
     @classmethod
@@ -158,6 +165,49 @@ class Database:
         self._jobs.put(job)
         return await asyncio.wrap_future(job.future)
 
+    async def rewrite(self) -> None:
+        """Writes the whole file anew (VACUUM): nothing is in it then but what is kept. Other writes wait.
+
+        Takes a temporary file and a log, each as large as what is kept, beside the record. Cancelling undoes
+        it. Raises what write raises.
+        """
+
+        def work(connection: Connection) -> None:
+            # A record does not fit into memory, and the temporary folder of the system may be memory.
+            folder = str(self.path.parent).replace("'", "''")
+            connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
+            connection.execute("PRAGMA temp_store = FILE")
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.execute("PRAGMA temp_store = MEMORY")
+
+        if shutil.disk_usage(self.path.parent).free < 2 * self.path.stat().st_size + _NO_SPACE_BYTES:
+            raise ResourceExhaustedError("the disk has no space for a new file", reason="STORAGE_FULL")
+        await self._alone(work)
+
+    async def cut_log(self) -> bool:
+        """Takes the log into the file and cuts it to nothing; false while readers need it."""
+
+        def work(connection: Connection) -> bool:
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+
+        return await self._alone(work)
+
+    async def _alone(self, work: Callable[[Connection], T]) -> T:
+        if self._closed:
+            raise UnavailableError("the record is closed", reason="RECORD_BUSY")
+        job = _Write(work, None, None, alone=True)
+        self._jobs.put(job)
+        try:
+            return await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            with self._guard:
+                if self._running_alone is job:
+                    self._connection.interrupt()
+            raise
+
     async def ping(self) -> None:
         """A read, and a sign of life of the writer: it works on a group, not too long, or takes an empty job.
 
@@ -201,7 +251,12 @@ class Database:
                 return
             self._busy_since = time.monotonic()
             try:
-                self._commit(jobs)
+                if jobs[0].alone:
+                    # It takes as long as the file is large, which is no sign of being stuck.
+                    self._busy_since += _ALONE_SECONDS
+                    self._run_alone(jobs[0])
+                else:
+                    self._commit(jobs)
             except Exception as error:
                 # The thread must live on, and nobody may wait for ever.
                 _log.exception("the record's writer failed")
@@ -217,8 +272,12 @@ class Database:
         """The jobs that wait, at least one; empty at the end."""
         jobs: list[_Write[Any]] = []
         while len(jobs) < _GROUP:
+            job: _Write[Any] | None
             try:
-                job = self._jobs.get(block=not jobs)
+                if self._next_alone is not None:
+                    job, self._next_alone = self._next_alone, None
+                else:
+                    job = self._jobs.get(block=not jobs)
             except queue.Empty:
                 break
             if job is None:
@@ -226,9 +285,27 @@ class Database:
                 if jobs:
                     self._jobs.put(None)
                 break
+            if job.alone and jobs:
+                self._next_alone = job
+                break
             if job.future.set_running_or_notify_cancel():
                 jobs.append(job)
+                if job.alone:
+                    break
         return jobs
+
+    def _run_alone(self, job: _Write[Any]) -> None:
+        with self._guard:
+            self._running_alone = job
+        try:
+            result = job.work(self._connection)
+        except sqlite3.Error as error:
+            job.future.set_exception(translated(error, self.path))
+        else:
+            job.future.set_result(result)
+        finally:
+            with self._guard:
+                self._running_alone = None
 
     def _commit(self, jobs: list[_Write[Any]]) -> None:
         outcomes: list[tuple[_Write[Any], Any, Exception | None]] = []

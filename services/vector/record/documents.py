@@ -16,16 +16,16 @@ from services.vector.documents import (
     DocumentState,
     Draft,
     Failure,
-    Receipt,
     Request,
     Scalar,
     text_hash,
 )
 from services.vector.faults import collection_not_found, document_busy, document_not_found
-from services.vector.record import lexicon, places, requests
+from services.vector.record import lexicon, places, purging, requests, tombstones
 from services.vector.record.collections import ROLE, bound, find, require_writer
 from services.vector.record.database import Connection, Database
 from services.vector.record.places import Where
+from services.vector.record.soundness import StoredDocument, examined
 from services.vector.record.texts import Text, pieces, read_text
 from services.vector.record.times import from_micros, now_micros, to_micros
 
@@ -292,68 +292,29 @@ class Documents:
                 raise document_busy(document.external_id)
             tombstone_id = secrets.token_hex(16)
             chunk_keys = _erase(connection, document, tombstone_id)
-            connection.execute(
-                "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
+            tombstones.put(
+                connection,
+                tombstones.Tombstone(
                     tombstone_id,
                     caller.tenant_id,
                     f"collections/{collection_id}/documents/{document_id}",
                     document.collection_key,
                     now_micros(),
-                    1,
-                    document.chunks,
+                    deleted_documents=1,
+                    deleted_chunks=document.chunks,
+                    # Keys that were given in one transaction have no others between them.
+                    first_chunk=min(chunk_keys, default=0),
+                    last_chunk=max(chunk_keys, default=-1),
                 ),
             )
             requests.remember(connection, caller.space, DELETE, request, tombstone_id)
             return Removal(tombstone_id, document.collection_key, chunk_keys)
 
         return await self._database.write(
-            work, committed=lambda removal: self._tell(removal.collection_key, removal.chunk_keys)
+            work,
+            milestone="record_delete",
+            committed=lambda removal: self._tell(removal.collection_key, removal.chunk_keys),
         )
-
-    async def receipt(self, tombstone_id: str, chunk_keys: Sequence[int]) -> Receipt:
-        """What is left now of what the tombstone stands for."""
-
-        def work(connection: Connection) -> Receipt:
-            resource, collection_key, deleted_at, documents, chunks = connection.execute(
-                "SELECT resource, collection_key, delete_time, deleted_documents, deleted_chunks FROM"
-                " tombstones"
-                " WHERE tombstone_id = ?",
-                (tombstone_id,),
-            ).fetchone()
-            (entries,) = connection.execute(
-                "SELECT (SELECT count(*) FROM index_removals WHERE tombstone_id = ?1)"
-                " + (SELECT coalesce(sum(max(entries, 1)), 0) FROM index_drops WHERE tombstone_id = ?1)",
-                (tombstone_id,),
-            ).fetchone()
-            if "/documents/" in resource:
-                left_documents = "SELECT count(*) FROM documents WHERE document_id = ?"
-                left_chunks = (
-                    "SELECT count(*) FROM chunks WHERE document_key ="
-                    " (SELECT key FROM documents WHERE document_id = ?)"
-                )
-                subject: object = resource.rpartition("/")[2]
-            else:
-                left_documents = "SELECT count(*) FROM documents WHERE collection_key = ?"
-                left_chunks = (
-                    "SELECT count(*) FROM chunks WHERE document_key IN"
-                    " (SELECT key FROM documents WHERE collection_key = ?)"
-                )
-                subject = collection_key
-            return Receipt(
-                resource=resource,
-                complete=entries == 0,
-                record_documents=connection.execute(left_documents, (subject,)).fetchone()[0],
-                record_chunks=connection.execute(left_chunks, (subject,)).fetchone()[0],
-                lexical_entries=lexicon.count(connection, collection_key, chunk_keys),
-                vector_entries=entries,
-                tombstone_id=tombstone_id,
-                delete_time=from_micros(deleted_at),
-                deleted_documents=documents,
-                deleted_chunks=chunks,
-            )
-
-        return await self._database.read(work)
 
 
 def new_document_id() -> str:
@@ -431,12 +392,16 @@ def _find(
 
 
 def _forget_failures(connection: Connection, collection_key: int, content_sha256: str, but_key: int) -> None:
-    if content_sha256:
+    if not content_sha256:
+        return
+    failed = "collection_key = ? AND content_sha256 = ? AND state = ? AND key <> ?"
+    values = (collection_key, content_sha256, DocumentState.FAILED, but_key)
+    # One that was set aside still has what is left of its text.
+    for table in ("texts", "places"):
         connection.execute(
-            "DELETE FROM documents WHERE collection_key = ? AND content_sha256 = ? AND state = ? AND key"
-            " <> ?",
-            (collection_key, content_sha256, DocumentState.FAILED, but_key),
+            f"DELETE FROM {table} WHERE document_key IN (SELECT key FROM documents WHERE {failed})", values
         )
+    connection.execute(f"DELETE FROM documents WHERE {failed}", values)
 
 
 def _recognise(
@@ -580,8 +545,9 @@ def _insert_passages(
         entries.append(lexicon.Entry(chunk_key, lexicon.headings_text(passage.headings), passage.body))
         # Only texts that the caller may read: what another has must not show in how fast this one is ready.
         copied = connection.execute(
-            "INSERT INTO vectors (chunk_key, collection_key, vector)"
-            " SELECT :chunk, :collection, v.vector FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
+            "INSERT INTO vectors (chunk_key, collection_key, vector, sha256)"
+            " SELECT :chunk, :collection, v.vector, v.sha256"
+            " FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
             " JOIN collections c ON c.key = v.collection_key"
             " WHERE h.embedded_sha256 = :digest AND c.embedding_model = :model AND c.dimension = :dimension"
             f" AND {ROLE} >= {Role.READER:d} LIMIT 1",
@@ -606,27 +572,29 @@ def _insert_passages(
 
 
 def _erase(connection: Connection, document: Document, tombstone_id: str) -> list[int]:
-    """Takes a document out of the record and the keyword index; returns the keys of its chunks."""
-    text, entries = lexicon.written(connection, document.key)
-    if document.state.committed:
+    """Takes a document out of the record and the keyword index; returns the keys of its chunks.
+
+    The keyword index can be told to forget only the very words that it was told. When those are damaged its
+    entries stay behind, found by nobody, until a repair makes it again.
+    """
+    keys = [
+        key
+        for (key,) in connection.execute(
+            "SELECT key FROM chunks WHERE document_key = ? ORDER BY key", (document.key,)
+        )
+    ]
+    held = examined(connection, document.key)
+    if isinstance(held, StoredDocument):
         lexicon.remove(
             connection,
             document.collection_key,
             document.key,
-            title=document.title,
-            filename=document.filename,
-            text=text,
-            entries=entries,
+            title=held.title,
+            filename=held.filename,
+            text=held.text,
+            entries=held.entries(),
         )
-    owned = "chunk_key IN (SELECT key FROM chunks WHERE document_key = ?)"
-    connection.execute(
-        "INSERT INTO index_removals (chunk_key, collection_key, tombstone_id)"
-        f" SELECT chunk_key, collection_key, ? FROM vectors WHERE {owned}",
-        (tombstone_id, document.key),
-    )
-    for table in ("embedding_queue", "index_additions", "vectors"):
-        connection.execute(f"DELETE FROM {table} WHERE {owned}", (document.key,))
-    connection.execute("DELETE FROM chunks WHERE document_key = ?", (document.key,))
+    erase_passages(connection, document.key, tombstone_id)
     connection.execute("DELETE FROM texts WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM places WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM documents WHERE key = ?", (document.key,))
@@ -636,4 +604,18 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
             " WHERE key = ?",
             (document.chunks, document.vectors, document.collection_key),
         )
-    return [entry.chunk_key for entry in entries]
+    purging.note(connection, max(1, len(keys)))
+    return keys
+
+
+def erase_passages(connection: Connection, document_key: int, tombstone_id: str) -> None:
+    """Removes a document's passages with their vectors; the vector index learns of it in its queue."""
+    owned = "chunk_key IN (SELECT key FROM chunks WHERE document_key = ?)"
+    connection.execute(
+        "INSERT OR IGNORE INTO index_removals (chunk_key, collection_key, tombstone_id)"
+        f" SELECT chunk_key, collection_key, ? FROM vectors WHERE {owned}",
+        (tombstone_id, document_key),
+    )
+    for table in ("embedding_queue", "index_additions", "vectors"):
+        connection.execute(f"DELETE FROM {table} WHERE {owned}", (document_key,))
+    connection.execute("DELETE FROM chunks WHERE document_key = ?", (document_key,))

@@ -2,8 +2,8 @@
 
 Their rowids are the keys of chunks and of documents. A passage is judged by its own words and by those of the
 document it stands in. services/vector/tokens.py says what a word is; identifiers have a column of their own.
-FTS5 keeps no copy of the text: an entry is removed by giving it the very words it was made from, which the
-record has; adding and removing therefore build the columns in one place.
+FTS5 keeps no copy of the text: an entry is removed by giving it the very words it was
+made from, which the record has; adding and removing therefore build the columns in one place.
 """
 
 # ruff: noqa: S608 # table names are made of a number; all else is bound
@@ -11,6 +11,8 @@ record has; adding and removing therefore build the columns in one place.
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,9 +22,19 @@ from services.vector import tokens
 if TYPE_CHECKING:
     from services.vector.record.database import Connection
 
+# A step of a merge that changes fewer rows has done nothing (fts5, "the merge command").
+_LEAST_CHANGES = 2
+
 # Words are split at everything that is no letter, digit, mark or private character, accents fold, English is
 # stemmed. Marks are letters of Hindi and Thai.
 _TOKENIZER = "porter unicode61 remove_diacritics 2 categories ''L* N* Co Mn Mc''"
+
+_PASSAGE_COLUMNS = ("title", "headings", "body", "names")
+_DOCUMENT_COLUMNS = ("title", "body", "names")
+
+# Ends the names of tables that are being made to take the place of others.
+_NEXT = "_next"
+_OWN = re.compile(r"lexical_(?:documents_)?(\d+)")
 
 # A word of the title counts three times (SciFact, training split: nDCG@10 0.708 against 0.701 for once).
 _PASSAGE_WEIGHTS = "3.0, 1.0, 1.0, 1.0"
@@ -48,48 +60,46 @@ class Entry:
 
 def create(connection: Connection, collection_key: int) -> None:
     """Makes the tables of a new collection."""
-    for name, columns in (
-        (_passages(collection_key), "title, headings, body, names"),
-        (_documents(collection_key), "title, body, names"),
-    ):
+    _create(connection, _passages(collection_key), _documents(collection_key))
+
+
+def _create(connection: Connection, passages: str, documents: str) -> None:
+    for name, columns in ((passages, _PASSAGE_COLUMNS), (documents, _DOCUMENT_COLUMNS)):
         connection.execute(
-            f"CREATE VIRTUAL TABLE {name} USING fts5 ({columns}, content='', tokenize='{_TOKENIZER}')"
+            f"CREATE VIRTUAL TABLE {name} USING fts5 ({', '.join(columns)}, content='',"
+            f" tokenize='{_TOKENIZER}')"
         )
 
 
 def drop(connection: Connection, collection_key: int) -> None:
-    """Removes the tables of a collection."""
+    """Removes the tables of a collection, and those that were to take their place."""
+    drop_next(connection, collection_key)
     connection.execute(f"DROP TABLE IF EXISTS {_passages(collection_key)}")
     connection.execute(f"DROP TABLE IF EXISTS {_documents(collection_key)}")
 
 
-def rebuild(connection: Connection) -> None:
-    """Makes all tables anew from the record, after what they keep has changed with a release."""
-    for (collection_key,) in connection.execute("SELECT key FROM collections").fetchall():
-        drop(connection, collection_key)
-        create(connection, collection_key)
-    documents = connection.execute(
-        "SELECT key, collection_key, title, filename FROM documents WHERE state IN (3, 4) ORDER BY key"
-    )
-    for key, collection_key, title, filename in documents.fetchall():
-        text, entries = written(connection, key)
-        add(connection, collection_key, key, title=title, filename=filename, text=text, entries=entries)
+def exists(connection: Connection, collection_key: int) -> bool:
+    """Whether both tables of a collection are there."""
+    return _there(connection, _passages(collection_key)) and _there(connection, _documents(collection_key))
 
 
-def written(connection: Connection, document_key: int) -> tuple[str, list[Entry]]:
-    """The text of a document in the record, and its passages."""
-    pieces = connection.execute(
-        "SELECT piece FROM texts WHERE document_key = ? ORDER BY byte_start", (document_key,)
-    )
-    text = b"".join(piece for (piece,) in pieces)
-    rows = connection.execute(
-        "SELECT key, headings, byte_start, byte_end FROM chunks WHERE document_key = ? ORDER BY key",
-        (document_key,),
-    )
-    return text.decode(), [
-        Entry(key, headings_text(json.loads(headings)), text[start:end].decode())
-        for key, headings, start, end in rows
-    ]
+def create_next(connection: Connection, collection_key: int) -> None:
+    """Makes empty tables that are to take the place of a collection's; those of an ended attempt go."""
+    drop_next(connection, collection_key)
+    _create(connection, _passages(collection_key) + _NEXT, _documents(collection_key) + _NEXT)
+
+
+def drop_next(connection: Connection, collection_key: int) -> None:
+    """Gives up what was to take the place of a collection's tables."""
+    connection.execute(f"DROP TABLE IF EXISTS {_passages(collection_key)}{_NEXT}")
+    connection.execute(f"DROP TABLE IF EXISTS {_documents(collection_key)}{_NEXT}")
+
+
+def put_next(connection: Connection, collection_key: int) -> None:
+    """Lets the next tables take the place of a collection's."""
+    for name in (_passages(collection_key), _documents(collection_key)):
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
+        connection.execute(f"ALTER TABLE {name}{_NEXT} RENAME TO {name}")
 
 
 def add(
@@ -101,17 +111,41 @@ def add(
     filename: str,
     text: str,
     entries: Iterable[Entry],
+    into_next: bool = False,
 ) -> None:
-    """Adds a document and its passages."""
-    columns = _Columns(title, filename)
+    """Adds a document and its passages; into the tables that are to be the next ones if told so."""
+    ending = _NEXT if into_next else ""
+    _add(
+        connection,
+        _passages(collection_key) + ending,
+        _documents(collection_key) + ending,
+        document_key,
+        title=title,
+        filename=filename,
+        text=text,
+        entries=entries,
+    )
+
+
+def _add(
+    connection: Connection,
+    passages: str,
+    documents: str,
+    document_key: int,
+    *,
+    title: str,
+    filename: str,
+    text: str,
+    entries: Iterable[Entry],
+) -> None:
+    words = _Words(title, filename)
     connection.execute(
-        f"INSERT INTO {_documents(collection_key)} (rowid, title, body, names) VALUES (?, ?, ?, ?)",
-        (document_key, *columns.document(text)),
+        f"INSERT INTO {documents} (rowid, {', '.join(_DOCUMENT_COLUMNS)}) VALUES (?, ?, ?, ?)",
+        (document_key, *words.of_document(text)),
     )
     connection.executemany(
-        f"INSERT INTO {_passages(collection_key)} (rowid, title, headings, body, names)"
-        " VALUES (?, ?, ?, ?, ?)",
-        ((entry.chunk_key, *columns.passage(entry)) for entry in entries),
+        f"INSERT INTO {passages} (rowid, {', '.join(_PASSAGE_COLUMNS)}) VALUES (?, ?, ?, ?, ?)",
+        ((entry.chunk_key, *words.of_passage(entry)) for entry in entries),
     )
 
 
@@ -125,21 +159,31 @@ def remove(
     text: str,
     entries: Iterable[Entry],
 ) -> None:
-    """Removes a document and its passages; all words must be those that were added."""
-    columns = _Columns(title, filename)
-    name = _documents(collection_key)
-    connection.execute(
-        f"INSERT INTO {name} ({name}, rowid, title, body, names) VALUES ('delete', ?, ?, ?, ?)",
-        (document_key, *columns.document(text)),
-    )
-    name = _passages(collection_key)
-    connection.executemany(
-        f"INSERT INTO {name} ({name}, rowid, title, headings, body, names) VALUES ('delete', ?, ?, ?, ?, ?)",
-        ((entry.chunk_key, *columns.passage(entry)) for entry in entries),
-    )
+    """Removes a document and its passages, from the next tables too; all words must be those that were
+    added.
+    """
+    words = _Words(title, filename)
+    whole = words.of_document(text)
+    held = [(entry.chunk_key, *words.of_passage(entry)) for entry in entries]
+    for ending in ("", _NEXT):
+        documents, passages = _documents(collection_key) + ending, _passages(collection_key) + ending
+        if not _there(connection, documents):
+            continue
+        if _holds(connection, documents, document_key):
+            connection.execute(
+                f"INSERT INTO {documents} ({documents}, rowid, {', '.join(_DOCUMENT_COLUMNS)})"
+                " VALUES ('delete', ?, ?, ?, ?)",
+                (document_key, *whole),
+            )
+        # What the index does not hold must not be removed from it: its counts would become wrong.
+        connection.executemany(
+            f"INSERT INTO {passages} ({passages}, rowid, {', '.join(_PASSAGE_COLUMNS)})"
+            " VALUES ('delete', ?, ?, ?, ?, ?)",
+            [row for row in held if _holds(connection, passages, row[0])],
+        )
 
 
-class _Columns:
+class _Words:
     """What the tables get of a document and of its passages."""
 
     def __init__(self, title: str, filename: str) -> None:
@@ -147,16 +191,27 @@ class _Columns:
         # The name of the file is found as a whole, and in each of its passages.
         self._head = f"{title} {filename}"
 
-    def document(self, text: str) -> tuple[str, str, str]:
+    def of_document(self, text: str) -> tuple[str, str, str]:
         return self._title, tokens.spaced(text), tokens.names(f"{self._head} {text}")
 
-    def passage(self, entry: Entry) -> tuple[str, str, str, str]:
+    def of_passage(self, entry: Entry) -> tuple[str, str, str, str]:
         return (
             self._title,
             tokens.spaced(entry.headings),
             tokens.spaced(entry.body),
             tokens.names(f"{self._head} {entry.headings} {entry.body}"),
         )
+
+
+def _there(connection: Connection, name: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)
+    ).fetchone()
+    return found is not None
+
+
+def _holds(connection: Connection, name: str, rowid: int) -> bool:
+    return connection.execute(f"SELECT 1 FROM {name}_docsize WHERE id = ?", (rowid,)).fetchone() is not None
 
 
 def headings_text(headings: Sequence[str]) -> str:
@@ -209,18 +264,154 @@ def matching(
     return set(found)
 
 
-def count(connection: Connection, collection_key: int, chunk_keys: Sequence[int]) -> int:
-    """How many of these passages the index still holds; 0 when its tables are gone."""
+def count(connection: Connection, collection_key: int, first_key: int, last_key: int) -> int:
+    """How many of the passages with keys in this range the index still holds; 0 when its tables are gone."""
     name = _passages(collection_key)
-    exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    if exists is None or not chunk_keys:
+    if last_key < first_key or not _there(connection, name):
         return 0
     # The docsize table has one row per entry.
     (left,) = connection.execute(
-        f"SELECT count(*) FROM {name}_docsize WHERE id IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(chunk_keys)),),
+        f"SELECT count(*) FROM {name}_docsize WHERE id BETWEEN ? AND ?", (first_key, last_key)
     ).fetchone()
     return int(left)
+
+
+def count_all(connection: Connection, collection_key: int) -> int:
+    """How many entries of passages the index holds; 0 when its tables are gone."""
+    name = _passages(collection_key)
+    if not _there(connection, name):
+        return 0
+    return int(connection.execute(f"SELECT count(*) FROM {name}_docsize").fetchone()[0])
+
+
+def sizes_of(collection_key: int, *, of_documents: bool) -> str:
+    """The table with a row (id, sz) for each entry: the number of words in each column."""
+    return f"{_documents(collection_key) if of_documents else _passages(collection_key)}_docsize"
+
+
+def ownerless(connection: Connection) -> list[str]:
+    """Tables whose collection is not there, and those that were never put in their place."""
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'"
+    )
+    collections = {key for (key,) in connection.execute("SELECT key FROM collections")}
+    return sorted(
+        name
+        for name, _ in rows
+        if (own := _OWN.match(name)) and (own.end() != len(name) or int(own[1]) not in collections)
+    )
+
+
+def drop_ownerless(connection: Connection, name: str) -> bool:
+    """Removes such a table; false when it has an owner by now."""
+    if name not in ownerless(connection):
+        return False
+    connection.execute(f"DROP TABLE {name}")
+    return True
+
+
+def names(connection: Connection) -> list[str]:
+    """All tables of keyword indexes."""
+    rows = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'"
+    )
+    return sorted(name for (name,) in rows if _OWN.match(name))
+
+
+def merge(connection: Connection, name: str, pages: int, *, first: bool) -> bool:
+    """Merges about `pages` pages of what was added and removed one by one; whether there is more to do.
+
+    An entry that was removed is only marked until what it was written in is merged. first: the beginning of
+    a merge of all.
+    """
+    before = connection.total_changes
+    connection.execute(
+        f"INSERT INTO {name} ({name}, rank) VALUES ('merge', ?)", (-pages if first else pages,)
+    )
+    return connection.total_changes - before >= _LEAST_CHANGES
+
+
+def miscounted(connection: Connection, collection_key: int) -> list[str]:
+    """Where the words of the index, counted, are not those of its entries.
+
+    Reads all of the index. Raises sqlite3.DatabaseError for one that cannot be read. The connection must be
+    allowed to make temporary tables.
+    """
+    faults = []
+    for name, columns in (
+        (_passages(collection_key), _PASSAGE_COLUMNS),
+        (_documents(collection_key), _DOCUMENT_COLUMNS),
+    ):
+        if not _there(connection, name):
+            continue
+        connection.execute(f"CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, {name}, col)")
+        counted = dict(connection.execute("SELECT col, sum(cnt) FROM words GROUP BY col").fetchall())
+        connection.execute("DROP TABLE temp.words")
+        sizes = [0] * len(columns)
+        for (packed,) in connection.execute(f"SELECT sz FROM {name}_docsize"):
+            for column, size in enumerate(_unpacked(packed)[: len(columns)]):
+                sizes[column] += size
+        held = [counted.get(column, 0) for column in columns]
+        if held != sizes:
+            faults.append(f"{name} holds {sum(held)} words and its entries have {sum(sizes)}")
+    return faults
+
+
+class Sizes:
+    """How many words each entry should have, found by making it again in memory."""
+
+    def __init__(self, connection: Connection, collection_key: int) -> None:
+        self._connection = connection
+        self._tables = (_passages(collection_key), _documents(collection_key))
+        self._there = exists(connection, collection_key)
+        self._memory = sqlite3.connect(":memory:", isolation_level=None)
+        _create(self._memory, *self._tables)
+
+    def compare(
+        self, document_key: int, *, title: str, filename: str, text: str, entries: Sequence[Entry]
+    ) -> tuple[int, int]:
+        """How many of the entries of a document, itself among them, are missing, and how many differ."""
+        passages, documents = self._tables
+        if not self._there:
+            return len(entries) + 1, 0
+        _add(
+            self._memory,
+            passages,
+            documents,
+            document_key,
+            title=title,
+            filename=filename,
+            text=text,
+            entries=entries,
+        )
+        missing = stale = 0
+        for name, keys in ((passages, [entry.chunk_key for entry in entries]), (documents, [document_key])):
+            wanted = dict(self._memory.execute(f"SELECT id, sz FROM {name}_docsize").fetchall())
+            held = dict(
+                self._connection.execute(
+                    f"SELECT id, sz FROM {name}_docsize WHERE id IN (SELECT value FROM json_each(?))",
+                    (json.dumps(keys),),
+                ).fetchall()
+            )
+            missing += sum(key not in held for key in keys)
+            stale += sum(key in held and held[key] != wanted[key] for key in keys)
+            self._memory.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
+        return missing, stale
+
+    def close(self) -> None:
+        """Ends it."""
+        self._memory.close()
+
+
+def _unpacked(packed: bytes) -> list[int]:
+    """The numbers in SQLite's form of variable length, each below 2^63."""
+    numbers, value = [], 0
+    for byte in packed:
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(value)
+            value = 0
+    return numbers
 
 
 def _scores(

@@ -13,7 +13,11 @@ from services.vector.record.database import Connection, Database
 from services.vector.record.documents import Documents
 from services.vector.record.figures import Figures, figures
 from services.vector.record.index_queue import IndexQueue
+from services.vector.record.inspection import Inspection
+from services.vector.record.mending import Mending
 from services.vector.record.passages import Passages
+from services.vector.record.purging import Purging
+from services.vector.record.tombstones import Tombstones
 from services.vector.record.vectors import Vectors
 
 FILE = "record.sqlite3"
@@ -29,6 +33,10 @@ class Record:
         self.vectors = Vectors(database)
         self.index_queue = IndexQueue(database)
         self.passages = Passages(database)
+        self.tombstones = Tombstones(database)
+        self.inspection = Inspection(database)
+        self.mending = Mending(database)
+        self.purging = Purging(database)
 
     async def ping(self) -> None:
         """Raises ServiceError when the record cannot be read or its writer is stuck."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -94,9 +95,10 @@ class Vectors:
                 if row is None:
                     continue
                 collection_key = int(row[0])
+                blob = np.ascontiguousarray(vector, dtype="<f4").tobytes()
                 connection.execute(
-                    "INSERT INTO vectors (chunk_key, collection_key, vector) VALUES (?, ?, ?)",
-                    (chunk_key, collection_key, np.ascontiguousarray(vector, dtype="<f4").tobytes()),
+                    "INSERT INTO vectors (chunk_key, collection_key, vector, sha256) VALUES (?, ?, ?, ?)",
+                    (chunk_key, collection_key, blob, hashlib.sha256(blob).digest()),
                 )
                 connection.execute("INSERT INTO index_additions VALUES (?, ?)", (chunk_key, collection_key))
                 (document_key,) = connection.execute(

@@ -63,14 +63,3 @@ async def test_pages_hold_every_collection_once_and_their_tokens_are_bound(clien
         with pytest.raises(ServiceError) as error:
             await client.call("ListCollections", pb.ListCollectionsRequest(page_size=size))
         assert error.value.reason == "INVALID_FIELD"
-
-
-async def test_methods_of_a_later_release_say_so(client: Client) -> None:
-    for method, request in (
-        ("CheckIndex", pb.CheckIndexRequest(collection_id="books")),
-        ("RepairIndex", pb.RepairIndexRequest(collection_id="books")),
-    ):
-        with pytest.raises(ServiceError) as error:
-            await client.call(method, request)
-        assert refused(error.value) == ("UNIMPLEMENTED", "METHOD_NOT_AVAILABLE")
-        assert error.value.metadata == {"method": method}

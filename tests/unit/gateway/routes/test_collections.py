@@ -89,9 +89,16 @@ def test_a_delete_answers_with_what_is_left(http: FlaskClient, services: Scripte
         "resource": "collections/papers",
         "state": "PENDING",
         "deleted": {"documents": 2, "chunks": 5},
-        "left": {"record_documents": 0, "record_chunks": 0, "lexical_entries": 0, "vector_entries": 3},
+        "left": {
+            "record_documents": 0,
+            "record_chunks": 0,
+            "lexical_entries": 0,
+            "vector_entries": 3,
+            "files": 0,
+        },
         "tombstone_id": "t",
         "deleted_at": None,
+        "purged_at": None,
     }
 
 

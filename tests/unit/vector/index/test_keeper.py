@@ -50,6 +50,16 @@ class Memory:
     def keys(self, collection_key: int) -> list[int]:
         return sorted(self.entries.get(collection_key, ()))
 
+    def some_keys(self, collection_key: int, start: int, limit: int) -> list[int]:
+        return self.keys(collection_key)[start : start + limit]
+
+    def present(self, collection_key: int, keys: Sequence[int]) -> list[int]:
+        return sorted(self.entries.get(collection_key, set()) & set(keys))
+
+    def held(self, collection_key: int, keys: Sequence[int], dimension: int) -> tuple[list[int], Matrix]:
+        found = self.present(collection_key, keys)
+        return found, np.zeros((len(found), dimension), dtype=np.float32)
+
     def collection_keys(self) -> list[int]:
         return sorted(self.entries)
 
@@ -76,6 +86,13 @@ class Store:
 
     def set_aside(self, generation: int) -> None:
         self.aside.append(generation)
+
+    def forget_aside(self) -> int:
+        gone, self.aside = len(self.aside), []
+        return gone
+
+    def strays(self, generation: int) -> list[Path]:
+        return []
 
     def free_bytes(self) -> int:
         return 1 << 40
@@ -184,3 +201,46 @@ async def test_a_lane_hands_errors_to_its_caller() -> None:
         await lane.call(lambda: 1 // 0, 5)
     assert await lane.call(lambda: 1, 5) == 1
     lane.close()
+
+
+async def test_a_renewal_leaves_the_index_for_an_empty_one_and_fills_it(record: Record) -> None:
+    store = Store()
+    async with kept(record, store) as keeper:
+        await ready(keeper, record)
+        store.aside = [0]
+        assert await keeper.renew() == 1
+        await ready(keeper, record)
+        assert store.generations[2].entries == {1: {1, 2, 3, 4, 5}}
+        assert await keeper.nearest(1, np.array([1, 0], dtype=np.float32), 3) == [1, 2, 3]
+        assert await record.index_queue.identity() == ((await record.index_queue.identity())[0], 2)
+    assert store.aside == []
+
+
+async def test_without_an_index_there_is_nothing_to_renew(record: Record) -> None:
+    keeper = IndexKeeper(record.index_queue, Store())
+    with pytest.raises(IndexUnavailableError):
+        await keeper.renew()
+    await keeper.close()
+
+
+async def test_a_renewal_that_fails_says_so_and_the_index_comes_back(record: Record) -> None:
+    store = Store()
+    async with kept(record, store) as keeper:
+        await ready(keeper, record)
+        store.bad.add(2)
+        with pytest.raises(IndexUnavailableError):
+            await keeper.renew()
+        await ready(keeper, record)
+        assert store.generations[3].entries == {1: {1, 2, 3, 4, 5}}
+
+
+async def test_a_look_at_the_index_answers_from_the_index_itself(record: Record) -> None:
+    store = Store()
+    async with kept(record, store) as keeper:
+        await ready(keeper, record)
+        store.generations[1].entries[1].discard(2)
+        assert await keeper.count(1) == 4
+        assert await keeper.present(1, [1, 2, 77]) == [1]
+        assert await keeper.some_keys(1, 1, 2) == [3, 4]
+        assert (await keeper.held(1, [3], 2))[0] == [3]
+        assert await keeper.collection_keys() == [1]

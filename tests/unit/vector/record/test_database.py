@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.errors import InternalError, NotFoundError, UnavailableError
+from services.chassis.errors import InternalError, NotFoundError, ResourceExhaustedError, UnavailableError
 from services.chassis.start import StartError
 from services.vector.faults import document_not_found
 from services.vector.record.database import Connection, Database
@@ -161,3 +162,70 @@ def test_what_is_acknowledged_is_on_disk_at_once(tmp_path: Path) -> None:
     ]
     database.close()
     assert settings == ["wal", 2]
+
+
+async def test_the_file_is_written_anew_between_other_writes_and_shrinks(database: Database) -> None:
+    def grow(connection: Connection) -> None:
+        connection.execute("CREATE TABLE bulk (b BLOB)")
+        connection.executemany("INSERT INTO bulk VALUES (zeroblob(100000))", [()] * 50)
+
+    await database.write(grow)
+    await database.write(lambda c: c.execute("DELETE FROM bulk").rowcount)
+    assert await database.cut_log()
+    before = database.path.stat().st_size
+    await asyncio.gather(
+        *(database.write(put(f"a{n}")) for n in range(5)),
+        database.rewrite(),
+        *(database.write(put(f"b{n}")) for n in range(5)),
+    )
+    assert await database.cut_log()
+    assert database.path.stat().st_size < before / 10
+    assert database.path.with_name("record.sqlite3-wal").stat().st_size == 0
+    assert {f"{kind}{n}" for kind in "ab" for n in range(5)} <= await names(database)
+    # No temporary file stays beside it.
+    assert {path.name for path in database.path.parent.iterdir()} <= {
+        f"record.sqlite3{ending}" for ending in ("", "-wal", "-shm")
+    }
+
+
+async def test_a_log_that_a_reader_needs_is_not_cut(database: Database) -> None:
+    reading, go = threading.Event(), threading.Event()
+
+    def read(connection: Connection) -> int:
+        (count,) = connection.execute("SELECT count(*) FROM meta").fetchone()
+        reading.set()
+        go.wait(20)
+        return int(count)
+
+    reader = asyncio.create_task(database.read(read))
+    await asyncio.to_thread(reading.wait, 10)
+    await database.write(put("while it reads"))
+    assert not await database.cut_log()
+    go.set()
+    await reader
+    assert await database.cut_log()
+
+
+async def test_a_rewrite_without_space_says_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(database.path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(ResourceExhaustedError) as error:
+        await database.rewrite()
+    assert error.value.reason == "STORAGE_FULL"
+
+
+async def test_a_job_that_is_alone_and_withdrawn_leaves_the_writer_alive(database: Database) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        started.set()
+        go.wait(10)
+
+    first = asyncio.create_task(database.write(slow))
+    await asyncio.to_thread(started.wait, 10)
+    alone = asyncio.create_task(database.rewrite())
+    await asyncio.sleep(0.05)
+    alone.cancel()
+    go.set()
+    await first
+    assert await database.write(put("after")) == "after"

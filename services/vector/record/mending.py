@@ -1,0 +1,227 @@
+"""The writes that mend the record and its queues. Each looks again, in its own transaction, at what it mends:
+what was mended or deleted meanwhile stays as it is.
+"""
+
+# ruff: noqa: S608 # names in SQL are ours; every value is bound
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+
+from services.chassis.crash import crash_point
+from services.vector.documents import DocumentState
+from services.vector.record import lexicon
+from services.vector.record.database import Connection, Database
+from services.vector.record.documents import erase_passages
+from services.vector.record.inspection import ORPHANS
+from services.vector.record.soundness import Damage, StoredDocument, examined
+
+# A step of a new keyword index ends with the document that passes one of these.
+_STEP_DOCUMENTS = 128
+_STEP_BYTES = 1 << 20
+_MOST_STEPS = 1_000_000
+_COMMITTED = "state IN (3, 4)"
+_DAMAGED = "what is stored of this document is damaged; send the original again"
+_COUNTED = (
+    "UPDATE collections SET"
+    f" documents = (SELECT count(*) FROM documents WHERE collection_key = ?1 AND {_COMMITTED}),"
+    f" chunks = (SELECT coalesce(sum(chunks), 0) FROM documents WHERE collection_key = ?1 AND {_COMMITTED}),"
+    f" vectors = (SELECT coalesce(sum(vectors), 0) FROM documents WHERE collection_key = ?1 AND {_COMMITTED})"
+    " WHERE key = ?1"
+)
+
+
+class Mending:
+    """Every method may be called again; raises what a write raises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def rebuild_lexicon(self, collection_key: int) -> None:
+        """Makes the keyword index of a collection anew from the record, beside the one that answers.
+
+        Writers come in between: what is committed meanwhile has a higher key and comes later, what is deleted
+        is taken out of both. Documents whose words are damaged are left out.
+        """
+        await self._database.write(partial(_begin, collection_key))
+        after: int | None = 0
+        for _ in range(_MOST_STEPS):
+            if after is None:
+                return
+            after = await self._database.write(partial(_extend, collection_key, after))
+            crash_point("vector.lexicon_step")
+
+    async def quarantine(self, document_key: int) -> bool:
+        """Sets a damaged document aside; false when it is sound or gone.
+
+        It is FAILED then and in no index but for entries of the keyword index, which is to be made anew. What
+        is left of its text stays.
+        """
+        return await self._database.write(partial(_quarantine, document_key))
+
+    async def embed_again(self, collection_key: int, chunk_keys: Sequence[int]) -> None:
+        """Forgets the vectors of these passages and lets them be made from their texts."""
+        await self._database.write(partial(_embed_again, collection_key, chunk_keys))
+
+    async def index_again(self, collection_key: int, chunk_keys: Sequence[int]) -> None:
+        """Lets these entries be written into the vector index again."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "INSERT OR IGNORE INTO index_additions (chunk_key, collection_key)"
+                " SELECT chunk_key, collection_key FROM vectors WHERE collection_key = ?"
+                " AND chunk_key IN (SELECT value FROM json_each(?))",
+                (collection_key, json.dumps(list(chunk_keys))),
+            )
+
+        await self._database.write(work)
+
+    async def remove_entries(self, collection_key: int, chunk_keys: Sequence[int]) -> None:
+        """Lets these entries be removed from the vector index, where the record still does not have them."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "INSERT OR IGNORE INTO index_removals (chunk_key, collection_key, tombstone_id)"
+                " SELECT value, ?1, '' FROM json_each(?2) WHERE value NOT IN"
+                " (SELECT chunk_key FROM vectors WHERE collection_key = ?1)"
+                " AND value NOT IN (SELECT chunk_key FROM embedding_queue)",
+                (collection_key, json.dumps(list(chunk_keys))),
+            )
+
+        await self._database.write(work)
+
+    async def drop_collections(self, collection_keys: Sequence[int]) -> None:
+        """Lets these collections be removed from the vector index, where the record does not have them."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "INSERT OR IGNORE INTO index_drops (collection_key, entries, tombstone_id)"
+                " SELECT value, 0, '' FROM json_each(?) WHERE value NOT IN (SELECT key FROM collections)",
+                (json.dumps(list(collection_keys)),),
+            )
+
+        await self._database.write(work)
+
+    async def count_again(self, collection_key: int) -> None:
+        """Makes the counts of a collection and of its documents those of what is there."""
+
+        def work(connection: Connection) -> None:
+            there = (
+                "(SELECT count(*) FROM vectors v JOIN chunks h ON h.key = v.chunk_key"
+                " WHERE h.document_key = documents.key)"
+            )
+            connection.execute(
+                f"UPDATE documents SET vectors = {there},"
+                f" state = CASE WHEN {there} >= chunks THEN ?2 ELSE ?3 END"
+                f" WHERE collection_key = ?1 AND {_COMMITTED}",
+                (collection_key, DocumentState.READY, DocumentState.EMBEDDING),
+            )
+            connection.execute(_COUNTED, (collection_key,))
+
+        await self._database.write(work)
+
+    async def remove_rows(self, table: str) -> None:
+        """Removes the rows of a table that belong to nothing, or a keyword index that does."""
+
+        def work(connection: Connection) -> None:
+            if lexicon.drop_ownerless(connection, table):
+                return
+            connection.execute("PRAGMA defer_foreign_keys = ON")
+            # Rows that go may own rows of another table: children first, until nothing is left.
+            for _ in ORPHANS:
+                removed = 0
+                connection.execute(
+                    "INSERT OR IGNORE INTO index_removals (chunk_key, collection_key, tombstone_id)"
+                    f" SELECT chunk_key, collection_key, '' FROM vectors WHERE {dict(ORPHANS)['vectors']}"
+                )
+                for name, condition in ORPHANS:
+                    removed += connection.execute(f"DELETE FROM {name} WHERE {condition}").rowcount
+                if not removed:
+                    return
+
+        await self._database.write(work)
+
+
+def _begin(collection_key: int, connection: Connection) -> None:
+    if _has(connection, collection_key):
+        lexicon.create_next(connection, collection_key)
+
+
+def _extend(collection_key: int, after_key: int, connection: Connection) -> int | None:
+    """Adds some documents to the next index; where to go on. At the end it takes its place."""
+    if not _has(connection, collection_key):
+        return None
+    rows = connection.execute(
+        f"SELECT key, text_bytes FROM documents WHERE collection_key = ? AND key > ? AND {_COMMITTED}"
+        " ORDER BY key LIMIT ?",
+        (collection_key, after_key, _STEP_DOCUMENTS),
+    ).fetchall()
+    size = 0
+    for key, text_bytes in rows:
+        found = examined(connection, key)
+        if isinstance(found, StoredDocument):
+            lexicon.add(
+                connection,
+                collection_key,
+                key,
+                title=found.title,
+                filename=found.filename,
+                text=found.text,
+                entries=found.entries(),
+                into_next=True,
+            )
+        after_key = key
+        size += text_bytes
+        if size >= _STEP_BYTES:
+            break
+    if rows:
+        return after_key
+    lexicon.put_next(connection, collection_key)
+    return None
+
+
+def _has(connection: Connection, collection_key: int) -> bool:
+    found = connection.execute("SELECT 1 FROM collections WHERE key = ?", (collection_key,)).fetchone()
+    return found is not None
+
+
+def _quarantine(document_key: int, connection: Connection) -> bool:
+    if not isinstance(examined(connection, document_key), Damage):
+        return False
+    erase_passages(connection, document_key, "")
+    (title,) = connection.execute(
+        "SELECT CAST(title AS BLOB) FROM documents WHERE key = ?", (document_key,)
+    ).fetchone()
+    (collection_key,) = connection.execute(
+        # Without the hash of an extraction no citation can hold.
+        "UPDATE documents SET state = ?, error_reason = 'DOCUMENT_DAMAGED', error_message = ?, title = ?,"
+        " chunks = 0, vectors = 0, extraction_sha256 = '' WHERE key = ? RETURNING collection_key",
+        (DocumentState.FAILED, _DAMAGED, title.decode(errors="replace"), document_key),
+    ).fetchone()
+    connection.execute(_COUNTED, (collection_key,))
+    return True
+
+
+def _embed_again(collection_key: int, chunk_keys: Sequence[int], connection: Connection) -> None:
+    keys = json.dumps(list(chunk_keys))
+    these = "chunk_key IN (SELECT value FROM json_each(?))"
+    for table in ("index_additions", "vectors"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE {these} AND collection_key = ?", (keys, collection_key)
+        )
+    connection.execute(
+        "INSERT OR IGNORE INTO embedding_queue (chunk_key, collection_key)"
+        " SELECT h.key, d.collection_key FROM chunks h JOIN documents d ON d.key = h.document_key"
+        f" WHERE h.key IN (SELECT value FROM json_each(?)) AND d.collection_key = ? AND d.{_COMMITTED}",
+        (keys, collection_key),
+    )
+    connection.execute(
+        "UPDATE documents SET vectors = (SELECT count(*) FROM vectors v JOIN chunks h ON h.key = v.chunk_key"
+        " WHERE h.document_key = documents.key), state = ? WHERE key IN"
+        " (SELECT document_key FROM chunks WHERE key IN (SELECT value FROM json_each(?)))"
+        f" AND {_COMMITTED}",
+        (DocumentState.EMBEDDING, keys),
+    )
+    connection.execute(_COUNTED, (collection_key,))

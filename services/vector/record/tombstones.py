@@ -1,0 +1,133 @@
+"""What was deleted, and what is left of it."""
+
+# ruff: noqa: S608 # names in SQL are ours; every value is bound
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.vector.documents import Receipt
+from services.vector.faults import deletion_not_found
+from services.vector.record import lexicon, purging
+from services.vector.record.database import Connection, Database
+from services.vector.record.times import from_micros
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A delete. collection_key: of the collection that went, or of that of the document.
+
+    first_chunk to last_chunk: keys of the passages of a document; none where the last is below the first.
+    """
+
+    tombstone_id: str
+    tenant_id: str
+    resource: str
+    collection_key: int
+    delete_time: int
+    deleted_documents: int
+    deleted_chunks: int
+    first_chunk: int = 0
+    last_chunk: int = -1
+
+    @property
+    def document_id(self) -> str:
+        """Empty where a collection was deleted."""
+        return self.resource.rpartition("/")[2] if "/documents/" in self.resource else ""
+
+
+def put(connection: Connection, tombstone: Tombstone) -> None:
+    """Keeps it, in the transaction that deletes."""
+    connection.execute(
+        "INSERT INTO tombstones (tombstone_id, tenant_id, resource, collection_key, delete_time,"
+        " deleted_documents, deleted_chunks, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            tombstone.tombstone_id,
+            tombstone.tenant_id,
+            tombstone.resource,
+            tombstone.collection_key,
+            tombstone.delete_time,
+            tombstone.deleted_documents,
+            tombstone.deleted_chunks,
+            tombstone.first_chunk,
+            tombstone.last_chunk,
+        ),
+    )
+
+
+class Tombstones:
+    """Found within a tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, tenant_id: str, tombstone_id: str) -> Tombstone:
+        """Raises NotFoundError (DELETION_NOT_FOUND)."""
+
+        def work(connection: Connection) -> Tombstone:
+            row = connection.execute(
+                "SELECT tombstone_id, tenant_id, resource, collection_key, delete_time, deleted_documents,"
+                " deleted_chunks, first_chunk, last_chunk FROM tombstones"
+                " WHERE tombstone_id = ? AND tenant_id = ?",
+                (tombstone_id, tenant_id),
+            ).fetchone()
+            if row is None:
+                raise deletion_not_found(tombstone_id)
+            return Tombstone(*row)
+
+        return await self._database.read(work)
+
+    async def receipt(self, tombstone: Tombstone) -> Receipt:
+        """What the record, its keyword index and its queue for the vector index hold of it now."""
+        return await self._database.read(lambda connection: _receipt(connection, tombstone))
+
+    async def remove_again(self, tombstone: Tombstone, chunk_keys: list[int]) -> None:
+        """Queues entries that the vector index was told to remove and still has."""
+
+        def work(connection: Connection) -> None:
+            if not tombstone.document_id:
+                connection.execute(
+                    "INSERT OR IGNORE INTO index_drops VALUES (?, 1, ?)",
+                    (tombstone.collection_key, tombstone.tombstone_id),
+                )
+            connection.executemany(
+                "INSERT OR IGNORE INTO index_removals VALUES (?, ?, ?)",
+                ((key, tombstone.collection_key, tombstone.tombstone_id) for key in chunk_keys),
+            )
+
+        await self._database.write(work)
+
+
+def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
+    (entries,) = connection.execute(
+        "SELECT (SELECT count(*) FROM index_removals WHERE tombstone_id = ?1)"
+        " + (SELECT coalesce(sum(max(entries, 1)), 0) FROM index_drops WHERE tombstone_id = ?1)",
+        (tombstone.tombstone_id,),
+    ).fetchone()
+    by = "document_id" if tombstone.document_id else "collection_key"
+    subject = (tombstone.document_id or tombstone.collection_key,)
+    (documents,) = connection.execute(f"SELECT count(*) FROM documents WHERE {by} = ?", subject).fetchone()
+    (chunks,) = connection.execute(
+        f"SELECT count(*) FROM chunks WHERE document_key IN (SELECT key FROM documents WHERE {by} = ?)",
+        subject,
+    ).fetchone()
+    key = tombstone.collection_key
+    lexical = (
+        lexicon.count(connection, key, tombstone.first_chunk, tombstone.last_chunk)
+        if tombstone.document_id
+        else lexicon.count_all(connection, key)
+    )
+    purged = purging.last(connection)
+    return Receipt(
+        resource=tombstone.resource,
+        record_documents=documents,
+        record_chunks=chunks,
+        lexical_entries=lexical,
+        vector_entries=entries,
+        files=0,
+        tombstone_id=tombstone.tombstone_id,
+        delete_time=from_micros(tombstone.delete_time),
+        deleted_documents=tombstone.deleted_documents,
+        deleted_chunks=tombstone.deleted_chunks,
+        purge_time=from_micros(purged) if purged > tombstone.delete_time else None,
+    )
