@@ -29,6 +29,7 @@ _CODES = {
     "QUOTA_EXHAUSTED": "rate_limit_exceeded",
     "CREDENTIAL_INVALID": "invalid_api_key",
     "CREDENTIAL_MISSING": "invalid_api_key",
+    "CREDENTIAL_WRONG": "invalid_api_key",
     "TOKEN_INVALID": "invalid_api_key",
 }
 # What may be otherwise when it is asked again in a moment.
