@@ -27,7 +27,10 @@ _PARAMETERS = {
 _CODES = {
     "AGENT_NOT_FOUND": "model_not_found",
     "QUOTA_EXHAUSTED": "rate_limit_exceeded",
-    "API_KEY_INVALID": "invalid_api_key",
+    "CREDENTIAL_INVALID": "invalid_api_key",
+    "CREDENTIAL_MISSING": "invalid_api_key",
+    "CREDENTIAL_WRONG": "invalid_api_key",
+    "TOKEN_INVALID": "invalid_api_key",
 }
 # What may be otherwise when it is asked again in a moment.
 _PASSING = frozenset((408, 429, 502, 503, 504))

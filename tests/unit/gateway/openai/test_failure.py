@@ -27,6 +27,8 @@ def test_names_of_the_contracts_become_those_of_this_api() -> None:
     assert told(invalid("max_output_tokens", "too many"))["param"] == "max_completion_tokens"
     missing = from_code(5, "AGENT_NOT_FOUND", "there is no agent", metadata={"agent_id": "x"})
     assert (told(missing)["code"], told(missing)["param"]) == ("model_not_found", "model")
+    stranger = from_code(16, "TOKEN_INVALID", "nobody has this key")
+    assert (told(stranger)["code"], told(stranger)["type"]) == ("invalid_api_key", "authentication_error")
 
 
 @pytest.mark.parametrize(
