@@ -54,7 +54,7 @@ _FILTER = _body(
     description="Conditions on documents; all that are given must hold.",
 )
 _SEARCH: dict[str, Schema] = {
-    "top_k": {"type": "integer", "minimum": 1, "maximum": 100},
+    "top_k": {"type": "integer", "minimum": 1, "maximum": 1000},
     "mode": {"type": "string", "enum": ["hybrid", "dense", "lexical"]},
     "similarity_threshold": {"type": "number", "minimum": -1, "maximum": 1},
     "filter": reference("Filter"),

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from flask import Blueprint, Flask
+from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from services.gateway.openapi.document import UndeclaredError, document
 from services.gateway.openapi.operation import json, operation
 from services.gateway.openapi.reasons import REASONS
 from tests.architecture.sources import ROOT
-from tests.support.documented import document_of_code
+from tests.support.documented import Documented, document_of_code
 
 DOCUMENT = document_of_code()
 OPERATIONS = [
@@ -155,3 +156,26 @@ def test_the_reasons_of_every_contract_are_listed() -> None:
         assert names
         assert set(names) <= set(REASONS)
     assert set(DOCUMENT["components"]["schemas"]["Problem"]["x-reasons"]) == set(REASONS)
+
+
+PROBLEM = b'{"type": "t", "title": "t", "status": 404, "detail": "d", "reason": "%s", "request_id": "r"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (418, "application/json", b"{}"),
+        (200, "text/html", b"{}"),
+        (200, "application/json", b"{}"),
+        (404, "application/problem+json", PROBLEM % b"NOBODY_SAYS_SO"),
+        (400, "application/problem+json", PROBLEM % b"AGENT_NOT_FOUND"),
+    ],
+    ids=["status", "media type", "schema", "reason", "another status"],
+)
+def test_an_answer_that_is_not_declared_is_noticed(status: int, kind: str, body: bytes) -> None:
+    judge = Documented(DOCUMENT)
+    judge.check(
+        "/api/v1/agents/{agent_id}", "GET", 404, "application/problem+json", PROBLEM % b"AGENT_NOT_FOUND"
+    )
+    with pytest.raises((AssertionError, ValidationError)):
+        judge.check("/api/v1/agents/{agent_id}", "GET", status, kind, body)
