@@ -40,26 +40,34 @@ def good(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built as a whole elsewhere: nothing is left in the repository."""
-    there = tmp_path_factory.mktemp("sources")
-    shutil.copytree(ROOT / "clients" / "python", there / "clients" / "python")
+def built(package: str, there: Path) -> Path:
+    """The wheel of a package, built as a whole elsewhere: nothing is left in the repository."""
+    shutil.copytree(ROOT / "clients" / package, there / "clients" / package)
     shutil.copytree(ROOT / "protos" / "meldrag", there / "protos" / "meldrag")
     build = [BIN / "uv", "build", "--wheel", "--no-build-isolation", "--offline", "--python", sys.executable]
-    good(run([*build, "--out-dir", there / "wheel", "clients/python"], there))
+    good(run([*build, "--out-dir", there / "wheel", f"clients/{package}"], there))
     [made] = (there / "wheel").glob("*.whl")
     return made
 
 
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(wheel: Path, there: Path) -> Path:
     """An interpreter that has the wheel and what it declares, and nothing else."""
-    there = tmp_path_factory.mktemp("elsewhere") / "venv"
     good(run([BIN / "uv", "venv", "--python", sys.executable, there], there.parent))
     install = [BIN / "uv", "pip", "install", "--only-binary", ":all:", "--python", there / "bin" / "python"]
     good(run([*install, wheel], there.parent))
     return there / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client's wheel."""
+    return built("python", tmp_path_factory.mktemp("sources"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client in an environment of its own."""
+    return installed(wheel, tmp_path_factory.mktemp("elsewhere") / "venv")
 
 
 def addresses(house: House) -> dict[str, str]:
@@ -112,6 +120,12 @@ def test_the_wheel_alone_is_enough_for_a_program(house: House, python: Path, tmp
     assert SENTENCE in loop["text"]
     assert all(loop["verified"])
     assert seen["foreign"] == []
+
+
+def test_the_command_line_can_be_installed_elsewhere(house: House, tmp_path: Path) -> None:
+    python = installed(built("meld", tmp_path / "sources"), tmp_path / "venv")
+    told = good(run([python.with_name("meld"), "--url", house.base_url, "doctor", "--json"], tmp_path))
+    assert json.loads(told)["status"] == "ready"
 
 
 def test_the_example_of_the_documents_runs_as_it_stands(house: House, python: Path, tmp_path: Path) -> None:
