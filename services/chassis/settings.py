@@ -38,6 +38,8 @@ class ServiceSettings(BaseSettings):
 
     # Secrets that a process which others can reach does not start without.
     needed_secrets: ClassVar[tuple[NeededSecret, ...]] = ()
+    # Fields that hold secrets inside of JSON: braces around it make it no placeholder.
+    structured_secrets: ClassVar[frozenset[str]] = frozenset()
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "text"] = "json"
@@ -163,7 +165,9 @@ def _bad_secrets(settings: ServiceSettings) -> Iterator[str]:
     """What is wrong with the secrets, each with its variable's name."""
     guarded = {name: needed for needed in settings.needed_secrets for name in needed.fields}
     for name in settings.secret_fields():
-        if name not in guarded and is_placeholder(_secret(settings, name)):
+        if name in guarded or name in settings.structured_secrets:
+            continue
+        if is_placeholder(_secret(settings, name)):
             yield f"{name.upper()}: is a placeholder; leave it empty or set the real one"
     if not settings.exposed:
         return
