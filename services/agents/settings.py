@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -12,6 +12,8 @@ from services.chassis.settings import ServiceSettings
 
 class AgentsSettings(ServiceSettings):
     """The shared settings, the models, and the limits of runs."""
+
+    structured_secrets: ClassVar = frozenset({"meld_mcp_servers"})
 
     # The collection that is searched when neither the call nor its session names one.
     collection_name: str = "meld_rag_vectors"

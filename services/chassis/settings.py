@@ -41,6 +41,8 @@ class ServiceSettings(BaseSettings):
 
     # Secrets that a process which others can reach does not start without.
     needed_secrets: ClassVar[tuple[NeededSecret, ...]] = ()
+    # Fields that hold secrets inside of JSON: braces around it make it no placeholder.
+    structured_secrets: ClassVar[frozenset[str]] = frozenset()
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "text"] = "json"
@@ -179,7 +181,9 @@ def _bad_secrets(settings: ServiceSettings) -> Iterator[str]:
     guarded = {name: needed for needed in settings.needed_secrets for name in needed.fields}
     signing = {name: needed for needed in _SIGNING for name in needed.fields}
     for name in settings.secret_fields():
-        if name not in guarded and name not in signing and is_placeholder(_secret(settings, name)):
+        if name in guarded or name in signing or name in settings.structured_secrets:
+            continue
+        if is_placeholder(_secret(settings, name)):
             yield f"{name.upper()}: is a placeholder; leave it empty or set the real one"
     if settings.login_required:
         yield from _weak(settings, _SIGNING, "callers have to log in")

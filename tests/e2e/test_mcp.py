@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +13,9 @@ import pytest
 from mcp import MCPError
 from mcp.client import Client
 
-from tests.support.launched import House
+from tests.support.launched import House, launched
+from tests.support.mcp_server import FACT, running_server
+from tests.support.model_server import Answer, Calls, ModelServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -103,3 +107,25 @@ async def test_what_is_wrong_is_told_with_its_reason(house: House, document: str
             await client.read_resource(f"{document[:-4]}0000")
         with pytest.raises(MCPError, match="INVALID_CURSOR"):
             await client.list_resources(cursor="WyJhIiwiYiJd")
+
+
+async def test_a_stranger_hears_what_another_strangers_server_says(tmp_path: Path) -> None:
+    """Both ways at once: a client asks the house, whose research asks a server, as its model chooses."""
+    said = json.dumps({"statements": [{"statement": FACT, "tool": "mcp_docs_lookup"}]})
+    steps = (Calls([("mcp_docs_lookup", '{"topic": "lighthouse"}')]), Answer(said))
+    with running_server() as others, ModelServer(*steps) as model:
+        settings = {
+            "MELD_MCP_SERVERS": json.dumps({"docs": {"url": others.url, "agents": {"research": ["lookup"]}}}),
+            "MELD_MODEL_CAPABILITIES": "gpt-4=tools+json_schema",
+            "OPENAI_BASE_URL": model.base_url,
+        }
+        with launched(tmp_path, settings) as own:
+            async with Client(f"{own.base_url}/mcp") as client:
+                answer = await client.call_tool("research", {"message": "How many steps has the lighthouse?"})
+    assert not answer.is_error, answer.content
+    assert answer.content[0].text == f"{FACT} (from mcp:docs:lookup; no document says so)"
+    assert answer.structured_content["answer_mode"] == "TOOLS"
+    assert answer.structured_content["result"]["consulted"] == [
+        {"statement": FACT, "tool": "mcp:docs:lookup"}
+    ]
+    assert [use["tool"] for use in others.uses] == ["lookup"]

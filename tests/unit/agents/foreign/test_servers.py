@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +70,20 @@ def test_a_fault_names_the_variable_and_shows_nothing_of_it(
         load(AgentsSettings)
     assert str(caught.value).startswith("MELD_MCP_SERVERS: ")
     assert SECRET not in str(caught.value)
+
+
+def test_the_setting_comes_from_the_environment_or_a_file_and_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = setting(headers={"Authorization": f"Bearer {SECRET}"})
+    monkeypatch.setenv("MELD_MCP_SERVERS", text)
+    read = load(AgentsSettings)
+    assert read.mcp_servers == parse(text)
+    assert SECRET not in repr(read)
+    monkeypatch.delenv("MELD_MCP_SERVERS")
+    (tmp_path / "meld_mcp_servers").write_text(f"{text}\n")
+    monkeypatch.setenv("MELD_SECRETS_DIR", str(tmp_path))
+    assert load(AgentsSettings).mcp_servers == parse(text)
 
 
 @pytest.mark.parametrize("agent", ["ceo", "nobody"])
