@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
@@ -44,7 +45,7 @@ def kinds(faults: list[pb.IndexFault]) -> set[str]:
     return {pb.IndexFaultKind.Name(fault.kind).removeprefix("INDEX_FAULT_KIND_") for fault in faults}
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve documents of one passage each, all with their vectors, in a data directory at rest."""
     folder = tmp_path_factory.mktemp("house")
