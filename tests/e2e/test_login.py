@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,7 +24,7 @@ from services.chassis import passes, roles
 from services.chassis.context import Principal
 from services.chassis.passes import Passes
 from services.chassis.settings import ServiceSettings
-from tests.support.launched import House, launched
+from tests.support.launched import ROOT, House, launched
 from tests.support.model_server import Answer, ModelServer, Stall
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -215,7 +218,7 @@ def test_rows_25_to_28_tokens_that_we_did_not_make_are_refused(town: Town) -> No
         f"{header}.{body}.",
         f"{header}.{body}.{signature[:-4]}AAAA",
         f"{header}.{body}.{signature}.x.y",
-        signed("another key that is long enough"),
+        signed("another key that is long enough for it"),
         signed(SECRET * 2, "HS512"),
         jwt.encode(claims, "x" * 32, "HS256", headers={"kid": "../../etc/passwd"}),
         jwt.encode(
@@ -301,6 +304,23 @@ def test_row_35_a_forged_identity_reaches_no_service(town: Town, service: str) -
             said: Any = refused.value
             assert said.code() is grpc.StatusCode.UNAUTHENTICATED
         call((("authorization", f"Bearer {TOKEN}"),))
+
+
+@pytest.mark.parametrize("token", [TOKEN, ""])
+def test_a_backup_acts_for_the_house_by_its_token_or_by_the_key(
+    town: Town, tmp_path: Path, token: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.backup", "create", str(tmp_path / "copies")],
+        cwd=ROOT,
+        env={**town.house.environment, "MELD_SERVICE_TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "copies").iterdir())
 
 
 def test_row_69_the_rate_of_a_person_ends_whatever_is_forwarded(town: Town) -> None:
