@@ -18,7 +18,7 @@ from services.gateway.identity.credentials import credential, unauthenticated
 from services.gateway.problem import ProblemError
 
 # Told to everybody: whether the process lives, the page itself, the contract, and how one signs in.
-_OPEN_RULES = frozenset(
+OPEN_RULES = frozenset(
     (
         "/",
         "/api/v1/auth",
@@ -55,7 +55,7 @@ def _admit() -> None:
     """Raises ProblemError 401 for nobody, ServiceError where the caller is refused or cannot be asked for."""
     rule = request.url_rule.rule if request.url_rule is not None else ""
     # A path or method that there is not is answered as such: which there are, the contract tells everybody.
-    if not rule or rule in _OPEN_RULES:
+    if not rule or rule in OPEN_RULES:
         return
     if rule in _HOUSE_RULES and is_local(request) and "Authorization" not in request.headers:
         context.identify(SERVICE)

@@ -90,6 +90,81 @@ _STEP = _body(
 )
 _WORKFLOW: dict[str, Schema] = {"title": _TEXT, "description": _TEXT, "steps": array(reference("Step"))}
 
+_ROLES: Schema = {"type": "string", "enum": ["owner", "admin", "member", "viewer"]}
+_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 254}
+_PASSWORD: Schema = {"type": "string", "format": "password", "maxLength": 256}
+_NEW_PASSWORD = _PASSWORD | {"minLength": 12}
+_GROUPS = array({"type": "string", "minLength": 1, "maxLength": 64}, maxItems=50)
+_GRANTED: Schema = {"type": "string", "minLength": 1, "maxLength": 128}
+# In requests of OpenAI's clients.
+_PART = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {"type": {"const": "text"}, "text": _TEXT},
+            "required": ["type", "text"],
+        },
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": "image_url"},
+                "image_url": {
+                    "type": "object",
+                    "properties": {
+                        "url": _TEXT
+                        | {
+                            "pattern": "^data:",
+                            "description": "A data: URL; nothing is fetched from elsewhere.",
+                        }
+                    },
+                    "required": ["url"],
+                },
+            },
+            "required": ["type", "image_url"],
+        },
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": "input_audio"},
+                "input_audio": {
+                    "type": "object",
+                    "properties": {
+                        "data": _TEXT | {"contentEncoding": "base64"},
+                        "format": _TEXT | {"pattern": "^[a-z0-9]{1,10}$"},
+                    },
+                    "required": ["data", "format"],
+                },
+            },
+            "required": ["type", "input_audio"],
+        },
+    ]
+}
+_CHAT_MESSAGE = _body(
+    {"role": {"type": "string", "enum": ["system", "developer", "user", "assistant"]}},
+    {
+        "content": {"anyOf": [_TEXT, array(_PART)]},
+        "name": _TEXT,
+        "refusal": _TEXT,
+        "annotations": {},
+    },
+)
+# What a client may wish for and does not get; an answer keeps every promise without it.
+_WISHES = (
+    "top_p",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "service_tier",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "verbosity",
+    "prediction",
+)
+
 BODIES: dict[str, Schema] = {
     "NewCollection": _body(
         {},
@@ -100,6 +175,100 @@ BODIES: dict[str, Schema] = {
         },
         anyOf=[{"required": ["id"]}, {"required": ["name"]}],
     ),
+    "CollectionAccess": _body(
+        {
+            "access": array(
+                _body(
+                    {"role": {"type": "string", "enum": ["reader", "writer"]}},
+                    {
+                        "user": _GRANTED | {"description": "A user's id."},
+                        "group": _GRANTED | {"description": "Of users; all are in everyone."},
+                    },
+                    oneOf=[{"required": ["user"]}, {"required": ["group"]}],
+                )
+            )
+        },
+        {},
+    ),
+    "SetUp": _body({"name": _NAME, "password": _NEW_PASSWORD, "setup_code": _TEXT}, {}),
+    "Login": _body(
+        {"name": _NAME, "password": _PASSWORD},
+        {
+            "tenant": _TEXT,
+            "cookie": _FLAG | {"description": "Answer with cookies, which no script sees, and no tokens."},
+        },
+    ),
+    "Refresh": _body({}, {"refresh_token": _TEXT | {"description": "The cookie's when absent."}}),
+    "Logout": _body({}, {"token": _TEXT | {"description": "The cookie's when absent."}}),
+    "ChangedPassword": _body({"current_password": _PASSWORD, "new_password": _NEW_PASSWORD}, {}),
+    "NewUser": _body({"name": _NAME, "password": _NEW_PASSWORD, "role": _ROLES}, {"groups": _GROUPS}),
+    "ChangedUser": _body(
+        {}, {"password": _NEW_PASSWORD, "role": _ROLES, "disabled": _FLAG, "groups": _GROUPS}
+    ),
+    "NewApiKey": _body(
+        {"label": {"type": "string", "minLength": 1, "maxLength": 100}},
+        {
+            "role": _ROLES
+            | {"description": "The most that the key may do; as much as its user when absent."},
+            "user": _TEXT | {"description": "Whose; the caller's when absent."},
+        },
+    ),
+    "NewCompletion": _body(
+        {"model": _TEXT | {"minLength": 1}, "messages": array(_CHAT_MESSAGE, minItems=1)},
+        {
+            "stream": _FLAG,
+            "stream_options": _body({}, {"include_usage": _FLAG, "include_obfuscation": _FLAG}),
+            "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+            "max_completion_tokens": {"type": "integer", "minimum": 1},
+            "max_tokens": {"type": "integer", "minimum": 1},
+            "agent": _TEXT | {"description": "An agent's id, beside the model that chooses."},
+            "session_id": _SESSION,
+            "collections": _COLLECTIONS,
+            "inputs": _OBJECT,
+            "sources": {"type": "string", "enum": ["field", "footnotes", "none"]},
+            "metadata": _OBJECT
+            | {"description": "May hold agent, session_id, collections, inputs and sources as strings."},
+            "n": {"const": 1},
+            "logprobs": {"const": False},
+            "top_logprobs": {"const": 0},
+            "store": {"const": False},
+            "response_format": _body({"type": {"const": "text"}}, {}),
+            "modalities": {"const": ["text"]},
+            "tools": array(_OBJECT) | {"description": "Not called; only beside tool_choice none."},
+            "functions": array(_OBJECT) | {"description": "Not called; only beside function_call none."},
+            "tool_choice": {"type": "string", "enum": ["none", "auto"]},
+            "function_call": {"type": "string", "enum": ["none", "auto"]},
+            **{name: {"description": "Read and passed over."} for name in _WISHES},
+        },
+        description="A chat of OpenAI's. What would be a lie to pass over is refused.",
+    ),
+    "NewEmbeddings": _body(
+        {
+            "model": _TEXT | {"minLength": 1},
+            "input": {
+                "anyOf": [
+                    _TEXT | {"minLength": 1},
+                    array(_TEXT | {"minLength": 1}, minItems=1, maxItems=2048),
+                ]
+            },
+        },
+        {
+            "dimensions": {"type": "integer", "minimum": 1},
+            "encoding_format": {"type": "string", "enum": ["float", "base64"]},
+            "user": {"description": "Read and passed over."},
+        },
+    ),
+    "RpcRequest": {
+        "type": "object",
+        "properties": {
+            "jsonrpc": {"const": "2.0"},
+            "id": {"type": ["string", "integer"]},
+            "method": _TEXT,
+            "params": _OBJECT,
+        },
+        "required": ["jsonrpc", "method"],
+        "description": "A request or a notification of MCP.",
+    },
     "NewDocument": _body(
         {"file": _TEXT | {"contentMediaType": "application/octet-stream"}},
         {

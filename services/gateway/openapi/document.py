@@ -8,8 +8,9 @@ from typing import Any
 
 from flask import Flask
 
+from services.gateway.openapi import foreign
 from services.gateway.openapi.bodies import BODIES
-from services.gateway.openapi.operation import Answer, Operation, declared
+from services.gateway.openapi.operation import JSON, Answer, Operation, declared, is_not_there
 from services.gateway.openapi.resources import components
 from services.gateway.openapi.schema import Schema, reference
 from services.gateway.problem import MEDIA_TYPE, title
@@ -24,7 +25,8 @@ _ABOUT = """\
 Answers from your own documents through agents, every citation checked.
 
 **Problems.** Every error is `application/problem+json`: `reason` is for programs, `detail` for people.
-429 and 503 say in `Retry-After` when a new try makes sense. Besides the statuses of an operation any
+429 and 503 say in `Retry-After` when a new try makes sense. Below `/v1` errors have the form that OpenAI
+gives them, and `/mcp` answers with errors of JSON-RPC. Besides the statuses of an operation any
 request can be answered with 414 or 431 when its head is too large, and with 405 for a method that the
 path has not.
 
@@ -56,6 +58,7 @@ _REPEATED = {
     "key": "A request that comes again with the same key is answered as the first time and done once.",
     "reads": "Creates nothing, so it can be repeated as it is; the key is checked and has no effect.",
     "same": "Done twice is done once, so it can be repeated as it is; the key is checked and has no effect.",
+    "anew": "Each request is done for itself; the key is checked and has no effect.",
 }
 _PARAMETERS: dict[str, Schema] = {
     "PageSize": {
@@ -91,10 +94,15 @@ _HEADERS: dict[str, tuple[Schema, str]] = {
     "ETag": ({"type": "string"}, "Names exactly this representation."),
     "Location": ({"type": "string", "format": "uri-reference"}, "Where it is."),
     "Retry-After": ({"type": "integer"}, "Seconds after which a new try makes sense."),
+    "Set-Cookie": ({"type": "string"}, "Cookies that no script reads."),
     "WWW-Authenticate": ({"type": "string"}, "How to log in."),
+    "X-Should-Retry": (
+        {"type": "string", "enum": ["true", "false"]},
+        "Whether OpenAI's clients try again by themselves.",
+    ),
     "X-Extraction-SHA256": ({"type": "string"}, "Names the extraction that the text is of."),
 }
-_PROBLEM_HEADERS = {
+_PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     416: ("Content-Range",),
     429: ("Retry-After",),
@@ -126,6 +134,7 @@ class UndeclaredError(Exception):
 def document(app: Flask) -> Schema:
     """The document. Raises UndeclaredError for routes that say nothing, KeyError for unknown components."""
     made = components()
+    foreign.add(made)
     for name, schema in BODIES.items():
         made.add(name, schema)
     paths: dict[str, dict[str, Any]] = {}
@@ -161,7 +170,7 @@ def document(app: Flask) -> Schema:
 def _routes(app: Flask) -> Iterator[tuple[str, str, Any]]:
     for rule in app.url_map.iter_rules():
         for method in _METHODS:
-            if method in (rule.methods or ()):
+            if method in (rule.methods or ()) and not is_not_there(app.view_functions[rule.endpoint]):
                 yield rule.rule, method, app.view_functions[rule.endpoint]
 
 
@@ -186,10 +195,7 @@ def _operation(rule: str, method: str, view: Any, said: Operation) -> Schema:
                 if said.conditional
                 else {}
             ),
-            **{
-                str(status): {"$ref": f"#/components/responses/Problem{status}"}
-                for status in sorted(problems_of(rule, method, said))
-            },
+            **{str(status): _problem(status, said) for status in sorted(problems_of(rule, method, said))},
         },
         # Without login everybody is the owner, so no credential is needed either.
         "security": [] if said.public else [{}, {"bearer": []}, {"cookie": []}],
@@ -233,8 +239,8 @@ def problems_of(rule: str, method: str, said: Operation) -> frozenset[int]:
     """The statuses that an operation's problems can have."""
     statuses = {400, *said.problems}
     if not said.public:
-        # Login, permission, quota; services that are away or slow.
-        statuses |= {401, 403, 429, 503, 504}
+        # Login, permission, quota; services that do not believe the gateway, are away or slow.
+        statuses |= {401, 403, 429, 502, 503, 504}
     if method not in ("GET", "HEAD"):
         # Pages of another origin.
         statuses.add(403)
@@ -251,6 +257,16 @@ def problems_of(rule: str, method: str, said: Operation) -> frozenset[int]:
     return frozenset(statuses)
 
 
+def _problem(status: int, said: Operation) -> Schema:
+    if status not in said.answers:
+        return {"$ref": f"#/components/responses/{said.tells}{status}"}
+    # The status has an answer of its own, and those before the route know it too.
+    told = _told(said.tells, status)
+    answer = _answer(status, said.answers[status], said)
+    headers = answer.get("headers", {}) | told.get("headers", {})
+    return answer | {"content": answer["content"] | told["content"], "headers": headers}
+
+
 def _answer(status: int, answer: Answer, said: Operation) -> Schema:
     names = answer.headers + (("ETag",) if said.conditional and status == 200 else ())
     made: Schema = {"description": answer.description or title(status)}
@@ -264,23 +280,26 @@ def _headers(names: tuple[str, ...]) -> Schema:
 
 
 def _problems(paths: dict[str, dict[str, Any]]) -> dict[str, Schema]:
-    """The problem answers that the paths refer to."""
-    used = sorted(
-        {
-            int(status)
-            for methods in paths.values()
-            for said in methods.values()
-            for status, answer in said["responses"].items()
-            if "$ref" in answer
-        }
-    )
+    """The problem answers that the paths refer to, by name."""
+    used = {
+        answer["$ref"].rpartition("/")[2]
+        for methods in paths.values()
+        for said in methods.values()
+        for answer in said["responses"].values()
+        if "$ref" in answer
+    }
+    return {name: _told(name[:-3], int(name[-3:])) for name in sorted(used)}
+
+
+def _told(form: str, status: int) -> Schema:
+    """A problem with this status, in this form."""
+    names = _PROBLEM_HEADERS.get(status, ())
+    if form == "OpenAIError":
+        names += ("X-Should-Retry",)
     return {
-        f"Problem{status}": {
-            "description": title(status),
-            "content": {MEDIA_TYPE: {"schema": reference("Problem")}},
-            **({"headers": _headers(_PROBLEM_HEADERS[status])} if status in _PROBLEM_HEADERS else {}),
-        }
-        for status in used
+        "description": title(status),
+        "content": {MEDIA_TYPE if form == "Problem" else JSON: {"schema": reference(form)}},
+        **({"headers": _headers(names)} if names else {}),
     }
 
 

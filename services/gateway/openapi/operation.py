@@ -21,6 +21,7 @@ from services.gateway.openapi.schema import Schema, reference
 Route = TypeVar("Route", bound=Callable[..., object])
 
 ATTRIBUTE = "__operation__"
+_NOT_THERE = "__not_there__"
 
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -29,7 +30,9 @@ LINES = "application/x-ndjson"
 EVENTS = "text/event-stream"
 
 # What a POST does when it is sent again.
-Repeat = Literal["key", "reads", "same"]
+Repeat = Literal["key", "reads", "same", "anew"]
+# In whose form a route tells its problems: RFC 9457's, OpenAI's, JSON-RPC's.
+Tells = Literal["Problem", "OpenAIError", "RpcError"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,10 @@ class Operation:
 
     body: schema by media type. problems: statuses beside those that the route has by its nature (its
     method, its path, its body). repeat: of a POST: whether an Idempotency-Key keeps it from being done
-    twice ("key"), whether it creates nothing ("reads") or whether doing it twice is doing it once ("same").
+    twice ("key"), whether it creates nothing ("reads"), whether doing it twice is doing it once ("same") or
+    whether each request is done for itself, since what it makes is told once and kept nowhere ("anew").
     paged: it has page_size and page_token. conditional: the answer has a strong ETag and If-None-Match is
-    heard. matched: a change that hears If-Match. public: it needs no login.
+    heard. matched: a change that hears If-Match. public: it needs no login. tells: the form of its problems.
     """
 
     answers: Mapping[int, Answer]
@@ -71,6 +75,7 @@ class Operation:
     conditional: bool = False
     matched: bool = False
     public: bool = False
+    tells: Tells = "Problem"
 
 
 def operation(
@@ -85,6 +90,7 @@ def operation(
     conditional: bool = False,
     matched: bool = False,
     public: bool = False,
+    tells: Tells = "Problem",
 ) -> Callable[[Route], Route]:
     """Declares a route; the function stays as it is. body: a component of JSON, or schemas by media type."""
     bodies = {JSON: reference(body)} if isinstance(body, str) else body or {}
@@ -99,6 +105,7 @@ def operation(
         conditional,
         matched,
         public,
+        tells,
     )
 
     def declare(route: Route) -> Route:
@@ -106,6 +113,17 @@ def operation(
         return route
 
     return declare
+
+
+def not_there(route: Route) -> Route:
+    """Declares a route that answers for paths and methods that there are not; the document has none of it."""
+    setattr(route, _NOT_THERE, True)
+    return route
+
+
+def is_not_there(route: Callable[..., object]) -> bool:
+    """Whether a view function answers for what there is not."""
+    return bool(getattr(route, _NOT_THERE, False))
 
 
 def declared(route: Callable[..., object]) -> Operation | None:
@@ -150,6 +168,22 @@ def event_of(*schemas: str) -> Schema:
         },
         "required": ["event", "data"],
         "description": f"One event with {' or '.join(schemas)} as JSON, or the problem that ends it.",
+    }
+
+
+def messages(*schemas: str, last: str = "") -> Schema:
+    """Events without names whose data is one of these; `last`: the word that ends them."""
+    data: Schema = {
+        "type": "string",
+        "contentMediaType": JSON,
+        "contentSchema": {"anyOf": list(map(reference, schemas))},
+    }
+    return {
+        "type": "object",
+        "properties": {"data": {"anyOf": [data, {"const": last}]} if last else data},
+        "required": ["data"],
+        "description": f"One event with {' or '.join(schemas)} as JSON"
+        + (f"; {last} when all has been said." if last else "."),
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from meldrag.agents.v1 import agents_pb2, results_pb2, workflow_pb2
-from meldrag.session.v1 import session_pb2
+from meldrag.options.v1 import options_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
 from services.gateway.openapi.reasons import REASONS
@@ -14,6 +15,7 @@ from services.gateway.openapi.schema import (
     Shape,
     Source,
     array,
+    enumeration,
     nullable,
     record,
     reference,
@@ -55,6 +57,19 @@ _RUN_RESULT: dict[str, Source] = {
     "events_url": _URL,
 }
 
+# What a caller, a user or a key may do; what everybody may is not said.
+SCOPES = array(
+    {
+        "type": "string",
+        "enum": [
+            name.lower()
+            for name in enumeration(options_pb2.Scope.DESCRIPTOR)["enum"]
+            if name != options_pb2.Scope.Name(options_pb2.SCOPE_PUBLIC).removeprefix("SCOPE_")
+        ],
+    }
+)
+_ROLE = nullable(enumeration(vector_pb2.CollectionRole.DESCRIPTOR))
+
 SHAPES = (
     Shape(
         "Collection",
@@ -65,6 +80,8 @@ SHAPES = (
             "name": "collection_id",
             **_same("description embedding_model dimension documents chunks vectors"),
             "created": Maybe("create_time"),
+            **_same("owner role"),
+            "access": array({"anyOf": [record({who: TEXT, "role": _ROLE}) for who in ("user", "group")]}),
         },
     ),
     Shape(
@@ -131,6 +148,32 @@ SHAPES = (
             "created": Maybe("create_time"),
             "updated": Maybe("update_time"),
             "expires": Maybe("expire_time"),
+        },
+    ),
+    Shape(
+        "User",
+        identity_pb2.User.DESCRIPTOR,
+        rendering.user,
+        {
+            "id": "user_id",
+            **_same("name role groups disabled"),
+            "tenant": "tenant_id",
+            "issuer": Maybe("issuer"),
+            "created": Maybe("create_time"),
+            "updated": Maybe("update_time"),
+        },
+    ),
+    Shape(
+        "ApiKey",
+        identity_pb2.ApiKey.DESCRIPTOR,
+        rendering.api_key,
+        {
+            "id": "api_key_id",
+            "user": "user_id",
+            **_same("label prefix role"),
+            "scopes": SCOPES,
+            "created": Maybe("create_time"),
+            "last_used": Maybe("last_use_time"),
         },
     ),
     Shape(
@@ -268,6 +311,8 @@ def components() -> Components:
     made.add("Problem", _problem())
     for shape in SHAPES:
         made.shape(shape.name)
+    made.message(identity_pb2.AuditEntry.DESCRIPTOR)
+    made.add("NewApiKeySecret", _with_secret(made))
     made.add("Run", _run(made))
     made.add("WorkflowEvent", _workflow_event(made))
     made.add("Replay", _replay(made))
@@ -303,6 +348,11 @@ def _problem() -> Schema:
         "Why a request was refused or failed (RFC 9457).",
         optional=("metadata", "retry_after"),
     ) | {"x-reasons": dict(sorted(REASONS.items()))}
+
+
+def _with_secret(made: Components) -> Schema:
+    secret = TEXT | {"description": "What the program shows; it is told this once and kept nowhere."}
+    return record({**made.schemas["ApiKey"]["properties"], "secret": secret}, "A new key with its secret.")
 
 
 def _run(made: Components) -> Schema:
@@ -401,8 +451,8 @@ def _readiness() -> Schema:
             "degraded": array(TEXT),
             "live": YES_OR_NO,
         },
-        "Which services and dependencies are there.",
-        optional=("live",),
+        "Which services and dependencies are there; who has not signed in is told of none.",
+        optional=("live", "services"),
     )
 
 

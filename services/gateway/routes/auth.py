@@ -13,6 +13,9 @@ from services.gateway.door import answer, door
 from services.gateway.identity.admission import as_the_house
 from services.gateway.identity.credentials import Jar, by_https, refresh_cookie, unauthenticated
 from services.gateway.identity.external import ExternalLogin
+from services.gateway.openapi.operation import Answer, json, operation, text_of
+from services.gateway.openapi.resources import SCOPES, TEXT, YES_OR_NO
+from services.gateway.openapi.schema import array, record, reference
 from services.gateway.problem import ProblemError
 
 blueprint = Blueprint("auth", __name__)
@@ -22,8 +25,33 @@ _MAX_BYTES = 16 << 10
 _FLOW_COOKIE = "meld_external"
 _FLOW_SECONDS = 600
 
+# Whoever is not known yet can be refused, and can be told to wait.
+_BEFORE_ONE_IS_KNOWN = (401, 403, 409, 429, 502, 503, 504)
+_WAYS = json(record(dict.fromkeys(("login", "setup", "external"), YES_OR_NO)))
+_EXPIRES = {"expires": TEXT | {"format": "date-time", "description": "When the access token ends."}}
+_TOKENS = {**dict.fromkeys(("access_token", "refresh_token", "token_type"), TEXT), **_EXPIRES}
+_BY_COOKIE = ("Set-Cookie",)
+_LOGGED_IN = json(
+    record({"user": reference("User"), **_TOKENS}, optional=("access_token", "refresh_token", "token_type")),
+    headers=_BY_COOKIE,
+)
+_RENEWED = json(record(_TOKENS, optional=("access_token", "refresh_token", "token_type")), headers=_BY_COOKIE)
+_DONE = json(record({}), headers=_BY_COOKIE)
+_SENT_ON = {303: Answer(headers=("Location", "Set-Cookie"))}
+_CALLER = json(
+    record(
+        {
+            **dict.fromkeys(("id", "tenant", "role"), TEXT),
+            "groups": array(TEXT),
+            "scopes": SCOPES,
+            "login": YES_OR_NO,
+        }
+    )
+)
+
 
 @blueprint.get("/auth")
+@operation(answers={200: _WAYS}, problems=(429, 502, 503, 504), public=True)
 def ways() -> Response:
     """Whether one has to sign in here, and how."""
     Query(request).finish()
@@ -40,6 +68,9 @@ def _is_empty() -> bool:
 
 
 @blueprint.post("/auth/setup")
+@operation(
+    answers={201: json("User")}, body="SetUp", problems=_BEFORE_ONE_IS_KNOWN, repeat="key", public=True
+)
 def set_up() -> Response:
     """Makes the first owner, for whoever knows the setup code."""
     fields = _fields()
@@ -55,6 +86,7 @@ def set_up() -> Response:
 
 
 @blueprint.post("/auth/login")
+@operation(answers={200: _LOGGED_IN}, body="Login", problems=_BEFORE_ONE_IS_KNOWN, repeat="anew", public=True)
 def login() -> Response:
     """Trades a name and a password for tokens; with "cookie": true for cookies, which no script sees."""
     fields = _fields()
@@ -71,6 +103,7 @@ def login() -> Response:
 
 
 @blueprint.get("/auth/external")
+@operation(answers=_SENT_ON, problems=(404, 502), public=True)
 def begin_external() -> Response:
     """Sends the browser to the identity provider."""
     Query(request).finish()
@@ -81,6 +114,16 @@ def begin_external() -> Response:
 
 
 @blueprint.get("/auth/external/return")
+@operation(
+    answers=_SENT_ON,
+    query=(
+        text_of("state", "Which way back this is; the provider says it."),
+        text_of("code", "What the provider gives the gateway its word for."),
+        text_of("error", "Why the provider lets nobody in."),
+    ),
+    problems=(404, *_BEFORE_ONE_IS_KNOWN),
+    public=True,
+)
 def finish_external() -> Response:
     """Takes the browser back, with cookies when the provider knows who sits before it."""
     external = _external()
@@ -135,6 +178,7 @@ def _keep_flow(response: Response, kept: str, seconds: int) -> None:
 
 
 @blueprint.post("/auth/refresh")
+@operation(answers={200: _RENEWED}, body="Refresh", problems=_BEFORE_ONE_IS_KNOWN, repeat="anew", public=True)
 def refresh() -> Response:
     """Trades a refresh token for new tokens: that of the body, or the cookie's for new cookies."""
     fields = _fields()
@@ -150,6 +194,7 @@ def refresh() -> Response:
 
 
 @blueprint.post("/auth/logout")
+@operation(answers={200: _DONE}, body="Logout", problems=_BEFORE_ONE_IS_KNOWN, repeat="same", public=True)
 def logout() -> Response:
     """Ends a session: the token of the body or of the cookie, and all that were renewed from it."""
     fields = _fields()
@@ -163,6 +208,7 @@ def logout() -> Response:
 
 
 @blueprint.post("/auth/password")
+@operation(answers={200: _DONE}, body="ChangedPassword", problems=(409,), repeat="anew")
 def change_password() -> Response:
     """Changes the caller's own password; everything that was signed in with the old one ends."""
     fields = _fields()
@@ -178,6 +224,7 @@ def change_password() -> Response:
 
 
 @blueprint.get("/auth/me")
+@operation(answers={200: _CALLER})
 def me() -> Response:
     """Who calls."""
     Query(request).finish()

@@ -61,6 +61,7 @@ def get_collection(collection_id: str) -> Response:
 
 
 @blueprint.put("/collections/<collection_id>/access")
+@operation(answers={200: json("Collection")}, body="CollectionAccess", problems=(507,), repeat="key")
 def set_collection_access(collection_id: str) -> Response:
     """Says who besides its owner may use a collection; what is not said is taken back."""
     fields = json_object(request, door().settings.meld_max_json_bytes)

@@ -39,7 +39,7 @@ def ready() -> Response:
 
 
 @blueprint.get("/health")
-@operation(answers={200: json("Readiness"), 503: json("Readiness")}, public=True)
+@operation(answers={200: json("Readiness"), 503: json("Readiness")})
 def health() -> Response:
     """Both, for people."""
     state = _told(_readiness())
@@ -47,7 +47,7 @@ def health() -> Response:
 
 
 @blueprint.get("/metrics")
-@operation(answers={200: Answer({"text/plain": TEXT})}, problems=(404,), public=True)
+@operation(answers={200: Answer({"text/plain": TEXT})}, problems=(404,))
 def metrics() -> Response:
     """The measurements of all workers as Prometheus text."""
     if not door().settings.metrics_enabled:

@@ -19,6 +19,9 @@ from services.gateway.multipart import PIECE_BYTES
 from services.gateway.openai import asking, completion, embedding, failure, models
 from services.gateway.openai.asking import Asked
 from services.gateway.openai.content import Media
+from services.gateway.openapi.operation import EVENTS, JSON, Answer, messages, not_there, operation
+from services.gateway.openapi.operation import json as told
+from services.gateway.openapi.schema import reference
 from services.gateway.problem import MEDIA_TYPE, ProblemError, invalid
 from services.gateway.routes.runs import raise_failure
 from services.gateway.streaming import Stream, event_response
@@ -28,10 +31,17 @@ blueprint = Blueprint("openai", __name__)
 _DONE = b"data: [DONE]\n\n"
 _PAGE = 1000
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_COMPLETED = Answer(
+    {
+        JSON: reference("Completion"),
+        EVENTS: messages("CompletionChunk", "OpenAIError", last="[DONE]"),
+    }
+)
 _PATHS = {"models": "GET", "chat/completions": "POST", "embeddings": "POST"}
 
 
 @blueprint.get("/models")
+@operation(answers={200: told("Models")}, tells="OpenAIError")
 def list_models() -> Response:
     """The agents as models, the one that chooses first."""
     Query(request).finish()
@@ -39,6 +49,7 @@ def list_models() -> Response:
 
 
 @blueprint.get("/models/<path:model_id>")
+@operation(answers={200: told("Model")}, tells="OpenAIError")
 def get_model(model_id: str) -> Response:
     """One model."""
     Query(request).finish()
@@ -55,6 +66,13 @@ def _models() -> list[dict[str, models.Json]]:
 
 
 @blueprint.post("/chat/completions")
+@operation(
+    answers={200: _COMPLETED},
+    body="NewCompletion",
+    problems=(404, 502, 507),
+    repeat="key",
+    tells="OpenAIError",
+)
 def create_chat_completion() -> Response:
     """Lets the agent that the model is answer the last message of the user."""
     Query(request).finish()
@@ -166,6 +184,13 @@ def _keep(asked: Asked, item: Media, number: int, request_id: str) -> str:
 
 
 @blueprint.post("/embeddings")
+@operation(
+    answers={200: told("Embeddings")},
+    body="NewEmbeddings",
+    problems=(404, 409, 502),
+    repeat="reads",
+    tells="OpenAIError",
+)
 def create_embeddings() -> Response:
     """Embeds texts as documents and questions are. It changes nothing, so a key for repeats has no effect."""
     Query(request).finish()
@@ -185,6 +210,7 @@ def create_embeddings() -> Response:
 @blueprint.route("", methods=_METHODS)
 @blueprint.route("/", methods=_METHODS)
 @blueprint.route("/<path:other>", methods=_METHODS)
+@not_there
 def refuse(other: str = "") -> Response:
     """Whatever else OpenAI has, and methods that a path does not have here."""
     allowed = "GET" if other.startswith("models/") else _PATHS.get(other)

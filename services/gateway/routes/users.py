@@ -9,13 +9,17 @@ from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import created, json, operation, pages, text_of
+from services.gateway.openapi.schema import array, record, reference
 
 blueprint = Blueprint("users", __name__)
 
 _MAX_BYTES = 64 << 10
+_KEYS = json(record({"api_keys": array(reference("ApiKey"))}))
 
 
 @blueprint.post("/users")
+@operation(answers={201: created("User")}, body="NewUser", problems=(507,), repeat="key")
 def create_user() -> Response:
     """Creates a user."""
     fields = json_object(request, _MAX_BYTES)
@@ -32,6 +36,7 @@ def create_user() -> Response:
 
 
 @blueprint.get("/users")
+@operation(answers={200: pages("users", "User")}, paged=True)
 def list_users() -> Response:
     """A page of the users, by name."""
     query = Query(request)
@@ -45,6 +50,7 @@ def list_users() -> Response:
 
 
 @blueprint.patch("/users/<user_id>")
+@operation(answers={200: json("User")}, body="ChangedUser", problems=(507,), repeat="key")
 def update_user(user_id: str) -> Response:
     """Changes what is given of a user."""
     fields = json_object(request, _MAX_BYTES)
@@ -62,6 +68,7 @@ def update_user(user_id: str) -> Response:
 
 
 @blueprint.delete("/users/<user_id>")
+@operation(answers={200: json(record({}))}, repeat="key")
 def delete_user(user_id: str) -> Response:
     """Removes a user with keys and tokens."""
     Query(request).finish()
@@ -71,6 +78,7 @@ def delete_user(user_id: str) -> Response:
 
 
 @blueprint.post("/api-keys")
+@operation(answers={201: created("NewApiKeySecret")}, body="NewApiKey", problems=(404, 507), repeat="anew")
 def create_api_key() -> Response:
     """Creates a key for a program; its secret is in this answer and nowhere else."""
     fields = json_object(request, _MAX_BYTES)
@@ -89,6 +97,9 @@ def create_api_key() -> Response:
 
 
 @blueprint.get("/api-keys")
+@operation(
+    answers={200: _KEYS}, query=(text_of("user", "Whose; the caller's when absent."),), problems=(404,)
+)
 def list_api_keys() -> Response:
     """The caller's keys, or those of ?user= for who may administer."""
     query = Query(request)
@@ -99,6 +110,7 @@ def list_api_keys() -> Response:
 
 
 @blueprint.delete("/api-keys/<api_key_id>")
+@operation(answers={200: json(record({}))})
 def revoke_api_key(api_key_id: str) -> Response:
     """Ends a key."""
     Query(request).finish()
@@ -108,6 +120,7 @@ def revoke_api_key(api_key_id: str) -> Response:
 
 
 @blueprint.get("/audit")
+@operation(answers={200: pages("entries", "AuditEntry")}, paged=True)
 def list_audit_entries() -> Response:
     """A page of what was done to users and keys, the newest first."""
     query = Query(request)

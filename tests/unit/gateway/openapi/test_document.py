@@ -12,6 +12,7 @@ from flask import Blueprint, Flask
 from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from services.gateway.identity.admission import OPEN_RULES
 from services.gateway.openapi.document import UndeclaredError, document
 from services.gateway.openapi.operation import json, operation
 from services.gateway.openapi.reasons import REASONS
@@ -26,6 +27,18 @@ OPERATIONS = [
 ]
 each_operation = pytest.mark.parametrize(("path", "method", "said"), OPERATIONS)
 Said = dict[str, Any]
+
+
+# Paths that the door lets everybody ask for, as the document writes them.
+OPEN = {re.sub(r"<(?:path:)?([a-z_]+)>", r"{\1}", rule) for rule in OPEN_RULES}
+
+
+def answer_of(said: Said) -> Said:
+    """An answer itself, where it is referred to."""
+    if "$ref" not in said:
+        return said
+    found: Said = DOCUMENT["components"]["responses"][said["$ref"].rpartition("/")[2]]
+    return found
 
 
 def parameters(said: Said) -> dict[str, Said]:
@@ -82,7 +95,7 @@ def test_each_operation_has_words_a_name_of_its_own_and_good_answers(
 ) -> None:
     assert len(said["summary"]) > 3
     assert sum(other.values[2]["operationId"] == said["operationId"] for other in OPERATIONS) == 1
-    assert any(status.startswith("2") for status in said["responses"])
+    assert any(status.startswith(("2", "303")) for status in said["responses"])
     assert "400" in said["responses"]
     assert said["tags"]
 
@@ -94,8 +107,9 @@ def test_every_post_hears_an_idempotency_key_and_says_what_it_does(
     key = parameters(said).get("Idempotency-Key")
     if method == "post":
         assert key is not None
-        assert "Creates nothing" in key["description"] or "once" in key["description"]
-        if "201" in said["responses"]:
+        assert any(words in key["description"] for words in ("Creates nothing", "once", "for itself"))
+        # The secret of a key is kept nowhere, so it cannot be told again.
+        if "201" in said["responses"] and path != "/api/v1/api-keys":
             assert "done once" in key["description"]
     elif method == "get":
         assert key is None
@@ -123,11 +137,42 @@ def test_gets_of_single_resources_have_etags(path: str, method: str, said: Said)
 
 @each_operation
 def test_the_ways_to_log_in_are_said_where_a_login_may_be_needed(path: str, method: str, said: Said) -> None:
-    if path.startswith("/api"):
+    if path in OPEN:
+        assert said["security"] == []
+    else:
         assert {"bearer": []} in said["security"]
         assert {"401", "403", "429"} <= set(said["responses"])
+        refused = answer_of(said["responses"]["429"])
+        assert "Retry-After" in refused["headers"]
+        assert "WWW-Authenticate" in answer_of(said["responses"]["401"])["headers"]
     for needed in said["security"]:
         assert set(needed) <= set(DOCUMENT["components"]["securitySchemes"])
+
+
+@each_operation
+def test_problems_are_told_in_the_form_of_the_protocol(path: str, method: str, said: Said) -> None:
+    form = ("application/problem+json", "Problem")
+    if path.startswith("/v1/"):
+        form = ("application/json", "OpenAIError")
+    if path == "/mcp":
+        form = ("application/json", "RpcError")
+    content = answer_of(said["responses"]["400"])["content"]
+    assert content == {form[0]: {"schema": {"$ref": f"#/components/schemas/{form[1]}"}}}
+
+
+def test_an_answer_may_share_its_status_with_a_problem() -> None:
+    both = DOCUMENT["paths"]["/health"]["get"]["responses"]["503"]
+    assert set(both["content"]) == {"application/json", "application/problem+json"}
+    assert "Retry-After" in both["headers"]
+
+
+def test_what_answers_for_paths_that_there_are_not_is_no_operation() -> None:
+    assert {path for path in DOCUMENT["paths"] if path.startswith("/v1")} == {
+        "/v1/models",
+        "/v1/models/{model_id}",
+        "/v1/chat/completions",
+        "/v1/embeddings",
+    }
 
 
 def test_every_reason_of_the_gateway_is_listed() -> None:
@@ -135,7 +180,7 @@ def test_every_reason_of_the_gateway_is_listed() -> None:
     given = set()
     for path in (ROOT / "services" / "gateway").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and called(node).endswith("Error"):
+            if isinstance(node, ast.Call) and called(node).endswith(("Error", "unauthenticated")):
                 words = [*node.args, *(word.value for word in node.keywords if word.arg == "reason")]
                 given |= {
                     word.value

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from meldrag.agents.v1 import agents_pb2, results_pb2
-from meldrag.session.v1 import session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
 from services.gateway.openapi.resources import SHAPES, components
@@ -59,6 +59,14 @@ def test_the_result_of_each_agent_is_declared_as_it_is_rendered(field: Any) -> N
     for share in SHARES:
         shown = rendering.message(filled(field.message_type, draw, share))
         judge(field.message_type.name).validate(shown)
+
+
+def test_what_was_done_to_users_is_declared() -> None:
+    draw = random.Random(1)
+    for share in SHARES:
+        judge("AuditEntry").validate(
+            rendering.message(filled(identity_pb2.AuditEntry.DESCRIPTOR, draw, share))
+        )
 
 
 def test_found_passages_are_declared_with_and_without_an_explanation() -> None:
