@@ -166,6 +166,8 @@ _WISHES = (
 )
 
 BODIES: dict[str, Schema] = {
+    "IndexCheck": _body({}, {"collection": _COLLECTION, "every_tenant": _FLAG}),
+    "IndexRepair": _body({}, {"collection": _COLLECTION, "every_tenant": _FLAG, "dry_run": _FLAG}),
     "NewCollection": _body(
         {},
         {

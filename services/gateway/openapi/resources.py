@@ -129,11 +129,33 @@ SHAPES = (
             "deleted": record({"documents": WHOLE, "chunks": WHOLE}),
             "left": record(
                 dict.fromkeys(
-                    ("record_documents", "record_chunks", "lexical_entries", "vector_entries"), WHOLE
+                    ("record_documents", "record_chunks", "lexical_entries", "vector_entries", "files"), WHOLE
                 )
             ),
             "tombstone_id": Maybe("tombstone_id"),
             "deleted_at": Maybe("delete_time"),
+            "purged_at": Maybe("purge_time"),
+        },
+    ),
+    Shape(
+        "IndexFault",
+        vector_pb2.IndexFault.DESCRIPTOR,
+        rendering.index_fault,
+        {
+            **_same("kind message chunks remedy mended"),
+            "collection": Maybe("collection_id"),
+            "document_id": Maybe("document_id"),
+            "tenant_id": Maybe("tenant_id"),
+        },
+    ),
+    Shape(
+        "Purge",
+        vector_pb2.PurgeDeletedResponse.DESCRIPTOR,
+        rendering.purge,
+        {
+            **_same("purged_chunks removed_files index_files_renewed"),
+            "record_bytes": record({"before": WHOLE, "after": WHOLE}),
+            "purged_at": Maybe("purge_time"),
         },
     ),
     Shape(
@@ -320,6 +342,8 @@ def components() -> Components:
     made.add("IngestStage", _ingest_stage(made))
     made.add("ImportResult", _import_result())
     made.add("ImportSum", _import_sum())
+    made.add("IndexReport", _index_report())
+    made.add("IndexPage", _index_page())
     made.add("Readiness", _readiness())
     return made
 
@@ -438,6 +462,33 @@ def _import_sum() -> Schema:
             "error": nullable(reference("Problem")),
         },
         "What became of all lines: the last line of the answer.",
+    )
+
+
+def _index_report() -> Schema:
+    return record(
+        {
+            "checked_chunks": WHOLE,
+            "total_chunks": WHOLE,
+            "counts": {"type": "object", "additionalProperties": WHOLE},
+            "unmended": WHOLE,
+            "faults": array(reference("IndexFault")),
+            "unpurged_chunks": WHOLE,
+        },
+        "What a check found or a repair mended; as the last event of a stream without the faults.",
+        optional=("faults",),
+    )
+
+
+def _index_page() -> Schema:
+    return record(
+        {
+            "step": TEXT,
+            "checked_chunks": WHOLE,
+            "total_chunks": WHOLE,
+            "faults": array(reference("IndexFault")),
+        },
+        "A page of a check or a repair: the data of an event.",
     )
 
 

@@ -17,6 +17,8 @@ from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object, no_body
 from services.gateway.calls import Client, unary, waited
 from services.gateway.door import answer, door
+from services.gateway.openapi.operation import EVENTS, JSON, Answer, event_of, json, operation
+from services.gateway.openapi.schema import reference
 from services.gateway.problem import ProblemError, from_service_error
 from services.gateway.streaming import HEARTBEAT, draining, error_event, event_response, sse, wants_events
 
@@ -26,6 +28,9 @@ blueprint = Blueprint("index", __name__)
 _MOST_FAULTS = 1_000
 # A page is seconds of work, so this is days.
 _MOST_PAGES = 100_000
+
+
+_REPORTS = {200: Answer({JSON: reference("IndexReport"), EVENTS: event_of("IndexPage", "IndexReport")})}
 
 
 @dataclass
@@ -63,6 +68,7 @@ class _Sum:
 
 
 @blueprint.post("/index/check")
+@operation(answers=_REPORTS, body="IndexCheck", problems=(404,), repeat="reads")
 def check_index() -> Response:
     """Compares indexes, files and record; answers when it is done, or with an event a page."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -74,6 +80,7 @@ def check_index() -> Response:
 
 
 @blueprint.post("/index/repair")
+@operation(answers=_REPORTS, body="IndexRepair", problems=(404, 507), repeat="key")
 def repair_index() -> Response:
     """Mends what a check finds, or says what it would do; answers as the check does."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -88,6 +95,7 @@ def repair_index() -> Response:
 
 
 @blueprint.post("/index/purge")
+@operation(answers={200: json("Purge")}, problems=(409, 507), repeat="key")
 def purge_deleted() -> Response:
     """Writes record and indexes anew without what was deleted."""
     Query(request).finish()
@@ -100,6 +108,7 @@ def purge_deleted() -> Response:
 
 
 @blueprint.get("/deletions/<tombstone_id>")
+@operation(answers={200: json("DeletionReceipt")}, conditional=True)
 def get_deletion(tombstone_id: str) -> Response:
     """The receipt of an earlier delete, counted now."""
     Query(request).finish()
