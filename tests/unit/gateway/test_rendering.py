@@ -110,6 +110,7 @@ def test_a_run_has_exactly_the_documented_members() -> None:
             "synthesis": [],
             "dropped_claim_count": 0,
             "further": [],
+            "consulted": [],
         },
         "usage": {
             "input_tokens": 0,
