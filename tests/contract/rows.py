@@ -1,7 +1,6 @@
 """The bad input that has a promised answer, by its number, and the tests that send it.
 
-A test is written as path::function, below tests/. Rows 24 to 35 and 69 come with login and quotas; 42 to 62
-speak of files, addresses and sandboxes.
+A test is written as path::function, below tests/. Rows 42 to 62 speak of files, addresses and sandboxes.
 """
 
 from __future__ import annotations
@@ -11,6 +10,16 @@ SERVICE = "e2e/test_bad_input.py::test_bad_input_gets_its_answer_from_the_servic
 WIRE = "contract/gateway/test_http.py::test_what_is_not_a_good_request_gets_a_problem_and_harms_nobody"
 LEAN = "contract/gateway/test_http.py::test_bad_requests_do_not_fatten_the_process"
 BODY = "unit/gateway/test_body.py::test_what_is_not_a_plain_json_object_is_400"
+ADMISSION = "unit/gateway/identity/test_admission.py::"
+IDENTITY = "contract/session/test_identity.py::"
+LOGIN = "e2e/test_login.py::"
+ISOLATION = "contract/isolation/test_isolation.py::"
+TAMPERED = (
+    f"{LOGIN}test_rows_25_to_28_tokens_that_we_did_not_make_are_refused",
+    f"{IDENTITY}test_tokens_that_were_tampered_with_are_refused",
+    "unit/chassis/test_passes.py::test_a_forged_pass_is_refused",
+    "unit/chassis/test_passes.py::test_a_pass_with_claims_that_we_do_not_make_is_refused",
+)
 
 # What comes, and who sends it.
 ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
@@ -73,6 +82,71 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     23: (
         "paths that climb, hold NUL, begin twice, change their case",
         (WIRE, "unit/gateway/test_security.py::test_control_characters_in_a_path_are_400"),
+    ),
+    24: (
+        "no token, an empty one, another scheme",
+        (
+            f"{ADMISSION}test_row_24_without_a_token_nobody_is_let_in",
+            f"{ADMISSION}test_row_24_every_route_but_the_open_ones_demands_a_caller",
+        ),
+    ),
+    25: ("a token without an algorithm or a signature", TAMPERED),
+    26: ("a token of another algorithm, with a key of its own, with a path for a key's id", TAMPERED),
+    27: ("a token with an extension that nobody knows, too large, of too many parts", TAMPERED),
+    28: ("a token that has ended, is not good yet, or whose claims are missing or none", TAMPERED),
+    29: (
+        "a refresh token for an access token, the other way round, a revoked one",
+        (
+            f"{LOGIN}test_row_29_a_refresh_token_is_no_access_token_nor_the_other_way_round",
+            f"{LOGIN}test_row_29_who_has_signed_out_is_refused_at_once",
+            f"{ADMISSION}test_a_revoked_token_is_refused_at_once",
+        ),
+    ),
+    30: (
+        "an old refresh token, used again",
+        (
+            f"{LOGIN}test_row_30_five_tabs_renew_at_once_and_stay_signed_in",
+            f"{IDENTITY}test_five_who_renew_at_once_get_the_same",
+            f"{IDENTITY}test_a_late_second_use_ends_the_family",
+        ),
+    ),
+    31: (
+        "a page of another site that acts with the cookie",
+        (
+            f"{ADMISSION}test_row_31_a_page_of_another_site_cannot_act_with_the_cookie",
+            f"{ADMISSION}test_row_31_our_own_page_acts_with_the_cookie",
+        ),
+    ),
+    32: (
+        "a preflight of an origin that is not listed",
+        (
+            f"{ADMISSION}test_row_32_a_preflight_of_an_unlisted_origin_allows_nothing",
+            f"{ADMISSION}test_row_32_a_listed_origin_may_send_a_token_and_no_cookie",
+        ),
+    ),
+    33: (
+        "wrong passwords without end, one of 10 MB, one with NUL",
+        (
+            f"{LOGIN}test_row_33_wrong_passwords_end_in_429",
+            f"{IDENTITY}test_after_ten_wrong_passwords_a_name_waits_and_others_do_not",
+            f"{IDENTITY}test_a_password_of_ten_megabytes_is_refused_and_harms_nobody",
+            f"{IDENTITY}test_what_cannot_be_a_password_is_refused",
+            "unit/gateway/routes/test_auth.py::"
+            "test_row_33_a_password_of_10_mb_is_not_read_and_one_with_nul_is_asked_for",
+        ),
+    ),
+    34: (
+        "an id of what is another's, or guessed",
+        (f"{ISOLATION}test_nobody_learns_of_anothers_things_and_a_missing_check_is_named",),
+    ),
+    35: (
+        "an identity in the body, in headers, in metadata",
+        (
+            f"{LOGIN}test_row_35_a_forged_identity_reaches_no_service",
+            f"{ADMISSION}test_row_35_an_identity_in_the_body_is_no_field",
+            f"{ADMISSION}test_row_35_an_identity_in_headers_is_ignored",
+            f"{ISOLATION}test_metadata_beside_a_pass_changes_nobody",
+        ),
     ),
     36: (
         "a filter with operators, alternatives or depth",
@@ -171,6 +245,13 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "contract/session/test_runs.py::test_the_oldest_events_of_a_long_run_are_not_kept",
         ),
     ),
+    69: (
+        "more requests than a person may make, whatever is forwarded",
+        (
+            f"{LOGIN}test_row_69_the_rate_of_a_person_ends_whatever_is_forwarded",
+            f"{ADMISSION}test_row_69_a_spent_rate_is_429_whatever_is_forwarded",
+        ),
+    ),
     70: (
         "a model that answers with what is no answer",
         (
@@ -190,10 +271,5 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "contract/gateway/test_http.py::test_one_trace_and_one_request_id_go_all_the_way",
         ),
     ),
-}
-# Whose tests come with other parts: number and what comes.
-ELSEWHERE: dict[int, str] = {
-    **dict.fromkeys(range(24, 36), "login and the border between people"),
-    69: "more requests than a person may make",
 }
 PROMISED = (*range(1, 42), *range(63, 72))
