@@ -59,19 +59,19 @@ class Deletion:
     ) -> Receipt:
         """Raises what Documents.delete raises."""
         removal = await self._record.documents.delete(caller, collection_id, document_id, request)
-        return await self._awaited(caller.tenant_id, removal.tombstone_id)
+        return await self._awaited(caller.space, removal.tombstone_id)
 
     async def collection(self, caller: Caller, collection_id: str, request: Request | None) -> Receipt:
         """Raises what Collections.delete raises."""
         tombstone_id = await self._record.collections.delete(caller, collection_id, request)
-        return await self._awaited(caller.tenant_id, tombstone_id)
+        return await self._awaited(caller.space, tombstone_id)
 
-    async def receipt(self, tenant_id: str, tombstone_id: str) -> Receipt:
+    async def receipt(self, space: str, tombstone_id: str) -> Receipt:
         """What is left now. Raises NotFoundError (DELETION_NOT_FOUND)."""
-        return await self._receipt(await self._record.tombstones.get(tenant_id, tombstone_id))
+        return await self._receipt(await self._record.tombstones.get(space, tombstone_id))
 
-    async def _awaited(self, tenant_id: str, tombstone_id: str) -> Receipt:
-        tombstone = await self._record.tombstones.get(tenant_id, tombstone_id)
+    async def _awaited(self, space: str, tombstone_id: str) -> Receipt:
+        tombstone = await self._record.tombstones.get(space, tombstone_id)
         self._index.wake()
         end = time.monotonic() + min(_WAIT_SECONDS, context.remaining() * _WAIT_SHARE)
         receipt = await self._receipt(tombstone)

@@ -264,7 +264,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
     async def GetDeletion(self, request: pb.GetDeletionRequest, context: Any) -> pb.GetDeletionResponse:
         """See the contract."""
         del context
-        receipt = await self._application.deletion.receipt(call.principal().tenant_id, request.tombstone_id)
+        receipt = await self._application.deletion.receipt(_caller().space, request.tombstone_id)
         return pb.GetDeletionResponse(receipt=messages.receipt(receipt))
 
     async def CheckIndex(self, request: pb.CheckIndexRequest, context: Any) -> pb.CheckIndexResponse:

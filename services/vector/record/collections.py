@@ -222,6 +222,7 @@ class Collections:
                 tombstones.Tombstone(
                     tombstone_id,
                     caller.tenant_id,
+                    caller.space,
                     f"collections/{collection_id}",
                     key,
                     now_micros(),

@@ -297,6 +297,7 @@ class Documents:
                 tombstones.Tombstone(
                     tombstone_id,
                     caller.tenant_id,
+                    caller.space,
                     f"collections/{collection_id}/documents/{document_id}",
                     document.collection_key,
                     now_micros(),

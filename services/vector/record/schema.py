@@ -170,6 +170,9 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         # Keys of the passages that went with a document; none where the last is below the first.
         "ALTER TABLE tombstones ADD COLUMN first_chunk INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE tombstones ADD COLUMN last_chunk INTEGER NOT NULL DEFAULT -1",
+        # Whose delete it was: nobody else asks for its receipt.
+        "ALTER TABLE tombstones ADD COLUMN space TEXT NOT NULL DEFAULT ''",
+        "UPDATE tombstones SET space = tenant_id",
         # The keyword index has another idea of words, and a column for identifiers.
         reword,
     ),

@@ -15,13 +15,14 @@ from services.vector.record.times import from_micros
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A delete. collection_key: of the collection that went, or of that of the document.
+    """A delete. space: of whom. collection_key: of the collection that went, or of that of the document.
 
     first_chunk to last_chunk: keys of the passages of a document; none where the last is below the first.
     """
 
     tombstone_id: str
     tenant_id: str
+    space: str
     resource: str
     collection_key: int
     delete_time: int
@@ -39,11 +40,12 @@ class Tombstone:
 def put(connection: Connection, tombstone: Tombstone) -> None:
     """Keeps it, in the transaction that deletes."""
     connection.execute(
-        "INSERT INTO tombstones (tombstone_id, tenant_id, resource, collection_key, delete_time,"
-        " deleted_documents, deleted_chunks, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tombstones (tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
+        " deleted_documents, deleted_chunks, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tombstone.tombstone_id,
             tombstone.tenant_id,
+            tombstone.space,
             tombstone.resource,
             tombstone.collection_key,
             tombstone.delete_time,
@@ -56,20 +58,20 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
 
 
 class Tombstones:
-    """Found within a tenant."""
+    """Found by whose delete it was."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, tenant_id: str, tombstone_id: str) -> Tombstone:
+    async def get(self, space: str, tombstone_id: str) -> Tombstone:
         """Raises NotFoundError (DELETION_NOT_FOUND)."""
 
         def work(connection: Connection) -> Tombstone:
             row = connection.execute(
-                "SELECT tombstone_id, tenant_id, resource, collection_key, delete_time, deleted_documents,"
-                " deleted_chunks, first_chunk, last_chunk FROM tombstones"
-                " WHERE tombstone_id = ? AND tenant_id = ?",
-                (tombstone_id, tenant_id),
+                "SELECT tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
+                " deleted_documents, deleted_chunks, first_chunk, last_chunk FROM tombstones"
+                " WHERE tombstone_id = ? AND space = ?",
+                (tombstone_id, space),
             ).fetchone()
             if row is None:
                 raise deletion_not_found(tombstone_id)

@@ -19,7 +19,7 @@ AGENTS = "/meldrag.agents.v1.AgentService/"
 
 REPLICAS = "/meldrag.agents.v1.ReplicaService/"
 _OF_SERVICES = {
-    VECTOR: ("collection", "document", "external"),
+    VECTOR: ("collection", "document", "external", "deletion"),
     SESSION: ("session", "run", "attachment", "item"),
     IDENTITY: ("user", "key"),
     AGENTS: ("workflow", "ended run", "live run"),
@@ -55,6 +55,7 @@ class Belongings:
         self._live: Any = None
         self._makers: Mapping[str, Callable[[], Awaitable[str]]] = {
             "collection": self._collection,
+            "deletion": self._deletion,
             "document": self._document,
             "external": self._external,
             "session": self._session,
@@ -121,17 +122,21 @@ class Belongings:
                 collection_id=collection_id, request_id=self.request_id("SetCollectionAccess")
             ),
         )
+        await self.get("deletion")
+        return collection_id
+
+    async def _deletion(self) -> str:
         gone = self.named("gone")
         await self.person.ask(
             f"{VECTOR}CreateCollection", vector_pb2.CreateCollectionRequest(collection_id=gone)
         )
-        await self.person.ask(
+        deleted = await self.person.ask(
             f"{VECTOR}DeleteCollection",
             vector_pb2.DeleteCollectionRequest(
                 collection_id=gone, request_id=self.request_id("DeleteCollection")
             ),
         )
-        return collection_id
+        return str(deleted.receipt.tombstone_id)
 
     async def _document(self) -> str:
         collection_id = await self.get("collection")

@@ -48,6 +48,7 @@ _KINDS = {
     "request_id": REQUEST,
     "run_id": "run",
     "session_id": "session",
+    "tombstone_id": "deletion",
     "user_id": "user",
     "workflow_id": "workflow",
     **{f"{name}Request.run_id": "live run" for name in ("CancelRun", "DecideStep", "ReachRun", "ReachStep")},
@@ -59,6 +60,7 @@ _NOT_IDS = {
     "Message.message_id": "given by the service; what a caller writes there is passed over",
     "step_id": "a name inside of a run or of the request, which says whose it is",
     "PasswordCredential.tenant_id": "part of a credential",
+    "CheckIndexRequest.page_token": "signed for its tenant; a page is seconds of work, so there is one here",
     "access_token": "a credential",
     "refresh_token": "a credential",
 }

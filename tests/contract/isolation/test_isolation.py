@@ -36,6 +36,7 @@ EXEMPT = {
     f"{VECTOR}EmbedTexts": "computes from the request alone",
     f"{VECTOR}ExportSnapshot": HOUSE_WIDE,
     f"{VECTOR}ImportSnapshot": HOUSE_WIDE,
+    f"{VECTOR}PurgeDeleted": HOUSE_WIDE,
     f"{SESSION}ExportSnapshot": HOUSE_WIDE,
     f"{SESSION}ImportSnapshot": HOUSE_WIDE,
     f"{IDENTITY}SetUp": "makes the first user of a house that has none",

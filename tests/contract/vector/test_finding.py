@@ -193,6 +193,7 @@ async def test_a_record_of_the_release_before_finds_by_the_new_words(
             "ALTER TABLE vectors DROP COLUMN sha256",
             "ALTER TABLE tombstones DROP COLUMN first_chunk",
             "ALTER TABLE tombstones DROP COLUMN last_chunk",
+            "ALTER TABLE tombstones DROP COLUMN space",
             "ALTER TABLE requests RENAME COLUMN space TO tenant_id",
             "PRAGMA user_version = 2",
         ):
