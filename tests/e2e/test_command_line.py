@@ -204,7 +204,10 @@ def test_an_agent_works_on_inputs_of_its_own(house: House, folder: Path) -> None
 
 
 def test_a_step_that_waits_is_asked_about_in_a_terminal(house: House, folder: Path, ingested: Screen) -> None:
-    objective = "Find out how deep the harbour of Elmsund is, then find out from the documents since when its light burns."
+    objective = (
+        "Find out how deep the harbour of Elmsund is, "
+        "then find out from the documents since when its light burns."
+    )
     arguments = ["workflow", "run", "plan", objective, "-c", "shore"]
     screen = Screen(environment(house, folder), folder, *arguments)
     screen.until(r"Approve\? \[y/N\]")

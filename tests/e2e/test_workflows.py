@@ -57,7 +57,9 @@ def steps(events: list[dict[str, Any]]) -> list[str]:
 def test_a_plan_is_approved_after_its_service_was_killed_and_then_carried_out(
     house: House, client: httpx.Client
 ) -> None:
-    objective = "Find out how deep the harbour of Brava is, then find out from the documents when the ferry leaves."
+    objective = (
+        "Find out how deep the harbour of Brava is, then find out from the documents when the ferry leaves."
+    )
     run_id = started(client, workflow="plan", message=objective)
     watcher = Watcher(f"{house.base_url}/api/v1/runs/{run_id}/events")
     soon(lambda: "approve WAITING" in steps(watcher.events))
