@@ -45,14 +45,15 @@ def holding(folder: Path, *needles: bytes) -> list[str]:
 
 
 def content(path: Path) -> bytes:
-    """What is written in a file. Chroma writes its file of vectors at full capacity, and behind its last
-    entry stands whatever was in the memory of the process (ADR 102).
+    """What is written in a file. Chroma writes two of its files at full capacity, and behind the last entry
+    stands whatever was in the memory of the process (ADR 102).
     """
     data = path.read_bytes()
-    if path.name != "data_level0.bin":
+    if path.name not in ("data_level0.bin", "length.bin"):
         return data
     version, _, most, entries, size = struct.unpack_from("<i4q", path.with_name("header.bin").read_bytes())
     assert version == 1
+    size = size if path.name == "data_level0.bin" else 4
     assert len(data) == most * size
     return data[: entries * size]
 
