@@ -125,6 +125,7 @@ class Sending:
             part = (file.path.name, counted)
             try:
                 if not self._wait:
+                    # httpx reads what has a read method; its types ask for more.
                     document = self._gateway.upload(where, form, part, self._seconds)  # type: ignore[arg-type]
                     return Outcome(file, document)
                 return self._follow(file, where, form, part)

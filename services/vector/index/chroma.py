@@ -96,9 +96,11 @@ class ChromaIndex:
         """Those of the entries that are there."""
         collection = self._find(collection_key)
         found: list[int] = []
-        for start in range(0, len(keys) if collection is not None else 0, self._batch):
+        if collection is None:
+            return found
+        for start in range(0, len(keys), self._batch):
             ids = [str(key) for key in keys[start : start + self._batch]]
-            found += map(int, collection.get(ids=ids, include=[])["ids"])  # type: ignore[union-attr]
+            found += map(int, collection.get(ids=ids, include=[])["ids"])
         return found
 
     def held(self, collection_key: int, keys: Sequence[int], dimension: int) -> tuple[list[int], Matrix]:
@@ -106,9 +108,11 @@ class ChromaIndex:
         collection = self._find(collection_key)
         found: list[int] = []
         rows = [np.empty((0, dimension), dtype=np.float32)]
-        for start in range(0, len(keys) if collection is not None else 0, self._batch):
+        if collection is None:
+            return found, rows[0]
+        for start in range(0, len(keys), self._batch):
             ids = [str(key) for key in keys[start : start + self._batch]]
-            part = collection.get(ids=ids, include=["embeddings"])  # type: ignore[union-attr]
+            part = collection.get(ids=ids, include=["embeddings"])
             if part["ids"]:
                 found += map(int, part["ids"])
                 rows.append(np.asarray(part["embeddings"], dtype=np.float32))

@@ -352,6 +352,7 @@ ORPHANS = (
     ("texts", "document_key NOT IN (SELECT key FROM documents)"),
     ("places", "document_key NOT IN (SELECT key FROM documents)"),
     ("documents", "collection_key NOT IN (SELECT key FROM collections)"),
+    ("grants", "collection_key NOT IN (SELECT key FROM collections)"),
 )
 
 

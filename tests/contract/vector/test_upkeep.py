@@ -156,6 +156,7 @@ DAMAGES: dict[str, tuple[list[str], set[str]]] = {
         ["DELETE FROM documents WHERE key = 4"],
         {"RECORD_ORPHAN", "LEXICAL_ORPHAN", "COUNT_WRONG"},
     ),
+    "a grant of nothing": (["INSERT INTO grants VALUES (99, 'group:everyone', 2)"], {"RECORD_ORPHAN"}),
 }
 LOST = ("text", "hash", "passage", "title")
 
