@@ -26,6 +26,7 @@ from gunicorn.http.errors import (
     ParseException,
     UnsupportedTransferCoding,
 )
+from gunicorn.http.parser import _DRAIN_MAX_BYTES
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -42,6 +43,8 @@ _SEND_SECONDS = 30
 _MAX_HEAD_BYTES = 64 * 1024
 # A client gets this long to read the end of its answer before the connection closes.
 _LINGER_SECONDS = 2.0
+# What it still sends meanwhile is thrown away: to close on unread bytes takes the answer from it, too.
+_LINGER_BYTES = 1024 * 1024 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _ALIVE = b"GET /livez "
 _BUSY = json.dumps(
@@ -175,6 +178,12 @@ class _PromptBody:
         reader.buf.write(rest[size:])
         return rest[:size]
 
+    def discardable(self) -> bool:
+        """Whether gunicorn can read the rest away, so that the next request may come on this connection."""
+        if isinstance(self._reader, LengthReader):
+            return bool(self._reader.length < _DRAIN_MAX_BYTES)
+        return getattr(self._reader, "parser", None) is None
+
     def abandon(self) -> None:
         """Reads no more: a thread that waits in `read` wakes up, the connection closes after the answer."""
         if getattr(self._reader, "parser", 0) is None or getattr(self._reader, "length", None) == 0:
@@ -184,6 +193,25 @@ class _PromptBody:
             self._connection.sock.shutdown(socket.SHUT_RD)
 
 
+class _Closing:
+    """An application whose answer to a body that it did not read says that the connection closes.
+
+    gunicorn closes it, too, but only after it has promised to keep it.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        def start(*args: Any) -> Any:
+            if not environ["wsgi.input"].discardable():
+                # The method is bound to gunicorn's response.
+                start_response.__self__.force_close()
+            return start_response(*args)
+
+        return self._inner(environ, start)
+
+
 class BoundedWorker(ThreadWorker):  # type: ignore[misc]
     """The worker. A connection gets a thread when the head of its request is complete, not before."""
 
@@ -191,6 +219,11 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         # Requests that have a thread or wait for one.
         self.busy = 0
+
+    def load_wsgi(self) -> None:
+        """The application, whose answers say when they are the connection's last."""
+        super().load_wsgi()
+        self.wsgi: Any = _Closing(self.wsgi)
 
     def accept(self, listener: Any) -> None:
         """Takes a connection."""
@@ -278,7 +311,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]
         self.busy -= 1
         if fs.cancelled() or fs.exception() is not None or not fs.result():
             self.nr_conns -= 1
-            self.tpool.submit(util.close_graceful, conn.sock, _LINGER_SECONDS)
+            self.tpool.submit(util.close_graceful, conn.sock, _LINGER_SECONDS, _LINGER_BYTES)
             return
         super().finish_request(conn, fs)
 

@@ -111,6 +111,20 @@ def test_bad_requests_do_not_fatten_the_process(gateway: Gateway, services: Scri
     assert worker.memory_info().rss - before < 20_000_000
 
 
+@pytest.mark.parametrize("length", [2_000_000, 10_000_000])
+def test_a_connection_that_is_given_up_says_so(gateway: Gateway, length: int) -> None:
+    """Whoever keeps connections must not send the next request on one whose unread body ends it."""
+    with httpx.Client(base_url=gateway.url, timeout=30) as http:
+        for _ in range(5):
+            refused = http.post(
+                "/api/v1/runs", content=b" " * length, headers={"Content-Type": "application/json"}
+            )
+            assert (refused.status_code, refused.headers["Connection"]) == (413, "close")
+            assert http.get("/livez").status_code == 200
+            short = http.post("/api/v1/runs", content=b"{}", headers={"Content-Type": "text/plain"})
+            assert (short.status_code, short.headers["Connection"]) == (415, "keep-alive")
+
+
 def test_a_chunked_body_within_the_limit_arrives_whole(gateway: Gateway, services: ScriptedServices) -> None:
     services.script["RouteTask"] = agents_pb2.RouteTaskResponse(agent_id="ceo")
     message = "m" * 900_000

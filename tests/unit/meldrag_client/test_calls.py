@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,9 +74,11 @@ class Agents(agents_pb2_grpc.AgentServiceServicer):
         self.remaining.append(context.time_remaining())
         if request.message == "unavailable":
             context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
-        context.add_callback(self.left.set)
+        waits = request.message == "wait"
+        if waits:
+            context.add_callback(self.left.set)
         yield agents_pb2.RunAgentResponse(run_id="run_1", started=agents_pb2.RunStarted())
-        if request.message == "wait":
+        if waits:
             self.left.wait(30)
             return
         error = agents_pb2.RunError(reason="MODEL_DOWN", message="no model", code=14)
@@ -215,6 +218,5 @@ async def test_an_event_loop_gets_the_same(address: str, knowledge: Knowledge, a
         assert caught.value.code == grpc.StatusCode.UNAVAILABLE
         events = meld.ask("wait")
         assert (await anext(events)).run_id == "run_1"
-        agents.left.clear()
         await events.aclose()
-        assert agents.left.wait(10)
+        assert await asyncio.to_thread(agents.left.wait, 10)
