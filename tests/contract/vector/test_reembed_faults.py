@@ -138,13 +138,14 @@ async def test_a_kill_while_it_goes_back_leaves_old_or_new(tmp_path: Path) -> No
         await whole(client, "words")
 
 
+@pytest.mark.timeout(300)
 async def test_kills_at_any_time_while_documents_come_and_go(tmp_path: Path) -> None:
     """Seeded moments, with a writer and a deleter beside the build."""
     chance = random.Random(SEED)
     await filled(tmp_path)
     came: dict[str, str] = {}
     gone: set[str] = set()
-    for turn in range(4):
+    for turn in range(3):
         async with process(tmp_path, MELD_INDEX_SYNC_THRESHOLD="4", **SET_TO) as service:
             client = service.client
 
@@ -175,8 +176,8 @@ async def test_kills_at_any_time_while_documents_come_and_go(tmp_path: Path) -> 
         await eventually(quiet, 60)
         await whole(client, (await collection(client)).embedding_model)
         there = set(await ids(client))
-        # A delete whose answer was lost may have been done.
-        assert len(came.keys() - gone - there) <= 4
+        # A delete whose answer was lost may have been done, one a turn.
+        assert len(came.keys() - gone - there) <= 3
         assert gone.isdisjoint(there)
         for document_id in sorted(there & came.keys())[::5]:
             found = await client.search(came[document_id], mode=pb.SEARCH_MODE_DENSE, top_k=3)
