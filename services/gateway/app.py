@@ -29,6 +29,7 @@ from services.gateway.routes import (
     openapi,
     page,
     profile,
+    reembedding,
     runs,
     search,
     sessions,
@@ -69,6 +70,7 @@ def create_app(door: Door) -> Flask:
         workflows,
         sessions,
         profile,
+        reembedding,
         users,
     ):
         app.register_blueprint(noun.blueprint, url_prefix=_API)

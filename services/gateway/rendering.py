@@ -130,6 +130,46 @@ def collection(value: vector_pb2.Collection) -> dict[str, Json]:
         "owner": value.owner,
         "role": enum_name(vector_pb2.CollectionRole.DESCRIPTOR, value.role),
         "access": list(map(_grant, value.grants)),
+        "embedding_revision": value.embedding_revision or None,
+        "embedding_notice": value.embedding_notice or None,
+        "reembedding": reembedding(value.reembedding) if value.HasField("reembedding") else None,
+        "previous_embedding": previous_embedding(value.previous_embedding)
+        if value.HasField("previous_embedding")
+        else None,
+    }
+
+
+def reembedding(value: vector_pb2.Reembedding) -> dict[str, Json]:
+    """Vectors that are being built."""
+    return {
+        "embedding_model": value.embedding_model,
+        "dimension": value.dimension,
+        "embedding_revision": value.embedding_revision or None,
+        "stage": enum_name(vector_pb2.ReembedStage.DESCRIPTOR, value.stage),
+        "chunks": value.chunks,
+        "vectors": value.vectors,
+        "refused_chunks": value.refused_chunks,
+        "began": _optional_time(value, "begin_time"),
+        "reverts": value.reverts,
+    }
+
+
+def previous_embedding(value: vector_pb2.PreviousEmbedding) -> dict[str, Json]:
+    """Vectors that answered before."""
+    return {
+        "embedding_model": value.embedding_model,
+        "dimension": value.dimension,
+        "embedding_revision": value.embedding_revision or None,
+        "vectors": value.vectors,
+        "expires": _optional_time(value, "expire_time"),
+    }
+
+
+def reembed_step(value: vector_pb2.ReembedCollectionResponse) -> dict[str, Json]:
+    """How far a change of model is; at its end with the collection."""
+    return {
+        "reembedding": reembedding(value.reembedding),
+        "collection": collection(value.collection) if value.HasField("collection") else None,
     }
 
 

@@ -17,6 +17,7 @@ from services.chassis.start import StartError
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
 from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
+from services.vector.embedding.roster import Roster
 from services.vector.extraction.extractor import Extractor
 from services.vector.extraction.model import Limits
 from services.vector.extraction.recognition import Recogniser
@@ -34,6 +35,7 @@ from services.vector.measures import Places, StorageSampler, watch_cache
 from services.vector.models import ConfiguredModel
 from services.vector.paging import PageTokens
 from services.vector.record.record import FILE, Record, opened
+from services.vector.reembed.building import Building
 from services.vector.search.dense import DenseSearch
 from services.vector.search.matrix import VectorCache
 from services.vector.search.searching import Searching
@@ -54,7 +56,7 @@ class Application:
     """What the servicer calls."""
 
     record: Record
-    embedder: Embedder
+    roster: Roster
     ingestion: Ingestion
     importing: Importing
     searching: Searching
@@ -63,6 +65,7 @@ class Application:
     repairing: Repairing
     purging: Purging
     walking: Walking
+    building: Building
     citations: Citations
     page_tokens: PageTokens
     keeper: IndexKeeper
@@ -71,9 +74,9 @@ class Application:
     default_threshold: float
 
     @property
-    def model(self) -> tuple[str, int]:
-        """Name and dimension of the configured embedding model."""
-        return self.embedder.model, self.embedder.dimension
+    def embedder(self) -> Embedder:
+        """The configured embedding model."""
+        return self.roster.configured
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """(len(texts), dimension). Raises UnavailableError (EMBEDDER_UNAVAILABLE), InvalidArgumentError."""
@@ -107,7 +110,7 @@ class Application:
 @asynccontextmanager
 async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIterator[Application]:
     """The application in its data directory, which the caller holds for it. Raises StartError."""
-    embedder = model.embedder
+    roster = Roster(model.embedder, model.others)
     async with AsyncExitStack() as stack:
         try:
             settle(settings.folder)
@@ -120,8 +123,6 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         # Questions never wait behind the splitting of a long document.
         questions = ThreadPoolExecutor(4, "vector-question")
         stack.callback(questions.shutdown, wait=False, cancel_futures=True)
-        passages = ThreadPoolExecutor(1, "vector-embed")
-        stack.callback(passages.shutdown, wait=False, cancel_futures=True)
         spool = Spool(settings.folder / "spool", settings.meld_max_document_bytes, executor)
         spool.clear()
 
@@ -129,12 +130,28 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         stack.push_async_callback(keeper.close)
         cache = VectorCache(record.vectors, settings.meld_vector_cache_bytes)
         board, claims = ProgressBoard(), Claims()
-        worker = EmbeddingWorker(record.vectors, embedder, passages, board, keeper.wake)
-        drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, model.count_tokens)
 
-        def committed() -> None:
-            worker.wake()
+        def to_embed() -> None:
+            for worker in workers:
+                worker.wake()
+
+        def queued() -> None:
+            to_embed()
             keeper.wake()
+
+        building = Building(record, roster, questions, queued=queued, forget=cache.drop)
+
+        def stored() -> None:
+            keeper.wake()
+            building.stored()
+
+        workers = []
+        for embedder in roster.all:
+            # One that hangs does not hold up the others.
+            passages = ThreadPoolExecutor(1, "vector-embed")
+            stack.callback(passages.shutdown, wait=False, cancel_futures=True)
+            workers.append(EmbeddingWorker(record.vectors, embedder, passages, board, stored))
+        drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, model.count_tokens)
 
         loop = asyncio.get_running_loop()
         record.documents.follow(
@@ -143,7 +160,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         limits = Limits(file_bytes=settings.meld_max_document_bytes)
         documents = record.documents
         dense = DenseSearch(
-            embedder,
+            roster,
             questions,
             record.vectors,
             cache,
@@ -153,7 +170,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         walking = Walking(record.inspection, keeper, spool.strays)
         application = Application(
             record=record,
-            embedder=embedder,
+            roster=roster,
             ingestion=Ingestion(
                 documents=documents,
                 spool=spool,
@@ -163,21 +180,22 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
                 executor=executor,
                 claims=claims,
                 board=board,
-                committed=committed,
+                committed=queued,
             ),
-            importing=Importing(documents, drafter, executor, claims, committed),
-            searching=Searching(record.passages, dense),
+            importing=Importing(documents, drafter, executor, claims, queued),
+            searching=Searching(record.passages, dense, roster),
             deletion=Deletion(record, keeper, spool.left),
             checking=Checking(walking),
             repairing=Repairing(
                 walking,
                 record.mending,
                 forget=cache.drop,
-                to_embed=worker.wake,
+                to_embed=to_embed,
                 to_index=keeper.wake,
             ),
             purging=Purging(record.purging, keeper, spool.strays),
             walking=walking,
+            building=building,
             citations=Citations(documents),
             page_tokens=PageTokens(await record.page_key()),
             keeper=keeper,
@@ -188,7 +206,8 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         watch_cache(cache, settings.meld_vector_cache_bytes)
         sampler = StorageSampler(record.figures, _places(settings))
         sampler.watch()
-        for life in (keeper.run(), worker.run(), *([sampler.run()] if settings.metrics_enabled else [])):
+        lives = (keeper.run(), building.run(), *(worker.run() for worker in workers))
+        for life in (*lives, *([sampler.run()] if settings.metrics_enabled else [])):
             stack.push_async_callback(_ended, asyncio.create_task(life))
         yield application
 

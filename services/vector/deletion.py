@@ -99,16 +99,17 @@ class Deletion:
 
     async def _left_in_index(self, tombstone: Tombstone) -> int:
         """Entries that the index has although it was told to remove them; they are queued again."""
-        key = tombstone.collection_key
-        if not tombstone.document_id:
-            left = await self._index.count(key)
-            if left:
-                await self._record.tombstones.remove_again(tombstone, [])
-            return left
-        found: list[int] = []
-        for start in range(tombstone.first_chunk, tombstone.last_chunk + 1, _PAGE_KEYS):
-            page = range(start, min(start + _PAGE_KEYS, tombstone.last_chunk + 1))
-            found += await self._index.present(key, page)
-        if found:
-            await self._record.tombstones.remove_again(tombstone, found)
-        return len(found)
+        left = 0
+        for key in tombstone.generations:
+            found: list[int] = []
+            if not tombstone.document_id:
+                count = await self._index.count(key)
+            else:
+                for start in range(tombstone.first_chunk, tombstone.last_chunk + 1, _PAGE_KEYS):
+                    page = range(start, min(start + _PAGE_KEYS, tombstone.last_chunk + 1))
+                    found += await self._index.present(key, page)
+                count = len(found)
+            if count:
+                await self._record.tombstones.remove_again(tombstone, key, found)
+            left += count
+        return left

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from services.vector.access import Grant, Role
+from services.vector.embedding.ports import ModelName
 from services.vector.extraction.model import Place
 
 Scalar = str | float | bool
@@ -41,15 +42,16 @@ class Failure:
 class Collection:
     """A knowledge base. `key` is the record's own number for it and never leaves the service.
 
-    role: what whoever asked for it may do with it. grants: only for who may change them.
+    generation_key: of the vectors that answer, which `model` made. role: what whoever asked for it may do
+    with it. grants: only for who may change them.
     """
 
     key: int
     tenant_id: str
     collection_id: str
     description: str
-    embedding_model: str
-    dimension: int
+    generation_key: int
+    model: ModelName
     documents: int
     chunks: int
     vectors: int
@@ -57,6 +59,11 @@ class Collection:
     owner: str
     role: Role
     grants: tuple[Grant, ...] = ()
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self.model.dimension
 
 
 @dataclass(frozen=True, slots=True)

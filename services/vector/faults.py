@@ -11,6 +11,7 @@ from services.chassis.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from services.vector.embedding.ports import ModelName
 
 _SHOWN = 100
 
@@ -137,6 +138,70 @@ def record_replaced() -> AbortedError:
     """A write into a record that went."""
     return AbortedError(
         "the record was replaced by a snapshot while this call wrote", reason="RECORD_REPLACED"
+    )
+
+
+def embedding_mismatch(
+    collection_id: str, collection_model: ModelName, configured: ModelName
+) -> FailedPreconditionError:
+    """The collection's own model cannot be asked here."""
+    remedy = (
+        f"reembed the collection, or set MELD_EMBEDDING_MODEL={collection_model.name} and"
+        f" VECTOR_DIMENSION={collection_model.dimension}; keyword search works as it is"
+    )
+    if collection_model.name == configured.name and collection_model.dimension == configured.dimension:
+        remedy = "reembed the collection; keyword search works as it is"
+    return FailedPreconditionError(
+        f"collection {collection_id} holds vectors of {collection_model}, the service is set to"
+        f" {configured}: {remedy}",
+        reason="EMBEDDING_MISMATCH",
+        metadata={
+            "collection_model": collection_model.name,
+            "collection_dimension": str(collection_model.dimension),
+            "collection_revision": collection_model.revision,
+            "configured_model": configured.name,
+            "configured_dimension": str(configured.dimension),
+            "configured_revision": configured.revision,
+            "remedy": remedy,
+        },
+    )
+
+
+def embedding_model_unusable(model: str, problem: str) -> FailedPreconditionError:
+    """No collection can go over to this model here."""
+    return FailedPreconditionError(
+        f"the embedding model {model[:_SHOWN]} cannot be used: {problem}",
+        reason="EMBEDDING_MODEL_UNUSABLE",
+        metadata={"model": model[:_SHOWN], "problem": problem},
+    )
+
+
+def reembed_running(collection_id: str, model: str) -> AbortedError:
+    """One change of model at a time."""
+    return AbortedError(
+        f"vectors of {model} are being built for the collection {collection_id[:_SHOWN]}: wait for them, or"
+        " cancel that first",
+        reason="REEMBED_RUNNING",
+        metadata={"collection_id": collection_id[:_SHOWN], "model": model},
+    )
+
+
+def reembed_nothing(collection_id: str) -> FailedPreconditionError:
+    """There is nothing to go back to."""
+    return FailedPreconditionError(
+        f"no earlier vectors of the collection {collection_id[:_SHOWN]} are kept; reembed it with the model"
+        " that it shall have",
+        reason="REEMBED_NOTHING_KEPT",
+        metadata={"collection_id": collection_id[:_SHOWN]},
+    )
+
+
+def reembed_cancelled(collection_id: str) -> AbortedError:
+    """Somebody gave the build up while another watched it."""
+    return AbortedError(
+        f"the new vectors of the collection {collection_id[:_SHOWN]} were given up",
+        reason="REEMBED_CANCELLED",
+        metadata={"collection_id": collection_id[:_SHOWN]},
     )
 
 

@@ -16,6 +16,7 @@ from services.vector.access import Grant
 from services.vector.documents import Collection, Document, Receipt, Scalar
 from services.vector.faults import invalid_field
 from services.vector.record.passages import Condition
+from services.vector.record.reembedding import Change, Kept, Progress
 from services.vector.search.searching import DroppedPassage, ScoredPassage
 from services.vector.upkeep.checking import Fault
 
@@ -46,13 +47,18 @@ def _plain(value: Any) -> object:
     return getattr(value, kind) if kind in ("string_value", "number_value", "bool_value") else None
 
 
-def collection(value: Collection) -> pb.Collection:
-    """As the contract says it."""
+def collection(value: Collection, change: Change | None = None, notice: str = "") -> pb.Collection:
+    """As the contract says it. notice: why its vectors cannot be asked."""
+    change = change or Change()
     return pb.Collection(
         collection_id=value.collection_id,
         description=value.description,
-        embedding_model=value.embedding_model,
+        embedding_model=value.model.name,
         dimension=value.dimension,
+        embedding_revision=value.model.revision,
+        embedding_notice=notice,
+        reembedding=reembedding(change.building) if change.building else None,
+        previous_embedding=_kept(change.kept) if change.kept else None,
         documents=value.documents,
         chunks=value.chunks,
         vectors=value.vectors,
@@ -60,6 +66,33 @@ def collection(value: Collection) -> pb.Collection:
         owner=value.owner,
         role=pb.CollectionRole.Name(value.role),
         grants=map(_grant, value.grants),
+    )
+
+
+def reembedding(value: Progress) -> pb.Reembedding:
+    """As the contract says it."""
+    generation = value.generation
+    return pb.Reembedding(
+        embedding_model=generation.model.name,
+        dimension=generation.model.dimension,
+        embedding_revision=generation.model.revision,
+        stage=pb.ReembedStage.Name(value.stage),
+        chunks=value.chunks,
+        vectors=value.vectors,
+        refused_chunks=value.refused,
+        begin_time=timestamp(generation.create_time),
+        reverts=generation.reverts,
+    )
+
+
+def _kept(value: Kept) -> pb.PreviousEmbedding:
+    model = value.generation.model
+    return pb.PreviousEmbedding(
+        embedding_model=model.name,
+        dimension=model.dimension,
+        embedding_revision=model.revision,
+        vectors=value.vectors,
+        expire_time=timestamp(value.expire_time),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from services.vector.embedding.minilm import MiniLmEmbedder
@@ -16,10 +16,11 @@ _OPENAI_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True)
 class ConfiguredModel:
-    """An embedder, and how texts are measured for it."""
+    """An embedder, and how texts are measured for it. others: models that collections may still have."""
 
     embedder: Embedder
     count_tokens: TokenCounter
+    others: tuple[Embedder, ...] = ()
 
 
 @contextmanager
@@ -38,18 +39,29 @@ def configured(settings: VectorSettings) -> Iterator[ConfiguredModel]:
                 for one in local.tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)
             ]
 
-        if settings.embedding_model == MINILM:
-            yield ConfiguredModel(local, count)
-            return
-        # The client library takes a second to load, which a start without it is spared.
-        from services.vector.embedding.openai import OpenAiEmbedder  # noqa: PLC0415
+        with ExitStack() as stack:
+            configured: Embedder = local
+            others: list[Embedder] = []
+            if settings.embedding_model != MINILM:
+                configured = _remote(stack, settings, settings.embedding_model, settings.dimension)
+                # It needs no key, and nothing is loaded unless a collection has it.
+                others.append(local)
+            for name, dimension in settings.other_models:
+                others.append(_remote(stack, settings, name, dimension))
+            yield ConfiguredModel(configured, count, tuple(others))
 
-        with closing(
+
+def _remote(stack: ExitStack, settings: VectorSettings, name: str, dimension: int) -> Embedder:
+    # The client library takes a second to load, which a start without it is spared.
+    from services.vector.embedding.openai import OpenAiEmbedder  # noqa: PLC0415
+
+    return stack.enter_context(
+        closing(
             OpenAiEmbedder(
-                model=settings.embedding_model,
-                dimension=settings.dimension,
+                model=name,
+                dimension=dimension,
                 base_url=settings.openai_base_url or _OPENAI_URL,
                 api_key=settings.openai_api_key.get_secret_value(),
             )
-        ) as remote:
-            yield ConfiguredModel(remote, count)
+        )
+    )

@@ -19,14 +19,15 @@ from services.vector import identifiers, messages, reading
 from services.vector.access import Caller, Grant, Role
 from services.vector.application import Application
 from services.vector.citations import Claim
-from services.vector.documents import Document, DocumentState, Request
+from services.vector.documents import Collection, Document, DocumentState, Request
+from services.vector.embedding.ports import name_of
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.filename import clean_filename
 from services.vector.faults import document_not_found, invalid_field, invalid_page_token
 from services.vector.ingest.importing import TextItem
 from services.vector.ingest.ingestion import Header
 from services.vector.ingest.spool import PIECE_BYTES
-from services.vector.search.searching import Mode, Question, require_model
+from services.vector.search.searching import Mode, Question, mismatch, require_model
 from services.vector.upkeep.walking import Cursor, Scope
 
 _PAGE, _MOST_PAGE = 100, 1_000
@@ -39,6 +40,8 @@ _MOST_TEXT_CHARACTERS = 32_000
 _MOST_QUERY_CHARACTERS = 8_000
 _MOST_HITS = 1_000
 _MOST_DROPPED = 1_000
+# A week, and a year.
+_KEEP_SECONDS, _MOST_KEEP_SECONDS = 604_800.0, 31_536_000.0
 # Left over when the handler gives its own deadline on.
 _MARGIN_SECONDS = 0.2
 
@@ -62,17 +65,16 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             _caller(),
             identifiers.collection_id(request.collection_id),
             description=identifiers.line("description", request.description, 1_000),
-            embedding_model=application.embedder.model,
-            dimension=application.embedder.dimension,
+            model=name_of(application.embedder),
             request=_request(request),
         )
-        return pb.CreateCollectionResponse(collection=messages.collection(made))
+        return pb.CreateCollectionResponse(collection=await self._shown(made))
 
     async def GetCollection(self, request: pb.GetCollectionRequest, context: Any) -> pb.GetCollectionResponse:
         """See the contract."""
         del context
         found = await self._application.record.collections.get(_caller(), request.collection_id)
-        return pb.GetCollectionResponse(collection=messages.collection(found))
+        return pb.GetCollectionResponse(collection=await self._shown(found))
 
     async def ListCollections(
         self, request: pb.ListCollectionsRequest, context: Any
@@ -84,7 +86,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         after = str(self._place(request.page_token, scope, ""))
         found = await self._application.record.collections.page(_caller(), after, size + 1)
         return pb.ListCollectionsResponse(
-            collections=map(messages.collection, found[:size]),
+            collections=await self._all_shown(found[:size]),
             next_page_token=self._next([one.collection_id for one in found], size, scope),
         )
 
@@ -96,7 +98,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         changed = await self._application.record.collections.set_access(
             _caller(), request.collection_id, _grants(request), _request(request)
         )
-        return pb.SetCollectionAccessResponse(collection=messages.collection(changed))
+        return pb.SetCollectionAccessResponse(collection=await self._shown(changed))
 
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, context: Any
@@ -118,7 +120,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         requests = aiter(request_iterator)
         header = _header(await anext(requests, pb.IngestDocumentRequest()))
         collection = await application.record.collections.get(_caller(), header[0], Role.WRITER)
-        require_model(collection, application.model)
+        await self._require_taking(collection)
         deadline = begun + max(0.0, call.remaining() - _MARGIN_SECONDS)
         steps = application.ingestion.ingest(_caller(), collection, header[1], _pieces(requests), deadline)
         async with aclosing(steps):  # type: ignore[type-var] # an async generator
@@ -142,7 +144,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         collection = await self._application.record.collections.get(
             _caller(), first.collection_id, Role.WRITER
         )
-        require_model(collection, self._application.model)
+        await self._require_taking(collection)
         outcomes = self._application.importing.run(_caller(), collection, _items(first, requests))
         index = 0
         async with aclosing(outcomes):  # type: ignore[type-var] # an async generator
@@ -217,7 +219,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         )
         asked = _question(request, application.default_hits, application.default_threshold)
         collections = await application.record.collections.get_all(_caller(), ids)
-        found = await application.searching.search(collections, asked, application.model)
+        found = await application.searching.search(collections, asked)
         return pb.SearchResponse(
             hits=map(messages.hit, found.hits),
             dropped=map(messages.dropped, found.dropped[:_MOST_DROPPED]),
@@ -313,6 +315,72 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             purge_time=messages.timestamp(done.end),
         )
 
+    async def ReembedCollection(
+        self, request: pb.ReembedCollectionRequest, context: Any
+    ) -> AsyncIterator[pb.ReembedCollectionResponse]:
+        """See the contract."""
+        del context
+        building, caller = self._application.building, _caller()
+        identifiers.line("request_id", request.request_id, 128)
+        model = identifiers.line("embedding_model", request.embedding_model, 255)
+        key = await building.begin(caller, request.collection_id, model, _kept_for(request))
+        steps = building.watch(caller, request.collection_id, key)
+        async with aclosing(steps):
+            async for step in steps:
+                yield pb.ReembedCollectionResponse(reembedding=messages.reembedding(step))
+        found = await self._application.record.collections.get(caller, request.collection_id)
+        yield pb.ReembedCollectionResponse(
+            reembedding=pb.Reembedding(
+                embedding_model=found.model.name,
+                dimension=found.dimension,
+                embedding_revision=found.model.revision,
+                stage=pb.REEMBED_STAGE_DONE,
+                chunks=found.chunks,
+                vectors=found.vectors,
+            ),
+            collection=await self._shown(found),
+        )
+
+    async def CancelReembed(self, request: pb.CancelReembedRequest, context: Any) -> pb.CancelReembedResponse:
+        """See the contract."""
+        del context
+        identifiers.line("request_id", request.request_id, 128)
+        found = await self._application.building.cancel(_caller(), request.collection_id)
+        return pb.CancelReembedResponse(collection=await self._shown(found))
+
+    async def RevertReembed(self, request: pb.RevertReembedRequest, context: Any) -> pb.RevertReembedResponse:
+        """See the contract."""
+        del context
+        identifiers.line("request_id", request.request_id, 128)
+        found = await self._application.building.revert(_caller(), request.collection_id)
+        return pb.RevertReembedResponse(collection=await self._shown(found))
+
+    async def FinishReembed(self, request: pb.FinishReembedRequest, context: Any) -> pb.FinishReembedResponse:
+        """See the contract."""
+        del context
+        identifiers.line("request_id", request.request_id, 128)
+        found = await self._application.building.finish(_caller(), request.collection_id)
+        return pb.FinishReembedResponse(collection=await self._shown(found))
+
+    async def _shown(self, collection: Collection) -> pb.Collection:
+        return (await self._all_shown([collection]))[0]
+
+    async def _all_shown(self, collections: Sequence[Collection]) -> list[pb.Collection]:
+        changes = await self._application.record.reembedding.changes([one.key for one in collections])
+        return [
+            messages.collection(one, changes.get(one.key), mismatch(one, self._application.roster))
+            for one in collections
+        ]
+
+    async def _require_taking(self, collection: Collection) -> None:
+        """Raises EMBEDDING_MISMATCH where nothing makes vectors of what the collection would take in."""
+        roster = self._application.roster
+        if roster.find(collection.model) is None:
+            changes = await self._application.record.reembedding.changes([collection.key])
+            change = changes.get(collection.key)
+            if change is None or change.building is None or not roster.find(change.building.generation.model):
+                require_model(collection, roster)
+
     def _walk(self, request: Any) -> tuple[Scope, tuple[object, ...]]:
         """What is to be looked at, and what its page tokens are bound to."""
         if request.every_tenant and request.collection_id:
@@ -373,6 +441,16 @@ def _grant(given: pb.Grant) -> Grant:
         raise invalid_field("grants.role", given.role, "must be that of a reader or a writer")
     role = Role(given.role)
     return Grant(name, "", role) if kind == "subject" else Grant("", name, role)
+
+
+def _kept_for(request: pb.ReembedCollectionRequest) -> float:
+    """Seconds."""
+    if not request.HasField("keep_previous"):
+        return _KEEP_SECONDS
+    seconds = request.keep_previous.seconds + request.keep_previous.nanos / 1e9
+    if not 0 <= seconds <= _MOST_KEEP_SECONDS:
+        raise invalid_field("keep_previous", seconds, "must be 0 to 31536000 seconds")
+    return seconds
 
 
 def _page_size(given: int) -> int:

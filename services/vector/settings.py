@@ -28,6 +28,9 @@ class VectorSettings(ServiceSettings):
     # Empty: the local model, or text-embedding-3-small where VECTOR_DIMENSION is another than the local
     # model's and a key is there.
     meld_embedding_model: str = ""
+    # Models of collections from before a change of the setting, at the same endpoint: "name:dimension", with
+    # commas between. The local model is there in any case.
+    meld_other_embedding_models: str = ""
     openai_api_key: SecretStr = SecretStr("")
     openai_base_url: str = ""
 
@@ -59,6 +62,18 @@ class VectorSettings(ServiceSettings):
             )
         return value
 
+    @field_validator("meld_other_embedding_models")
+    @classmethod
+    def _names_models(cls, value: str) -> str:
+        _models(value)
+        return value
+
+    @property
+    def other_models(self) -> list[tuple[str, int]]:
+        """Names and dimensions of models that may be asked beside the configured one."""
+        own = {(self.embedding_model, self.dimension), (MINILM, _MINILM_DIMENSION)}
+        return [one for one in _models(self.meld_other_embedding_models) if one not in own]
+
     @property
     def embedding_model(self) -> str:
         """The model's name."""
@@ -85,3 +100,15 @@ class VectorSettings(ServiceSettings):
     def index_folder(self) -> Path:
         """Where the embedded index lies."""
         return self.chromadb_path or self.folder / "chroma"
+
+
+def _models(value: str) -> list[tuple[str, int]]:
+    """Raises ValueError for what is no list of "name:dimension"."""
+    found = []
+    for part in filter(None, (one.strip() for one in value.split(","))):
+        # Names of local runtimes have colons of their own: "nomic-embed-text:v1.5".
+        name, _, dimension = part.rpartition(":")
+        if not name or not dimension.isascii() or not dimension.isdigit() or not 1 <= int(dimension) <= 8192:
+            raise ValueError(f'"{part}" must be name:dimension, such as text-embedding-3-small:1536')
+        found.append((name, int(dimension)))
+    return list(dict.fromkeys(found))

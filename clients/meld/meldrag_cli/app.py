@@ -17,6 +17,7 @@ from meldrag_cli.commands.doctor import doctor
 from meldrag_cli.commands.fsck import fsck
 from meldrag_cli.commands.knowledge import collections, documents, ingest, search
 from meldrag_cli.commands.options import Start
+from meldrag_cli.commands.reembed import reembed
 from meldrag_cli.commands.workflows import workflows
 from meldrag_cli.failures import INTERRUPTED, REFUSED, Failure, UsageFailure
 from meldrag_cli.terminal import Terminal
@@ -32,7 +33,7 @@ def application() -> typer.Typer:
         help="Ask questions of your own documents. Talks to the gateway of Meld & RAG at MELD_URL.",
     )
     app.callback()(_before)
-    for command in (ask, ingest, search, run, replay, doctor, fsck):
+    for command in (ask, ingest, search, run, replay, doctor, fsck, reembed):
         app.command()(command)
     app.add_typer(agents, name="agents")
     app.add_typer(workflows, name="workflow")

@@ -78,8 +78,8 @@ class Gateway:
         """The text at a path, whatever its type."""
         return self._good(self._send("GET", where, _ANSWER_SECONDS, params=parameters)).text
 
-    def post(self, where: str, body: Mapping[str, Any], seconds: float = _ANSWER_SECONDS) -> Json:
-        """Sends a JSON object and returns the one that answers."""
+    def post(self, where: str, body: Mapping[str, Any] | None, seconds: float = _ANSWER_SECONDS) -> Json:
+        """Sends a JSON object, or nothing, and returns the one that answers."""
         return self._json(self._send("POST", where, seconds, json=body, headers=_once()))
 
     def delete(self, where: str, seconds: float = 300.0) -> Json:

@@ -177,6 +177,18 @@ BODIES: dict[str, Schema] = {
         },
         anyOf=[{"required": ["id"]}, {"required": ["name"]}],
     ),
+    "Reembed": _body(
+        {},
+        {
+            "embedding_model": _TEXT | {"description": "The configured one without it."},
+            "keep_previous_seconds": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 31_536_000,
+                "description": "How long the vectors before are kept, at least a minute; a week without it.",
+            },
+        },
+    ),
     "CollectionAccess": _body(
         {
             "access": array(

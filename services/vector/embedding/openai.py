@@ -66,6 +66,11 @@ class OpenAiEmbedder:
         """Columns of every answer."""
         return self._dimension
 
+    @property
+    def revision(self) -> str:
+        """Not known: an endpoint says no more than the name."""
+        return ""
+
     def close(self) -> None:
         """Gives up the connections. A call in work ends at its deadline."""
         self._calls.shutdown(wait=False, cancel_futures=True)

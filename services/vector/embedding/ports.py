@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """What tells one model's vectors from another's. revision: names its files; empty where not known.
+
+    Vectors of different names are never compared.
+    """
+
+    name: str
+    dimension: int
+    revision: str = ""
+
+    def __str__(self) -> str:
+        revision = f", revision {self.revision}" if self.revision else ""
+        return f"{self.name} ({self.dimension} dimensions{revision})"
+
+    def agrees(self, other: ModelName) -> bool:
+        """Whether both make the same vectors, as far as is known."""
+        if (self.name, self.dimension) != (other.name, other.dimension):
+            return False
+        return not self.revision or not other.revision or self.revision == other.revision
 
 
 class EmbedderError(Exception):
@@ -56,6 +79,11 @@ class Embedder(Protocol):
         """Columns of every answer."""
         ...
 
+    @property
+    def revision(self) -> str:
+        """Names the files that the model is made of; empty where they are somebody else's."""
+        ...
+
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """Vectors of questions, ahead of any passages in work.
 
@@ -70,6 +98,11 @@ class Embedder(Protocol):
     def ping(self, *, deadline: float) -> None:
         """Returns when the model can be expected to answer; raises like the others when not."""
         ...
+
+
+def name_of(embedder: Embedder) -> ModelName:
+    """What its vectors are stored under."""
+    return ModelName(embedder.model, embedder.dimension, embedder.revision)
 
 
 def remaining(deadline: float) -> float:

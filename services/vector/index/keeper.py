@@ -52,7 +52,8 @@ class IndexState(Enum):
 
 
 class VectorIndex(Protocol):
-    """An open index of vectors by chunk key, in collections. Its methods block, and may raise anything."""
+    """An open index of vectors by chunk key, in collections: one for each generation of a collection of the
+    record, under the generation's key. Its methods block, and may raise anything."""
 
     def add(self, collection_key: int, keys: Sequence[int], vectors: Matrix) -> None:
         """Adds or overwrites entries; vectors (n, d)."""
@@ -349,7 +350,7 @@ class IndexKeeper:
         crash_point("vector.before_index_remove")
         await self._write(lambda: index.remove(collection_key, keys))
         crash_point("vector.after_index_remove")
-        await self._queue.removed(keys)
+        await self._queue.removed(collection_key, keys)
         return True
 
     async def _add(self, index: VectorIndex) -> bool:
@@ -361,7 +362,7 @@ class IndexKeeper:
         crash_point("vector.before_index_add")
         await self._write(lambda: index.add(collection_key, keys, rows.vectors))
         crash_point("vector.after_index_add")
-        await self._queue.added(keys)
+        await self._queue.added(collection_key, keys)
         return True
 
     async def _write(self, work: Callable[[], T]) -> T:

@@ -10,7 +10,12 @@ from concurrent.futures import Executor
 
 from services.chassis.errors import ServiceError
 from services.vector.documents import embedded_text
-from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError
+from services.vector.embedding.ports import (
+    Embedder,
+    EmbedderRejectedError,
+    EmbedderUnavailableError,
+    name_of,
+)
 from services.vector.ingest.progress import ProgressBoard
 from services.vector.record.vectors import Progress, Vectors, Waiting
 
@@ -68,7 +73,7 @@ class EmbeddingWorker:
                 await self._rest()
 
     async def _window(self) -> bool:
-        waiting = await self._vectors.waiting(self._embedder.model, self._embedder.dimension, _WINDOW)
+        waiting = await self._vectors.waiting(name_of(self._embedder), _WINDOW)
         # Texts of like length together: little of a batch is padding.
         waiting.sort(key=lambda passage: len(passage.body))
         for start in range(0, len(waiting), _BATCH):
@@ -86,8 +91,12 @@ class EmbeddingWorker:
         except EmbedderRejectedError as error:
             await self._refused(passages, error)
             return
-        keys = [one.chunk_key for one in passages]
-        steps: list[Progress] = await self._vectors.store(list(zip(keys, vectors, strict=True)))
+        steps: list[Progress] = await self._vectors.store(
+            [
+                (one.generation_key, one.chunk_key, vector)
+                for one, vector in zip(passages, vectors, strict=True)
+            ]
+        )
         self._board.publish(steps)
         self._stored()
 
@@ -95,7 +104,7 @@ class EmbeddingWorker:
         """Finds the text that the model does not take, and puts it behind all others."""
         if len(passages) == 1:
             _log.error("a passage cannot be embedded now: %s", error)
-            await self._vectors.postpone(passages[0].chunk_key, _REFUSED_SECONDS)
+            await self._vectors.postpone(passages[0].generation_key, passages[0].chunk_key, _REFUSED_SECONDS)
             return
         middle = len(passages) // 2
         await self._embed(passages[:middle])

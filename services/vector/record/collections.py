@@ -14,15 +14,21 @@ from collections.abc import Sequence
 from services.chassis.errors import AlreadyExistsError
 from services.vector.access import Caller, Grant, Role, granted
 from services.vector.documents import Collection, Request
+from services.vector.embedding.ports import ModelName
 from services.vector.faults import access_denied, collection_not_found
-from services.vector.record import lexicon, purging, requests, tombstones
+from services.vector.record import generations, lexicon, purging, requests, tombstones
 from services.vector.record.database import Connection, Database
+from services.vector.record.generations import GenerationState
 from services.vector.record.times import from_micros, now_micros
 
 _CREATE, _DELETE, _SET_ACCESS = "CreateCollection", "DeleteCollection", "SetCollectionAccess"
 _COLUMNS = (
-    "c.key, c.tenant_id, c.collection_id, c.description, c.embedding_model, c.dimension, c.documents,"
-    " c.chunks, c.vectors, c.create_time, c.owner"
+    "c.key, c.tenant_id, c.collection_id, c.description, g.key, g.embedding_model, g.dimension, g.revision,"
+    " c.documents, c.chunks, c.vectors, c.create_time, c.owner"
+)
+_FROM = (
+    "FROM collections c JOIN generations g"
+    f" ON g.collection_key = c.key AND g.state = {GenerationState.CURRENT:d}"
 )
 # What the caller may do with the collection `c`, a Role; takes what `bound` gives.
 ROLE = (
@@ -51,8 +57,7 @@ def find(connection: Connection, caller: Caller, collection_id: str, needs: Role
     read; PermissionDeniedError (COLLECTION_ACCESS_DENIED).
     """
     row = connection.execute(
-        f"SELECT {_COLUMNS}, {ROLE} FROM collections c"
-        " WHERE c.tenant_id = :tenant AND c.collection_id = :collection_id",
+        f"SELECT {_COLUMNS}, {ROLE} {_FROM} WHERE c.tenant_id = :tenant AND c.collection_id = :collection_id",
         bound(caller, collection_id=collection_id),
     ).fetchone()
     return _admitted(connection, row, collection_id, needs)
@@ -61,7 +66,7 @@ def find(connection: Connection, caller: Caller, collection_id: str, needs: Role
 def require_writer(connection: Connection, caller: Caller, key: int) -> None:
     """Raises NotFoundError when the collection went meanwhile, and what `find` raises."""
     row = connection.execute(
-        f"SELECT {_COLUMNS}, {ROLE} FROM collections c WHERE c.key = :key", bound(caller, key=key)
+        f"SELECT {_COLUMNS}, {ROLE} {_FROM} WHERE c.key = :key", bound(caller, key=key)
     ).fetchone()
     _admitted(connection, row, "of this document: it was deleted", Role.WRITER)
 
@@ -79,15 +84,15 @@ def _admitted(
 
 def _collection(connection: Connection, row: tuple[object, ...]) -> Collection:
     """From a row of `_COLUMNS` and ROLE."""
-    key, tenant_id, collection_id, description, model, dimension, documents, chunks, vectors, *rest = row
-    created, owner, role = rest
+    key, tenant_id, collection_id, description, generation, model, dimension, revision, *rest = row
+    documents, chunks, vectors, created, owner, role = rest
     return Collection(
         key=int(str(key)),
         tenant_id=str(tenant_id),
         collection_id=str(collection_id),
         description=str(description),
-        embedding_model=str(model),
-        dimension=int(str(dimension)),
+        generation_key=int(str(generation)),
+        model=ModelName(str(model), int(str(dimension)), str(revision)),
         documents=int(str(documents)),
         chunks=int(str(chunks)),
         vectors=int(str(vectors)),
@@ -117,8 +122,7 @@ class Collections:
         collection_id: str,
         *,
         description: str,
-        embedding_model: str,
-        dimension: int,
+        model: ModelName,
         request: Request | None,
     ) -> Collection:
         """An empty one that the caller owns.
@@ -133,17 +137,9 @@ class Collections:
                 return find(connection, caller, collection_id)
             try:
                 cursor = connection.execute(
-                    "INSERT INTO collections (tenant_id, collection_id, description, embedding_model,"
-                    " dimension, create_time, owner) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        caller.tenant_id,
-                        collection_id,
-                        description,
-                        embedding_model,
-                        dimension,
-                        now_micros(),
-                        caller.subject,
-                    ),
+                    "INSERT INTO collections (tenant_id, collection_id, description, create_time, owner)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (caller.tenant_id, collection_id, description, now_micros(), caller.subject),
                 )
             except sqlite3.IntegrityError:
                 raise AlreadyExistsError(
@@ -151,7 +147,9 @@ class Collections:
                     reason="COLLECTION_EXISTS",
                     metadata={"collection_id": collection_id},
                 ) from None
-            lexicon.create(connection, int(cursor.lastrowid or 0))
+            key = int(cursor.lastrowid or 0)
+            generations.add(connection, key, model)
+            lexicon.create(connection, key)
             requests.remember(connection, caller.space, _CREATE, request, collection_id)
             return find(connection, caller, collection_id)
 
@@ -172,7 +170,7 @@ class Collections:
 
         def work(connection: Connection) -> list[Collection]:
             rows = connection.execute(
-                f"SELECT {_COLUMNS}, {ROLE} AS role FROM collections c"
+                f"SELECT {_COLUMNS}, {ROLE} AS role {_FROM}"
                 f" WHERE c.tenant_id = :tenant AND c.collection_id > :after AND role >= {Role.READER:d}"
                 " ORDER BY c.collection_id LIMIT :size",
                 bound(caller, after=after, size=size),
@@ -217,6 +215,7 @@ class Collections:
             collection = find(connection, caller, collection_id, Role.OWNER)
             tombstone_id = secrets.token_hex(16)
             key = collection.key
+            gone = generations.of_collection(connection, key)
             tombstones.put(
                 connection,
                 tombstones.Tombstone(
@@ -228,13 +227,18 @@ class Collections:
                     now_micros(),
                     deleted_documents=collection.documents,
                     deleted_chunks=collection.chunks,
+                    generations=tuple(one.key for one in gone),
                 ),
             )
             purging.note(connection, max(1, collection.chunks))
-            connection.execute(
-                "INSERT INTO index_drops VALUES (?, ?, ?)", (key, collection.vectors, tombstone_id)
-            )
-            for table in ("embedding_queue", "index_additions", "index_removals", "vectors", "grants"):
+            for one in gone:
+                connection.execute(
+                    "INSERT OR REPLACE INTO index_drops VALUES (?, ?, ?)",
+                    (one.key, generations.count(connection, one.key), tombstone_id),
+                )
+                for table in ("embedding_queue", "index_additions", "index_removals", "vectors"):
+                    connection.execute(f"DELETE FROM {table} WHERE generation_key = ?", (one.key,))
+            for table in ("generations", "grants"):
                 connection.execute(f"DELETE FROM {table} WHERE collection_key = ?", (key,))
             owned = "(SELECT key FROM documents WHERE collection_key = ?)"
             connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))

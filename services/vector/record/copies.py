@@ -24,6 +24,7 @@ from services.vector.documents import DocumentState, Request
 from services.vector.faults import snapshot_invalid, snapshot_newer, storage_full
 from services.vector.record import schema
 from services.vector.record.database import Connection, connect, translated
+from services.vector.record.generations import LIVE, GenerationState
 from services.vector.record.times import now_micros
 
 IMPORT_SNAPSHOT = "ImportSnapshot"
@@ -109,7 +110,9 @@ def make(source: Path, target: Path, stop: Stop) -> Contents:
             copy.execute("PRAGMA journal_mode = DELETE")
             copy.execute(f"DELETE FROM documents WHERE {_UNCOMMITTED}")
             stop.watch(copy)
-            return _checked(copy, stop)
+            _check(copy, stop)
+            _check_vectors(copy)
+            return _contents(copy)
     except sqlite3.Error as error:
         stop.check()
         raise translated(error, target) from error
@@ -138,9 +141,10 @@ def verify(path: Path, version: int, stop: Stop) -> Contents:
         ).fetchone()
         if programs:
             raise snapshot_invalid("its record has triggers or views")
-        contents = _checked(copy, stop)
+        _check(copy, stop)
         schema.prepare(copy)
-        return contents
+        _check_vectors(copy)
+        return _contents(copy)
 
 
 def fit(path: Path, stop: Stop) -> None:
@@ -150,8 +154,8 @@ def fit(path: Path, stop: Stop) -> None:
         copy.execute("DELETE FROM index_removals")
         copy.execute("DELETE FROM index_drops")
         copy.execute(
-            "INSERT OR IGNORE INTO index_additions (chunk_key, collection_key)"
-            " SELECT chunk_key, collection_key FROM vectors"
+            "INSERT OR IGNORE INTO index_additions (chunk_key, generation_key)"
+            f" SELECT chunk_key, generation_key FROM vectors WHERE {LIVE}"
         )
 
 
@@ -236,8 +240,8 @@ def _judged(path: Path, stop: Stop) -> Iterator[None]:
         raise snapshot_invalid(f"its record cannot be read: {error}") from error
 
 
-def _checked(connection: Connection, stop: Stop) -> Contents:
-    """What is in a copy that is sound. Raises InvalidArgumentError (SNAPSHOT_INVALID) for one that is not."""
+def _check(connection: Connection, stop: Stop) -> None:
+    """Of a copy of any version. Raises InvalidArgumentError (SNAPSHOT_INVALID) for one that is not sound."""
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise snapshot_invalid(f"its record is damaged: {verdict}")
@@ -245,13 +249,25 @@ def _checked(connection: Connection, stop: Stop) -> Contents:
     if orphan is not None:
         raise snapshot_invalid(f"its table {orphan[0]} refers to what is not there")
     _check_texts(connection, stop)
+
+
+def _check_vectors(connection: Connection) -> None:
+    """Of a copy of this version."""
+    orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if orphan is not None:
+        raise snapshot_invalid(f"its table {orphan[0]} refers to what is not there")
     (misshapen,) = connection.execute(
-        "SELECT count(*) FROM vectors v JOIN collections c ON c.key = v.collection_key"
-        " WHERE length(v.vector) <> 4 * c.dimension"
+        "SELECT count(*) FROM vectors v JOIN generations g ON g.key = v.generation_key"
+        " WHERE length(v.vector) <> 4 * g.dimension"
     ).fetchone()
     if misshapen:
-        raise snapshot_invalid(f"{misshapen} of its vectors have another dimension than their collection")
-    return _contents(connection)
+        raise snapshot_invalid(f"{misshapen} of its vectors have another dimension than their model")
+    (nameless,) = connection.execute(
+        "SELECT count(*) FROM collections c WHERE NOT EXISTS (SELECT 1 FROM generations g"
+        f" WHERE g.collection_key = c.key AND g.state = {GenerationState.CURRENT:d})"
+    ).fetchone()
+    if nameless:
+        raise snapshot_invalid(f"{nameless} of its collections have no embedding model")
 
 
 def _check_texts(connection: Connection, stop: Stop) -> None:
@@ -280,7 +296,10 @@ def _contents(connection: Connection) -> Contents:
             ("collections", "true"),
             ("documents", _COMMITTED),
             ("chunks", "true"),
-            ("vectors", "true"),
+            (
+                "vectors",
+                f"generation_key IN (SELECT key FROM generations WHERE state = {GenerationState.CURRENT:d})",
+            ),
         )
     }
     digest = hashlib.sha256()

@@ -21,9 +21,10 @@ from services.vector.documents import (
     text_hash,
 )
 from services.vector.faults import collection_not_found, document_busy, document_not_found
-from services.vector.record import lexicon, places, purging, requests, tombstones
+from services.vector.record import generations, lexicon, places, purging, requests, tombstones
 from services.vector.record.collections import ROLE, bound, find, require_writer
 from services.vector.record.database import Connection, Database
+from services.vector.record.generations import LIVE, Generation, GenerationState
 from services.vector.record.places import Where
 from services.vector.record.soundness import StoredDocument, examined
 from services.vector.record.texts import Text, pieces, read_text
@@ -306,6 +307,7 @@ class Documents:
                     # Keys that were given in one transaction have no others between them.
                     first_chunk=min(chunk_keys, default=0),
                     last_chunk=max(chunk_keys, default=-1),
+                    generations=tuple(generations.keys(connection, document.collection_key)),
                 ),
             )
             requests.remember(connection, caller.space, DELETE, request, tombstone_id)
@@ -519,11 +521,15 @@ def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
 def _insert_passages(
     connection: Connection, collection_key: int, caller: Caller, document_key: int, draft: Draft
 ) -> int:
-    """Chunks, keyword entries and queue entries; returns how many vectors were known already."""
-    model, dimension = connection.execute(
-        "SELECT embedding_model, dimension FROM collections WHERE key = ?", (collection_key,)
-    ).fetchone()
-    known = bound(caller, collection=collection_key, model=model, dimension=dimension)
+    """Chunks, keyword entries and queue entries; returns how many vectors were known already.
+
+    One that is being built gets the passage too. One that is kept gets it when somebody goes back to it.
+    """
+    taking = [
+        one
+        for one in generations.of_collection(connection, collection_key)
+        if one.state in (GenerationState.CURRENT, GenerationState.BUILDING)
+    ]
     vectors = 0
     entries: list[lexicon.Entry] = []
     for ordinal, passage in enumerate(draft.passages):
@@ -544,22 +550,14 @@ def _insert_passages(
         )
         chunk_key = int(cursor.lastrowid or 0)
         entries.append(lexicon.Entry(chunk_key, lexicon.headings_text(passage.headings), passage.body))
-        # Only texts that the caller may read: what another has must not show in how fast this one is ready.
-        copied = connection.execute(
-            "INSERT INTO vectors (chunk_key, collection_key, vector, sha256)"
-            " SELECT :chunk, :collection, v.vector, v.sha256"
-            " FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
-            " JOIN collections c ON c.key = v.collection_key"
-            " WHERE h.embedded_sha256 = :digest AND c.embedding_model = :model AND c.dimension = :dimension"
-            f" AND {ROLE} >= {Role.READER:d} LIMIT 1",
-            {**known, "chunk": chunk_key, "digest": digest},
-        ).rowcount
-        table = "index_additions" if copied else "embedding_queue"
-        connection.execute(
-            f"INSERT INTO {table} (chunk_key, collection_key) VALUES (?, ?)",
-            (chunk_key, collection_key),
-        )
-        vectors += copied
+        for generation in taking:
+            copied = _copy_known(connection, caller, generation, chunk_key, digest)
+            table = "index_additions" if copied else "embedding_queue"
+            connection.execute(
+                f"INSERT INTO {table} (chunk_key, generation_key) VALUES (?, ?)", (chunk_key, generation.key)
+            )
+            if generation.state is GenerationState.CURRENT:
+                vectors += copied
     lexicon.add(
         connection,
         collection_key,
@@ -570,6 +568,33 @@ def _insert_passages(
         entries=entries,
     )
     return vectors
+
+
+def _copy_known(
+    connection: Connection, caller: Caller, generation: Generation, chunk_key: int, digest: bytes
+) -> int:
+    """Gives a passage the vector that the same model made of the same text; 0 where there is none.
+
+    Only texts that the caller may read: what another has must not show in how fast this one is ready.
+    """
+    model = generation.model
+    return connection.execute(
+        "INSERT INTO vectors (chunk_key, generation_key, vector, sha256)"
+        " SELECT :chunk, :generation, v.vector, v.sha256"
+        " FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
+        " JOIN generations g ON g.key = v.generation_key JOIN collections c ON c.key = g.collection_key"
+        " WHERE h.embedded_sha256 = :digest AND g.embedding_model = :model AND g.dimension = :dimension"
+        f" AND g.revision = :revision AND {ROLE} >= {Role.READER:d} LIMIT 1",
+        bound(
+            caller,
+            chunk=chunk_key,
+            generation=generation.key,
+            digest=digest,
+            model=model.name,
+            dimension=model.dimension,
+            revision=model.revision,
+        ),
+    ).rowcount
 
 
 def _erase(connection: Connection, document: Document, tombstone_id: str) -> list[int]:
@@ -610,11 +635,13 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
 
 
 def erase_passages(connection: Connection, document_key: int, tombstone_id: str) -> None:
-    """Removes a document's passages with their vectors; the vector index learns of it in its queue."""
+    """Removes a document's passages with their vectors of all generations; the vector index learns of it in
+    its queue.
+    """
     owned = "chunk_key IN (SELECT key FROM chunks WHERE document_key = ?)"
     connection.execute(
-        "INSERT OR IGNORE INTO index_removals (chunk_key, collection_key, tombstone_id)"
-        f" SELECT chunk_key, collection_key, ? FROM vectors WHERE {owned}",
+        "INSERT OR IGNORE INTO index_removals (chunk_key, generation_key, tombstone_id)"
+        f" SELECT chunk_key, generation_key, ? FROM vectors WHERE {owned} AND {LIVE}",
         (tombstone_id, document_key),
     )
     for table in ("embedding_queue", "index_additions", "vectors"):

@@ -61,7 +61,10 @@ REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference. keys: passages, documents or files that it is about, for the repair; never shown."""
+    """One difference. keys: passages, documents or files that it is about, for the repair; never shown.
+
+    generation_key: of the vectors that it is about; 0 where it is about none.
+    """
 
     kind: Kind
     message: str
@@ -70,6 +73,7 @@ class Finding:
     document_key: int = 0
     keys: tuple[int, ...] = ()
     name: str = ""
+    generation_key: int = 0
     remedy: Remedy | None = None
 
     @property

@@ -19,6 +19,7 @@ import numpy as np
 from services.vector.record import lexicon
 from services.vector.record.database import Connection, Database, connect
 from services.vector.record.findings import Finding, Kind
+from services.vector.record.generations import LIVE, Generation, GenerationState, of_collection
 from services.vector.record.soundness import Damage, StoredDocument, examined
 from services.vector.record.vectors import Matrix
 
@@ -30,6 +31,8 @@ PAGE_VECTORS = 1_000
 # Faults that are named one by one; beyond, they are counted.
 _MOST_NAMED = 20
 _UNIT = 1e-3
+# Generations that have, or wait for, a vector of every passage.
+_COMPLETE = (GenerationState.CURRENT, GenerationState.BUILDING)
 _COMMITTED = "state IN (3, 4)"
 
 
@@ -40,7 +43,6 @@ class Subject:
     key: int
     tenant_id: str
     collection_id: str
-    dimension: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Inspection:
 
         def work(connection: Connection) -> Subject | None:
             row = connection.execute(
-                "SELECT key, tenant_id, collection_id, dimension FROM collections"
+                "SELECT key, tenant_id, collection_id FROM collections"
                 " WHERE key > ?1 AND (?2 IS NULL OR tenant_id = ?2) ORDER BY key LIMIT 1",
                 (after_key, tenant_id),
             ).fetchone()
@@ -89,7 +91,7 @@ class Inspection:
 
         def work(connection: Connection) -> Subject | None:
             row = connection.execute(
-                "SELECT key, tenant_id, collection_id, dimension FROM collections"
+                "SELECT key, tenant_id, collection_id FROM collections"
                 " WHERE tenant_id = ? AND collection_id = ?",
                 (tenant_id, collection_id),
             ).fetchone()
@@ -122,11 +124,12 @@ class Inspection:
             findings: list[Finding] = []
             size = chunks = 0
             sizes = lexicon.Sizes(connection, collection_key)
+            generations = [one for one in of_collection(connection, collection_key) if one.state in _COMPLETE]
             with closing(sizes):
                 for key, document_id, text_bytes, count, vectors in rows:
                     findings += [
                         *_of_document(connection, sizes, key, document_id),
-                        *_of_embeddings(connection, key, document_id, vectors, count),
+                        *_of_embeddings(connection, generations, (key, document_id), vectors, count),
                     ]
                     after_page = key
                     size += text_bytes
@@ -184,16 +187,30 @@ class Inspection:
 
         return await self._database.read(work)
 
-    async def vectors(self, collection_key: int, dimension: int, after_seq: int) -> VectorPage:
+    async def generation(self, collection_key: int, from_key: int) -> tuple[int, int] | None:
+        """Key and dimension of the first generation of a collection, from a key on, that is in use."""
+
+        def work(connection: Connection) -> tuple[int, int] | None:
+            row = connection.execute(
+                "SELECT key, dimension FROM generations WHERE collection_key = ? AND key >= ? AND state <> ?"
+                " ORDER BY key LIMIT 1",
+                (collection_key, from_key, GenerationState.RETIRED),
+            ).fetchone()
+            return None if row is None else (row[0], row[1])
+
+        return await self._database.read(work)
+
+    async def vectors(self, generation_key: int, dimension: int, after_seq: int) -> VectorPage:
         """Vectors against their checksums."""
 
         def work(connection: Connection) -> VectorPage:
             rows = connection.execute(
                 "SELECT v.seq, v.chunk_key, v.vector, v.sha256, a.chunk_key IS NOT NULL, d.document_id"
-                " FROM vectors v LEFT JOIN index_additions a ON a.chunk_key = v.chunk_key"
+                " FROM vectors v LEFT JOIN index_additions a"
+                " ON a.chunk_key = v.chunk_key AND a.generation_key = v.generation_key"
                 " LEFT JOIN chunks h ON h.key = v.chunk_key LEFT JOIN documents d ON d.key = h.document_key"
-                " WHERE v.collection_key = ? AND v.seq > ? ORDER BY v.seq LIMIT ?",
-                (collection_key, after_seq, PAGE_VECTORS),
+                " WHERE v.generation_key = ? AND v.seq > ? ORDER BY v.seq LIMIT ?",
+                (generation_key, after_seq, PAGE_VECTORS),
             ).fetchall()
             damaged: list[int] = []
             keys: list[int] = []
@@ -211,51 +228,60 @@ class Inspection:
             findings = []
             if damaged:
                 words = f"{len(damaged)} stored vectors do not agree with their checksum"
-                findings.append(Finding(Kind.EMBEDDING_DAMAGED, words, len(damaged), keys=tuple(damaged)))
+                findings.append(
+                    Finding(
+                        Kind.EMBEDDING_DAMAGED,
+                        words,
+                        len(damaged),
+                        keys=tuple(damaged),
+                        generation_key=generation_key,
+                    )
+                )
             after = rows[-1][0] if len(rows) == PAGE_VECTORS else None
             stacked = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
             return VectorPage(Page(findings, after), keys, stacked, frozenset(checked))
 
         return await self._database.read(work)
 
-    async def settled(self, chunk_keys: Sequence[int]) -> list[int]:
+    async def settled(self, generation_key: int, chunk_keys: Sequence[int]) -> list[int]:
         """Those that still have a vector which should be in the index by now."""
 
         def work(connection: Connection) -> list[int]:
             rows = connection.execute(
-                "SELECT chunk_key FROM vectors WHERE chunk_key IN (SELECT value FROM json_each(?))"
-                " AND chunk_key NOT IN (SELECT chunk_key FROM index_additions)",
-                (json.dumps(list(chunk_keys)),),
+                f"SELECT chunk_key FROM vectors WHERE generation_key = ?2 AND {LIVE}"
+                " AND chunk_key IN (SELECT value FROM json_each(?1))"
+                " AND chunk_key NOT IN (SELECT chunk_key FROM index_additions WHERE generation_key = ?2)",
+                (json.dumps(list(chunk_keys)), generation_key),
             )
             return [key for (key,) in rows]
 
         return await self._database.read(work)
 
-    async def unknown(self, collection_key: int, chunk_keys: Sequence[int]) -> list[int]:
-        """Those that the index should not have of this collection, and that do not wait to be removed."""
+    async def unknown(self, generation_key: int, chunk_keys: Sequence[int]) -> list[int]:
+        """Those that the index should not have of this generation, and that do not wait to be removed."""
 
         def work(connection: Connection) -> list[int]:
             rows = connection.execute(
                 "SELECT value FROM json_each(?1) WHERE value NOT IN"
-                " (SELECT chunk_key FROM vectors WHERE collection_key = ?2)"
-                " AND value NOT IN (SELECT chunk_key FROM index_removals)"
+                " (SELECT chunk_key FROM vectors WHERE generation_key = ?2)"
+                " AND value NOT IN (SELECT chunk_key FROM index_removals WHERE generation_key = ?2)"
                 # It will be overwritten when the passage has its new vector.
-                " AND value NOT IN (SELECT chunk_key FROM embedding_queue WHERE collection_key = ?2)"
-                " AND NOT EXISTS (SELECT 1 FROM index_drops WHERE collection_key = ?2)",
-                (json.dumps(list(chunk_keys)), collection_key),
+                " AND value NOT IN (SELECT chunk_key FROM embedding_queue WHERE generation_key = ?2)"
+                " AND NOT EXISTS (SELECT 1 FROM index_drops WHERE generation_key = ?2)",
+                (json.dumps(list(chunk_keys)), generation_key),
             )
             return [key for (key,) in rows]
 
         return await self._database.read(work)
 
-    async def foreign(self, collection_keys: Sequence[int]) -> list[int]:
-        """Collections of the index that the record neither has nor is about to drop."""
+    async def foreign(self, generation_keys: Sequence[int]) -> list[int]:
+        """Collections of the index that stand for no generation of the record and are not about to go."""
 
         def work(connection: Connection) -> list[int]:
             rows = connection.execute(
-                "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT key FROM collections)"
-                " AND value NOT IN (SELECT collection_key FROM index_drops)",
-                (json.dumps(list(collection_keys)),),
+                "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT key FROM generations)"
+                " AND value NOT IN (SELECT generation_key FROM index_drops)",
+                (json.dumps(list(generation_keys)),),
             )
             return [key for (key,) in rows]
 
@@ -343,11 +369,18 @@ def orphan_rows(connection: Connection) -> Iterator[Finding]:
         yield Finding(Kind.RECORD_ORPHAN, f"the keyword index {name} belongs to no collection", name=name)
 
 
+_NO_GENERATION = "generation_key NOT IN (SELECT key FROM generations)"
+
 # Table and condition of what belongs to nothing, in the order in which it can be deleted.
 ORPHANS = (
-    ("index_additions", "chunk_key NOT IN (SELECT chunk_key FROM vectors)"),
-    ("embedding_queue", "chunk_key NOT IN (SELECT key FROM chunks)"),
-    ("vectors", "chunk_key NOT IN (SELECT key FROM chunks)"),
+    (
+        "index_additions",
+        "NOT EXISTS (SELECT 1 FROM vectors v WHERE v.chunk_key = index_additions.chunk_key"
+        " AND v.generation_key = index_additions.generation_key)",
+    ),
+    ("embedding_queue", f"chunk_key NOT IN (SELECT key FROM chunks) OR NOT ({LIVE})"),
+    ("vectors", f"chunk_key NOT IN (SELECT key FROM chunks) OR {_NO_GENERATION}"),
+    ("generations", "collection_key NOT IN (SELECT key FROM collections)"),
     ("chunks", "document_key NOT IN (SELECT key FROM documents)"),
     ("texts", "document_key NOT IN (SELECT key FROM documents)"),
     ("places", "document_key NOT IN (SELECT key FROM documents)"),
@@ -377,19 +410,39 @@ def _of_document(
 
 
 def _of_embeddings(
-    connection: Connection, key: int, document_id: str, counted: int, chunks: int
+    connection: Connection,
+    generations: Sequence[Generation],
+    document: tuple[int, str],
+    counted: int,
+    chunks: int,
 ) -> Iterator[Finding]:
-    rows = connection.execute(
-        "SELECT h.key, v.chunk_key IS NOT NULL, q.chunk_key IS NOT NULL FROM chunks h"
-        " LEFT JOIN vectors v ON v.chunk_key = h.key LEFT JOIN embedding_queue q ON q.chunk_key = h.key"
-        " WHERE h.document_key = ?",
-        (key,),
-    ).fetchall()
-    missing = tuple(chunk for chunk, has, waits in rows if not has and not waits)
-    if missing:
-        words = f"{len(missing)} passages of it have no vector and do not wait for one"
-        yield Finding(Kind.EMBEDDING_MISSING, words, len(missing), document_id, key, missing)
-    there = sum(has for _, has, _ in rows)
+    key, document_id = document
+
+    there = 0
+    for generation in generations:
+        rows = connection.execute(
+            "SELECT h.key, v.chunk_key IS NOT NULL, q.chunk_key IS NOT NULL FROM chunks h"
+            " LEFT JOIN vectors v ON v.chunk_key = h.key AND v.generation_key = ?1"
+            " LEFT JOIN embedding_queue q ON q.chunk_key = h.key AND q.generation_key = ?1"
+            " WHERE h.document_key = ?2",
+            (generation.key, key),
+        ).fetchall()
+        missing = tuple(chunk for chunk, has, waits in rows if not has and not waits)
+        if missing:
+            words = f"{len(missing)} passages of it have no vector and do not wait for one"
+            if generation.state is GenerationState.BUILDING:
+                words = f"{words}, in the vectors that are being built"
+            yield Finding(
+                Kind.EMBEDDING_MISSING,
+                words,
+                len(missing),
+                document_id,
+                key,
+                missing,
+                generation_key=generation.key,
+            )
+        if generation.state is GenerationState.CURRENT:
+            there = sum(has for _, has, _ in rows)
     (state,) = connection.execute("SELECT state FROM documents WHERE key = ?", (key,)).fetchone()
     if there != counted or (state == 4) != (there == chunks):
         words = f"it counts {counted} vectors and has {there}"

@@ -15,6 +15,7 @@ from services.vector.documents import DocumentState
 from services.vector.record import lexicon
 from services.vector.record.database import Connection, Database
 from services.vector.record.documents import erase_passages
+from services.vector.record.generations import LIVE, GenerationState
 from services.vector.record.inspection import ORPHANS
 from services.vector.record.soundness import Damage, StoredDocument, examined
 
@@ -61,45 +62,50 @@ class Mending:
         """
         return await self._database.write(partial(_quarantine, document_key))
 
-    async def embed_again(self, collection_key: int, chunk_keys: Sequence[int]) -> None:
-        """Forgets the vectors of these passages and lets them be made from their texts."""
-        await self._database.write(partial(_embed_again, collection_key, chunk_keys))
+    async def embed_again(self, collection_key: int, generation_key: int, chunk_keys: Sequence[int]) -> None:
+        """Forgets the vectors of these passages in a generation and lets them be made from their texts.
 
-    async def index_again(self, collection_key: int, chunk_keys: Sequence[int]) -> None:
+        Those of one that is kept are only forgotten: whoever goes back to it has them made.
+        """
+        await self._database.write(partial(_embed_again, collection_key, generation_key, chunk_keys))
+
+    async def index_again(self, generation_key: int, chunk_keys: Sequence[int]) -> None:
         """Lets these entries be written into the vector index again."""
 
         def work(connection: Connection) -> None:
             connection.execute(
-                "INSERT OR IGNORE INTO index_additions (chunk_key, collection_key)"
-                " SELECT chunk_key, collection_key FROM vectors WHERE collection_key = ?"
+                "INSERT OR IGNORE INTO index_additions (chunk_key, generation_key)"
+                f" SELECT chunk_key, generation_key FROM vectors WHERE generation_key = ? AND {LIVE}"
                 " AND chunk_key IN (SELECT value FROM json_each(?))",
-                (collection_key, json.dumps(list(chunk_keys))),
+                (generation_key, json.dumps(list(chunk_keys))),
             )
 
         await self._database.write(work)
 
-    async def remove_entries(self, collection_key: int, chunk_keys: Sequence[int]) -> None:
+    async def remove_entries(self, generation_key: int, chunk_keys: Sequence[int]) -> None:
         """Lets these entries be removed from the vector index, where the record still does not have them."""
 
         def work(connection: Connection) -> None:
             connection.execute(
-                "INSERT OR IGNORE INTO index_removals (chunk_key, collection_key, tombstone_id)"
+                "INSERT OR IGNORE INTO index_removals (chunk_key, generation_key, tombstone_id)"
                 " SELECT value, ?1, '' FROM json_each(?2) WHERE value NOT IN"
-                " (SELECT chunk_key FROM vectors WHERE collection_key = ?1)"
-                " AND value NOT IN (SELECT chunk_key FROM embedding_queue)",
-                (collection_key, json.dumps(list(chunk_keys))),
+                " (SELECT chunk_key FROM vectors WHERE generation_key = ?1)"
+                " AND value NOT IN (SELECT chunk_key FROM embedding_queue WHERE generation_key = ?1)",
+                (generation_key, json.dumps(list(chunk_keys))),
             )
 
         await self._database.write(work)
 
-    async def drop_collections(self, collection_keys: Sequence[int]) -> None:
-        """Lets these collections be removed from the vector index, where the record does not have them."""
+    async def drop_collections(self, generation_keys: Sequence[int]) -> None:
+        """Lets these collections be removed from the vector index, where the record has no such
+        generation.
+        """
 
         def work(connection: Connection) -> None:
             connection.execute(
-                "INSERT OR IGNORE INTO index_drops (collection_key, entries, tombstone_id)"
-                " SELECT value, 0, '' FROM json_each(?) WHERE value NOT IN (SELECT key FROM collections)",
-                (json.dumps(list(collection_keys)),),
+                "INSERT OR IGNORE INTO index_drops (generation_key, entries, tombstone_id)"
+                " SELECT value, 0, '' FROM json_each(?) WHERE value NOT IN (SELECT key FROM generations)",
+                (json.dumps(list(generation_keys)),),
             )
 
         await self._database.write(work)
@@ -108,17 +114,7 @@ class Mending:
         """Makes the counts of a collection and of its documents those of what is there."""
 
         def work(connection: Connection) -> None:
-            there = (
-                "(SELECT count(*) FROM vectors v JOIN chunks h ON h.key = v.chunk_key"
-                " WHERE h.document_key = documents.key)"
-            )
-            connection.execute(
-                f"UPDATE documents SET vectors = {there},"
-                f" state = CASE WHEN {there} >= chunks THEN ?2 ELSE ?3 END"
-                f" WHERE collection_key = ?1 AND {_COMMITTED}",
-                (collection_key, DocumentState.READY, DocumentState.EMBEDDING),
-            )
-            connection.execute(_COUNTED, (collection_key,))
+            recount(connection, collection_key)
 
         await self._database.write(work)
 
@@ -133,8 +129,8 @@ class Mending:
             for _ in ORPHANS:
                 removed = 0
                 connection.execute(
-                    "INSERT OR IGNORE INTO index_removals (chunk_key, collection_key, tombstone_id)"
-                    f" SELECT chunk_key, collection_key, '' FROM vectors WHERE {dict(ORPHANS)['vectors']}"
+                    "INSERT OR IGNORE INTO index_removals (chunk_key, generation_key, tombstone_id)"
+                    f" SELECT chunk_key, generation_key, '' FROM vectors WHERE {dict(ORPHANS)['vectors']}"
                 )
                 for name, condition in ORPHANS:
                     removed += connection.execute(f"DELETE FROM {name} WHERE {condition}").rowcount
@@ -204,24 +200,50 @@ def _quarantine(document_key: int, connection: Connection) -> bool:
     return True
 
 
-def _embed_again(collection_key: int, chunk_keys: Sequence[int], connection: Connection) -> None:
+def _embed_again(
+    collection_key: int, generation_key: int, chunk_keys: Sequence[int], connection: Connection
+) -> None:
+    found = connection.execute("SELECT state FROM generations WHERE key = ?", (generation_key,)).fetchone()
+    if found is None:
+        return
+    state = GenerationState(found[0])
     keys = json.dumps(list(chunk_keys))
     these = "chunk_key IN (SELECT value FROM json_each(?))"
     for table in ("index_additions", "vectors"):
         connection.execute(
-            f"DELETE FROM {table} WHERE {these} AND collection_key = ?", (keys, collection_key)
+            f"DELETE FROM {table} WHERE {these} AND generation_key = ?", (keys, generation_key)
         )
+    if state in (GenerationState.PREVIOUS, GenerationState.RETIRED):
+        connection.execute(
+            "INSERT OR IGNORE INTO index_removals (chunk_key, generation_key, tombstone_id)"
+            " SELECT value, ?, '' FROM json_each(?)",
+            (generation_key, keys),
+        )
+        return
     connection.execute(
-        "INSERT OR IGNORE INTO embedding_queue (chunk_key, collection_key)"
-        " SELECT h.key, d.collection_key FROM chunks h JOIN documents d ON d.key = h.document_key"
+        "INSERT OR IGNORE INTO embedding_queue (chunk_key, generation_key)"
+        " SELECT h.key, ? FROM chunks h JOIN documents d ON d.key = h.document_key"
         f" WHERE h.key IN (SELECT value FROM json_each(?)) AND d.collection_key = ? AND d.{_COMMITTED}",
-        (keys, collection_key),
+        (generation_key, keys, collection_key),
     )
+    if state is GenerationState.CURRENT:
+        recount(connection, collection_key, keys)
+
+
+def recount(connection: Connection, collection_key: int, chunk_keys: str = "") -> None:
+    """Makes the counts of a collection and of its documents those of what there is of its vectors now.
+
+    chunk_keys: a JSON list; then only the documents of these passages are counted again.
+    """
+    there = (
+        "(SELECT count(*) FROM vectors v JOIN chunks h ON h.key = v.chunk_key"
+        " WHERE h.document_key = documents.key AND v.generation_key = (SELECT key FROM generations"
+        f" WHERE collection_key = ?1 AND state = {GenerationState.CURRENT:d}))"
+    )
+    only = " AND key IN (SELECT document_key FROM chunks WHERE key IN (SELECT value FROM json_each(?4)))"
     connection.execute(
-        "UPDATE documents SET vectors = (SELECT count(*) FROM vectors v JOIN chunks h ON h.key = v.chunk_key"
-        " WHERE h.document_key = documents.key), state = ? WHERE key IN"
-        " (SELECT document_key FROM chunks WHERE key IN (SELECT value FROM json_each(?)))"
-        f" AND {_COMMITTED}",
-        (DocumentState.EMBEDDING, keys),
+        f"UPDATE documents SET vectors = {there}, state = CASE WHEN {there} >= chunks THEN ?2 ELSE ?3 END"
+        f" WHERE collection_key = ?1 AND {_COMMITTED}{only if chunk_keys else ''}",
+        (collection_key, DocumentState.READY, DocumentState.EMBEDDING, *([chunk_keys] if chunk_keys else [])),
     )
     connection.execute(_COUNTED, (collection_key,))

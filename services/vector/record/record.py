@@ -17,6 +17,7 @@ from services.vector.record.inspection import Inspection
 from services.vector.record.mending import Mending
 from services.vector.record.passages import Passages
 from services.vector.record.purging import Purging
+from services.vector.record.reembedding import Reembedding
 from services.vector.record.tombstones import Tombstones
 from services.vector.record.vectors import Vectors
 
@@ -37,6 +38,7 @@ class Record:
         self.inspection = Inspection(database)
         self.mending = Mending(database)
         self.purging = Purging(database)
+        self.reembedding = Reembedding(database)
 
     async def ping(self) -> None:
         """Raises ServiceError when the record cannot be read or its writer is stuck."""

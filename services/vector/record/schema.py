@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 
 from services.chassis.start import StartError
+from services.vector.record.generations import introduce
 from services.vector.record.rewording import reword
 
 VERSION = 3
@@ -165,8 +166,6 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         "INSERT INTO grants SELECT key, 'group:everyone', 2 FROM collections",
         # Ids of requests belong to a person.
         "ALTER TABLE requests RENAME COLUMN tenant_id TO space",
-        # SHA-256 of the vector's bytes; NULL for one that an older release stored.
-        "ALTER TABLE vectors ADD COLUMN sha256 BLOB",
         # Keys of the passages that went with a document; none where the last is below the first.
         "ALTER TABLE tombstones ADD COLUMN first_chunk INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE tombstones ADD COLUMN last_chunk INTEGER NOT NULL DEFAULT -1",
@@ -175,6 +174,8 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         "UPDATE tombstones SET space = tenant_id",
         # The keyword index has another idea of words, and a column for identifiers.
         reword,
+        # Vectors, and what waits for them, belong to a generation of the collection.
+        introduce,
     ),
 }
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 
 from services.vector.documents import Receipt
 from services.vector.faults import deletion_not_found
@@ -18,6 +19,7 @@ class Tombstone:
     """A delete. space: of whom. collection_key: of the collection that went, or of that of the document.
 
     first_chunk to last_chunk: keys of the passages of a document; none where the last is below the first.
+    generations: keys of those that had its vectors.
     """
 
     tombstone_id: str
@@ -30,6 +32,7 @@ class Tombstone:
     deleted_chunks: int
     first_chunk: int = 0
     last_chunk: int = -1
+    generations: tuple[int, ...] = ()
 
     @property
     def document_id(self) -> str:
@@ -41,7 +44,8 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
     """Keeps it, in the transaction that deletes."""
     connection.execute(
         "INSERT INTO tombstones (tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-        " deleted_documents, deleted_chunks, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " deleted_documents, deleted_chunks, first_chunk, last_chunk, generations)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tombstone.tombstone_id,
             tombstone.tenant_id,
@@ -53,6 +57,7 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
             tombstone.deleted_chunks,
             tombstone.first_chunk,
             tombstone.last_chunk,
+            json.dumps(tombstone.generations),
         ),
     )
 
@@ -69,13 +74,13 @@ class Tombstones:
         def work(connection: Connection) -> Tombstone:
             row = connection.execute(
                 "SELECT tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-                " deleted_documents, deleted_chunks, first_chunk, last_chunk FROM tombstones"
+                " deleted_documents, deleted_chunks, first_chunk, last_chunk, generations FROM tombstones"
                 " WHERE tombstone_id = ? AND space = ?",
                 (tombstone_id, space),
             ).fetchone()
             if row is None:
                 raise deletion_not_found(tombstone_id)
-            return Tombstone(*row)
+            return replace(Tombstone(*row[:-1]), generations=tuple(json.loads(row[-1])))
 
         return await self._database.read(work)
 
@@ -83,18 +88,18 @@ class Tombstones:
         """What the record, its keyword index and its queue for the vector index hold of it now."""
         return await self._database.read(lambda connection: _receipt(connection, tombstone))
 
-    async def remove_again(self, tombstone: Tombstone, chunk_keys: list[int]) -> None:
-        """Queues entries that the vector index was told to remove and still has."""
+    async def remove_again(self, tombstone: Tombstone, generation_key: int, chunk_keys: list[int]) -> None:
+        """Queues entries that the vector index was told to remove from a generation and still has."""
 
         def work(connection: Connection) -> None:
             if not tombstone.document_id:
                 connection.execute(
                     "INSERT OR IGNORE INTO index_drops VALUES (?, 1, ?)",
-                    (tombstone.collection_key, tombstone.tombstone_id),
+                    (generation_key, tombstone.tombstone_id),
                 )
             connection.executemany(
                 "INSERT OR IGNORE INTO index_removals VALUES (?, ?, ?)",
-                ((key, tombstone.collection_key, tombstone.tombstone_id) for key in chunk_keys),
+                ((key, generation_key, tombstone.tombstone_id) for key in chunk_keys),
             )
 
         await self._database.write(work)

@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.vector.documents import DocumentState
+from services.vector.embedding.ports import ModelName
 from services.vector.record.database import Connection, Database
+from services.vector.record.generations import GenerationState
 from services.vector.record.texts import read_text
 from services.vector.record.times import now_micros
+
+# One of so many passages is of a generation that is being built, where both kinds wait.
+_SHARE = 4
 
 Matrix = NDArray[np.float32]
 Keys = NDArray[np.int64]
@@ -22,9 +27,10 @@ Keys = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A passage without its vector, with what the model is to read."""
+    """A passage without its vector in a generation, with what the model is to read."""
 
     chunk_key: int
+    generation_key: int
     title: str
     headings: tuple[str, ...]
     body: str
@@ -42,7 +48,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class VectorRows:
-    """Vectors of a collection in the order they were written. keys: (n,), vectors: (n, dimension)."""
+    """Vectors of a generation in the order they were written. keys: (n,), vectors: (n, dimension)."""
 
     keys: Keys
     vectors: Matrix
@@ -50,57 +56,59 @@ class VectorRows:
 
 
 class Vectors:
-    """float32 vectors of unit length, one per passage."""
+    """float32 vectors of unit length, one per passage and generation."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def waiting(self, model: str, dimension: int, limit: int) -> list[Waiting]:
-        """Passages of collections with this model that wait for a vector, in the order of their commit."""
+    async def waiting(self, model: ModelName, limit: int) -> list[Waiting]:
+        """Passages that wait for a vector of this model, each kind in the order of their commit.
+
+        Those of generations that answer come first. Where one is being built it gets a share in any case, so
+        that a house that takes documents in all day gets to its end.
+        """
 
         def work(connection: Connection) -> list[Waiting]:
-            rows = connection.execute(
-                "SELECT q.chunk_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
-                " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
-                " JOIN documents d ON d.key = h.document_key JOIN collections c ON c.key = q.collection_key"
-                " WHERE c.embedding_model = ? AND c.dimension = ? AND q.not_before <= ?"
-                " ORDER BY q.chunk_key LIMIT ?",
-                (model, dimension, now_micros(), limit),
-            ).fetchall()
-            return [
-                Waiting(
-                    chunk_key,
-                    title,
-                    tuple(json.loads(headings)),
-                    read_text(connection, document_key, start, end).data.decode(),
-                )
-                for chunk_key, document_key, title, headings, start, end in rows
+            kinds = [
+                _taking(connection, model, state)
+                for state in (GenerationState.CURRENT, GenerationState.BUILDING)
             ]
+            now = now_micros()
+            current = _waiting(connection, kinds[0], now, limit)
+            room = max(limit // _SHARE, limit - len(current))
+            building = _waiting(connection, kinds[1], now, room)
+            return [*current[: limit - len(building)], *building]
 
         return await self._database.read(work)
 
-    async def store(self, vectors: Sequence[tuple[int, Matrix]]) -> list[Progress]:
-        """Writes vectors, each (chunk key, (dimension,)), and queues them for the index.
+    async def store(self, vectors: Sequence[tuple[int, int, Matrix]]) -> list[Progress]:
+        """Writes vectors, each (generation key, chunk key, (dimension,)), and queues them for the index.
 
-        Passages that were deleted meanwhile are left out. Returns the documents that got further.
+        Passages that were deleted meanwhile, and generations that went, are left out. Returns the documents
+        that got further in what answers.
         """
 
         def work(connection: Connection) -> list[Progress]:
             documents: Counter[int] = Counter()
             collections: Counter[int] = Counter()
-            for chunk_key, vector in vectors:
+            for generation_key, chunk_key, vector in vectors:
                 row = connection.execute(
-                    "DELETE FROM embedding_queue WHERE chunk_key = ? RETURNING collection_key", (chunk_key,)
+                    "DELETE FROM embedding_queue WHERE chunk_key = ? AND generation_key = ?"
+                    " RETURNING (SELECT collection_key FROM generations WHERE key = generation_key),"
+                    " (SELECT state FROM generations WHERE key = generation_key)",
+                    (chunk_key, generation_key),
                 ).fetchone()
                 if row is None:
                     continue
-                collection_key = int(row[0])
+                collection_key, state = row
                 blob = np.ascontiguousarray(vector, dtype="<f4").tobytes()
                 connection.execute(
-                    "INSERT INTO vectors (chunk_key, collection_key, vector, sha256) VALUES (?, ?, ?, ?)",
-                    (chunk_key, collection_key, blob, hashlib.sha256(blob).digest()),
+                    "INSERT INTO vectors (chunk_key, generation_key, vector, sha256) VALUES (?, ?, ?, ?)",
+                    (chunk_key, generation_key, blob, hashlib.sha256(blob).digest()),
                 )
-                connection.execute("INSERT INTO index_additions VALUES (?, ?)", (chunk_key, collection_key))
+                connection.execute("INSERT INTO index_additions VALUES (?, ?)", (chunk_key, generation_key))
+                if state != GenerationState.CURRENT:
+                    continue
                 (document_key,) = connection.execute(
                     "SELECT document_key FROM chunks WHERE key = ?", (chunk_key,)
                 ).fetchone()
@@ -112,32 +120,34 @@ class Vectors:
                 )
             return [_advance(connection, key, added) for key, added in documents.items()]
 
-        return await self._database.write(work)
+        return await self._database.write(work, milestone="vectors_store")
 
-    async def postpone(self, chunk_key: int, delay_seconds: float) -> None:
+    async def postpone(self, generation_key: int, chunk_key: int, delay_seconds: float) -> None:
         """The model refused this text: the rest goes first."""
 
         def work(connection: Connection) -> None:
             connection.execute(
-                "UPDATE embedding_queue SET attempts = attempts + 1, not_before = ? WHERE chunk_key = ?",
-                (now_micros() + int(delay_seconds * 1e6), chunk_key),
+                "UPDATE embedding_queue SET attempts = attempts + 1, not_before = ?"
+                " WHERE chunk_key = ? AND generation_key = ?",
+                (now_micros() + int(delay_seconds * 1e6), chunk_key, generation_key),
             )
 
         await self._database.write(work)
 
-    async def after(self, collection_key: int, seq: int, dimension: int, limit: int) -> VectorRows:
-        """Vectors of a collection written after `seq`, at most `limit`."""
+    async def after(self, generation_key: int, seq: int, dimension: int, limit: int) -> VectorRows:
+        """Vectors of a generation written after `seq`, at most `limit`."""
         return await self._database.read(
-            lambda connection: rows_after(connection, collection_key, seq, dimension, limit)
+            lambda connection: rows_after(connection, generation_key, seq, dimension, limit)
         )
 
-    async def of_chunks(self, chunk_keys: Sequence[int], dimension: int) -> VectorRows:
+    async def of_chunks(self, generation_key: int, chunk_keys: Sequence[int], dimension: int) -> VectorRows:
         """Vectors of these passages; those without one are left out. Any order."""
 
         def work(connection: Connection) -> VectorRows:
             rows = connection.execute(
-                "SELECT chunk_key, vector FROM vectors WHERE chunk_key IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(chunk_keys)),),
+                "SELECT chunk_key, vector FROM vectors WHERE generation_key = ?"
+                " AND chunk_key IN (SELECT value FROM json_each(?))",
+                (generation_key, json.dumps(list(chunk_keys))),
             ).fetchall()
             return VectorRows(
                 np.array([key for key, _ in rows], dtype=np.int64),
@@ -149,19 +159,49 @@ class Vectors:
 
 
 def rows_after(
-    connection: Connection, collection_key: int, seq: int, dimension: int, limit: int
+    connection: Connection, generation_key: int, seq: int, dimension: int, limit: int
 ) -> VectorRows:
     """See Vectors.after."""
     rows = connection.execute(
-        "SELECT seq, chunk_key, vector FROM vectors WHERE collection_key = ? AND seq > ? ORDER BY seq"
+        "SELECT seq, chunk_key, vector FROM vectors WHERE generation_key = ? AND seq > ? ORDER BY seq"
         " LIMIT ?",
-        (collection_key, seq, limit),
+        (generation_key, seq, limit),
     ).fetchall()
     return VectorRows(
         np.array([key for _, key, _ in rows], dtype=np.int64),
         stacked([vector for _, _, vector in rows], dimension),
         rows[-1][0] if rows else seq,
     )
+
+
+def _taking(connection: Connection, model: ModelName, state: GenerationState) -> list[int]:
+    """Generations in this state whose vectors this model makes."""
+    rows = connection.execute(
+        "SELECT key, revision FROM generations WHERE state = ? AND embedding_model = ? AND dimension = ?",
+        (state, model.name, model.dimension),
+    )
+    return [key for key, revision in rows if model.agrees(ModelName(model.name, model.dimension, revision))]
+
+
+def _waiting(connection: Connection, generation_keys: list[int], now: int, limit: int) -> list[Waiting]:
+    rows = connection.execute(
+        "SELECT q.chunk_key, q.generation_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
+        " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
+        " JOIN documents d ON d.key = h.document_key"
+        " WHERE q.generation_key IN (SELECT value FROM json_each(?)) AND q.not_before <= ?"
+        " ORDER BY q.chunk_key LIMIT ?",
+        (json.dumps(generation_keys), now, limit),
+    ).fetchall()
+    return [
+        Waiting(
+            chunk_key,
+            generation_key,
+            title,
+            tuple(json.loads(headings)),
+            read_text(connection, document_key, start, end).data.decode(),
+        )
+        for chunk_key, generation_key, document_key, title, headings, start, end in rows
+    ]
 
 
 def stacked(blobs: Sequence[bytes], dimension: int) -> Matrix:

@@ -13,7 +13,8 @@ import numpy as np
 
 from services.chassis import context
 from services.vector.documents import Collection
-from services.vector.embedding.ports import Embedder, EmbedderError
+from services.vector.embedding.ports import EmbedderError, ModelName, name_of
+from services.vector.embedding.roster import Roster
 from services.vector.index.keeper import IndexUnavailableError
 from services.vector.record.vectors import Keys, Matrix, Vectors
 from services.vector.search.exact import Scored, nearest
@@ -43,7 +44,7 @@ class DenseSearch:
 
     def __init__(
         self,
-        embedder: Embedder,
+        roster: Roster,
         executor: Executor,
         vectors: Vectors,
         cache: VectorCache,
@@ -51,22 +52,29 @@ class DenseSearch:
         index: NearestKeys,
         exact_limit: int,
     ) -> None:
-        self._embedder = embedder
+        self._roster = roster
         self._executor = executor
         self._vectors = vectors
         self._cache = cache
         self._index = index
         self._exact_limit = exact_limit
 
-    async def embed(self, text: str) -> Matrix:
+    async def embed(self, model: ModelName, text: str) -> Matrix:
         """(dimension,), unit length. Raises DenseUnavailableError."""
+        embedder = self._roster.find(model)
+        if embedder is None:
+            raise DenseUnavailableError(
+                "EMBEDDING_MISMATCH",
+                f"the vectors were made by {model}, and the service is set to"
+                f" {name_of(self._roster.configured)}",
+            )
         seconds = min(_EMBED_SECONDS, context.remaining() * _EMBED_SHARE)
         deadline = time.monotonic() + seconds
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
                 vectors = await loop.run_in_executor(
-                    self._executor, lambda: self._embedder.embed_queries([text], deadline=deadline)
+                    self._executor, lambda: embedder.embed_queries([text], deadline=deadline)
                 )
         except (EmbedderError, TimeoutError) as error:
             cause = str(error) or "no answer in time"
@@ -81,10 +89,14 @@ class DenseSearch:
             return []
         few = (collection.vectors if allowed is None else len(allowed)) <= self._exact_limit
         if few and self._cache.fits(collection.vectors, collection.dimension):
-            loaded = await self._cache.get(collection.key, collection.dimension, collection.vectors)
+            loaded = await self._cache.get(
+                collection.generation_key, collection.dimension, collection.vectors, collection.key
+            )
             return await self._score(loaded, query, limit, allowed)
         if few and allowed is not None:
-            rows = await self._vectors.of_chunks(allowed.tolist(), collection.dimension)
+            rows = await self._vectors.of_chunks(
+                collection.generation_key, allowed.tolist(), collection.dimension
+            )
             return nearest(rows.keys, rows.vectors, query, limit)
         return await self._proposed(collection, query, limit, allowed)
 
@@ -93,12 +105,12 @@ class DenseSearch:
     ) -> dict[int, float]:
         """See the port."""
         wanted = np.fromiter(keys, dtype=np.int64)
-        loaded = self._cache.peek(collection.key)
+        loaded = self._cache.peek(collection.generation_key)
         if loaded is not None and loaded.whole(collection.vectors):
             rows = loaded.rows_of(wanted)
             found, vectors = loaded.keys[rows], loaded.vectors[rows]
         else:
-            read = await self._vectors.of_chunks(keys, collection.dimension)
+            read = await self._vectors.of_chunks(collection.generation_key, keys, collection.dimension)
             found, vectors = read.keys, read.vectors
         return dict(zip(found.tolist(), (vectors @ query).tolist(), strict=True))
 
@@ -121,11 +133,11 @@ class DenseSearch:
             wanted = wanted * collection.vectors // max(1, len(allowed))
         fetched = min(wanted, max(_MOST_FETCHED, limit), collection.vectors)
         try:
-            keys = await self._index.nearest(collection.key, query, fetched)
+            keys = await self._index.nearest(collection.generation_key, query, fetched)
         except IndexUnavailableError as error:
             raise DenseUnavailableError("INDEX_UNAVAILABLE", f"the vector index: {error}") from error
         if allowed is not None:
             keep = set(allowed.tolist())
             keys = [key for key in keys if key in keep]
-        rows = await self._vectors.of_chunks(keys, collection.dimension)
+        rows = await self._vectors.of_chunks(collection.generation_key, keys, collection.dimension)
         return nearest(rows.keys, rows.vectors, query, limit)

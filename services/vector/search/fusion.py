@@ -34,6 +34,20 @@ def scaled(scores: Mapping[int, float]) -> dict[int, float]:
     return {key: (score - least) / spread if spread > 0 else 1.0 for key, score in scores.items()}
 
 
+def side_by_side(cosines: Mapping[int, float], models: Mapping[int, int]) -> dict[int, float]:
+    """One order for the cosines of several models, each of which uses a range of its own.
+
+    The mean of the cosine and of its place between the least and the greatest of its model: a model that
+    finds all texts near does not push the others out, and the best of bad candidates is not as good as a good
+    one.
+    """
+    apart: dict[int, float] = {}
+    for model in set(models.values()):
+        own = {key: cosine for key, cosine in cosines.items() if models[key] == model}
+        apart |= {key: (place + own[key]) / 2 for key, place in scaled(own).items()}
+    return apart
+
+
 def fuse(lexical: Mapping[int, float], vector: Mapping[int, float]) -> dict[int, float]:
     """Fused scores, 0 to 1, of every candidate of either side; what a side does not know counts 0 there."""
     words, meaning = scaled(lexical), scaled(vector)

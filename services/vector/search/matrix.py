@@ -18,15 +18,18 @@ _ROWS_PER_READ = 4096
 class VectorSource(Protocol):
     """The record, seen from here."""
 
-    async def after(self, collection_key: int, seq: int, dimension: int, limit: int) -> VectorRows:
-        """Vectors of a collection written after `seq`, oldest first, at most `limit`."""
+    async def after(self, generation_key: int, seq: int, dimension: int, limit: int) -> VectorRows:
+        """Vectors of a generation written after `seq`, oldest first, at most `limit`."""
         ...
 
 
 class LoadedVectors:
-    """The vectors of one collection. Rows are appended as they are written; a removed row is dropped."""
+    """The vectors of one generation of a collection. Rows are appended as they are written; a removed row is
+    dropped.
+    """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, collection_key: int = 0) -> None:
+        self.collection_key = collection_key
         self._keys: Keys = np.empty(0, dtype=np.int64)
         self._vectors: Matrix = np.empty((0, dimension), dtype=np.float32)
         self._size = 0
@@ -97,7 +100,7 @@ class LoadedVectors:
 
 
 class VectorCache:
-    """Loaded collections, the least recently used dropped when they hold more than `limit_bytes` together."""
+    """Loaded generations, the least recently used dropped when they hold more than `limit_bytes` together."""
 
     def __init__(self, source: VectorSource, limit_bytes: int) -> None:
         self._source = source
@@ -116,40 +119,44 @@ class VectorCache:
         """Whether a collection of this size may be loaded at all."""
         return rows * dimension * 4 <= self._limit
 
-    def peek(self, collection_key: int) -> LoadedVectors | None:
-        """What is loaded of a collection, as it is."""
-        return self._loaded.get(collection_key)
+    def peek(self, generation_key: int) -> LoadedVectors | None:
+        """What is loaded of a generation, as it is."""
+        return self._loaded.get(generation_key)
 
-    async def get(self, collection_key: int, dimension: int, count: int) -> LoadedVectors:
+    async def get(
+        self, generation_key: int, dimension: int, count: int, collection_key: int
+    ) -> LoadedVectors:
         """All vectors that the record has now; it had `count` a moment ago. Raises what the source raises."""
-        loaded = self._loaded.get(collection_key)
+        loaded = self._loaded.get(generation_key)
         if loaded is None:
-            loaded = self._loaded.setdefault(collection_key, LoadedVectors(dimension))
-        self._loaded.move_to_end(collection_key)
+            loaded = self._loaded.setdefault(generation_key, LoadedVectors(dimension, collection_key))
+        self._loaded.move_to_end(generation_key)
         if loaded.whole(count):
             self.hits += 1
             return loaded
         self.misses += 1
         async with loaded.loading:
             while True:
-                rows = await self._source.after(collection_key, loaded.last_seq, dimension, _ROWS_PER_READ)
+                rows = await self._source.after(generation_key, loaded.last_seq, dimension, _ROWS_PER_READ)
                 if len(rows.keys):
                     loaded.append(rows)
                 if len(rows.keys) < _ROWS_PER_READ:
                     break
             loaded.settle()
-        self._shrink(collection_key)
+        self._shrink(generation_key)
         return loaded
 
     def remove(self, collection_key: int, chunk_keys: Iterable[int]) -> None:
         """These passages are no longer in the record."""
-        loaded = self._loaded.get(collection_key)
-        if loaded is not None:
-            loaded.remove(chunk_keys)
+        gone = list(chunk_keys)
+        for loaded in self._loaded.values():
+            if loaded.collection_key == collection_key:
+                loaded.remove(gone)
 
     def drop(self, collection_key: int) -> None:
-        """The collection is no longer in the record."""
-        self._loaded.pop(collection_key, None)
+        """What is loaded of the collection is no longer what the record has."""
+        for key in [key for key, one in self._loaded.items() if one.collection_key == collection_key]:
+            del self._loaded[key]
 
     def _shrink(self, used: int) -> None:
         while self.bytes > self._limit:

@@ -12,8 +12,11 @@ from typing import Protocol
 from opentelemetry import metrics
 
 from services.chassis import telemetry
-from services.chassis.errors import FailedPreconditionError, UnavailableError
+from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.documents import Collection
+from services.vector.embedding.ports import ModelName, name_of
+from services.vector.embedding.roster import Roster
+from services.vector.faults import embedding_mismatch
 from services.vector.record.lexicon import Words
 from services.vector.record.passages import Condition, FoundPassage, Passages, Place
 from services.vector.record.vectors import Keys, Matrix
@@ -55,8 +58,8 @@ class DenseUnavailableError(Exception):
 class Dense(Protocol):
     """The vector side."""
 
-    async def embed(self, text: str) -> Matrix:
-        """The vector of a question, (dimension,). Raises DenseUnavailableError."""
+    async def embed(self, model: ModelName, text: str) -> Matrix:
+        """The vector that a model makes of a question, (dimension,). Raises DenseUnavailableError."""
         ...
 
     async def nearest(
@@ -124,9 +127,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """What the vector side says: the question's vector, and per collection the nearest passages."""
+    """What the vector side says, per collection: the question's vector, and the nearest passages."""
 
-    query: Matrix | None
+    queries: Sequence[Matrix | None]
     scores: list[dict[int, float]]
     degraded: str = ""
 
@@ -136,6 +139,7 @@ class _Pool:
     """Candidates of all collections, with both scores; `below` and `filtered` may not answer.
 
     exact: the weight of the question's phrases and identifiers that a passage holds, where it is not 0, of 1.
+    model: which model made its vector, by number; cosines of two models do not compare.
     """
 
     words: dict[int, Words] = field(default_factory=dict)
@@ -143,31 +147,33 @@ class _Pool:
     below: dict[int, float] = field(default_factory=dict)
     filtered: set[int] = field(default_factory=set)
     exact: dict[int, float] = field(default_factory=dict)
+    model: dict[int, int] = field(default_factory=dict)
 
 
 class Searching:
     """Answers questions from the record, with the vector side where it can help."""
 
-    def __init__(self, passages: Passages, dense: Dense, meter: metrics.Meter | None = None) -> None:
+    def __init__(
+        self, passages: Passages, dense: Dense, roster: Roster, meter: metrics.Meter | None = None
+    ) -> None:
         self._passages = passages
         self._dense = dense
+        self._roster = roster
         self._searches = (meter or telemetry.meter()).create_counter(
             "meldrag.searches", "", "Searches answered, by how; degraded: what they did without, or no"
         )
 
-    async def search(
-        self, collections: Sequence[Collection], asked: Question, model: tuple[str, int]
-    ) -> Found:
+    async def search(self, collections: Sequence[Collection], asked: Question) -> Found:
         """The best passages, best first.
 
-        model: name and dimension of the configured embedding model. Raises FailedPreconditionError
-        (EMBEDDING_MISMATCH) when the vector side is asked and a collection has another one; UnavailableError
+        Each collection is asked with the model that made its vectors. Raises FailedPreconditionError
+        (EMBEDDING_MISMATCH) when mode DENSE is asked and one has a model that is not there; UnavailableError
         (EMBEDDER_UNAVAILABLE, INDEX_UNAVAILABLE) when mode DENSE cannot be served. HYBRID then answers as
         LEXICAL and says why.
         """
-        if asked.mode is not Mode.LEXICAL:
+        if asked.mode is Mode.DENSE:
             for one in collections:
-                require_model(one, model)
+                require_model(one, self._roster)
         parsed = question.parse(asked.text)
         allowed: list[Keys | None] = [None] * len(collections)
         if asked.condition:
@@ -179,16 +185,18 @@ class Searching:
         lexical, near = await self._both(collections, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
         pool = _Pool()
-        for one, found, nearest in zip(collections, lexical, near.scores, strict=True):
+        models = _numbered(collections)
+        for one, query, found, nearest in zip(collections, near.queries, lexical, near.scores, strict=True):
             await self._add(
                 pool,
                 one,
                 asked,
                 mode=mode,
                 parsed=parsed,
-                query=near.query,
+                query=query,
                 lexical=found,
                 nearest=nearest,
+                model=models[one.key],
             )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
@@ -238,22 +246,26 @@ class Searching:
         depth: int,
         allowed: Sequence[Keys | None],
     ) -> _Near:
+        nothing: Sequence[Matrix | None] = [None] * len(collections)
         if asked.mode is Mode.LEXICAL:
-            return _Near(None, [{} for _ in collections])
+            return _Near(nothing, [{} for _ in collections])
         try:
-            query = await self._dense.embed(text)
+            models = list(dict.fromkeys(one.model for one in collections))
+            made = await asyncio.gather(*(self._dense.embed(model, text) for model in models))
+            by_model = dict(zip(models, made, strict=True))
+            queries = [by_model[one.model] for one in collections]
             return _Near(
-                query,
+                queries,
                 [
                     dict(await self._dense.nearest(one, query, depth, keys))
-                    for one, keys in zip(collections, allowed, strict=True)
+                    for one, query, keys in zip(collections, queries, allowed, strict=True)
                 ],
             )
         except DenseUnavailableError as error:
             if asked.mode is Mode.DENSE:
                 raise UnavailableError(str(error), reason=error.reason, retry_after=2.0) from error
             _log.warning("searching by keyword alone: %s", error)
-            return _Near(None, [{} for _ in collections], error.reason)
+            return _Near(nothing, [{} for _ in collections], error.reason)
 
     async def _add(
         self,
@@ -266,6 +278,7 @@ class Searching:
         query: Matrix | None,
         lexical: Mapping[int, float],
         nearest: Mapping[int, float],
+        model: int,
     ) -> None:
         """Puts the candidates of a collection into the pool, with both scores of whatever either side
         brought.
@@ -286,6 +299,7 @@ class Searching:
         if query is not None and (missing := [key for key in lexical if key not in vector]):
             vector |= await self._dense.similarities(collection, query, missing)
         pool.vector |= vector
+        pool.model |= dict.fromkeys(vector, model)
         keys = list(lexical.keys() | vector.keys())
         if mode is Mode.DENSE:
             # Words do not decide; they are only told of what is returned.
@@ -333,36 +347,39 @@ class Searching:
         return Found(hits, dropped, mode, degraded, pending)
 
 
-def require_model(collection: Collection, model: tuple[str, int]) -> None:
-    """Raises FailedPreconditionError (EMBEDDING_MISMATCH) unless the collection was made with this model."""
-    name, dimension = model
-    if (collection.embedding_model, collection.dimension) == model:
-        return
-    remedy = (
-        f"set MELD_EMBEDDING_MODEL={collection.embedding_model} and VECTOR_DIMENSION={collection.dimension},"
-        " or make a new collection and ingest again; keyword search works as it is"
-    )
-    raise FailedPreconditionError(
-        f"collection {collection.collection_id} holds vectors of {collection.embedding_model}"
-        f" ({collection.dimension} dimensions), the service is set to {name} ({dimension}): {remedy}",
-        reason="EMBEDDING_MISMATCH",
-        metadata={
-            "collection_model": collection.embedding_model,
-            "collection_dimension": str(collection.dimension),
-            "configured_model": name,
-            "configured_dimension": str(dimension),
-            "remedy": remedy,
-        },
-    )
+def require_model(collection: Collection, roster: Roster) -> None:
+    """Raises FailedPreconditionError (EMBEDDING_MISMATCH) unless the collection's model can be asked here."""
+    if roster.find(collection.model) is None:
+        configured = name_of(roster.configured)
+        raise embedding_mismatch(collection.collection_id, collection.model, configured)
+
+
+def mismatch(collection: Collection, roster: Roster) -> str:
+    """Why the collection's vectors cannot be asked here, and what to do; empty where they can."""
+    try:
+        require_model(collection, roster)
+    except ServiceError as error:
+        return error.message
+    return ""
+
+
+def _numbered(collections: Sequence[Collection]) -> dict[int, int]:
+    """The number of the model of each collection, by the collection's key."""
+    models = list(dict.fromkeys(one.model for one in collections))
+    return {one.key: models.index(one.model) for one in collections}
 
 
 def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
+    if len(set(pool.model.values())) > 1:
+        meaning = fusion.side_by_side(pool.vector, pool.model)
+    else:
+        meaning = pool.vector
     if mode is Mode.DENSE:
-        return dict(pool.vector)
+        return dict(meaning)
     words = fusion.by_words(pool.words)
     if mode is Mode.LEXICAL:
         return fusion.exact_first(words, pool.exact, max(words.values(), default=0.0))
-    fused = fusion.fuse(words, pool.vector)
+    fused = fusion.fuse(words, meaning)
     if not pool.exact:
         return fused
     return {key: score / 2 for key, score in fusion.exact_first(fused, pool.exact, 1.0).items()}

@@ -104,12 +104,12 @@ class Repairing:
                 await self._mending.quarantine(finding.document_key)
                 self._forget(key)
             case Remedy.EMBED:
-                await self._mending.embed_again(key, finding.keys)
+                await self._mending.embed_again(key, finding.generation_key, finding.keys)
                 self._forget(key)
             case Remedy.COUNT:
                 await self._mending.count_again(key)
             case Remedy.REBUILD if not _lexical(finding):
-                await self._mending.index_again(key, finding.keys)
+                await self._mending.index_again(finding.generation_key, finding.keys)
             case Remedy.REMOVE if finding.kind is Kind.RECORD_ORPHAN:
                 await self._mending.remove_rows(finding.name)
             case Remedy.REMOVE if finding.kind is Kind.FILE_ORPHAN:
@@ -117,7 +117,7 @@ class Repairing:
             case Remedy.REMOVE if subject is None:
                 await self._mending.drop_collections(finding.keys)
             case Remedy.REMOVE:
-                await self._mending.remove_entries(key, finding.keys)
+                await self._mending.remove_entries(finding.generation_key, finding.keys)
             case Remedy.WAIT | Remedy.RESTORE:
                 return False
             case _:

@@ -59,6 +59,8 @@ _WORDS = {
     Step.STRUCTURE: "file of the record",
 }
 _OF_COLLECTION = Step.COUNTS
+# One generation of the collection after the other.
+_OF_GENERATION = (Step.VECTORS, Step.INDEX_ENTRIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +73,25 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a look begins. `place` is the step's own number for it; subject: the collection, 0 before one."""
+    """Where a look begins. `place` is the step's own number for it; subject: the collection, 0 before one.
+
+    generation: of its vectors, 0 before one, where the step compares one after the other.
+    """
 
     step: Step = Step.TEXTS
     subject: int = 0
     place: int = 0
+    generation: int = 0
 
     def to_text(self) -> str:
         """For a page token."""
-        return json.dumps([self.step, self.subject, self.place])
+        return json.dumps([self.step, self.subject, self.place, self.generation])
 
     @classmethod
     def from_text(cls, text: str) -> Cursor:
         """Of what to_text made."""
-        step, subject, place = json.loads(text)
-        return cls(Step(step), subject, place)
+        step, subject, place, generation = json.loads(text)
+        return cls(Step(step), subject, place, generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +167,16 @@ class Walking:
         if subject.key != cursor.subject and cursor.subject:
             # The collection went meanwhile; the next one is looked at from its beginning.
             cursor = Cursor()
-        page = await self._of_collection(subject, cursor)
+        generation = None
+        if cursor.step in _OF_GENERATION:
+            generation = await self._inspection.generation(subject.key, cursor.generation)
+            if generation is not None and generation[0] != cursor.generation:
+                cursor = Cursor(cursor.step, subject.key, 0, generation[0])
+        page = await self._of_collection(subject, cursor, generation)
         if page.after is not None:
-            after = Cursor(cursor.step, subject.key, page.after)
+            after = Cursor(cursor.step, subject.key, page.after, cursor.generation)
+        elif generation is not None:
+            after = Cursor(cursor.step, subject.key, 0, generation[0] + 1)
         elif cursor.step < _OF_COLLECTION:
             after = Cursor(Step(cursor.step + 1), subject.key)
         elif only is not None:
@@ -180,7 +193,15 @@ class Walking:
             raise collection_not_found(collection_id)
         return found
 
-    async def _of_collection(self, subject: Subject, cursor: Cursor) -> Page:
+    async def _of_collection(
+        self, subject: Subject, cursor: Cursor, generation: tuple[int, int] | None
+    ) -> Page:
+        if cursor.step in _OF_GENERATION:
+            if generation is None:
+                return Page([], None)
+            if cursor.step is Step.VECTORS:
+                return await self._vectors(*generation, cursor.place)
+            return await self._entries(generation[0], cursor.place)
         inspection, key = self._inspection, subject.key
         match cursor.step:
             case Step.TEXTS:
@@ -190,10 +211,6 @@ class Walking:
                 return await inspection.entries(key, cursor.place, of_documents=whole)
             case Step.POSTINGS:
                 return await inspection.postings(key)
-            case Step.VECTORS:
-                return await self._vectors(subject, cursor.place)
-            case Step.INDEX_ENTRIES:
-                return await self._entries(subject, cursor.place)
             case _:
                 return await inspection.counts(key)
 
@@ -210,17 +227,17 @@ class Walking:
             case _:
                 return await self._inspection.structure()
 
-    async def _vectors(self, subject: Subject, after_seq: int) -> Page:
+    async def _vectors(self, generation_key: int, dimension: int, after_seq: int) -> Page:
         """Vectors against their checksums, and the vector index against them.
 
         The record is read first, so what it says should be in the index is there already; what is missing is
         asked of the record again, because it may have been deleted in between.
         """
-        read = await self._inspection.vectors(subject.key, subject.dimension, after_seq)
+        read = await self._inspection.vectors(generation_key, dimension, after_seq)
         if not read.keys or not await self._ready():
             return read.page
         try:
-            found, vectors = await self._index.held(subject.key, read.keys, subject.dimension)
+            found, vectors = await self._index.held(generation_key, read.keys, dimension)
         except IndexUnavailableError:
             # Said once, by the step that counts the entries.
             return read.page
@@ -247,14 +264,21 @@ class Walking:
                 "entries of the vector index differ from vectors of the record that have no checksum",
             ),
         ):
-            still = await self._inspection.settled(keys) if keys else []
+            still = await self._inspection.settled(generation_key, keys) if keys else []
             if still:
                 findings.append(
-                    Finding(kind, f"{len(still)} {words}", len(still), keys=tuple(still), remedy=remedy)
+                    Finding(
+                        kind,
+                        f"{len(still)} {words}",
+                        len(still),
+                        keys=tuple(still),
+                        generation_key=generation_key,
+                        remedy=remedy,
+                    )
                 )
         return Page(findings, read.page.after)
 
-    async def _entries(self, subject: Subject, place: int) -> Page:
+    async def _entries(self, generation_key: int, place: int) -> Page:
         """Entries of the vector index without a vector in the record, from the last to the first.
 
         place: how many are left, 0 at the beginning. From the end, because entries that a repair has removed
@@ -264,18 +288,20 @@ class Walking:
             words = "the vector index does not answer and was not compared"
             return Page([Finding(Kind.VECTOR_UNAVAILABLE, words)], None)
         try:
-            left = place or await self._index.count(subject.key)
+            left = place or await self._index.count(generation_key)
             start = max(0, left - _PAGE_KEYS)
-            present = await self._index.some_keys(subject.key, start, left - start) if left else []
-            unknown = await self._inspection.unknown(subject.key, present)
+            present = await self._index.some_keys(generation_key, start, left - start) if left else []
+            unknown = await self._inspection.unknown(generation_key, present)
             # Those that were on their way out are out by now.
-            held = await self._index.present(subject.key, unknown) if unknown else []
+            held = await self._index.present(generation_key, unknown) if unknown else []
         except IndexUnavailableError as error:
             return Page([Finding(Kind.VECTOR_UNAVAILABLE, f"the vector index: {error}")], None)
         findings = []
         if held:
             words = f"the vector index has {len(held)} entries that the record does not have"
-            findings.append(Finding(Kind.VECTOR_ORPHAN, words, len(held), keys=tuple(held)))
+            findings.append(
+                Finding(Kind.VECTOR_ORPHAN, words, len(held), keys=tuple(held), generation_key=generation_key)
+            )
         return Page(findings, start or None)
 
     async def _collections(self) -> Page:

@@ -59,8 +59,10 @@ async def test_another_model_is_refused_with_the_way_out(tmp_path: Path) -> None
         await client.ready("The heron waits.")
     async with running(tmp_path, WordEmbedder("other", 32)) as client:
         assert (await client.search("heron", mode=pb.SEARCH_MODE_LEXICAL)).hits
+        found = await client.search("heron")
+        assert [hit.text for hit in found.hits] == ["The heron waits."]
+        assert (found.mode, found.degraded_reason) == (pb.SEARCH_MODE_LEXICAL, "EMBEDDING_MISMATCH")
         for request in (
-            client.search("heron"),
             client.search("heron", mode=pb.SEARCH_MODE_DENSE),
             client.ingest("More text."),
             client.import_all([{"text": "More text."}]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from services.chassis.lock import lock_directory
 from services.chassis.settings import load
 from services.chassis.start import run_service
@@ -13,7 +15,11 @@ from tests.contract.vector.world import WordEmbedder, count_words
 
 async def main() -> None:
     settings = load(VectorSettings)
-    model = ConfiguredModel(WordEmbedder(), count_words)
+    # "other:32" is the model that is set, and "words" is there besides.
+    name, _, dimension = os.environ.get("TEST_WORD_MODEL", "").partition(":")
+    words = WordEmbedder()
+    configured = WordEmbedder(name, int(dimension)) if name else words
+    model = ConfiguredModel(configured, count_words, (words,) if name else ())
     with lock_directory(settings.folder):
         async with vector_server(settings, model, settings.bind) as (server, _):
             await server.run()

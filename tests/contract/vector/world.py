@@ -22,7 +22,7 @@ from services.chassis import roles
 from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.vector.application import Application
-from services.vector.embedding.ports import EmbedderUnavailableError, Vectors
+from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError, Vectors
 from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings
@@ -37,9 +37,10 @@ class WordEmbedder:
     `down` makes it fail; `gate` holds passages back until it is set; `passages` are the texts it was given.
     """
 
-    def __init__(self, model: str = "words", dimension: int = 64) -> None:
+    def __init__(self, model: str = "words", dimension: int = 64, revision: str = "") -> None:
         self.model = model
         self.dimension = dimension
+        self.revision = revision
         self.down = False
         self.gate = threading.Event()
         self.gate.set()
@@ -54,6 +55,8 @@ class WordEmbedder:
         if not self.gate.wait(max(0.0, deadline - time.monotonic())):
             raise EmbedderUnavailableError("held back")
         self._check()
+        if self.refused.intersection(texts):
+            raise EmbedderRejectedError("a text that it does not take")
         self.passages += texts
         return np.stack([self.vector(text) for text in texts])
 
@@ -63,7 +66,8 @@ class WordEmbedder:
     def vector(self, text: str) -> Vectors:
         total = np.zeros(self.dimension, dtype=np.float32)
         for word in re.findall(r"\w+", text.lower()):
-            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+            name = word if self.model == "words" else f"{self.model} {word}"
+            seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
             total += np.random.default_rng(seed).standard_normal(self.dimension).astype(np.float32)
         return total / max(float(np.linalg.norm(total)), 1e-9)
 
@@ -202,11 +206,15 @@ def ingest_requests(header: pb.IngestHeader, data: bytes) -> list[pb.IngestDocum
 
 @asynccontextmanager
 async def running(
-    folder: Path, embedder: Any = None, count_tokens: Any = count_words, **values: Any
+    folder: Path,
+    embedder: Any = None,
+    count_tokens: Any = count_words,
+    others: Sequence[Any] = (),
+    **values: Any,
 ) -> AsyncIterator[Client]:
-    """A service on a free port over `folder`, until the block ends."""
+    """A service on a free port over `folder`, until the block ends. others: models beside the configured."""
     settings = settings_for(folder, **values)
-    model = ConfiguredModel(embedder or WordEmbedder(), count_tokens)
+    model = ConfiguredModel(embedder or WordEmbedder(), count_tokens, tuple(others))
     async with vector_server(settings, model, "127.0.0.1:0", tenant_of_header) as (server, switch):
         port = await server.start()
         try:

@@ -89,3 +89,14 @@ def test_folders_and_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.bind == "0.0.0.0:50052"
     monkeypatch.setenv("CHROMADB_PATH", "/app/data/chromadb")
     assert load(VectorSettings).index_folder == Path("/app/data/chromadb")
+
+
+def test_other_models_are_named_with_their_dimension(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "MELD_OTHER_EMBEDDING_MODELS", "nomic-embed-text:v1.5:768, a:4,a:4,all-MiniLM-L6-v2:384"
+    )
+    assert load(VectorSettings).other_models == [("nomic-embed-text:v1.5", 768), ("a", 4)]
+    for wrong in ("nomic", "nomic:", ":4", "nomic:0", "nomic:many", "nomic:9000"):
+        monkeypatch.setenv("MELD_OTHER_EMBEDDING_MODELS", wrong)
+        with pytest.raises(SettingsError, match="name:dimension"):
+            load(VectorSettings)

@@ -35,6 +35,10 @@ SHOWN = {
     "owner": "anna",
     "role": "OWNER",
     "access": [{"group": "cooks", "role": "READER"}, {"user": "ben", "role": "WRITER"}],
+    "embedding_revision": None,
+    "embedding_notice": None,
+    "reembedding": None,
+    "previous_embedding": None,
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from services.chassis.context import LOCAL_OWNER
 from services.vector.access import Caller
+from services.vector.embedding.ports import ModelName
 from services.vector.index.folder import BrokenIndexError
 from services.vector.index.keeper import IndexKeeper, IndexState, IndexUnavailableError
 from services.vector.index.lane import Lane, LaneTimeoutError
@@ -120,7 +121,7 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
     """A collection whose chunks 1 to 5 have vectors."""
     with opened(tmp_path / "r.sqlite3") as record:
         collection = await record.collections.create(
-            Caller.of(LOCAL_OWNER), "abc", description="", embedding_model="m", dimension=2, request=None
+            Caller.of(LOCAL_OWNER), "abc", description="", model=ModelName("m", 2), request=None
         )
 
         def fill(connection: object) -> None:
@@ -137,7 +138,7 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
                 connection.execute("INSERT INTO embedding_queue VALUES (?, ?, 0, 0)", (key, collection.key))  # type: ignore[attr-defined]
 
         await record._database.write(fill)
-        await record.vectors.store([(key, np.array([1, 0], dtype=np.float32)) for key in range(1, 6)])
+        await record.vectors.store([(1, key, np.array([1, 0], dtype=np.float32)) for key in range(1, 6)])
         yield record
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import numpy as np
 
 from services.vector.documents import DocumentState
-from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError
+from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError, ModelName
 from services.vector.embedding.ports import Vectors as Array
 from services.vector.ingest.embedding_worker import EmbeddingWorker
 from services.vector.ingest.progress import ProgressBoard
@@ -25,22 +25,22 @@ class Queue:
         self.stored: dict[int, Array] = {}
         self.postponed: list[int] = []
 
-    async def waiting(self, model: str, dimension: int, limit: int) -> list[Waiting]:
+    async def waiting(self, model: ModelName, limit: int) -> list[Waiting]:
         left = [key for key in self.waiting_texts if key not in self.stored and key not in self.postponed]
-        return [Waiting(key, "", (), self.waiting_texts[key]) for key in left[:limit]]
+        return [Waiting(key, 1, "", (), self.waiting_texts[key]) for key in left[:limit]]
 
-    async def store(self, vectors: Sequence[tuple[int, Array]]) -> list[Progress]:
-        self.stored |= dict(vectors)
+    async def store(self, vectors: Sequence[tuple[int, int, Array]]) -> list[Progress]:
+        self.stored |= {key: vector for _, key, vector in vectors}
         return [Progress("d", DocumentState.EMBEDDING, len(self.waiting_texts), len(self.stored))]
 
-    async def postpone(self, chunk_key: int, delay_seconds: float) -> None:
+    async def postpone(self, generation_key: int, chunk_key: int, delay_seconds: float) -> None:
         self.postponed.append(chunk_key)
 
 
 class Model:
     """Vectors are the length of the text; refuses `bad`, fails `failures` times."""
 
-    model, dimension = "m", 1
+    model, dimension, revision = "m", 1, ""
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures

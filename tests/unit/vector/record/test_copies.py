@@ -14,6 +14,7 @@ from services.chassis.context import LOCAL_OWNER
 from services.chassis.errors import DataLossError, InvalidArgumentError
 from services.vector.access import Caller
 from services.vector.documents import Request
+from services.vector.embedding.ports import ModelName
 from services.vector.record import copies
 from services.vector.record.copies import Contents, Stop, StoppedError
 from services.vector.record.record import Record, opened
@@ -28,7 +29,7 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
 
 async def collection(record: Record, name: str) -> int:
     made = await record.collections.create(
-        Caller.of(LOCAL_OWNER), name, description="", embedding_model="m", dimension=4, request=None
+        Caller.of(LOCAL_OWNER), name, description="", model=ModelName("m", 4), request=None
     )
     return made.key
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.vector.record.lexicon import Words
-from services.vector.search.fusion import by_words, fuse, scaled
+from services.vector.search.fusion import by_words, fuse, scaled, side_by_side
 
 
 def test_scaling_keeps_distances() -> None:
@@ -30,3 +30,13 @@ def test_of_two_passages_alike_the_one_in_the_better_document_leads() -> None:
     scores = by_words({1: Words(2.0, 1.0), 2: Words(2.0, 5.0), 3: Words(0.0, 5.0)})
     assert sorted(scores, key=scores.__getitem__, reverse=True) == [2, 3, 1]
     assert by_words({1: Words(1.0, 4.0), 2: Words(3.0, 4.0)})[2] > by_words({1: Words(1.0, 4.0)})[1]
+
+
+def test_cosines_of_two_models_stand_side_by_side() -> None:
+    # The first model finds everything near, the second nothing.
+    cosines = {1: 0.95, 2: 0.90, 3: 0.85, 4: 0.50, 5: 0.10}
+    order = side_by_side(cosines, {1: 0, 2: 0, 3: 0, 4: 1, 5: 1})
+    assert sorted(order, key=lambda key: -order[key]) == [1, 4, 2, 3, 5]
+    # Alone in its collection, and bad.
+    order = side_by_side({1: 0.95, 2: 0.90, 6: 0.05}, {1: 0, 2: 0, 6: 1})
+    assert order[1] > order[6]

@@ -38,7 +38,7 @@ class Rows:
 
 
 async def keys_of(cache: VectorCache, rows: Rows, collection: int = 1) -> list[int]:
-    loaded = await cache.get(collection, 2, rows.count)
+    loaded = await cache.get(collection, 2, rows.count, collection)
     assert loaded.vectors[:, 0].tolist() == loaded.keys.tolist()
     return sorted(loaded.keys.tolist())
 
@@ -77,7 +77,7 @@ async def test_rows_are_found_by_key() -> None:
     rows = Rows()
     cache = VectorCache(rows, 1 << 20)
     rows.keys = [50, 30, 90, 10]
-    loaded = await cache.get(1, 2, 4)
+    loaded = await cache.get(1, 2, 4, 1)
     found = loaded.rows_of(np.array([10, 20, 30, 95], dtype=np.int64))
     assert sorted(loaded.keys[found].tolist()) == [10, 30]
     assert loaded.rows_of(np.array([], dtype=np.int64)).tolist() == []
@@ -88,7 +88,7 @@ async def test_the_least_used_collection_makes_room() -> None:
     rows.keys = list(range(1, 1001))
     cache = VectorCache(rows, 40_000)
     for collection in (1, 2, 1, 3):
-        await cache.get(collection, 2, 1000)
+        await cache.get(collection, 2, 1000, collection)
     assert cache.peek(2) is None
     assert cache.peek(1) is not None
     assert cache.peek(3) is not None

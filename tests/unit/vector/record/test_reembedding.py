@@ -1,0 +1,158 @@
+"""Generations of vectors in the record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.chassis.context import LOCAL_OWNER
+from services.vector.access import Caller
+from services.vector.documents import DocumentState, Draft, Passage
+from services.vector.embedding.ports import ModelName
+from services.vector.record.generations import GenerationState
+from services.vector.record.record import Record, opened
+from services.vector.record.reembedding import Stage
+
+OWNER = Caller.of(LOCAL_OWNER)
+OLD, NEW = ModelName("old", 2), ModelName("new", 3)
+
+
+@pytest.fixture
+async def record(tmp_path: Path) -> AsyncIterator[Record]:
+    """Ten documents of a passage each, with vectors of the old model that the index knows."""
+    with opened(tmp_path / "r.sqlite3") as record:
+        await record.collections.create(OWNER, "books", description="", model=OLD, request=None)
+        for number in range(10):
+            await take(record, number)
+        await embed(record, OLD)
+        yield record
+
+
+async def take(record: Record, number: int) -> str:
+    collection = await record.collections.get(OWNER, "books")
+    text = f"Text number {number}.".encode()
+    sha256 = hashlib.sha256(text).hexdigest()
+    draft = Draft(
+        document_id=f"{number:032x}",
+        external_id="",
+        title="",
+        filename="",
+        size=len(text),
+        media_type="text/plain",
+        content_sha256=sha256,
+        extraction_sha256=sha256,
+        text=text,
+        pages=0,
+        metadata={},
+        create_time=datetime(2026, 1, 1, tzinfo=UTC),
+        passages=[Passage(0, len(text), 0, (), text.decode())],
+    )
+    return (await record.documents.commit(collection.key, OWNER, draft, None)).document.document_id
+
+
+async def embed(record: Record, model: ModelName, most: int = 1000, *, indexed: bool = True) -> int:
+    """As the worker and the keeper do; how many were made."""
+    waiting = await record.vectors.waiting(model, most)
+    unit = np.eye(1, model.dimension, dtype=np.float32)[0]
+    await record.vectors.store([(one.generation_key, one.chunk_key, unit) for one in waiting])
+    while indexed and (batch := await record.index_queue.additions(100)):
+        await record.index_queue.added(batch[0], batch[1].keys.tolist())
+    return len(waiting)
+
+
+async def progress(record: Record) -> object:
+    collection = await record.collections.get(OWNER, "books")
+    changes = await record.reembedding.changes([collection.key])
+    return changes[collection.key].building if collection.key in changes else None
+
+
+async def test_a_build_may_answer_when_it_has_everything_and_the_index_knows_it(record: Record) -> None:
+    key = await record.reembedding.begin(OWNER, "books", NEW, 0)
+    assert await embed(record, NEW, 9) == 9
+    assert not await record.reembedding.switch(key)
+    assert await embed(record, NEW, indexed=False) == 1
+    assert not await record.reembedding.switch(key)
+    found = await progress(record)
+    assert (found.stage, found.chunks, found.vectors) == (Stage.INDEXING, 10, 10)  # type: ignore[attr-defined]
+    await embed(record, NEW)
+    assert await record.reembedding.switch(key)
+    collection = await record.collections.get(OWNER, "books")
+    assert (collection.model, collection.generation_key, collection.vectors) == (NEW, key, 10)
+    assert not await record.reembedding.switch(key)
+
+
+async def test_what_neither_has_yet_does_not_hold_it_up_and_is_counted_as_missing(record: Record) -> None:
+    key = await record.reembedding.begin(OWNER, "books", NEW, 0)
+    await embed(record, NEW)
+    late = await take(record, 10)
+    assert await record.reembedding.switch(key)
+    collection = await record.collections.get(OWNER, "books")
+    assert (collection.chunks, collection.vectors) == (11, 10)
+    assert (await record.documents.get(OWNER, "books", late)).state is DocumentState.EMBEDDING
+    await embed(record, NEW)
+    assert (await record.documents.get(OWNER, "books", late)).state is DocumentState.READY
+
+
+async def test_a_build_has_a_share_while_much_else_waits(record: Record) -> None:
+    same = ModelName("old", 2, "again")
+    key = await record.reembedding.begin(OWNER, "books", same, 0)
+    for number in range(10, 30):
+        await take(record, number)
+    # The name of a model whose revision is not known makes both.
+    waiting = await record.vectors.waiting(OLD, 8)
+    assert [one.generation_key == key for one in waiting] == [False] * 6 + [True] * 2
+    assert [one.generation_key == key for one in await record.vectors.waiting(same, 50)] == (
+        [False] * 20 + [True] * 30
+    )
+
+
+async def test_a_generation_that_is_retired_is_gone_from_everything(record: Record) -> None:
+    key = await record.reembedding.begin(OWNER, "books", NEW, 0)
+    await embed(record, NEW, 5)
+    await record.reembedding.cancel(OWNER, "books")
+    assert await record.vectors.waiting(NEW, 10) == []
+    assert await record.index_queue.drops() == [key]
+    ((retired, _),) = await record.reembedding.retired()
+    assert retired == key
+    assert not await record.reembedding.clear(key)
+    assert await record.reembedding.retired() == []
+    assert await record.reembedding.state(key) is None
+    # Deleting a document asks the index for nothing of it.
+    await record.index_queue.dropped(key)
+    await record.documents.delete(OWNER, "books", f"{3:032x}", None)
+    assert (await record.index_queue.removals(10))[0] == 1  # type: ignore[index]
+
+
+async def test_going_back_builds_only_what_came_since(record: Record) -> None:
+    key = await record.reembedding.begin(OWNER, "books", NEW, 0)
+    await embed(record, NEW)
+    await record.reembedding.switch(key)
+    await take(record, 10)
+    await embed(record, NEW)
+    await record.documents.delete(OWNER, "books", f"{3:032x}", None)
+    assert (await record.reembedding.revert(OWNER, "books")).model == NEW
+    assert await record.reembedding.state(1) is GenerationState.BUILDING
+    assert await embed(record, OLD) == 1
+    assert await record.reembedding.switch(1)
+    collection = await record.collections.get(OWNER, "books")
+    assert (collection.model, collection.chunks, collection.vectors) == (OLD, 10, 10)
+
+
+async def test_going_back_can_be_given_up_and_is_still_possible(record: Record) -> None:
+    key = await record.reembedding.begin(OWNER, "books", NEW, 0)
+    await embed(record, NEW)
+    await record.reembedding.switch(key)
+    await take(record, 10)
+    await embed(record, NEW)
+    await record.reembedding.revert(OWNER, "books")
+    await record.reembedding.cancel(OWNER, "books")
+    assert await record.reembedding.state(1) is GenerationState.PREVIOUS
+    assert await record.vectors.waiting(OLD, 10) == []
+    await record.reembedding.revert(OWNER, "books")
+    assert await embed(record, OLD) == 1
+    assert await record.reembedding.switch(1)
