@@ -167,7 +167,15 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
         del context
         size = _page_size(request.page_size)
         states = [_state(number) for number in request.states]
-        scope = ("documents", _caller().space, request.collection_id, states, request.external_id)
+        content_sha256 = identifiers.sha256("content_sha256", request.content_sha256)
+        scope = (
+            "documents",
+            _caller().space,
+            request.collection_id,
+            states,
+            request.external_id,
+            content_sha256,
+        )
         before = self._place(request.page_token, scope, 2**62)
         if not isinstance(before, int):
             raise invalid_page_token()
@@ -178,6 +186,7 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             size=size + 1,
             states=states,
             external_id=request.external_id,
+            content_sha256=content_sha256,
         )
         return pb.ListDocumentsResponse(
             documents=map(messages.document, found[:size]),

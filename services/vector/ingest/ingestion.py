@@ -23,7 +23,6 @@ from services.vector.documents import (
     Collection,
     Document,
     DocumentState,
-    Draft,
     Failure,
     Request,
     Scalar,
@@ -31,7 +30,7 @@ from services.vector.documents import (
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.model import Extraction, Limits
 from services.vector.ingest.claims import Claims
-from services.vector.ingest.drafting import Arrival, Drafter
+from services.vector.ingest.drafting import Arrival, Drafter, unparsed
 from services.vector.ingest.progress import ProgressBoard
 from services.vector.ingest.spool import Spool, Spooled, spool_name
 from services.vector.record.documents import Documents
@@ -172,7 +171,7 @@ class Ingestion:
             header.metadata,
             row.create_time,
         )
-        known = await self._documents.recognise(collection.key, caller, _unparsed(arrival), request)
+        known = await self._documents.recognise(collection.key, caller, unparsed(arrival), request)
         if known is not None:
             yield Step(Stage.COMMITTED, known, existing=True)
             return
@@ -241,22 +240,3 @@ def _request(collection: Collection, header: Header, content_sha256: str) -> Req
         content_sha256,
     ]
     return Request(header.request_id, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
-
-
-def _unparsed(arrival: Arrival) -> Draft:
-    """A draft of which only what is known before parsing may be looked at."""
-    return Draft(
-        document_id=arrival.document_id,
-        external_id=arrival.external_id,
-        title=arrival.title,
-        filename=arrival.filename,
-        size=arrival.size,
-        media_type="",
-        content_sha256=arrival.content_sha256,
-        extraction_sha256="",
-        text=b"",
-        pages=0,
-        metadata=arrival.metadata,
-        create_time=arrival.create_time,
-        passages=(),
-    )

@@ -173,6 +173,28 @@ class Documents:
             lambda connection: _recognise(connection, collection_key, caller, draft, request)
         )
 
+    async def known(
+        self, collection_key: int, caller: Caller, drafts: Sequence[Draft | None]
+    ) -> list[Document | None]:
+        """For drafts that are to be committed in this order: the document that one would change nothing of.
+
+        None for one that must be committed, and where that is not sure yet: when a draft before it may take
+        that document's place. Only the fields that are known before parsing count. Raises as a commit does
+        for a caller who may not write.
+        """
+
+        def work(connection: Connection) -> list[Document | None]:
+            require_writer(connection, caller, collection_key)
+            found: list[Document | None] = []
+            replacing = False
+            for draft in drafts:
+                held = None if draft is None or replacing else _held(connection, collection_key, draft)
+                replacing = replacing or (draft is not None and held is None and bool(draft.external_id))
+                found.append(held)
+            return found
+
+        return await self._database.read(work)
+
     async def commit(
         self, collection_key: int, caller: Caller, draft: Draft, request: Request | None
     ) -> Commit:
@@ -240,6 +262,7 @@ class Documents:
         size: int,
         states: Sequence[DocumentState],
         external_id: str,
+        content_sha256: str = "",
     ) -> list[Document]:
         """Newest first, those older than `before_key`. Raises NotFoundError (COLLECTION_NOT_FOUND)."""
 
@@ -253,6 +276,9 @@ class Documents:
             if external_id:
                 where.append("d.external_id = ?")
                 values.append(external_id)
+            if content_sha256:
+                where.append("d.content_sha256 = ?")
+                values.append(content_sha256)
             rows = connection.execute(
                 f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(where)} ORDER BY d.key DESC LIMIT ?",
                 (*values, size),
@@ -435,6 +461,12 @@ def _committed_with(connection: Connection, collection_key: int, draft: Draft) -
         (collection_key, value),
     ).fetchone()
     return None if row is None else _document(row)
+
+
+def _held(connection: Connection, collection_key: int, draft: Draft) -> Document | None:
+    """The document that the draft repeats, if it would change nothing."""
+    held = _committed_with(connection, collection_key, draft)
+    return held if held is not None and _same(held, draft) else None
 
 
 def _same(held: Document, draft: Draft) -> bool:

@@ -363,7 +363,8 @@ def test_documents_are_listed_by_state(http: FlaskClient, services: ScriptedServ
     services.script["ListDocuments"] = vector_pb2.ListDocumentsResponse(
         documents=[DOCUMENT], next_page_token="n"
     )
-    answer = http.get(f"{URL}?state=ready,EMBEDDING&external_id=e&page_size=10&page_token=t")
+    query = f"state=ready,EMBEDDING&external_id=e&sha256={'A' * 64}&page_size=10&page_token=t"
+    answer = http.get(f"{URL}?{query}")
     assert answer.json["documents"][0]["id"] == "doc_1"
     assert answer.json["next_page_token"] == "n"
     assert services.requests["ListDocuments"] == [
@@ -373,6 +374,7 @@ def test_documents_are_listed_by_state(http: FlaskClient, services: ScriptedServ
             page_token="t",
             states=[vector_pb2.DOCUMENT_STATE_READY, vector_pb2.DOCUMENT_STATE_EMBEDDING],
             external_id="e",
+            content_sha256="a" * 64,
         )
     ]
     assert http.get(f"{URL}?state=DONE").status_code == 400
