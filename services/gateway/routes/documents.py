@@ -290,6 +290,41 @@ def delete_document(collection_id: str, document_id: str) -> Response:
     return answer(rendering.receipt(deleted.receipt))
 
 
+@blueprint.post("/collections/<collection_id>/documents/<document_id>/cancel")
+@operation(answers={200: json("DeletionReceipt")}, problems=(409, 507), repeat="same")
+def cancel_ingest(collection_id: str, document_id: str) -> Response:
+    """Takes a document that is not READY yet back, with all there is of it; answers with what is left.
+
+    Repeated, it answers with the same receipt. A document that is READY or FAILED is
+    deleted instead: 409 INGEST_STATE.
+    """
+    Query(request).finish()
+    cancelled = unary(
+        door().clients.vector.CancelIngest,
+        vector_pb2.CancelIngestRequest(
+            collection_id=collection_id, document_id=document_id, request_id=idempotency_key(request)
+        ),
+    )
+    return answer(rendering.receipt(cancelled.receipt))
+
+
+@blueprint.post("/collections/<collection_id>/documents/<document_id>/retry")
+@operation(answers={202: json("Document")}, problems=(409, 507), repeat="key")
+def retry_ingest(collection_id: str, document_id: str) -> Response:
+    """Puts a document that FAILED back into the queue, where another try may end otherwise.
+
+    The bytes of other failures are not kept: 409 ORIGINAL_GONE, send the file again.
+    """
+    Query(request).finish()
+    retried = unary(
+        door().clients.vector.RetryIngest,
+        vector_pb2.RetryIngestRequest(
+            collection_id=collection_id, document_id=document_id, request_id=idempotency_key(request)
+        ),
+    )
+    return answer(rendering.document(retried.document), 202)
+
+
 @blueprint.get("/collections/<collection_id>/documents/<document_id>/text")
 @operation(
     answers={200: _EXTRACTED},

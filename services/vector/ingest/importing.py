@@ -17,7 +17,7 @@ from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.extractor import extract_plain
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Arrival, Drafter, unparsed
-from services.vector.ingest.ingestion import as_service_error
+from services.vector.ingest.jobs import as_service_error
 from services.vector.record.documents import Commit, Documents, new_document_id
 
 # One group of texts is split while the one before is committed; no more than these are held.
@@ -119,7 +119,7 @@ class Importing:
             if fault is None and item.external_id and item.external_id not in held:
                 try:
                     claimed.enter_context(
-                        self._claims.claim(caller.space, collection.key, item.external_id, "")
+                        self._claims.hold(caller.space, collection.key, item.external_id, "")
                     )
                     held.add(item.external_id)
                 except ServiceError as busy:

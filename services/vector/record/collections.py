@@ -234,7 +234,14 @@ class Collections:
             connection.execute(
                 "INSERT INTO index_drops VALUES (?, ?, ?)", (key, collection.vectors, tombstone_id)
             )
-            for table in ("embedding_queue", "index_additions", "index_removals", "vectors", "grants"):
+            for table in (
+                "ingests",
+                "embedding_queue",
+                "index_additions",
+                "index_removals",
+                "vectors",
+                "grants",
+            ):
                 connection.execute(f"DELETE FROM {table} WHERE collection_key = ?", (key,))
             owned = "(SELECT key FROM documents WHERE collection_key = ?)"
             connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))

@@ -108,6 +108,8 @@ def make(source: Path, target: Path, stop: Stop) -> Contents:
         with closing(_plain(target)) as copy:
             copy.execute("PRAGMA journal_mode = DELETE")
             copy.execute(f"DELETE FROM documents WHERE {_UNCOMMITTED}")
+            # The bytes that these are about are not in the copy.
+            copy.execute("DELETE FROM ingests")
             stop.watch(copy)
             return _checked(copy, stop)
     except sqlite3.Error as error:

@@ -18,6 +18,7 @@ class Tombstone:
     """A delete. space: of whom. collection_key: of the collection that went, or of that of the document.
 
     first_chunk to last_chunk: keys of the passages of a document; none where the last is below the first.
+    cancelled: it took an ingest back.
     """
 
     tombstone_id: str
@@ -30,6 +31,7 @@ class Tombstone:
     deleted_chunks: int
     first_chunk: int = 0
     last_chunk: int = -1
+    cancelled: bool = False
 
     @property
     def document_id(self) -> str:
@@ -41,7 +43,8 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
     """Keeps it, in the transaction that deletes."""
     connection.execute(
         "INSERT INTO tombstones (tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-        " deleted_documents, deleted_chunks, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " deleted_documents, deleted_chunks, first_chunk, last_chunk, cancelled)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tombstone.tombstone_id,
             tombstone.tenant_id,
@@ -53,8 +56,19 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
             tombstone.deleted_chunks,
             tombstone.first_chunk,
             tombstone.last_chunk,
+            tombstone.cancelled,
         ),
     )
+
+
+def of_cancelled(connection: Connection, space: str, collection_key: int, resource: str) -> str | None:
+    """The id of the tombstone of an ingest that this person took back; None when there is none."""
+    row = connection.execute(
+        "SELECT tombstone_id FROM tombstones WHERE cancelled = 1 AND resource = ? AND space = ?"
+        " AND collection_key = ?",
+        (resource, space, collection_key),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 class Tombstones:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,21 @@ Keys = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A passage without its vector, with what the model is to read."""
+    """A passage without its vector, with what the model is to read. space: whose turn it takes."""
 
     chunk_key: int
     title: str
     headings: tuple[str, ...]
     body: str
+    space: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Turns until a document's first waiting passage has its vector, and its last; 1 is the next."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +66,27 @@ class Vectors:
         self._database = database
 
     async def waiting(self, model: str, dimension: int, limit: int) -> list[Waiting]:
-        """Passages of collections with this model that wait for a vector, in the order of their commit."""
+        """Passages of collections with this model that wait for a vector, at most `limit`.
+
+        People take turns: the first of each comes before the second of any; those of one come in the order
+        of their commit.
+        """
 
         def work(connection: Connection) -> list[Waiting]:
-            rows = connection.execute(
-                "SELECT q.chunk_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
-                " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
-                " JOIN documents d ON d.key = h.document_key JOIN collections c ON c.key = q.collection_key"
-                " WHERE c.embedding_model = ? AND c.dimension = ? AND q.not_before <= ?"
-                " ORDER BY q.chunk_key LIMIT ?",
-                (model, dimension, now_micros(), limit),
-            ).fetchall()
-            return [
-                Waiting(
-                    chunk_key,
-                    title,
-                    tuple(json.loads(headings)),
-                    read_text(connection, document_key, start, end).data.decode(),
-                )
-                for chunk_key, document_key, title, headings, start, end in rows
-            ]
+            queues: list[list[Waiting]] = []
+            spaces = _spaces(connection)
+            for number, space in enumerate(spaces):
+                # What the others leave of it.
+                share = -(-(limit - sum(map(len, queues))) // (len(spaces) - number))
+                queues.append(_waiting(connection, model, dimension, space, share))
+            turns = zip_longest(*queues)
+            return [one for turn in turns for one in turn if one is not None][:limit]
 
         return await self._database.read(work)
+
+    async def places(self, document_keys: Sequence[int]) -> dict[int, Turns]:
+        """By document, for those with passages that wait: where these stand among all that wait."""
+        return await self._database.read(lambda connection: _places(connection, document_keys))
 
     async def store(self, vectors: Sequence[tuple[int, Matrix]]) -> list[Progress]:
         """Writes vectors, each (chunk key, (dimension,)), and queues them for the index.
@@ -166,6 +175,71 @@ def rows_after(
 
 def stacked(blobs: Sequence[bytes], dimension: int) -> Matrix:
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
+
+
+def _spaces(connection: Connection) -> list[str]:
+    """Who has passages that wait, by one step in the index for each."""
+    found: list[str] = []
+    row = connection.execute("SELECT min(space) FROM embedding_queue").fetchone()
+    while row is not None and row[0] is not None:
+        found.append(str(row[0]))
+        row = connection.execute(
+            "SELECT min(space) FROM embedding_queue WHERE space > ?", (found[-1],)
+        ).fetchone()
+    return found
+
+
+def _waiting(connection: Connection, model: str, dimension: int, space: str, limit: int) -> list[Waiting]:
+    rows = connection.execute(
+        "SELECT q.chunk_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
+        " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
+        " JOIN documents d ON d.key = h.document_key JOIN collections c ON c.key = q.collection_key"
+        " WHERE q.space = ? AND c.embedding_model = ? AND c.dimension = ? AND q.not_before <= ?"
+        " ORDER BY q.chunk_key LIMIT ?",
+        (space, model, dimension, now_micros(), limit),
+    ).fetchall()
+    return [
+        Waiting(
+            chunk_key,
+            title,
+            tuple(json.loads(headings)),
+            read_text(connection, document_key, start, end).data.decode(),
+            space,
+        )
+        for chunk_key, document_key, title, headings, start, end in rows
+    ]
+
+
+def _places(connection: Connection, document_keys: Sequence[int]) -> dict[int, Turns]:
+    mine = connection.execute(
+        "SELECT h.document_key, q.space, min(q.chunk_key), count(*) FROM json_each(?) k"
+        " JOIN chunks h ON h.document_key = k.value JOIN embedding_queue q ON q.chunk_key = h.key"
+        " GROUP BY h.document_key ORDER BY q.space, min(q.chunk_key)",
+        (json.dumps(list(document_keys)),),
+    ).fetchall()
+    if not mine:
+        return {}
+    waiting = dict(
+        connection.execute("SELECT space, count(*) FROM embedding_queue GROUP BY space").fetchall()
+    )
+
+    def turn(space: str, rank: int) -> int:
+        """The turn of a space's passage number `rank`, from 0: the others have had as many by then."""
+        others = sum(min(count, rank) for name, count in waiting.items() if name != space)
+        return rank + others + 1
+
+    found: dict[int, Turns] = {}
+    before, rank, from_key = "", 0, 0
+    for document_key, space, first_key, count in mine:
+        if space != before:
+            before, rank, from_key = space, 0, 0
+        (between,) = connection.execute(
+            "SELECT count(*) FROM embedding_queue WHERE space = ? AND chunk_key >= ? AND chunk_key < ?",
+            (space, from_key, first_key),
+        ).fetchone()
+        rank, from_key = rank + between, first_key
+        found[document_key] = Turns(turn(space, rank), turn(space, rank + count - 1))
+    return found
 
 
 def _advance(connection: Connection, document_key: int, added: int) -> Progress:
