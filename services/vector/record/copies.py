@@ -151,6 +151,8 @@ def fit(path: Path, stop: Stop) -> None:
         stop.watch(copy)
         copy.execute("DELETE FROM index_removals")
         copy.execute("DELETE FROM index_drops")
+        # Whatever it says of files on their way in, they are not here.
+        copy.execute("DELETE FROM ingests")
         copy.execute(
             "INSERT OR IGNORE INTO index_additions (chunk_key, collection_key)"
             " SELECT chunk_key, collection_key FROM vectors"

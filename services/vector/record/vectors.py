@@ -219,7 +219,7 @@ def _places(connection: Connection, document_keys: Sequence[int]) -> dict[int, T
     ).fetchall()
     if not mine:
         return {}
-    waiting = dict(
+    waiting: dict[str, int] = dict(
         connection.execute("SELECT space, count(*) FROM embedding_queue GROUP BY space").fetchall()
     )
 
