@@ -17,12 +17,14 @@ import grpc
 from flask import Request, request
 from google.protobuf.message import Message
 
+from meldrag.vector.v1 import vector_pb2
 from services.chassis import context
 from services.chassis.access import rules
 from services.chassis.errors import CancelledError, ServiceError, UnavailableError, from_rpc_error
 from services.gateway.clients import AGENTS, IDENTITY, SESSION, VECTOR
 from services.gateway.door import door
 from services.gateway.observation import asked_seconds
+from services.gateway.outlasting import LastingImport
 from services.gateway.problem import ProblemError
 
 Req = TypeVar("Req", bound=Message)
@@ -335,3 +337,20 @@ def duplex(
 ) -> Upstream[Res]:
     """Begins a call with a stream each way; `messages` is drawn from by gRPC's own thread."""
     return Upstream(method(messages, timeout=timeout_of(kind)), kind, waiting)
+
+
+def lasting_import(
+    messages: Iterator[vector_pb2.ImportDocumentsRequest],
+    waiting: Waiting[vector_pb2.ImportDocumentsResponse],
+) -> Upstream[vector_pb2.ImportDocumentsResponse]:
+    """Begins an import that goes on when the service dies and comes back; see LastingImport."""
+    kind = vector_pb2.ImportDocumentsRequest
+    end = time.monotonic() + timeout_of(kind)
+    method = door().clients.vector.ImportDocuments
+    # Who calls, and for how long, is known to this thread and not to the one that begins it again.
+    caller = contextvars.copy_context()
+
+    def begin(lines: Iterator[vector_pb2.ImportDocumentsRequest]) -> Any:
+        return caller.run(lambda: method(lines, timeout=max(0.0, end - time.monotonic())))
+
+    return Upstream(LastingImport(begin, messages), kind, waiting)

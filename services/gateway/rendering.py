@@ -204,7 +204,13 @@ def document(value: vector_pb2.Document) -> dict[str, Json]:
         "warnings": list(value.warnings),
         "metadata": struct(value.metadata),
         "created": _optional_time(value, "create_time"),
+        "queue": _queue(value.queue) if value.HasField("queue") else None,
     }
+
+
+def _queue(value: vector_pb2.QueuePlace) -> dict[str, Json]:
+    seconds = value.remaining.ToMilliseconds() / 1000 if value.HasField("remaining") else None
+    return {"position": value.position, "remaining_seconds": seconds}
 
 
 def hit(value: vector_pb2.Hit) -> dict[str, Json]:

@@ -26,11 +26,13 @@ from services.vector.index.folder import EmbeddedStore, RemoteStore
 from services.vector.index.keeper import IndexKeeper, IndexStore
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Drafter
-from services.vector.ingest.embedding_worker import EmbeddingWorker
+from services.vector.ingest.embedding_worker import EMBEDDINGS_AT_ONCE, EmbeddingWorker
 from services.vector.ingest.importing import Importing
 from services.vector.ingest.ingestion import Ingestion
+from services.vector.ingest.jobs import SLOTS, Jobs
 from services.vector.ingest.progress import ProgressBoard
 from services.vector.ingest.spool import Spool
+from services.vector.ingest.turns import Turns
 from services.vector.measures import Places, StorageSampler, watch_cache
 from services.vector.models import ConfiguredModel
 from services.vector.paging import PageTokens
@@ -58,6 +60,7 @@ class Application:
     record: Record
     roster: Roster
     ingestion: Ingestion
+    jobs: Jobs
     importing: Importing
     searching: Searching
     deletion: Deletion
@@ -124,7 +127,6 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         questions = ThreadPoolExecutor(4, "vector-question")
         stack.callback(questions.shutdown, wait=False, cancel_futures=True)
         spool = Spool(settings.folder / "spool", settings.meld_max_document_bytes, executor)
-        spool.clear()
 
         keeper = IndexKeeper(record.index_queue, _store(settings))
         stack.push_async_callback(keeper.close)
@@ -148,7 +150,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         workers = []
         for embedder in roster.all:
             # One that hangs does not hold up the others.
-            passages = ThreadPoolExecutor(1, "vector-embed")
+            passages = ThreadPoolExecutor(EMBEDDINGS_AT_ONCE, "vector-embed")
             stack.callback(passages.shutdown, wait=False, cancel_futures=True)
             workers.append(EmbeddingWorker(record.vectors, embedder, passages, board, stored))
         drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, model.count_tokens)
@@ -159,6 +161,20 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         )
         limits = Limits(file_bytes=settings.meld_max_document_bytes)
         documents = record.documents
+        jobs = Jobs(
+            documents=documents,
+            ingests=record.ingests,
+            vectors=record.vectors,
+            spool=spool,
+            extractor=Extractor(children=SLOTS, recogniser=Recogniser.installed()),
+            limits=limits,
+            drafter=drafter,
+            executor=executor,
+            claims=claims,
+            turns=Turns(SLOTS),
+            committed=queued,
+            embedding_rate=lambda: workers[0].rate,
+        )
         dense = DenseSearch(
             roster,
             questions,
@@ -171,20 +187,11 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         application = Application(
             record=record,
             roster=roster,
-            ingestion=Ingestion(
-                documents=documents,
-                spool=spool,
-                extractor=Extractor(recogniser=Recogniser.installed()),
-                limits=limits,
-                drafter=drafter,
-                executor=executor,
-                claims=claims,
-                board=board,
-                committed=queued,
-            ),
+            ingestion=Ingestion(documents=documents, spool=spool, jobs=jobs, claims=claims, board=board),
+            jobs=jobs,
             importing=Importing(documents, drafter, executor, claims, queued),
             searching=Searching(record.passages, dense, roster),
-            deletion=Deletion(record, keeper, spool.left),
+            deletion=Deletion(record, keeper, jobs.forgotten, spool.left),
             checking=Checking(walking),
             repairing=Repairing(
                 walking,
@@ -206,9 +213,11 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         watch_cache(cache, settings.meld_vector_cache_bytes)
         sampler = StorageSampler(record.figures, _places(settings))
         sampler.watch()
-        lives = (keeper.run(), building.run(), *(worker.run() for worker in workers))
+        lives = [keeper.run(), building.run(), jobs.run(), *(worker.run() for worker in workers)]
         for life in (*lives, *([sampler.run()] if settings.metrics_enabled else [])):
             stack.push_async_callback(_ended, asyncio.create_task(life))
+        stack.push_async_callback(jobs.close)
+        await jobs.start()
         yield application
 
 

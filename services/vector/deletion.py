@@ -15,6 +15,7 @@ from services.vector.access import Caller
 from services.vector.documents import Receipt, Request
 from services.vector.index.keeper import IndexUnavailableError
 from services.vector.ingest.spool import spool_name
+from services.vector.record.documents import Removal
 from services.vector.record.record import Record
 from services.vector.record.tombstones import Tombstone
 
@@ -48,10 +49,19 @@ class FollowsRecord(Protocol):
 class Deletion:
     """Deletes documents and collections that the caller may delete."""
 
-    def __init__(self, record: Record, index: FollowsRecord, files_left: Callable[[str], int]) -> None:
-        """files_left: how many files of uploads there are whose name begins so; blocks."""
+    def __init__(
+        self,
+        record: Record,
+        index: FollowsRecord,
+        forgotten: Callable[[str], None],
+        files_left: Callable[[str], int],
+    ) -> None:
+        """forgotten: drops files of failed uploads whose name begins so. files_left: how many files of
+        uploads there are whose name begins so; blocks.
+        """
         self._record = record
         self._index = index
+        self._forgotten = forgotten
         self._files_left = files_left
 
     async def document(
@@ -59,6 +69,10 @@ class Deletion:
     ) -> Receipt:
         """Raises what Documents.delete raises."""
         removal = await self._record.documents.delete(caller, collection_id, document_id, request)
+        return await self._awaited(caller.space, removal.tombstone_id)
+
+    async def cancelled(self, caller: Caller, removal: Removal) -> Receipt:
+        """The receipt of an ingest that was taken back."""
         return await self._awaited(caller.space, removal.tombstone_id)
 
     async def collection(self, caller: Caller, collection_id: str, request: Request | None) -> Receipt:
@@ -72,6 +86,7 @@ class Deletion:
 
     async def _awaited(self, space: str, tombstone_id: str) -> Receipt:
         tombstone = await self._record.tombstones.get(space, tombstone_id)
+        self._forgotten(spool_name(tombstone.collection_key, tombstone.document_id))
         self._index.wake()
         end = time.monotonic() + min(_WAIT_SECONDS, context.remaining() * _WAIT_SHARE)
         receipt = await self._receipt(tombstone)

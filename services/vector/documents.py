@@ -93,6 +93,17 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """Where a document waits: turns until its own, 1 is the next, and seconds until this step of it is done.
+
+    seconds: None when nothing was measured yet.
+    """
+
+    position: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk of a document on its way into the record: a span of its text with what stands above it."""
 

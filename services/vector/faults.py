@@ -78,6 +78,31 @@ def document_busy(external_id: str, request_id: str = "") -> AbortedError:
     )
 
 
+def ingest_cancelled(document_id: str) -> AbortedError:
+    """The document was taken back while it was on its way in."""
+    return AbortedError(
+        "this ingest was cancelled", reason="INGEST_CANCELLED", metadata={"document_id": document_id}
+    )
+
+
+def ingest_state(document_id: str, state: str, needs: str, remedy: str) -> FailedPreconditionError:
+    """The document is in a state in which this cannot be done."""
+    return FailedPreconditionError(
+        f"the document is {state}; {remedy}",
+        reason="INGEST_STATE",
+        metadata={"document_id": document_id, "state": state, "needs": needs},
+    )
+
+
+def original_gone(document_id: str) -> FailedPreconditionError:
+    """The bytes of a failed document are not kept."""
+    return FailedPreconditionError(
+        "the bytes of this document are not kept any more; send them again",
+        reason="ORIGINAL_GONE",
+        metadata={"document_id": document_id},
+    )
+
+
 def invalid_page_token() -> InvalidArgumentError:
     """The token is not one of ours, or belongs to another request."""
     return InvalidArgumentError(

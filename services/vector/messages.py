@@ -13,7 +13,7 @@ from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
 from services.vector import identifiers
 from services.vector.access import Grant
-from services.vector.documents import Collection, Document, Receipt, Scalar
+from services.vector.documents import Collection, Document, QueuePlace, Receipt, Scalar
 from services.vector.faults import invalid_field
 from services.vector.record.passages import Condition
 from services.vector.record.reembedding import Change, Kept, Progress
@@ -103,7 +103,7 @@ def _grant(value: Grant) -> pb.Grant:
     return pb.Grant(group=value.group, role=role)
 
 
-def document(value: Document) -> pb.Document:
+def document(value: Document, place: QueuePlace | None = None) -> pb.Document:
     """As the contract says it."""
     failure = value.failure
     return pb.Document(
@@ -125,7 +125,15 @@ def document(value: Document) -> pb.Document:
         create_time=timestamp(value.create_time),
         filename=value.filename,
         warnings=value.warnings,
+        queue=_place(place) if place else None,
     )
+
+
+def _place(value: QueuePlace) -> pb.QueuePlace:
+    place = pb.QueuePlace(position=value.position)
+    if value.seconds is not None:
+        place.remaining.FromMilliseconds(round(value.seconds * 1000))
+    return place
 
 
 def document_error(error: ServiceError) -> pb.DocumentError:

@@ -160,16 +160,24 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
     async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:
         """See the contract."""
         del context
-        return pb.GetDocumentResponse(
-            document=messages.document(await self._document(request.collection_id, request.document_id))
-        )
+        found = await self._document(request.collection_id, request.document_id)
+        places = await self._application.jobs.places([found])
+        return pb.GetDocumentResponse(document=messages.document(found, places.get(found.document_id)))
 
     async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Any) -> pb.ListDocumentsResponse:
         """See the contract."""
         del context
         size = _page_size(request.page_size)
         states = [_state(number) for number in request.states]
-        scope = ("documents", _caller().space, request.collection_id, states, request.external_id)
+        content_sha256 = identifiers.sha256("content_sha256", request.content_sha256)
+        scope = (
+            "documents",
+            _caller().space,
+            request.collection_id,
+            states,
+            request.external_id,
+            content_sha256,
+        )
         before = self._place(request.page_token, scope, 2**62)
         if not isinstance(before, int):
             raise invalid_page_token()
@@ -180,9 +188,11 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             size=size + 1,
             states=states,
             external_id=request.external_id,
+            content_sha256=content_sha256,
         )
+        places = await self._application.jobs.places(found[:size])
         return pb.ListDocumentsResponse(
-            documents=map(messages.document, found[:size]),
+            documents=[messages.document(one, places.get(one.document_id)) for one in found[:size]],
             next_page_token=self._next([one.key for one in found], size, scope),
         )
 
@@ -209,6 +219,24 @@ class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
             _caller(), request.collection_id, request.document_id, _request(request)
         )
         return pb.DeleteDocumentResponse(receipt=messages.receipt(receipt))
+
+    async def CancelIngest(self, request: pb.CancelIngestRequest, context: Any) -> pb.CancelIngestResponse:
+        """See the contract."""
+        del context
+        application = self._application
+        removal = await application.jobs.cancel(
+            _caller(), request.collection_id, request.document_id, _request(request)
+        )
+        receipt = await application.deletion.cancelled(_caller(), removal)
+        return pb.CancelIngestResponse(receipt=messages.receipt(receipt))
+
+    async def RetryIngest(self, request: pb.RetryIngestRequest, context: Any) -> pb.RetryIngestResponse:
+        """See the contract."""
+        del context
+        jobs = self._application.jobs
+        document = await jobs.retry(_caller(), request.collection_id, request.document_id, _request(request))
+        places = await jobs.places([document])
+        return pb.RetryIngestResponse(document=messages.document(document, places.get(document.document_id)))
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
         """See the contract."""

@@ -19,7 +19,8 @@ from tests.architecture.sources import ROOT
 DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
     "IngestDocument "
-    "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument Search VerifyCitations "
+    "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument CancelIngest RetryIngest "
+    "Search VerifyCitations "
     "GetDeletion EmbedTexts CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "

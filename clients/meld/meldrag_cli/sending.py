@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 import time
@@ -16,6 +17,10 @@ from meldrag_cli.gateway import Gateway, path
 # Answers that say "later" are tried again, this often, unless later is further away than this.
 _TRIES = 5
 _LONGEST_WAIT = 10.0
+# So a house says that a service behind it has gone, which may be back in some seconds.
+_AWAY = frozenset({"UPSTREAM_UNAVAILABLE", "TRANSPORT"})
+_LOOK_SECONDS = 0.5
+_TAKEN = frozenset({"EMBEDDING", "READY"})
 
 Seen = Callable[[File, str, int, int], None]
 
@@ -104,6 +109,8 @@ class Sending:
                     return self._send(file)
                 except RefusedFailure as refused:
                     wait = refused.retry_after
+                    if wait is None and refused.reason in _AWAY:
+                        wait = 2.0 ** (tried - 1)
                     if wait is None or wait > _LONGEST_WAIT or tried == _TRIES:
                         raise
                     self._seen(file, "waiting", 0, file.bytes)
@@ -121,6 +128,10 @@ class Sending:
         form = {"external_id": file.name} if self._replace else {}
         where = path("collections", self._collection, "documents")
         with file.path.open("rb") as opened:
+            there = self._held(file, where, hashlib.file_digest(opened, "sha256").hexdigest())
+            if there is not None:
+                return Outcome(file, self._awaited(file, where, there), existing=True)
+            opened.seek(0)
             counted = _Counted(opened, lambda sent: self._seen(file, "sending", sent, file.bytes))
             part = (file.path.name, counted)
             try:
@@ -134,6 +145,29 @@ class Sending:
                     detail = f"{file.name} changed while it was sent"
                     raise RefusedFailure("FILE_CHANGED", detail) from failure
                 raise
+
+    def _held(self, file: File, where: str, sha256: str) -> dict[str, Any] | None:
+        """The document that these bytes are already: they need not be sent."""
+        asked = {"sha256": sha256, "state": ",".join(sorted(_TAKEN)), "page_size": "1"}
+        if self._replace:
+            asked["external_id"] = file.name
+        try:
+            found: list[dict[str, Any]] = self._gateway.get(where, asked)["documents"]
+        except RefusedFailure:
+            # Whatever is wrong, the sending will tell.
+            return None
+        return found[0] if found else None
+
+    def _awaited(self, file: File, where: str, document: dict[str, Any]) -> dict[str, Any]:
+        """The document when it has its vectors, where that is waited for."""
+        end = time.monotonic() + self._seconds
+        while self._wait and document["state"] == "EMBEDDING" and not self._stop.is_set():
+            if time.monotonic() > end:
+                raise RefusedFailure("DEADLINE", f"{file.name} has not got all its vectors in time")
+            self._seen(file, "embedding", document["vectors"], document["chunks"])
+            time.sleep(_LOOK_SECONDS)
+            document = self._gateway.get(f"{where}/{document['id']}")
+        return document
 
     def _follow(self, file: File, where: str, form: dict[str, str], part: tuple[str, Any]) -> Outcome:
         document: dict[str, Any] = {}

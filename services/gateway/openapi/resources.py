@@ -130,6 +130,17 @@ SHAPES = (
             "pages": Maybe("pages"),
             **_same("warnings metadata"),
             "created": Maybe("create_time"),
+            "queue": nullable(
+                record(
+                    {
+                        "position": WHOLE | {"description": "Turns until its own: 1 is the next."},
+                        "remaining_seconds": nullable(
+                            {"type": "number", "description": "Until this step is done; null while unknown."}
+                        ),
+                    },
+                    "Where it waits for its turn, to be read or for vectors.",
+                )
+            ),
         },
     ),
     Shape(

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
 from services.gateway.body import BodyReader, Query, idempotency_key
-from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, stream, unary
+from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, lasting_import, stream, unary
 from services.gateway.conditional import CACHE_CONTROL, unchanged
 from services.gateway.door import answer, door, dumps
 from services.gateway.lines import Import, Spill
@@ -170,7 +170,9 @@ def import_documents(collection_id: str) -> Response:
     """Takes lines {id, title, text, metadata}; answers with a line for each, then a sum.
 
     A line that is refused carries its error and ends nothing. Answers begin while
-    lines still come.
+    lines still come. Should the knowledge service die and come back within a
+    minute, the import goes on where it was; a line that it had taken and not yet
+    answered is then told as existing.
     """
     Query(request).finish()
     if request.mimetype not in _LINE_TYPES:
@@ -185,12 +187,7 @@ def import_documents(collection_id: str) -> Response:
         held.callback(door().slots.take())
         waiting = Spill()
         held.callback(waiting.close)
-        upstream = duplex(
-            door().clients.vector.ImportDocuments,
-            vector_pb2.ImportDocumentsRequest,
-            lines.messages(),
-            waiting,
-        )
+        upstream = lasting_import(lines.messages(), waiting)
         held.callback(upstream.close)
         held.callback(body.abandon)
         try:
@@ -236,15 +233,16 @@ def _line_events(results: list[dict[str, object]]) -> bytes:
     query=(
         text_of("state", f"Only these states, separated by commas: {', '.join(_STATES)}."),
         text_of("external_id", "Only the document of this id of yours."),
+        text_of("sha256", "Only documents of these bytes: SHA-256 of the original, hexadecimal."),
     ),
     paged=True,
 )
 def list_documents(collection_id: str) -> Response:
-    """A page of the documents, newest first; of some states, or of one external id."""
+    """A page of the documents, newest first; of some states, of one external id, or of the same bytes."""
     query = Query(request)
     page_size, page_token = query.page()
     states = [_state(word) for word in query.words("state")]
-    external_id = query.text("external_id")
+    external_id, sha256 = query.text("external_id"), query.text("sha256").lower()
     query.finish()
     page = unary(
         door().clients.vector.ListDocuments,
@@ -254,6 +252,7 @@ def list_documents(collection_id: str) -> Response:
             page_token=page_token,
             states=states,
             external_id=external_id,
+            content_sha256=sha256,
         ),
     )
     return answer(rendering.page("documents", map(rendering.document, page.documents), page.next_page_token))
@@ -289,6 +288,41 @@ def delete_document(collection_id: str, document_id: str) -> Response:
         ),
     )
     return answer(rendering.receipt(deleted.receipt))
+
+
+@blueprint.post("/collections/<collection_id>/documents/<document_id>/cancel")
+@operation(answers={200: json("DeletionReceipt")}, problems=(409, 507), repeat="same")
+def cancel_ingest(collection_id: str, document_id: str) -> Response:
+    """Takes a document that is not READY yet back, with all there is of it; answers with what is left.
+
+    Repeated, it answers with the same receipt. A document that is READY or FAILED is
+    deleted instead: 409 INGEST_STATE.
+    """
+    Query(request).finish()
+    cancelled = unary(
+        door().clients.vector.CancelIngest,
+        vector_pb2.CancelIngestRequest(
+            collection_id=collection_id, document_id=document_id, request_id=idempotency_key(request)
+        ),
+    )
+    return answer(rendering.receipt(cancelled.receipt))
+
+
+@blueprint.post("/collections/<collection_id>/documents/<document_id>/retry")
+@operation(answers={202: json("Document")}, problems=(409, 507), repeat="key")
+def retry_ingest(collection_id: str, document_id: str) -> Response:
+    """Puts a document that FAILED back into the queue, where another try may end otherwise.
+
+    The bytes of other failures are not kept: 409 ORIGINAL_GONE, send the file again.
+    """
+    Query(request).finish()
+    retried = unary(
+        door().clients.vector.RetryIngest,
+        vector_pb2.RetryIngestRequest(
+            collection_id=collection_id, document_id=document_id, request_id=idempotency_key(request)
+        ),
+    )
+    return answer(rendering.document(retried.document), 202)
 
 
 @blueprint.get("/collections/<collection_id>/documents/<document_id>/text")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 from services.vector.faults import document_busy
 
@@ -14,9 +13,11 @@ class Claims:
     def __init__(self) -> None:
         self._held: set[tuple[str, ...]] = set()
 
-    @contextmanager
-    def claim(self, space: str, collection_key: int, external_id: str, request_id: str) -> Iterator[None]:
-        """Holds both for the block; an empty id claims nothing. Raises AbortedError (DOCUMENT_BUSY)."""
+    def hold(self, space: str, collection_key: int, external_id: str, request_id: str) -> ExitStack:
+        """Holds both until the stack that is returned is closed; an empty id claims nothing.
+
+        Raises AbortedError (DOCUMENT_BUSY).
+        """
         wanted = set()
         if external_id:
             wanted.add(("document", str(collection_key), external_id))
@@ -25,7 +26,6 @@ class Claims:
         if wanted & self._held:
             raise document_busy(external_id, request_id)
         self._held |= wanted
-        try:
-            yield
-        finally:
-            self._held -= wanted
+        held = ExitStack()
+        held.callback(self._held.difference_update, wanted)
+        return held

@@ -73,3 +73,22 @@ class Drafter:
             places=extraction.places,
             warnings=extraction.warnings,
         )
+
+
+def unparsed(arrival: Arrival) -> Draft:
+    """A draft of which only what is known before parsing may be looked at."""
+    return Draft(
+        document_id=arrival.document_id,
+        external_id=arrival.external_id,
+        title=arrival.title,
+        filename=arrival.filename,
+        size=arrival.size,
+        media_type="",
+        content_sha256=arrival.content_sha256,
+        extraction_sha256="",
+        text=b"",
+        pages=0,
+        metadata=arrival.metadata,
+        create_time=arrival.create_time,
+        passages=(),
+    )

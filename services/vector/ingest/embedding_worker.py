@@ -1,4 +1,6 @@
-"""Gives committed passages their vectors, in the background, in the order of their commit."""
+"""Gives committed passages their vectors, in the background; people take turns, and each one's come in the
+order of their commit.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,15 @@ from services.vector.record.vectors import Progress, Vectors, Waiting
 
 _log = logging.getLogger(__name__)
 
-# What is read at once, and what of it is embedded and committed at once: about two seconds of work, so that
-# progress shows and a crash repeats little.
+# What is looked at for passages of like length, and what of it is embedded and committed at once: about two
+# seconds of work, so that progress shows and a crash repeats little. EMBEDDINGS_AT_ONCE is how many calls the
+# executor must allow.
 _WINDOW = 256
 _BATCH = 64
+_UNDER_WAY = 2
+EMBEDDINGS_AT_ONCE = _UNDER_WAY
+# How much the newest measurement of the speed counts.
+_WEIGHT = 0.2
 _BATCH_SECONDS = 120.0
 _IDLE_SECONDS = 30.0
 _BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -50,10 +57,18 @@ class EmbeddingWorker:
         self._board = board
         self._stored = stored
         self._work = asyncio.Event()
+        self._space = ""
+        self._rate: float | None = None
+        self._measured_at: float | None = None
 
     def wake(self) -> None:
         """There are new passages in the queue."""
         self._work.set()
+
+    @property
+    def rate(self) -> float | None:
+        """Passages a second, as measured lately; None before any was."""
+        return self._rate
 
     async def run(self) -> None:
         """Embeds until cancelled. A model or a record that fails is tried again, ever less often."""
@@ -61,7 +76,7 @@ class EmbeddingWorker:
         while True:
             self._work.clear()
             try:
-                busy = await self._window()
+                busy = await self._until_empty()
             except (EmbedderUnavailableError, ServiceError) as error:
                 delay = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
                 failures += 1
@@ -72,13 +87,57 @@ class EmbeddingWorker:
             if not busy:
                 await self._rest()
 
-    async def _window(self) -> bool:
-        waiting = await self._vectors.waiting(name_of(self._embedder), _WINDOW)
-        # Texts of like length together: little of a batch is padding.
-        waiting.sort(key=lambda passage: len(passage.body))
-        for start in range(0, len(waiting), _BATCH):
-            await self._embed(waiting[start : start + _BATCH])
-        return bool(waiting)
+    async def _until_empty(self) -> bool:
+        """Two batches are under way at any time: while one is written the model has the other.
+
+        Returns whether there was anything. The queue is read anew for each batch, so that what has come
+        meanwhile gets its turn.
+        """
+        under_way: dict[asyncio.Task[None], frozenset[tuple[int, int]]] = {}
+        busy = False
+        try:
+            while True:
+                taken: frozenset[tuple[int, int]] = frozenset().union(*under_way.values())
+                waiting = await self._vectors.waiting(name_of(self._embedder), _WINDOW + len(taken))
+                window = [one for one in waiting if one.place not in taken]
+                if window:
+                    busy = True
+                    batch = self._batch(window)
+                    under_way[asyncio.create_task(self._measured(batch))] = frozenset(
+                        one.place for one in batch
+                    )
+                if not under_way:
+                    return busy
+                if len(under_way) >= _UNDER_WAY or not window:
+                    done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        del under_way[task]
+                        task.result()
+        finally:
+            for task in under_way:
+                task.cancel()
+            if under_way:
+                await asyncio.wait(under_way)
+            # A pause is no measure of speed.
+            self._measured_at = None
+
+    def _batch(self, window: Sequence[Waiting]) -> list[Waiting]:
+        """Those of the window that are as long as the one whose turn it is: little of a batch is padding."""
+        spaces = sorted({one.space for one in window})
+        self._space = next((space for space in spaces if space > self._space), spaces[0])
+        first = next(one for one in window if one.space == self._space)
+        by_length = sorted(window, key=lambda passage: len(passage.body))
+        start = by_length.index(first) - _BATCH // 2
+        start = max(0, min(start, len(by_length) - _BATCH))
+        return by_length[start : start + _BATCH]
+
+    async def _measured(self, passages: Sequence[Waiting]) -> None:
+        await self._embed(passages)
+        now = time.monotonic()
+        if self._measured_at is not None and now > self._measured_at:
+            rate = len(passages) / (now - self._measured_at)
+            self._rate = rate if self._rate is None else self._rate + _WEIGHT * (rate - self._rate)
+        self._measured_at = now
 
     async def _embed(self, passages: Sequence[Waiting]) -> None:
         texts = [embedded_text(one.title, one.headings, one.body) for one in passages]

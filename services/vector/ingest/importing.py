@@ -16,8 +16,8 @@ from services.vector.documents import Collection, Document, Draft, Scalar
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.extractor import extract_plain
 from services.vector.ingest.claims import Claims
-from services.vector.ingest.drafting import Arrival, Drafter
-from services.vector.ingest.ingestion import as_service_error
+from services.vector.ingest.drafting import Arrival, Drafter, unparsed
+from services.vector.ingest.jobs import as_service_error
 from services.vector.record.documents import Commit, Documents, new_document_id
 
 # One group of texts is split while the one before is committed; no more than these are held.
@@ -92,10 +92,18 @@ class Importing:
         loop = asyncio.get_running_loop()
         with ExitStack() as claimed:
             faults = self._claim_all(claimed, caller, collection, group)
-            prepared = await loop.run_in_executor(self._executor, self._prepare, group, faults)
+            arrivals = await loop.run_in_executor(self._executor, _arrivals, group, faults)
+            # What an import that was broken off had taken is told without being split again.
+            known = await self._documents.known(
+                collection.key,
+                caller,
+                [unparsed(one) if isinstance(one, Arrival) else None for one in arrivals],
+            )
+            prepared = await loop.run_in_executor(self._executor, self._prepare, group, arrivals, known)
             drafts = [one for one in prepared if isinstance(one, Draft)]
             commits = await self._documents.commit_all(collection.key, caller, drafts) if drafts else []
-        self._committed()
+        if drafts:
+            self._committed()
         outcomes = iter(commits)
         return [_outcome(next(outcomes) if isinstance(one, Draft) else one) for one in prepared]
 
@@ -111,7 +119,7 @@ class Importing:
             if fault is None and item.external_id and item.external_id not in held:
                 try:
                     claimed.enter_context(
-                        self._claims.claim(caller.space, collection.key, item.external_id, "")
+                        self._claims.hold(caller.space, collection.key, item.external_id, "")
                     )
                     held.add(item.external_id)
                 except ServiceError as busy:
@@ -120,34 +128,48 @@ class Importing:
         return faults
 
     def _prepare(
-        self, group: list[TextItem], faults: list[ServiceError | None]
-    ) -> list[Draft | ServiceError]:
-        prepared: list[Draft | ServiceError] = []
-        for item, fault in zip(group, faults, strict=True):
-            try:
-                prepared.append(fault or self._draft(item))
-            except ExtractionError as error:
-                prepared.append(as_service_error(error))
+        self,
+        group: list[TextItem],
+        arrivals: list[Arrival | ServiceError],
+        known: list[Document | None],
+    ) -> list[Draft | ServiceError | Document]:
+        prepared: list[Draft | ServiceError | Document] = []
+        for item, arrival, document in zip(group, arrivals, known, strict=True):
+            if isinstance(arrival, ServiceError):
+                prepared.append(arrival)
+            elif document is not None:
+                prepared.append(document)
+            else:
+                try:
+                    prepared.append(self._drafter.draft(arrival, extract_plain(item.text, item.title)))
+                except ExtractionError as error:
+                    prepared.append(as_service_error(error))
         return prepared
 
-    def _draft(self, item: TextItem) -> Draft:
-        data = item.text.encode()
-        arrival = Arrival(
-            document_id=new_document_id(),
-            external_id=item.external_id,
-            title=item.title,
-            filename="",
-            size=len(data),
-            content_sha256=hashlib.sha256(data).hexdigest(),
-            metadata=item.metadata,
-            create_time=datetime.now(UTC),
-        )
-        return self._drafter.draft(arrival, extract_plain(item.text, item.title))
+
+def _arrivals(group: list[TextItem], faults: list[ServiceError | None]) -> list[Arrival | ServiceError]:
+    return [fault or _arrival(item) for item, fault in zip(group, faults, strict=True)]
 
 
-def _outcome(one: Commit | ServiceError | Draft) -> Imported:
+def _arrival(item: TextItem) -> Arrival:
+    data = item.text.encode()
+    return Arrival(
+        document_id=new_document_id(),
+        external_id=item.external_id,
+        title=item.title,
+        filename="",
+        size=len(data),
+        content_sha256=hashlib.sha256(data).hexdigest(),
+        metadata=item.metadata,
+        create_time=datetime.now(UTC),
+    )
+
+
+def _outcome(one: Commit | ServiceError | Document | Draft) -> Imported:
     if isinstance(one, Commit):
         return Imported(one.document, one.existing, None)
+    if isinstance(one, Document):
+        return Imported(one, True, None)
     return Imported(None, False, one if isinstance(one, ServiceError) else None)
 
 

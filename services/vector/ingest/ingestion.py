@@ -1,54 +1,26 @@
-"""One file in: received, parsed, split, committed; then, for who wants to wait, its vectors."""
+"""One file in: received, made a job, followed to its commit; then, for who wants to wait, to its vectors."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from enum import IntEnum
-from pathlib import Path
-from typing import Protocol
 
-from services.chassis.errors import (
-    DeadlineExceededError,
-    InvalidArgumentError,
-    ResourceExhaustedError,
-    ServiceError,
-)
+from services.chassis.errors import DeadlineExceededError
 from services.vector.access import Caller
-from services.vector.documents import (
-    Collection,
-    Document,
-    DocumentState,
-    Draft,
-    Failure,
-    Request,
-    Scalar,
-)
-from services.vector.extraction.errors import ExtractionError
-from services.vector.extraction.model import Extraction, Limits
+from services.vector.documents import Collection, Document, DocumentState, Request, Scalar
+from services.vector.faults import ingest_cancelled
 from services.vector.ingest.claims import Claims
-from services.vector.ingest.drafting import Arrival, Drafter
+from services.vector.ingest.drafting import Arrival, unparsed
+from services.vector.ingest.jobs import Jobs, Stage, Step
 from services.vector.ingest.progress import ProgressBoard
-from services.vector.ingest.spool import Spool, Spooled, spool_name
+from services.vector.ingest.spool import Spool, spool_name
 from services.vector.record.documents import Documents
 
 _PROGRESS_SECONDS = 0.5
-_EXHAUSTED = frozenset({"DOCUMENT_TOO_LARGE", "PARSER_LIMIT"})
-
-
-class Stage(IntEnum):
-    """Stages of an ingest; the numbers are those of the contract."""
-
-    RECEIVED = 1
-    PARSED = 2
-    CHUNKED = 3
-    COMMITTED = 4
-    EMBEDDING = 5
-    READY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,51 +38,17 @@ class Header:
     wait_ready: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A stage that was reached."""
-
-    stage: Stage
-    document: Document
-    existing: bool = False
-
-
-class Extracts(Protocol):
-    """Reads files."""
-
-    async def extract(
-        self, path: Path, filename: str, claimed_media_type: str, limits: Limits, *, deadline: float | None
-    ) -> Extraction:
-        """The text of a file. Raises ExtractionError, TimeoutError at the deadline."""
-        ...
-
-
 class Ingestion:
     """Takes files into collections."""
 
     def __init__(
-        self,
-        *,
-        documents: Documents,
-        spool: Spool,
-        extractor: Extracts,
-        limits: Limits,
-        drafter: Drafter,
-        executor: Executor,
-        claims: Claims,
-        board: ProgressBoard,
-        committed: Callable[[], None],
+        self, *, documents: Documents, spool: Spool, jobs: Jobs, claims: Claims, board: ProgressBoard
     ) -> None:
-        """committed: called after each commit."""
         self._documents = documents
         self._spool = spool
-        self._extractor = extractor
-        self._limits = limits
-        self._drafter = drafter
-        self._executor = executor
+        self._jobs = jobs
         self._claims = claims
         self._board = board
-        self._committed = committed
 
     async def ingest(
         self,
@@ -122,78 +60,76 @@ class Ingestion:
     ) -> AsyncIterator[Step]:
         """Yields the stages as they are reached.
 
-        `deadline` is a monotonic time. What was not committed when this ends leaves no trace, but for a
-        document that was refused: it stays, FAILED, with the reason. Raises what the record and the spool
-        raise, and InvalidArgumentError or ResourceExhaustedError with the reason of the extraction.
+        `deadline` is a monotonic time; a job goes on after it, and after a caller who leaves. What had not
+        arrived by then leaves no trace. A document that is refused stays, FAILED, with the reason. Raises
+        what the record and the spool raise, InvalidArgumentError or ResourceExhaustedError with the reason of
+        the extraction, AbortedError (INGEST_CANCELLED).
         """
-        with self._claims.claim(caller.space, collection.key, header.external_id, header.request_id):
-            row = await self._documents.receive(
-                collection.key, header.external_id, header.title, header.filename, header.metadata
-            )
-            settled = False
+        document: Document | None = None
+        steps = self._steps(caller, collection, header, pieces)
+        async with aclosing(steps):  # type: ignore[type-var] # an async generator
             try:
-                name = spool_name(collection.key, row.document_id)
-                async with self._spool.received(name, pieces, header.size, header.content_sha256) as spooled:
-                    document: Document | None = None
-                    async for step in self._take(
-                        caller, collection, header, row=row, spooled=spooled, deadline=deadline
-                    ):
-                        settled = step.stage >= Stage.COMMITTED
-                        document = step.document
-                        yield step
-            except _RefusedError as refused:
-                settled = True
-                raise refused.error from refused.__cause__
-            finally:
-                if not settled:
-                    await asyncio.shield(self._documents.discard(row.document_id))
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        step = await anext(steps, None)
+                    if step is None:
+                        break
+                    document = step.document
+                    yield step
+            except TimeoutError:
+                message = "the document was not read in time; it goes on, look at it later"
+                raise DeadlineExceededError(message, reason="DEADLINE") from None
         if header.wait_ready and document is not None:
             async for step in self._vectors(caller, document):
                 yield step
 
-    async def _take(
-        self,
-        caller: Caller,
-        collection: Collection,
-        header: Header,
-        *,
-        row: Document,
-        spooled: Spooled,
-        deadline: float,
+    async def _steps(
+        self, caller: Caller, collection: Collection, header: Header, pieces: AsyncIterator[bytes]
     ) -> AsyncIterator[Step]:
-        request = _request(collection, header, spooled.sha256)
-        arrival = Arrival(
-            row.document_id,
-            header.external_id,
-            header.title,
-            header.filename,
-            spooled.size,
-            spooled.sha256,
-            header.metadata,
-            row.create_time,
-        )
-        known = await self._documents.recognise(collection.key, caller, _unparsed(arrival), request)
-        if known is not None:
-            yield Step(Stage.COMMITTED, known, existing=True)
-            return
-        yield Step(Stage.RECEIVED, row)
-        document = await self._documents.parsing(row.document_id, spooled.size, spooled.sha256)
-        try:
-            extraction = await self._extractor.extract(
-                spooled.path, header.filename, header.media_type, self._limits, deadline=deadline
+        claim = self._claims.hold(caller.space, collection.key, header.external_id, header.request_id)
+        with claim:
+            row = await self._documents.receive(
+                collection.key, header.external_id, header.title, header.filename, header.metadata
             )
-            yield Step(Stage.PARSED, document)
-            loop = asyncio.get_running_loop()
-            draft = await loop.run_in_executor(self._executor, self._drafter.draft, arrival, extraction)
-        except ExtractionError as error:
-            await self._documents.fail(row.document_id, Failure(error.reason, error.message))
-            raise _RefusedError(as_service_error(error)) from error
-        except TimeoutError:
-            raise DeadlineExceededError("the document was not read in time", reason="DEADLINE") from None
-        yield Step(Stage.CHUNKED, document)
-        commit = await self._documents.commit(collection.key, caller, draft, request)
-        self._committed()
-        yield Step(Stage.COMMITTED, commit.document, commit.existing)
+            name = spool_name(collection.key, row.document_id)
+            handed_over = False
+            try:
+                received = _until(self._jobs.arriving(row.document_id), pieces, row.document_id)
+                async with aclosing(received):  # type: ignore[type-var] # an async generator
+                    spooled = await self._spool.receive(name, received, header.size, header.content_sha256)
+                request = _request(collection, header, spooled.sha256)
+                arrival = Arrival(
+                    row.document_id,
+                    header.external_id,
+                    header.title,
+                    header.filename,
+                    spooled.size,
+                    spooled.sha256,
+                    header.metadata,
+                    row.create_time,
+                )
+                known = await self._documents.recognise(collection.key, caller, unparsed(arrival), request)
+                if known is not None:
+                    yield Step(Stage.COMMITTED, known, existing=True)
+                    return
+                steps = await self._jobs.put(
+                    row,
+                    spooled.size,
+                    spooled.sha256,
+                    caller=caller,
+                    media_type=header.media_type,
+                    request=request,
+                    claim=claim.pop_all(),
+                )
+                handed_over = True
+            finally:
+                self._jobs.arrived(row.document_id)
+                if not handed_over:
+                    self._spool.drop(name)
+                    await asyncio.shield(self._documents.discard(row.document_id))
+        async with aclosing(steps):  # type: ignore[type-var] # an async generator
+            async for step in steps:
+                yield step
 
     async def _vectors(self, caller: Caller, document: Document) -> AsyncIterator[Step]:
         """Steps until all vectors are there. Ends early when the document is deleted."""
@@ -214,18 +150,27 @@ class Ingestion:
         yield Step(Stage.READY, document)
 
 
-class _RefusedError(Exception):
-    """The document is FAILED in the record, and the call fails with `error`."""
-
-    def __init__(self, error: ServiceError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-def as_service_error(error: ExtractionError) -> ServiceError:
-    """The same reason and metadata, as the status says it."""
-    kind = ResourceExhaustedError if error.reason in _EXHAUSTED else InvalidArgumentError
-    return kind(error.message, reason=error.reason, metadata=error.metadata)
+async def _until(
+    cancelled: asyncio.Event, pieces: AsyncIterator[bytes], document_id: str
+) -> AsyncIterator[bytes]:
+    """The pieces, until the document is taken back: then raises AbortedError (INGEST_CANCELLED)."""
+    stop = asyncio.ensure_future(cancelled.wait())
+    try:
+        while True:
+            piece = asyncio.ensure_future(anext(pieces, None))
+            try:
+                await asyncio.wait({piece, stop}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not piece.done():
+                    piece.cancel()
+            if stop.done():
+                raise ingest_cancelled(document_id)
+            got = piece.result()
+            if got is None:
+                return
+            yield got
+    finally:
+        stop.cancel()
 
 
 def _request(collection: Collection, header: Header, content_sha256: str) -> Request | None:
@@ -241,22 +186,3 @@ def _request(collection: Collection, header: Header, content_sha256: str) -> Req
         content_sha256,
     ]
     return Request(header.request_id, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
-
-
-def _unparsed(arrival: Arrival) -> Draft:
-    """A draft of which only what is known before parsing may be looked at."""
-    return Draft(
-        document_id=arrival.document_id,
-        external_id=arrival.external_id,
-        title=arrival.title,
-        filename=arrival.filename,
-        size=arrival.size,
-        media_type="",
-        content_sha256=arrival.content_sha256,
-        extraction_sha256="",
-        text=b"",
-        pages=0,
-        metadata=arrival.metadata,
-        create_time=arrival.create_time,
-        passages=(),
-    )

@@ -1,13 +1,13 @@
-"""The bytes of a file on their way in: on disk, counted and hashed, gone when the ingest ends."""
+"""The bytes of a file on their way in: on disk, counted and hashed, gone when nobody needs them any more."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,50 +26,81 @@ class Spooled:
 
 
 class Spool:
-    """A folder for arriving files. What an ended process left in it is removed by `clear`."""
+    """A folder of files by name: those in use, which arrive or are read, and those that are kept."""
 
     def __init__(self, folder: Path, limit_bytes: int, executor: Executor) -> None:
         self._folder = folder
         self._limit = limit_bytes
         self._executor = executor
-        self._arriving: set[str] = set()
+        self._used: set[str] = set()
+        self._kept: set[str] = set()
 
-    def clear(self) -> None:
-        """Makes the folder, empty. Blocks."""
+    def clear(self, but: Collection[str] = ()) -> None:
+        """Makes the folder, and removes what an ended process left in it but these names. Blocks."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for left in self._folder.iterdir():
-            left.unlink()
+            if left.name not in but:
+                left.unlink()
+
+    def path(self, name: str) -> Path:
+        """Where the file of that name is."""
+        return self._folder / name
 
     def left(self, prefix: str) -> int:
         """How many files there are whose name begins so. Blocks."""
         return sum(path.name.startswith(prefix) for path in self._folder.iterdir())
 
     def strays(self) -> list[Path]:
-        """Files that no upload is writing or reading. Blocks."""
+        """Files that belong to nothing. Blocks."""
         # What arrives in between is known after the look.
         found = sorted(self._folder.iterdir())
-        return [path for path in found if path.name not in self._arriving]
+        return [path for path in found if path.name not in self._used | self._kept]
 
-    @asynccontextmanager
-    async def received(
+    @property
+    def kept(self) -> frozenset[str]:
+        """Names of the files that stay without being in use."""
+        return frozenset(self._kept)
+
+    def use(self, name: str) -> None:
+        """The file is read, or waits for that."""
+        self._kept.discard(name)
+        self._used.add(name)
+
+    def keep(self, name: str) -> None:
+        """The file is not in use any more, and stays."""
+        self._used.discard(name)
+        self._kept.add(name)
+
+    def drop(self, name: str) -> None:
+        """Nobody needs the file any more."""
+        with suppress(FileNotFoundError):
+            self.path(name).unlink()
+        self._used.discard(name)
+        self._kept.discard(name)
+
+    def drop_kept(self, prefix: str) -> None:
+        """Drops the files whose name begins so and that are not in use."""
+        for name in [name for name in self._kept if name.startswith(prefix)]:
+            self.drop(name)
+
+    async def receive(
         self, name: str, pieces: AsyncIterator[bytes], declared_bytes: int, declared_sha256: str
-    ) -> AsyncIterator[Spooled]:
-        """The file, for the block.
+    ) -> Spooled:
+        """The file, which is in use from now on; nothing is left of one that does not arrive as a whole.
 
         Raises ResourceExhaustedError (DOCUMENT_TOO_LARGE, STORAGE_FULL), InvalidArgumentError
         (CONTENT_MISMATCH against what was declared, where it was).
         """
-        path = self._folder / name
         if declared_bytes > self._limit:
             raise self._too_large()
-        self._arriving.add(name)
+        self._used.add(name)
         try:
-            spooled = await self._receive(path, pieces)
+            spooled = await self._receive(self.path(name), pieces)
             _compare(declared_bytes, declared_sha256.lower(), spooled)
-            yield spooled
-        finally:
-            path.unlink(missing_ok=True)
-            self._arriving.discard(name)
+        except BaseException:
+            self.drop(name)
+            raise
+        return spooled
 
     async def _receive(self, path: Path, pieces: AsyncIterator[bytes]) -> Spooled:
         loop = asyncio.get_running_loop()

@@ -238,7 +238,7 @@ class Collections:
                 )
                 for table in ("embedding_queue", "index_additions", "index_removals", "vectors"):
                     connection.execute(f"DELETE FROM {table} WHERE generation_key = ?", (one.key,))
-            for table in ("generations", "grants"):
+            for table in ("ingests", "generations", "grants"):
                 connection.execute(f"DELETE FROM {table} WHERE collection_key = ?", (key,))
             owned = "(SELECT key FROM documents WHERE collection_key = ?)"
             connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))

@@ -109,6 +109,8 @@ def make(source: Path, target: Path, stop: Stop) -> Contents:
         with closing(_plain(target)) as copy:
             copy.execute("PRAGMA journal_mode = DELETE")
             copy.execute(f"DELETE FROM documents WHERE {_UNCOMMITTED}")
+            # The bytes that these are about are not in the copy.
+            copy.execute("DELETE FROM ingests")
             stop.watch(copy)
             _check(copy, stop)
             _check_vectors(copy)
@@ -153,6 +155,8 @@ def fit(path: Path, stop: Stop) -> None:
         stop.watch(copy)
         copy.execute("DELETE FROM index_removals")
         copy.execute("DELETE FROM index_drops")
+        # Whatever it says of files on their way in, they are not here.
+        copy.execute("DELETE FROM ingests")
         copy.execute(
             "INSERT OR IGNORE INTO index_additions (chunk_key, generation_key)"
             f" SELECT chunk_key, generation_key FROM vectors WHERE {LIVE}"

@@ -20,7 +20,13 @@ from services.vector.documents import (
     Scalar,
     text_hash,
 )
-from services.vector.faults import collection_not_found, document_busy, document_not_found
+from services.vector.faults import (
+    collection_not_found,
+    document_busy,
+    document_not_found,
+    ingest_cancelled,
+    ingest_state,
+)
 from services.vector.record import generations, lexicon, places, purging, requests, tombstones
 from services.vector.record.collections import ROLE, bound, find, require_writer
 from services.vector.record.database import Connection, Database
@@ -30,7 +36,7 @@ from services.vector.record.soundness import StoredDocument, examined
 from services.vector.record.texts import Text, pieces, read_text
 from services.vector.record.times import from_micros, now_micros, to_micros
 
-INGEST, DELETE = "IngestDocument", "DeleteDocument"
+INGEST, DELETE, CANCEL = "IngestDocument", "DeleteDocument", "CancelIngest"
 
 # Readers of a range touch the pieces that it overlaps, and no more of a long text.
 _PIECE_BYTES = 64 * 1024
@@ -104,25 +110,15 @@ class Documents:
                     now_micros(),
                 ),
             )
-            return _by_id(connection, document_id)
+            return document_by_id(connection, document_id)
 
         return await self._database.write(work)
 
-    async def parsing(self, document_id: str, size: int, content_sha256: str) -> Document:
-        """Moves a RECEIVED document on. Raises NotFoundError when its collection was deleted meanwhile."""
+    async def fail(self, document_id: str, failure: Failure, *, again: bool = False) -> Document:
+        """Keeps the reason; takes the place of earlier failures of the same bytes.
 
-        def work(connection: Connection) -> Document:
-            connection.execute(
-                f"UPDATE documents SET state = ?, bytes = ?, content_sha256 = ? WHERE document_id = ?"
-                f" AND {_UNCOMMITTED}",
-                (DocumentState.PARSING, size, content_sha256, document_id),
-            )
-            return _by_id(connection, document_id)
-
-        return await self._database.write(work)
-
-    async def fail(self, document_id: str, failure: Failure) -> Document:
-        """Keeps the reason; takes the place of earlier failures of the same bytes."""
+        again: the job that it was is kept, for another try.
+        """
 
         def work(connection: Connection) -> Document:
             connection.execute(
@@ -130,7 +126,9 @@ class Documents:
                 f" AND {_UNCOMMITTED}",
                 (DocumentState.FAILED, failure.reason, failure.message, document_id),
             )
-            document = _by_id(connection, document_id)
+            document = document_by_id(connection, document_id)
+            if not again:
+                connection.execute("DELETE FROM ingests WHERE document_id = ?", (document_id,))
             _forget_failures(connection, document.collection_key, document.content_sha256, document.key)
             return document
 
@@ -139,22 +137,16 @@ class Documents:
     async def discard(self, document_id: str) -> None:
         """Removes a document that was never committed; does nothing to one that was."""
 
-        def work(connection: Connection) -> None:
-            connection.execute(
-                f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",
-                (document_id,),
-            )
-
-        await self._database.write(work)
+        await self._database.write(lambda connection: _forget_arrival(connection, document_id))
 
     async def interrupt_all(self) -> int:
-        """At start: whatever was on its way when the process ended has FAILED. Returns how many."""
+        """At start: what had not wholly arrived when the process ended has FAILED. Returns how many."""
 
         def work(connection: Connection) -> int:
             cursor = connection.execute(
                 "UPDATE documents SET state = ?, error_reason = 'INTERRUPTED',"
                 " error_message = 'the service stopped before the document was taken; send it again'"
-                " WHERE state IN (?, ?)",
+                " WHERE state IN (?, ?) AND document_id NOT IN (SELECT document_id FROM ingests)",
                 (DocumentState.FAILED, DocumentState.RECEIVED, DocumentState.PARSING),
             )
             return cursor.rowcount
@@ -174,17 +166,49 @@ class Documents:
             lambda connection: _recognise(connection, collection_key, caller, draft, request)
         )
 
+    async def known(
+        self, collection_key: int, caller: Caller, drafts: Sequence[Draft | None]
+    ) -> list[Document | None]:
+        """For drafts that are to be committed in this order: the document that one would change nothing of.
+
+        None for one that must be committed, and where that is not sure yet: when a draft before it may take
+        that document's place. Only the fields that are known before parsing count. Raises as a commit does
+        for a caller who may not write.
+        """
+
+        def work(connection: Connection) -> list[Document | None]:
+            require_writer(connection, caller, collection_key)
+            found: list[Document | None] = []
+            replacing = False
+            for draft in drafts:
+                held = None if draft is None or replacing else _held(connection, collection_key, draft)
+                replacing = replacing or (draft is not None and held is None and bool(draft.external_id))
+                found.append(held)
+            return found
+
+        return await self._database.read(work)
+
     async def commit(
         self, collection_key: int, caller: Caller, draft: Draft, request: Request | None
     ) -> Commit:
         """Makes the document durable and found by keyword, whole, in one transaction.
 
         A committed document of the same external id goes in the same transaction. Raises what `recognise`
-        raises, NotFoundError (COLLECTION_NOT_FOUND), AbortedError (DOCUMENT_BUSY), ResourceExhaustedError
-        (STORAGE_FULL).
+        raises, NotFoundError (COLLECTION_NOT_FOUND), AbortedError (INGEST_CANCELLED) when its row has gone,
+        ResourceExhaustedError (STORAGE_FULL).
         """
+
+        def work(connection: Connection) -> Commit:
+            require_writer(connection, caller, collection_key)
+            arrived = connection.execute(
+                "SELECT 1 FROM documents WHERE document_id = ?", (draft.document_id,)
+            ).fetchone()
+            if arrived is None:
+                raise ingest_cancelled(draft.document_id)
+            return _commit(connection, collection_key, caller, draft, request)
+
         return await self._database.write(
-            lambda connection: _commit(connection, collection_key, caller, draft, request),
+            work,
             milestone="record_commit",
             committed=lambda commit: self._tell(collection_key, commit.removed),
         )
@@ -216,7 +240,7 @@ class Documents:
     async def get(self, caller: Caller, collection_id: str, document_id: str) -> Document:
         """Raises NotFoundError (COLLECTION_NOT_FOUND or DOCUMENT_NOT_FOUND)."""
         return await self._database.read(
-            lambda connection: _find(connection, caller, collection_id, document_id)
+            lambda connection: find_document(connection, caller, collection_id, document_id)
         )
 
     async def get_any(self, caller: Caller, document_ids: Iterable[str]) -> dict[str, Document]:
@@ -241,6 +265,7 @@ class Documents:
         size: int,
         states: Sequence[DocumentState],
         external_id: str,
+        content_sha256: str = "",
     ) -> list[Document]:
         """Newest first, those older than `before_key`. Raises NotFoundError (COLLECTION_NOT_FOUND)."""
 
@@ -254,6 +279,9 @@ class Documents:
             if external_id:
                 where.append("d.external_id = ?")
                 values.append(external_id)
+            if content_sha256:
+                where.append("d.content_sha256 = ?")
+                values.append(content_sha256)
             rows = connection.execute(
                 f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(where)} ORDER BY d.key DESC LIMIT ?",
                 (*values, size),
@@ -288,30 +316,46 @@ class Documents:
             known = requests.outcome(connection, caller.space, DELETE, request)
             if known is not None:
                 return Removal(known, 0, [])
-            document = _find(connection, caller, collection_id, document_id, Role.WRITER)
+            document = find_document(connection, caller, collection_id, document_id, Role.WRITER)
             if document.state in (DocumentState.RECEIVED, DocumentState.PARSING):
                 raise document_busy(document.external_id)
-            tombstone_id = secrets.token_hex(16)
-            chunk_keys = _erase(connection, document, tombstone_id)
-            tombstones.put(
-                connection,
-                tombstones.Tombstone(
-                    tombstone_id,
-                    caller.tenant_id,
-                    caller.space,
-                    f"collections/{collection_id}/documents/{document_id}",
-                    document.collection_key,
-                    now_micros(),
-                    deleted_documents=1,
-                    deleted_chunks=document.chunks,
-                    # Keys that were given in one transaction have no others between them.
-                    first_chunk=min(chunk_keys, default=0),
-                    last_chunk=max(chunk_keys, default=-1),
-                    generations=tuple(generations.keys(connection, document.collection_key)),
-                ),
+            removal = _buried(connection, caller, document, cancelled=False)
+            requests.remember(connection, caller.space, DELETE, request, removal.tombstone_id)
+            return removal
+
+        return await self._database.write(
+            work,
+            milestone="record_delete",
+            committed=lambda removal: self._tell(removal.collection_key, removal.chunk_keys),
+        )
+
+    async def cancel(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
+    ) -> Removal:
+        """Takes back a document that is on its way in, as `delete` does one that is there.
+
+        A repeat by the same person finds the first one's tombstone. Raises what `delete` raises but
+        DOCUMENT_BUSY, and FailedPreconditionError (INGEST_STATE) for a document that is READY or FAILED.
+        """
+
+        def work(connection: Connection) -> Removal:
+            known = requests.outcome(connection, caller.space, CANCEL, request)
+            if known is not None:
+                return Removal(known, 0, [])
+            collection = find(connection, caller, collection_id, Role.WRITER)
+            before = tombstones.of_cancelled(
+                connection, caller.space, collection.key, _resource(collection_id, document_id)
             )
-            requests.remember(connection, caller.space, DELETE, request, tombstone_id)
-            return Removal(tombstone_id, document.collection_key, chunk_keys)
+            if before is not None:
+                return Removal(before, 0, [])
+            document = find_document(connection, caller, collection_id, document_id, Role.WRITER)
+            if document.state in (DocumentState.READY, DocumentState.FAILED):
+                raise ingest_state(
+                    document_id, document.state.name, "RECEIVED, PARSING or EMBEDDING", "delete it instead"
+                )
+            removal = _buried(connection, caller, document, cancelled=True)
+            requests.remember(connection, caller.space, CANCEL, request, removal.tombstone_id)
+            return removal
 
         return await self._database.write(
             work,
@@ -366,6 +410,35 @@ def _document(row: tuple[object, ...]) -> Document:
     )
 
 
+def _resource(collection_id: str, document_id: str) -> str:
+    return f"collections/{collection_id}/documents/{document_id}"
+
+
+def _buried(connection: Connection, caller: Caller, document: Document, *, cancelled: bool) -> Removal:
+    """Erases a document and puts up its tombstone."""
+    tombstone_id = secrets.token_hex(16)
+    chunk_keys = _erase(connection, document, tombstone_id)
+    tombstones.put(
+        connection,
+        tombstones.Tombstone(
+            tombstone_id,
+            caller.tenant_id,
+            caller.space,
+            _resource(document.collection_id, document.document_id),
+            document.collection_key,
+            now_micros(),
+            deleted_documents=1,
+            deleted_chunks=document.chunks,
+            # Keys that were given in one transaction have no others between them.
+            first_chunk=min(chunk_keys, default=0),
+            last_chunk=max(chunk_keys, default=-1),
+            generations=tuple(generations.keys(connection, document.collection_key)),
+            cancelled=cancelled,
+        ),
+    )
+    return Removal(tombstone_id, document.collection_key, chunk_keys)
+
+
 def _dumped(metadata: Mapping[str, Scalar]) -> str:
     return json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)
 
@@ -375,16 +448,21 @@ def _require_collection(connection: Connection, collection_key: int) -> None:
         raise collection_not_found("of this document: it was deleted")
 
 
-def _by_id(connection: Connection, document_id: str) -> Document:
+def document_by_id(connection: Connection, document_id: str) -> Document:
+    """Whoever asks. Raises NotFoundError (DOCUMENT_NOT_FOUND)."""
     row = connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE d.document_id = ?", (document_id,)).fetchone()
     if row is None:
         raise document_not_found(document_id)
     return _document(row)
 
 
-def _find(
+def find_document(
     connection: Connection, caller: Caller, collection_id: str, document_id: str, needs: Role = Role.READER
 ) -> Document:
+    """For a caller who may do what is needed.
+
+    Raises NotFoundError (COLLECTION_NOT_FOUND, DOCUMENT_NOT_FOUND), PermissionDeniedError.
+    """
     key = find(connection, caller, collection_id, needs).key
     row = connection.execute(
         f"SELECT {_COLUMNS} {_FROM} WHERE d.document_id = ? AND d.collection_key = ?", (document_id, key)
@@ -404,7 +482,19 @@ def _forget_failures(connection: Connection, collection_key: int, content_sha256
         connection.execute(
             f"DELETE FROM {table} WHERE document_key IN (SELECT key FROM documents WHERE {failed})", values
         )
+    connection.execute(
+        f"DELETE FROM ingests WHERE document_id IN (SELECT document_id FROM documents WHERE {failed})", values
+    )
     connection.execute(f"DELETE FROM documents WHERE {failed}", values)
+
+
+def _forget_arrival(connection: Connection, document_id: str) -> None:
+    """The row of a document that was never committed goes, with the job that it is."""
+    gone = connection.execute(
+        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}", (document_id,)
+    ).rowcount
+    if gone:
+        connection.execute("DELETE FROM ingests WHERE document_id = ?", (document_id,))
 
 
 def _recognise(
@@ -412,14 +502,13 @@ def _recognise(
 ) -> Document | None:
     made = requests.outcome(connection, caller.space, INGEST, request)
     held = (
-        _by_id(connection, made) if made is not None else _committed_with(connection, collection_key, draft)
+        document_by_id(connection, made)
+        if made is not None
+        else _committed_with(connection, collection_key, draft)
     )
     if held is None or not (made is not None or _same(held, draft)):
         return None
-    connection.execute(
-        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",
-        (draft.document_id,),
-    )
+    _forget_arrival(connection, draft.document_id)
     if made is None:
         requests.remember(connection, caller.space, INGEST, request, held.document_id)
     return held
@@ -437,6 +526,12 @@ def _committed_with(connection: Connection, collection_key: int, draft: Draft) -
         (collection_key, value),
     ).fetchone()
     return None if row is None else _document(row)
+
+
+def _held(connection: Connection, collection_key: int, draft: Draft) -> Document | None:
+    """The document that the draft repeats, if it would change nothing."""
+    held = _committed_with(connection, collection_key, draft)
+    return held if held is not None and _same(held, draft) else None
 
 
 def _same(held: Document, draft: Draft) -> bool:
@@ -476,15 +571,12 @@ def _commit(
         (chunks, vectors, collection_key),
     )
     requests.remember(connection, caller.space, INGEST, request, draft.document_id)
-    return Commit(_by_id(connection, draft.document_id), existing=False, removed=removed)
+    return Commit(document_by_id(connection, draft.document_id), existing=False, removed=removed)
 
 
 def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
     """The document's row, still uncommitted, and its text; returns its key."""
-    connection.execute(
-        f"DELETE FROM documents WHERE document_id = ? AND {_UNCOMMITTED}",
-        (draft.document_id,),
-    )
+    _forget_arrival(connection, draft.document_id)
     cursor = connection.execute(
         "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state, bytes,"
         " media_type,"
@@ -551,13 +643,17 @@ def _insert_passages(
         chunk_key = int(cursor.lastrowid or 0)
         entries.append(lexicon.Entry(chunk_key, lexicon.headings_text(passage.headings), passage.body))
         for generation in taking:
-            copied = _copy_known(connection, caller, generation, chunk_key, digest)
-            table = "index_additions" if copied else "embedding_queue"
-            connection.execute(
-                f"INSERT INTO {table} (chunk_key, generation_key) VALUES (?, ?)", (chunk_key, generation.key)
-            )
-            if generation.state is GenerationState.CURRENT:
-                vectors += copied
+            if _copy_known(connection, caller, generation, chunk_key, digest):
+                connection.execute(
+                    "INSERT INTO index_additions (chunk_key, generation_key) VALUES (?, ?)",
+                    (chunk_key, generation.key),
+                )
+                vectors += generation.state is GenerationState.CURRENT
+            else:
+                connection.execute(
+                    "INSERT INTO embedding_queue (chunk_key, generation_key, space) VALUES (?, ?, ?)",
+                    (chunk_key, generation.key, caller.space),
+                )
     lexicon.add(
         connection,
         collection_key,
@@ -623,6 +719,7 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
     erase_passages(connection, document.key, tombstone_id)
     connection.execute("DELETE FROM texts WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM places WHERE document_key = ?", (document.key,))
+    connection.execute("DELETE FROM ingests WHERE document_id = ?", (document.document_id,))
     connection.execute("DELETE FROM documents WHERE key = ?", (document.key,))
     if document.state.committed:
         connection.execute(

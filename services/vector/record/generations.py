@@ -206,12 +206,15 @@ _STEP = (
     " generation_key INTEGER NOT NULL REFERENCES generations (key),"
     " attempts INTEGER NOT NULL DEFAULT 0,"
     " not_before INTEGER NOT NULL DEFAULT 0,"
+    # Whose turn a passage takes; '' for what the house itself embeds anew.
+    " space TEXT NOT NULL DEFAULT '',"
     " PRIMARY KEY (chunk_key, generation_key)) WITHOUT ROWID",
-    "INSERT INTO embedding_queue_of_generations"
+    "INSERT INTO embedding_queue_of_generations (chunk_key, generation_key, attempts, not_before)"
     " SELECT chunk_key, collection_key, attempts, not_before FROM embedding_queue"
     " WHERE collection_key IN (SELECT key FROM generations)",
     "DROP TABLE embedding_queue",
     "ALTER TABLE embedding_queue_of_generations RENAME TO embedding_queue",
+    "CREATE INDEX embedding_queue_by_space ON embedding_queue (space, chunk_key)",
     "CREATE INDEX embedding_queue_by_generation ON embedding_queue (generation_key, chunk_key)",
     "CREATE TABLE index_additions_of_generations ("
     " chunk_key INTEGER NOT NULL REFERENCES chunks (key),"

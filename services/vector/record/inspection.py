@@ -384,6 +384,7 @@ ORPHANS = (
     ("chunks", "document_key NOT IN (SELECT key FROM documents)"),
     ("texts", "document_key NOT IN (SELECT key FROM documents)"),
     ("places", "document_key NOT IN (SELECT key FROM documents)"),
+    ("ingests", "document_id NOT IN (SELECT document_id FROM documents)"),
     ("documents", "collection_key NOT IN (SELECT key FROM collections)"),
     ("grants", "collection_key NOT IN (SELECT key FROM collections)"),
 )

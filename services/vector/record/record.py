@@ -13,6 +13,7 @@ from services.vector.record.database import Connection, Database
 from services.vector.record.documents import Documents
 from services.vector.record.figures import Figures, figures
 from services.vector.record.index_queue import IndexQueue
+from services.vector.record.ingests import Ingests
 from services.vector.record.inspection import Inspection
 from services.vector.record.mending import Mending
 from services.vector.record.passages import Passages
@@ -31,6 +32,7 @@ class Record:
         self._database = database
         self.collections = Collections(database)
         self.documents = Documents(database)
+        self.ingests = Ingests(database)
         self.vectors = Vectors(database)
         self.index_queue = IndexQueue(database)
         self.passages = Passages(database)

@@ -172,6 +172,15 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         # Whose delete it was: nobody else asks for its receipt.
         "ALTER TABLE tombstones ADD COLUMN space TEXT NOT NULL DEFAULT ''",
         "UPDATE tombstones SET space = tenant_id",
+        # Files that wait for their turn or are read now, and refused ones that may be tried again. caller: on
+        # whose behalf, JSON. worker: the process that last said, at `heartbeat`, that it has this one.
+        "CREATE TABLE ingests (document_id TEXT PRIMARY KEY, collection_key INTEGER NOT NULL,"
+        " caller TEXT NOT NULL, media_type TEXT NOT NULL, request_id TEXT NOT NULL,"
+        " fingerprint TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, worker TEXT NOT NULL DEFAULT '',"
+        " heartbeat INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+        # A delete that took an ingest back.
+        "ALTER TABLE tombstones ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX tombstones_by_resource ON tombstones (resource) WHERE cancelled = 1",
         # The keyword index has another idea of words, and a column for identifiers.
         reword,
         # Vectors, and what waits for them, belong to a generation of the collection.

@@ -20,6 +20,7 @@ class Tombstone:
 
     first_chunk to last_chunk: keys of the passages of a document; none where the last is below the first.
     generations: keys of those that had its vectors.
+    cancelled: it took an ingest back.
     """
 
     tombstone_id: str
@@ -33,6 +34,7 @@ class Tombstone:
     first_chunk: int = 0
     last_chunk: int = -1
     generations: tuple[int, ...] = ()
+    cancelled: bool = False
 
     @property
     def document_id(self) -> str:
@@ -44,8 +46,8 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
     """Keeps it, in the transaction that deletes."""
     connection.execute(
         "INSERT INTO tombstones (tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-        " deleted_documents, deleted_chunks, first_chunk, last_chunk, generations)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " deleted_documents, deleted_chunks, first_chunk, last_chunk, generations, cancelled)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tombstone.tombstone_id,
             tombstone.tenant_id,
@@ -58,8 +60,19 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
             tombstone.first_chunk,
             tombstone.last_chunk,
             json.dumps(tombstone.generations),
+            tombstone.cancelled,
         ),
     )
+
+
+def of_cancelled(connection: Connection, space: str, collection_key: int, resource: str) -> str | None:
+    """The id of the tombstone of an ingest that this person took back; None when there is none."""
+    row = connection.execute(
+        "SELECT tombstone_id FROM tombstones WHERE cancelled = 1 AND resource = ? AND space = ?"
+        " AND collection_key = ?",
+        (resource, space, collection_key),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 class Tombstones:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +19,36 @@ from services.vector.record.generations import GenerationState
 from services.vector.record.texts import read_text
 from services.vector.record.times import now_micros
 
-# One of so many passages is of a generation that is being built, where both kinds wait.
-_SHARE = 4
-
 Matrix = NDArray[np.float32]
 Keys = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A passage without its vector in a generation, with what the model is to read."""
+    """A passage without its vector in a generation, with what the model is to read.
+
+    space: whose turn it takes; '' for what the house itself embeds anew.
+    """
 
     chunk_key: int
     generation_key: int
     title: str
     headings: tuple[str, ...]
     body: str
+    space: str = ""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Names it among all that wait."""
+        return self.generation_key, self.chunk_key
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Turns until a document's first waiting passage has its vector, and its last; 1 is the next."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +77,29 @@ class Vectors:
         self._database = database
 
     async def waiting(self, model: ModelName, limit: int) -> list[Waiting]:
-        """Passages that wait for a vector of this model, each kind in the order of their commit.
+        """Passages that wait for a vector of this model, at most `limit`.
 
-        Those of generations that answer come first. Where one is being built it gets a share in any case, so
-        that a house that takes documents in all day gets to its end.
+        People take turns: the first of each comes before the second of any; those of one come in the order
+        of their commit. What is embedded anew for another model waits as one person (the space ''),
+        so that a house that takes documents in all day gets to its end.
         """
 
         def work(connection: Connection) -> list[Waiting]:
-            kinds = [
-                _taking(connection, model, state)
-                for state in (GenerationState.CURRENT, GenerationState.BUILDING)
-            ]
-            now = now_micros()
-            current = _waiting(connection, kinds[0], now, limit)
-            room = max(limit // _SHARE, limit - len(current))
-            building = _waiting(connection, kinds[1], now, room)
-            return [*current[: limit - len(building)], *building]
+            queues: list[list[Waiting]] = []
+            made = _made_by(connection, model)
+            spaces = _spaces(connection)
+            for number, space in enumerate(spaces):
+                # What the others leave of it.
+                share = -(-(limit - sum(map(len, queues))) // (len(spaces) - number))
+                queues.append(_waiting(connection, made, space, share))
+            turns = zip_longest(*queues)
+            return [one for turn in turns for one in turn if one is not None][:limit]
 
         return await self._database.read(work)
+
+    async def places(self, document_keys: Sequence[int]) -> dict[int, Turns]:
+        """By document, for those with passages that wait: where these stand among all that wait."""
+        return await self._database.read(lambda connection: _places(connection, document_keys))
 
     async def store(self, vectors: Sequence[tuple[int, int, Matrix]]) -> list[Progress]:
         """Writes vectors, each (generation key, chunk key, (dimension,)), and queues them for the index.
@@ -174,23 +194,41 @@ def rows_after(
     )
 
 
-def _taking(connection: Connection, model: ModelName, state: GenerationState) -> list[int]:
-    """Generations in this state whose vectors this model makes."""
+def _made_by(connection: Connection, model: ModelName) -> str:
+    """Keys of generations in use whose vectors this model makes, a JSON list."""
     rows = connection.execute(
-        "SELECT key, revision FROM generations WHERE state = ? AND embedding_model = ? AND dimension = ?",
-        (state, model.name, model.dimension),
+        "SELECT key, revision FROM generations WHERE state IN (?, ?) AND embedding_model = ? AND dimension = ?",
+        (GenerationState.CURRENT, GenerationState.BUILDING, model.name, model.dimension),
     )
-    return [key for key, revision in rows if model.agrees(ModelName(model.name, model.dimension, revision))]
+    return json.dumps(
+        [key for key, revision in rows if model.agrees(ModelName(model.name, model.dimension, revision))]
+    )
 
 
-def _waiting(connection: Connection, generation_keys: list[int], now: int, limit: int) -> list[Waiting]:
+def stacked(blobs: Sequence[bytes], dimension: int) -> Matrix:
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
+
+
+def _spaces(connection: Connection) -> list[str]:
+    """Who has passages that wait, by one step in the index for each."""
+    found: list[str] = []
+    row = connection.execute("SELECT min(space) FROM embedding_queue").fetchone()
+    while row is not None and row[0] is not None:
+        found.append(str(row[0]))
+        row = connection.execute(
+            "SELECT min(space) FROM embedding_queue WHERE space > ?", (found[-1],)
+        ).fetchone()
+    return found
+
+
+def _waiting(connection: Connection, generation_keys: str, space: str, limit: int) -> list[Waiting]:
     rows = connection.execute(
         "SELECT q.chunk_key, q.generation_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
         " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
         " JOIN documents d ON d.key = h.document_key"
-        " WHERE q.generation_key IN (SELECT value FROM json_each(?)) AND q.not_before <= ?"
+        " WHERE q.space = ? AND q.generation_key IN (SELECT value FROM json_each(?)) AND q.not_before <= ?"
         " ORDER BY q.chunk_key LIMIT ?",
-        (json.dumps(generation_keys), now, limit),
+        (space, generation_keys, now_micros(), limit),
     ).fetchall()
     return [
         Waiting(
@@ -199,13 +237,43 @@ def _waiting(connection: Connection, generation_keys: list[int], now: int, limit
             title,
             tuple(json.loads(headings)),
             read_text(connection, document_key, start, end).data.decode(),
+            space,
         )
         for chunk_key, generation_key, document_key, title, headings, start, end in rows
     ]
 
 
-def stacked(blobs: Sequence[bytes], dimension: int) -> Matrix:
-    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
+def _places(connection: Connection, document_keys: Sequence[int]) -> dict[int, Turns]:
+    mine = connection.execute(
+        "SELECT h.document_key, q.space, min(q.chunk_key), count(*) FROM json_each(?) k"
+        " JOIN chunks h ON h.document_key = k.value JOIN embedding_queue q ON q.chunk_key = h.key"
+        " JOIN generations g ON g.key = q.generation_key AND g.state = ?"
+        " GROUP BY h.document_key ORDER BY q.space, min(q.chunk_key)",
+        (json.dumps(list(document_keys)), GenerationState.CURRENT),
+    ).fetchall()
+    if not mine:
+        return {}
+    waiting: dict[str, int] = dict(
+        connection.execute("SELECT space, count(*) FROM embedding_queue GROUP BY space").fetchall()
+    )
+
+    def turn(space: str, rank: int) -> int:
+        """The turn of a space's passage number `rank`, from 0: the others have had as many by then."""
+        others = sum(min(count, rank) for name, count in waiting.items() if name != space)
+        return rank + others + 1
+
+    found: dict[int, Turns] = {}
+    before, rank, from_key = "", 0, 0
+    for document_key, space, first_key, count in mine:
+        if space != before:
+            before, rank, from_key = space, 0, 0
+        (between,) = connection.execute(
+            "SELECT count(*) FROM embedding_queue WHERE space = ? AND chunk_key >= ? AND chunk_key < ?",
+            (space, from_key, first_key),
+        ).fetchone()
+        rank, from_key = rank + between, first_key
+        found[document_key] = Turns(turn(space, rank), turn(space, rank + count - 1))
+    return found
 
 
 def _advance(connection: Connection, document_key: int, added: int) -> Progress:

@@ -153,6 +153,8 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[Belongings], str] | str]] = {
     f"{VECTOR}GetDocument": {"document_id": "document"},
     f"{VECTOR}ReadDocumentText": {"document_id": "document"},
     f"{VECTOR}DeleteDocument": {"document_id": "document"},
+    f"{VECTOR}CancelIngest": {"document_id": "document"},
+    f"{VECTOR}RetryIngest": {"document_id": "document"},
     f"{SESSION}AppendMessage": {"request_id": _fresh("append")},
     f"{SESSION}CreateRun": {"run.run_id": lambda own: new_run_id()},
     f"{SESSION}PutItem": {"item.name": _fresh("item")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -255,7 +256,41 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> 
     assert gone.failure is not None
     assert gone.failure.reason == "NOT_READABLE"
     assert taken.document == DOCUMENT
-    assert b'name="external_id"\r\n\r\nb.md\r\n' in house.requests[0][3]
+    asked, sent = house.requests
+    assert "external_id=b.md" in asked[1]
+    assert b'name="external_id"\r\n\r\nb.md\r\n' in sent[3]
+
+
+def test_what_is_there_is_not_sent_and_waited_for_like_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.md").write_text("a")
+    on_its_way = {**DOCUMENT, "state": "EMBEDDING", "vectors": 0}
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({}),
+        f"GET {COLLECTION}/documents": Answer({"documents": [on_its_way]}),
+        f"GET {COLLECTION}/documents/{DOCUMENT['id']}": [Answer(on_its_way), Answer(DOCUMENT)],
+    }
+    with scripted(script) as house:
+        assert main(["--url", house.url, "ingest", str(tmp_path), "-c", "notes", "--json"]) == 0
+    told = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert (told[0]["existing"], told[0]["document"]["state"]) == (True, "READY")
+    assert told[1] == {"collection": "notes", "taken": 0, "existing": 1, "failed": 0}
+    assert all(method == "GET" for method, *_ in house.requests)
+    assert f"sha256={hashlib.sha256(b'a').hexdigest()}" in house.requests[1][1]
+
+
+def test_a_service_that_is_away_for_a_moment_fails_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("a")
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({}),
+        f"POST {COLLECTION}/documents": [
+            problem(503, "UPSTREAM_UNAVAILABLE", "the vector service cannot be reached"),
+            stages(DOCUMENT),
+        ],
+    }
+    with scripted(script) as house:
+        assert main(["--url", house.url, "ingest", str(tmp_path), "-c", "notes"]) == 0
 
 
 def test_a_house_that_goes_ends_the_ingest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,7 +303,7 @@ def test_a_house_that_goes_ends_the_ingest(tmp_path: Path, capsys: pytest.Captur
     with scripted(script) as house:
         assert main(["--url", house.url, "ingest", str(tmp_path), "-c", "notes", "-j", "1"]) == 3
     assert "NOT_THE_HOUSE" in capsys.readouterr().err
-    assert len(house.requests) < 5
+    assert len([method for method, *_ in house.requests if method == "POST"]) == 1
 
 
 def test_another_collection_is_created_only_when_that_is_said(

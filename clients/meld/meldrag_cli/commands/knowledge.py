@@ -65,7 +65,10 @@ def ingest(
     ] = 3600.0,
     as_json: options.AsJson = False,
 ) -> None:
-    """Send files into a collection. What it holds already is not sent twice; each failure is named."""
+    """Send files into a collection. What it holds already is not sent; each failure is named.
+
+    A command that was broken off is given again: it goes on where it was.
+    """
     terminal = Terminal(as_json=as_json)
     files = found(paths, include or (), exclude or (), hidden=hidden)
     started = options.start(context)

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse, stream_encode_multipart
 from meldrag.vector.v1 import vector_pb2
 from services.chassis.errors import (
     AbortedError,
+    FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
     ResourceExhaustedError,
@@ -363,7 +364,8 @@ def test_documents_are_listed_by_state(http: FlaskClient, services: ScriptedServ
     services.script["ListDocuments"] = vector_pb2.ListDocumentsResponse(
         documents=[DOCUMENT], next_page_token="n"
     )
-    answer = http.get(f"{URL}?state=ready,EMBEDDING&external_id=e&page_size=10&page_token=t")
+    query = f"state=ready,EMBEDDING&external_id=e&sha256={'A' * 64}&page_size=10&page_token=t"
+    answer = http.get(f"{URL}?{query}")
     assert answer.json["documents"][0]["id"] == "doc_1"
     assert answer.json["next_page_token"] == "n"
     assert services.requests["ListDocuments"] == [
@@ -373,6 +375,7 @@ def test_documents_are_listed_by_state(http: FlaskClient, services: ScriptedServ
             page_token="t",
             states=[vector_pb2.DOCUMENT_STATE_READY, vector_pb2.DOCUMENT_STATE_EMBEDDING],
             external_id="e",
+            content_sha256="a" * 64,
         )
     ]
     assert http.get(f"{URL}?state=DONE").status_code == 400
@@ -431,3 +434,50 @@ def test_text_of_a_missing_document_is_404(http: FlaskClient, services: Scripted
 @pytest.mark.parametrize("query", ["byte_start=1", "byte_start=-1&byte_end=2", "byte_start=a&byte_end=b"])
 def test_half_a_range_is_400(http: FlaskClient, services: ScriptedServices, query: str) -> None:
     assert http.get(f"{URL}/doc_1/text?{query}").status_code == 400
+
+
+RECEIPT = vector_pb2.DeletionReceipt(
+    resource="collections/papers/documents/doc_1", state=vector_pb2.DELETION_STATE_COMPLETE, tombstone_id="t"
+)
+
+
+def test_an_ingest_is_taken_back(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["CancelIngest"] = vector_pb2.CancelIngestResponse(receipt=RECEIPT)
+    answer = http.post(f"{URL}/doc_1/cancel", headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json["state"], answer.json["resource"]) == (
+        200,
+        "COMPLETE",
+        "collections/papers/documents/doc_1",
+    )
+    assert services.requests["CancelIngest"] == [
+        vector_pb2.CancelIngestRequest(collection_id="papers", document_id="doc_1", request_id="k")
+    ]
+    services.script["CancelIngest"] = FailedPreconditionError("ready", reason="INGEST_STATE")
+    answer = http.post(f"{URL}/doc_1/cancel")
+    assert (answer.status_code, answer.json["reason"]) == (409, "INGEST_STATE")
+
+
+def test_a_failed_document_is_tried_again_and_says_where_it_waits(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    waiting = vector_pb2.Document(document_id="doc_1", state=vector_pb2.DOCUMENT_STATE_RECEIVED)
+    waiting.queue.position = 3
+    services.script["RetryIngest"] = vector_pb2.RetryIngestResponse(document=waiting)
+    answer = http.post(f"{URL}/doc_1/retry", headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 202
+    assert answer.json["queue"] == {"position": 3, "remaining_seconds": None}
+    waiting.queue.remaining.FromMilliseconds(1500)
+    services.script["GetDocument"] = vector_pb2.GetDocumentResponse(document=waiting)
+    assert http.get(f"{URL}/doc_1").json["queue"] == {"position": 3, "remaining_seconds": 1.5}
+    waiting.ClearField("queue")
+    services.script["GetDocument"] = vector_pb2.GetDocumentResponse(document=waiting)
+    assert http.get(f"{URL}/doc_1").json["queue"] is None
+    services.script["RetryIngest"] = FailedPreconditionError("gone", reason="ORIGINAL_GONE")
+    answer = http.post(f"{URL}/doc_1/retry", headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json["reason"]) == (409, "ORIGINAL_GONE")
+
+
+def test_an_upload_that_is_taken_back_is_a_conflict(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["IngestDocument"] = AbortedError("cancelled", reason="INGEST_CANCELLED")
+    answer = upload(http)
+    assert (answer.status_code, answer.json["reason"]) == (409, "INGEST_CANCELLED")

@@ -89,6 +89,10 @@ async def test_too_much_text_is_too_large(tmp_path: Path) -> None:
     assert caught.value.metadata == {"limit": "1000", "unit": "bytes of text", "filename": "a.txt"}
 
 
+def test_the_limits_of_a_parser_are_half_a_gibibyte_and_half_a_minute() -> None:
+    assert (Limits().memory_bytes, Limits().seconds) == (512 * 1024 * 1024, 30.0)
+
+
 async def test_memory_is_limited(tmp_path: Path) -> None:
     path = samples.write(tmp_path, "a.json", b"[" + b"[]," * 3_000_000 + b"[]]")
     with pytest.raises(ParserLimitError) as caught:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -79,12 +80,49 @@ async def until(condition: object) -> None:
 
 
 async def test_every_passage_gets_its_own_vector_and_lengths_go_together() -> None:
-    queue, model = Queue(["x" * (n * 37 % 200 + 1) for n in range(300)]), Model()
+    queue, model = Queue(["x" * (n * 37 % 200 + 1) for n in range(2000)]), Model()
     async with working(queue, model):
-        await until(lambda: len(queue.stored) == 300)
+        await until(lambda: len(queue.stored) == 2000)
     assert all(queue.stored[key][0] == len(text) for key, text in queue.waiting_texts.items())
-    first_window = [len(text) for call in model.calls[:4] for text in call]
-    assert first_window == sorted(first_window)
+    # Lengths are 1 to 200 in each window; 64 drawn blindly would be 190 apart.
+    spreads = [len(call[-1]) - len(call[0]) for call in model.calls]
+    assert sum(spreads) / len(spreads) < 80
+    # Two calls are under way at once, and none had another's passages.
+    assert sum(map(len, model.calls)) == 2000
+
+
+class TwoPeople(Queue):
+    """Many passages of one, and after them one of another; in turns, as the record gives them."""
+
+    async def waiting(self, model: str, dimension: int, limit: int) -> list[Waiting]:
+        left = await super().waiting(model, dimension, 10**6)
+        spaced = [replace(one, space="b" if one.body == "other" else "a") for one in left]
+        mine = [one for one in spaced if one.space == "a"]
+        others = [one for one in spaced if one.space == "b"]
+        return [*mine[:1], *others, *mine[1:]][:limit]
+
+
+async def test_the_only_passage_of_one_does_not_wait_behind_all_of_another() -> None:
+    queue, model = TwoPeople([*("x" * (n % 500 + 10) for n in range(3000)), "other"]), Model()
+    async with working(queue, model):
+        await until(lambda: any("other" in call for call in model.calls))
+    before = next(number for number, call in enumerate(model.calls) if "other" in call)
+    assert before <= 2
+
+
+async def test_its_speed_is_known_once_it_worked_without_pause() -> None:
+    queue, model = Queue(["x"] * 400), Model()
+    with ThreadPoolExecutor(1) as executor:
+        worker = EmbeddingWorker(queue, model, executor, ProgressBoard(), lambda: None)  # type: ignore[arg-type]
+        assert worker.rate is None
+        task = asyncio.create_task(worker.run())
+        await until(lambda: len(queue.stored) == 400)
+        await until(lambda: worker.rate is not None)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert worker.rate is not None
+    assert worker.rate > 0
 
 
 async def test_a_text_that_the_model_refuses_holds_up_nobody() -> None:

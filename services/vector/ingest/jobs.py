@@ -1,0 +1,448 @@
+"""Files that have arrived are jobs: read in turns, whoever waits for them, and across the service's end.
+
+A job is a row of the record and a file in the spool. What reads it is a task of this process, which says in
+the record every few seconds that it has the job. A job that nobody has is taken up; one whose reading ended
+the process three times has FAILED. Bytes of a failure that another try may not meet are kept for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from services.chassis.errors import (
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    ServiceError,
+    UnavailableError,
+)
+from services.vector.access import Caller
+from services.vector.documents import Document, DocumentState, Failure, QueuePlace, Request
+from services.vector.extraction.errors import ExtractionError
+from services.vector.extraction.model import Extraction, Limits
+from services.vector.faults import ingest_cancelled, original_gone
+from services.vector.ingest.claims import Claims
+from services.vector.ingest.drafting import Arrival, Drafter
+from services.vector.ingest.spool import Spool, spool_name
+from services.vector.ingest.turns import Turns
+from services.vector.record.documents import Documents, Removal
+from services.vector.record.ingests import Ingests, Job
+from services.vector.record.vectors import Vectors
+
+_log = logging.getLogger(__name__)
+
+SLOTS = 2
+_BEAT_SECONDS = 10.0
+_LEASE_SECONDS = 60.0
+_ATTEMPTS = 3
+# A parser has 30 s, reading of pictures some minutes, splitting of the longest text one.
+_ATTEMPT_SECONDS = 900.0
+# Of failures that may be tried again, so much is kept, the newest.
+_KEPT_BYTES = 512 * 1024 * 1024
+# How much the newest measurement counts.
+_WEIGHT = 0.2
+
+_EXHAUSTED = frozenset({"DOCUMENT_TOO_LARGE", "PARSER_LIMIT"})
+# Depends on how busy the machine is; whatever else is wrong with a file stays wrong.
+_WORTH_ANOTHER_TRY = frozenset({"PARSER_LIMIT"})
+_INTERRUPTED = "INTERRUPTED"
+_LOST = "the bytes of the document were lost before it was read; send it again"
+
+
+class Stage(IntEnum):
+    """Stages of an ingest; the numbers are those of the contract."""
+
+    RECEIVED = 1
+    PARSED = 2
+    CHUNKED = 3
+    COMMITTED = 4
+    EMBEDDING = 5
+    READY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage that was reached."""
+
+    stage: Stage
+    document: Document
+    existing: bool = False
+
+
+class Extracts(Protocol):
+    """Reads files."""
+
+    async def extract(
+        self, path: Path, filename: str, claimed_media_type: str, limits: Limits, *, deadline: float | None
+    ) -> Extraction:
+        """The text of a file. Raises ExtractionError, TimeoutError at the deadline."""
+        ...
+
+
+@dataclass(eq=False)
+class _Live:
+    """A job that this process has. told: for those who follow it; the last is a ServiceError or None."""
+
+    job: Job
+    claim: ExitStack
+    task: asyncio.Task[None] | None = None
+    cancelled: bool = False
+    followers: list[asyncio.Queue[Step | ServiceError | None]] = field(default_factory=list)
+
+    def tell(self, step: Step | ServiceError | None) -> None:
+        for queue in self.followers:
+            queue.put_nowait(step)
+
+
+class Jobs:
+    """Begun by `start`, ended by `close`; `run` is its heart. One event loop."""
+
+    def __init__(
+        self,
+        *,
+        documents: Documents,
+        ingests: Ingests,
+        vectors: Vectors,
+        spool: Spool,
+        extractor: Extracts,
+        limits: Limits,
+        drafter: Drafter,
+        executor: Executor,
+        claims: Claims,
+        turns: Turns,
+        committed: Callable[[], None],
+        embedding_rate: Callable[[], float | None],
+    ) -> None:
+        """committed: called after each commit. embedding_rate: passages a second; None while unknown."""
+        self._documents = documents
+        self._ingests = ingests
+        self._vectors = vectors
+        self._spool = spool
+        self._extractor = extractor
+        self._limits = limits
+        self._drafter = drafter
+        self._executor = executor
+        self._claims = claims
+        self._turns = turns
+        self._committed = committed
+        self._embedding_rate = embedding_rate
+        self._worker = secrets.token_hex(8)
+        self._live: dict[str, _Live] = {}
+        self._arriving: dict[str, asyncio.Event] = {}
+        # Seconds that reading one file took lately.
+        self._reading: float | None = None
+
+    async def start(self) -> None:
+        """Takes up what an ended process left. Blocks on the disk, before anybody is served."""
+        left = await self._ingests.abandoned(self._worker, 0.0)
+        kept = await self._ingests.kept()
+        names = [_name(one) for one in (*(job.document for job in left), *kept)]
+        self._spool.clear(names)
+        for document in kept:
+            if self._spool.path(_name(document)).exists():
+                self._spool.keep(_name(document))
+            else:
+                await self._ingests.forget([document.document_id])
+        for job in left:
+            await self._take_up(job)
+        await self._trim()
+
+    async def run(self) -> NoReturn:
+        """Says that the jobs are alive, and looks for those that nobody has, until cancelled."""
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            try:
+                await self.look()
+            except ServiceError as error:
+                _log.warning("the jobs could not be looked after: %s", error.message)
+
+    async def look(self) -> None:
+        """Once: names the jobs that this process has, and takes up those that nobody has."""
+        if self._live:
+            await self._ingests.beat(self._worker, list(self._live))
+        for job in await self._ingests.abandoned(self._worker, _LEASE_SECONDS):
+            if job.document.document_id not in self._live:
+                await self._take_up(job)
+        await self._trim()
+
+    async def close(self) -> None:
+        """Ends the tasks; the jobs stay, for the next process."""
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def arriving(self, document_id: str) -> asyncio.Event:
+        """Is set when the document is taken back while its bytes still come. Ended by `arrived`."""
+        return self._arriving.setdefault(document_id, asyncio.Event())
+
+    def arrived(self, document_id: str) -> None:
+        """No bytes come any more."""
+        self._arriving.pop(document_id, None)
+
+    async def put(
+        self,
+        document: Document,
+        size: int,
+        sha256: str,
+        *,
+        caller: Caller,
+        media_type: str,
+        request: Request | None,
+        claim: ExitStack,
+    ) -> AsyncIterator[Step]:
+        """Makes a job of a file in the spool; the claim and the file are the job's from then on.
+
+        Returns its steps, to the commit; they raise ServiceError with the reason when there is none. Raises
+        NotFoundError when the document was taken back.
+        """
+        job = await self._ingests.put(
+            document.document_id,
+            size,
+            sha256,
+            caller=caller,
+            media_type=media_type,
+            request=request,
+            worker=self._worker,
+        )
+        steps: asyncio.Queue[Step | ServiceError | None] = asyncio.Queue()
+        live = self._begin(job, claim)
+        live.followers.append(steps)
+        return _followed(live, steps, Step(Stage.RECEIVED, job.document))
+
+    async def cancel(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
+    ) -> Removal:
+        """Takes a document on its way in back out of record and spool. Raises what Documents.cancel does."""
+        removal = await self._documents.cancel(caller, collection_id, document_id, request)
+        if (event := self._arriving.get(document_id)) is not None:
+            event.set()
+        live = self._live.get(document_id)
+        if live is not None and live.task is not None:
+            live.cancelled = True
+            live.task.cancel()
+            await asyncio.wait([live.task])
+        return removal
+
+    async def retry(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
+    ) -> Document:
+        """Puts what failed into the queue again. Raises what Ingests.retry raises, and AbortedError
+        (DOCUMENT_BUSY).
+        """
+        known = await self._documents.get(caller, collection_id, document_id)
+        claim = self._claims.hold(caller.space, known.collection_key, known.external_id, "")
+        with claim:
+            retried = await self._ingests.retry(caller, collection_id, document_id, request, self._worker)
+            job = retried.job
+            if job is None:
+                self._committed()
+            elif not self._spool.path(_name(job.document)).exists():
+                await self._fail(job, Failure(_INTERRUPTED, _LOST), again=False)
+                raise original_gone(document_id)
+            else:
+                self._spool.use(_name(job.document))
+                self._begin(job, claim.pop_all())
+        return retried.document
+
+    def forgotten(self, prefix: str) -> None:
+        """Documents whose files' names begin so were deleted: the bytes kept of them go too."""
+        self._spool.drop_kept(prefix)
+
+    async def places(self, documents: Sequence[Document]) -> dict[str, QueuePlace]:
+        """By document id, for those that wait for something now."""
+        turns = self._turns.places()
+        places = {
+            one.document_id: QueuePlace(turns[one.document_id], self._until_read(turns[one.document_id]))
+            for one in documents
+            if one.document_id in turns
+        }
+        embedding = [one for one in documents if one.state is DocumentState.EMBEDDING]
+        if embedding:
+            found = await self._vectors.places([one.key for one in embedding])
+            rate = self._embedding_rate()
+            for one in embedding:
+                if (turn := found.get(one.key)) is not None:
+                    seconds = turn.last / rate if rate else None
+                    places[one.document_id] = QueuePlace(turn.first, seconds)
+        return places
+
+    def _until_read(self, turn: int) -> float | None:
+        if self._reading is None:
+            return None
+        return (turn / self._turns.slots + 1) * self._reading
+
+    async def _take_up(self, job: Job) -> None:
+        document = job.document
+        if job.attempts >= _ATTEMPTS:
+            message = f"the service ended {_ATTEMPTS} times while it read this document"
+            await self._fail(job, Failure(_INTERRUPTED, message), again=True)
+            return
+        if not self._spool.path(_name(document)).exists():
+            await self._fail(job, Failure(_INTERRUPTED, _LOST), again=False)
+            return
+        self._spool.use(_name(document))
+        try:
+            claim = self._claims.hold(job.caller.space, document.collection_key, document.external_id, "")
+        except ServiceError as busy:
+            # Another upload under the same id came first; it is looked at again when that has ended.
+            _log.info("a job waits: %s", busy.message)
+            return
+        _log.info("a job is taken up", extra={"fields": {"document": document.document_id}})
+        self._begin(job, claim)
+
+    def _begin(self, job: Job, claim: ExitStack) -> _Live:
+        live = _Live(job, claim)
+        self._live[job.document.document_id] = live
+        live.task = asyncio.create_task(self._work(live), name="ingest")
+        return live
+
+    async def _work(self, live: _Live) -> None:
+        document_id, name = live.job.document.document_id, _name(live.job.document)
+        end: ServiceError | None = None
+        keep = False
+        try:
+            await self._read(live)
+        except asyncio.CancelledError:
+            if not live.cancelled:
+                # The process ends, or lets the record go: file and row stay as they are.
+                keep = True
+                end = UnavailableError(
+                    "the service stops; the document goes on after it", reason="RECORD_BUSY"
+                )
+                raise
+            end = ingest_cancelled(document_id)
+        except ExtractionError as error:
+            end = as_service_error(error)
+            keep = error.reason in _WORTH_ANOTHER_TRY
+            await self._fail(live.job, Failure(error.reason, error.message), again=keep)
+        except Exception as error:
+            end = self._fault(error, document_id)
+            keep = await self._broken(live, end)
+        finally:
+            del self._live[document_id]
+            live.claim.close()
+            if not keep:
+                self._spool.drop(name)
+            live.tell(end)
+
+    async def _read(self, live: _Live) -> None:
+        job = live.job
+        document = job.document
+        arrival = Arrival(
+            document.document_id,
+            document.external_id,
+            document.title,
+            document.filename,
+            document.size,
+            document.content_sha256,
+            document.metadata,
+            document.create_time,
+        )
+        async with (
+            self._turns.turn(job.caller.space, document.document_id),
+            asyncio.timeout(_ATTEMPT_SECONDS),
+        ):
+            begun = time.monotonic()
+            document = await self._ingests.begin(document.document_id, self._worker)
+            extraction = await self._extractor.extract(
+                self._spool.path(_name(document)),
+                document.filename,
+                job.media_type,
+                self._limits,
+                deadline=None,
+            )
+            live.tell(Step(Stage.PARSED, document))
+            draft = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._drafter.draft, arrival, extraction
+            )
+            live.tell(Step(Stage.CHUNKED, document))
+            self._measure(time.monotonic() - begun)
+        commit = await self._documents.commit(document.collection_key, job.caller, draft, job.request)
+        self._committed()
+        live.tell(Step(Stage.COMMITTED, commit.document, commit.existing))
+
+    def _measure(self, seconds: float) -> None:
+        before = self._reading
+        self._reading = seconds if before is None else before + _WEIGHT * (seconds - before)
+
+    def _fault(self, error: Exception, document_id: str) -> ServiceError:
+        if isinstance(error, ServiceError):
+            return error
+        _log.error("an ingest failed", exc_info=error, extra={"fields": {"document": document_id}})
+        return InternalError("the document could not be read", reason="INTERNAL")
+
+    async def _broken(self, live: _Live, error: ServiceError) -> bool:
+        """After a failure that is not the file's: whoever waits hears of it, and nothing is left. Where
+        nobody does, the document says it. Returns whether the bytes are kept.
+        """
+        document_id = live.job.document.document_id
+        try:
+            if live.followers or isinstance(error, NotFoundError):
+                await self._documents.discard(document_id)
+                return False
+            failure = Failure(_INTERRUPTED, f"it could not be taken: {error.message}")
+            await self._fail(live.job, failure, again=True)
+        except ServiceError as second:
+            # The record does not take it. The job is found again once its lease is over.
+            _log.warning("the end of an ingest could not be noted: %s", second.message)
+        return True
+
+    async def _fail(self, job: Job, failure: Failure, *, again: bool) -> None:
+        with suppress(NotFoundError):
+            await self._documents.fail(job.document.document_id, failure, again=again)
+        if again:
+            self._spool.keep(_name(job.document))
+        await self._trim()
+
+    async def _trim(self) -> None:
+        """Drops bytes of failures that nobody can try again, and those beyond what is kept."""
+        before = self._spool.kept
+        if not before:
+            return
+        total, beyond, names = 0, [], set()
+        for document in await self._ingests.kept():
+            total += document.size
+            if total > _KEPT_BYTES:
+                beyond.append(document.document_id)
+            else:
+                names.add(_name(document))
+        if beyond:
+            await self._ingests.forget(beyond)
+        for name in before - names:
+            self._spool.drop(name)
+
+
+def _name(document: Document) -> str:
+    return spool_name(document.collection_key, document.document_id)
+
+
+async def _followed(
+    live: _Live, steps: asyncio.Queue[Step | ServiceError | None], first: Step
+) -> AsyncIterator[Step]:
+    try:
+        yield first
+        while (step := await steps.get()) is not None:
+            if isinstance(step, ServiceError):
+                raise step
+            yield step
+    finally:
+        live.followers.remove(steps)
+
+
+def as_service_error(error: ExtractionError) -> ServiceError:
+    """The same reason and metadata, as the status says it."""
+    kind = ResourceExhaustedError if error.reason in _EXHAUSTED else InvalidArgumentError
+    return kind(error.message, reason=error.reason, metadata=error.metadata)

@@ -1,0 +1,255 @@
+"""Jobs: files that wait to be read or are read now, and failed ones whose bytes are kept for another try."""
+
+# ruff: noqa: S608 # names in SQL are ours; every value is bound
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.vector.access import Caller, Role
+from services.vector.documents import Document, DocumentState, Request
+from services.vector.faults import document_not_found, ingest_state, original_gone
+from services.vector.record import requests
+from services.vector.record.database import Connection, Database
+from services.vector.record.documents import document_by_id, find_document
+from services.vector.record.times import now_micros
+
+RETRY = "RetryIngest"
+
+_UNREAD = f"d.state IN ({DocumentState.RECEIVED:d}, {DocumentState.PARSING:d})"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file on its way in. caller: on whose behalf. media_type: as it was claimed.
+
+    attempts: how often it was begun to be read.
+    """
+
+    document: Document
+    caller: Caller
+    media_type: str
+    request: Request | None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What is tried again: a file, or where `job` is None the refused passages of the document."""
+
+    document: Document
+    job: Job | None
+
+
+class Ingests:
+    """Each is named by its document; its bytes are in the spool."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(
+        self,
+        document_id: str,
+        size: int,
+        content_sha256: str,
+        *,
+        caller: Caller,
+        media_type: str,
+        request: Request | None,
+        worker: str,
+    ) -> Job:
+        """Makes a job of a document whose bytes are all there. Raises NotFoundError when it has gone."""
+
+        def work(connection: Connection) -> Job:
+            connection.execute(
+                "UPDATE documents SET bytes = ?, content_sha256 = ? WHERE document_id = ?",
+                (size, content_sha256, document_id),
+            )
+            document = document_by_id(connection, document_id)
+            connection.execute(
+                "INSERT INTO ingests (document_id, collection_key, caller, media_type, request_id,"
+                " fingerprint, worker, heartbeat) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    document_id,
+                    document.collection_key,
+                    _dumped(caller),
+                    media_type,
+                    request.request_id if request else "",
+                    request.fingerprint if request else "",
+                    worker,
+                    now_micros(),
+                ),
+            )
+            return Job(document, caller, media_type, request)
+
+        return await self._database.write(work, milestone="ingest_job")
+
+    async def begin(self, document_id: str, worker: str) -> Document:
+        """It is read now, by `worker`, once more. Raises NotFoundError when it has gone."""
+
+        def work(connection: Connection) -> Document:
+            begun = connection.execute(
+                "UPDATE ingests SET attempts = attempts + 1, worker = ?, heartbeat = ? WHERE document_id = ?",
+                (worker, now_micros(), document_id),
+            ).rowcount
+            if not begun:
+                raise document_not_found(document_id)
+            connection.execute(
+                "UPDATE documents SET state = ? WHERE document_id = ?", (DocumentState.PARSING, document_id)
+            )
+            return document_by_id(connection, document_id)
+
+        return await self._database.write(work)
+
+    async def beat(self, worker: str, document_ids: Iterable[str]) -> None:
+        """The worker lives, and has these."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "UPDATE ingests SET worker = ?, heartbeat = ?"
+                " WHERE document_id IN (SELECT value FROM json_each(?))",
+                (worker, now_micros(), json.dumps(list(document_ids))),
+            )
+
+        await self._database.write(work)
+
+    async def abandoned(self, worker: str, seconds: float) -> list[Job]:
+        """Jobs that nobody has, in the order of their arrival.
+
+        They are those of other workers, and those of this one that it has not named for so long.
+        """
+
+        def work(connection: Connection) -> list[Job]:
+            rows = connection.execute(
+                "SELECT i.document_id, i.caller, i.media_type, i.request_id, i.fingerprint, i.attempts"
+                " FROM ingests i JOIN documents d ON d.document_id = i.document_id"
+                f" WHERE {_UNREAD} AND (i.worker <> ? OR i.heartbeat < ?) ORDER BY d.key",
+                (worker, now_micros() - int(seconds * 1e6)),
+            ).fetchall()
+            return [_job(connection, row) for row in rows]
+
+        return await self._database.read(work)
+
+    async def kept(self) -> list[Document]:
+        """Failed documents whose bytes are kept, the newest first."""
+
+        def work(connection: Connection) -> list[Document]:
+            rows = connection.execute(
+                "SELECT i.document_id FROM ingests i JOIN documents d ON d.document_id = i.document_id"
+                " WHERE d.state = ? ORDER BY d.key DESC",
+                (DocumentState.FAILED,),
+            ).fetchall()
+            return [document_by_id(connection, document_id) for (document_id,) in rows]
+
+        return await self._database.read(work)
+
+    async def forget(self, document_ids: Sequence[str]) -> None:
+        """The bytes of these failed documents are not kept any more."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "DELETE FROM ingests WHERE document_id IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(document_ids)),),
+            )
+
+        await self._database.write(work)
+
+    async def retry(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None, worker: str
+    ) -> Retry:
+        """Puts a failed document back into the queue, on the caller's behalf.
+
+        Or, of one that is EMBEDDING, the passages that the model refused. Raises NotFoundError,
+        PermissionDeniedError, FailedPreconditionError (REQUEST_ID_REUSED, INGEST_STATE, ORIGINAL_GONE).
+        """
+
+        def work(connection: Connection) -> Retry:
+            known = requests.outcome(connection, caller.space, RETRY, request)
+            document = find_document(connection, caller, collection_id, document_id, Role.WRITER)
+            if known is not None:
+                return Retry(document, None)
+            if document.state is DocumentState.FAILED:
+                job = _again(connection, caller, document, worker)
+            else:
+                job = None
+                _ask_again(connection, document)
+            requests.remember(connection, caller.space, RETRY, request, document_id)
+            return Retry(document_by_id(connection, document_id), job)
+
+        return await self._database.write(work)
+
+
+def _again(connection: Connection, caller: Caller, document: Document, worker: str) -> Job:
+    row = connection.execute(
+        "SELECT document_id, caller, media_type, request_id, fingerprint, attempts FROM ingests"
+        " WHERE document_id = ?",
+        (document.document_id,),
+    ).fetchone()
+    if row is None:
+        raise original_gone(document.document_id)
+    connection.execute(
+        "UPDATE documents SET state = ?, error_reason = '', error_message = '' WHERE key = ?",
+        (DocumentState.RECEIVED, document.key),
+    )
+    connection.execute(
+        "UPDATE ingests SET caller = ?, attempts = 0, worker = ?, heartbeat = ? WHERE document_id = ?",
+        (_dumped(caller), worker, now_micros(), document.document_id),
+    )
+    first = _job(connection, row)
+    # The id of the request that brought it belongs to who sent that.
+    request = first.request if first.caller.space == caller.space else None
+    return Job(first.document, caller, first.media_type, request)
+
+
+def _ask_again(connection: Connection, document: Document) -> None:
+    refused = 0
+    if document.state is DocumentState.EMBEDDING:
+        refused = connection.execute(
+            "UPDATE embedding_queue SET not_before = 0"
+            " WHERE chunk_key IN (SELECT key FROM chunks WHERE document_key = ?) AND not_before > ?",
+            (document.key, now_micros()),
+        ).rowcount
+    if not refused:
+        raise ingest_state(
+            document.document_id,
+            document.state.name,
+            "FAILED, or EMBEDDING with passages that the model refused",
+            "there is nothing to be tried again",
+        )
+
+
+def _job(connection: Connection, row: tuple[str, str, str, str, str, int]) -> Job:
+    document_id, caller, media_type, request_id, fingerprint, attempts = row
+    return Job(
+        document_by_id(connection, document_id),
+        _loaded(caller),
+        media_type,
+        Request(request_id, fingerprint) if request_id else None,
+        attempts,
+    )
+
+
+def _dumped(caller: Caller) -> str:
+    return json.dumps(
+        {
+            "tenant_id": caller.tenant_id,
+            "space": caller.space,
+            "subject": caller.subject,
+            "groups": sorted(caller.groups),
+            "manages": caller.manages,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _loaded(text: str) -> Caller:
+    values = json.loads(text)
+    return Caller(
+        str(values["tenant_id"]),
+        str(values["space"]),
+        str(values["subject"]),
+        frozenset(map(str, values["groups"])),
+        bool(values["manages"]),
+    )
