@@ -197,7 +197,8 @@ def rows_after(
 def _made_by(connection: Connection, model: ModelName) -> str:
     """Keys of generations in use whose vectors this model makes, a JSON list."""
     rows = connection.execute(
-        "SELECT key, revision FROM generations WHERE state IN (?, ?) AND embedding_model = ? AND dimension = ?",
+        "SELECT key, revision FROM generations"
+        " WHERE state IN (?, ?) AND embedding_model = ? AND dimension = ?",
         (GenerationState.CURRENT, GenerationState.BUILDING, model.name, model.dimension),
     )
     return json.dumps(
