@@ -17,6 +17,7 @@ from services.chassis.start import StartError
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
 from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
+from services.vector.evaluation.evaluating import Evaluating
 from services.vector.extraction.extractor import Extractor
 from services.vector.extraction.model import Limits
 from services.vector.extraction.recognition import Recogniser
@@ -58,6 +59,7 @@ class Application:
     ingestion: Ingestion
     importing: Importing
     searching: Searching
+    evaluating: Evaluating
     deletion: Deletion
     checking: Checking
     repairing: Repairing
@@ -150,6 +152,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             index=keeper,
             exact_limit=settings.meld_exact_search_limit,
         )
+        searching, citations = Searching(record.passages, dense), Citations(documents)
         walking = Walking(record.inspection, keeper, spool.strays)
         application = Application(
             record=record,
@@ -166,7 +169,8 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
                 committed=committed,
             ),
             importing=Importing(documents, drafter, executor, claims, committed),
-            searching=Searching(record.passages, dense),
+            searching=searching,
+            evaluating=Evaluating(record.evaluations.named, documents.text, searching, citations),
             deletion=Deletion(record, keeper, spool.left),
             checking=Checking(walking),
             repairing=Repairing(
@@ -178,7 +182,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             ),
             purging=Purging(record.purging, keeper, spool.strays),
             walking=walking,
-            citations=Citations(documents),
+            citations=citations,
             page_tokens=PageTokens(await record.page_key()),
             keeper=keeper,
             questions=questions,

@@ -15,7 +15,7 @@ from services.chassis.errors import AlreadyExistsError
 from services.vector.access import Caller, Grant, Role, granted
 from services.vector.documents import Collection, Request
 from services.vector.faults import access_denied, collection_not_found
-from services.vector.record import lexicon, purging, requests, tombstones
+from services.vector.record import evaluation_rows, lexicon, purging, requests, tombstones
 from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros, now_micros
 
@@ -228,6 +228,7 @@ class Collections:
                     now_micros(),
                     deleted_documents=collection.documents,
                     deleted_chunks=collection.chunks,
+                    deleted_evaluations=evaluation_rows.count(connection, key),
                 ),
             )
             purging.note(connection, max(1, collection.chunks))
@@ -241,6 +242,7 @@ class Collections:
             connection.execute(f"DELETE FROM texts WHERE document_key IN {owned}", (key,))
             connection.execute(f"DELETE FROM places WHERE document_key IN {owned}", (key,))
             connection.execute("DELETE FROM documents WHERE collection_key = ?", (key,))
+            evaluation_rows.erase_all(connection, key)
             connection.execute("DELETE FROM collections WHERE key = ?", (key,))
             lexicon.drop(connection, key)
             requests.remember(connection, caller.space, _DELETE, request, tombstone_id)

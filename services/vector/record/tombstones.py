@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.vector.documents import Receipt
 from services.vector.faults import deletion_not_found
-from services.vector.record import lexicon, purging
+from services.vector.record import evaluation_rows, lexicon, purging
 from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros
 
@@ -30,6 +30,7 @@ class Tombstone:
     deleted_chunks: int
     first_chunk: int = 0
     last_chunk: int = -1
+    deleted_evaluations: int = 0
 
     @property
     def document_id(self) -> str:
@@ -41,7 +42,8 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
     """Keeps it, in the transaction that deletes."""
     connection.execute(
         "INSERT INTO tombstones (tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-        " deleted_documents, deleted_chunks, first_chunk, last_chunk) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " deleted_documents, deleted_chunks, first_chunk, last_chunk, deleted_evaluations)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tombstone.tombstone_id,
             tombstone.tenant_id,
@@ -53,6 +55,7 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
             tombstone.deleted_chunks,
             tombstone.first_chunk,
             tombstone.last_chunk,
+            tombstone.deleted_evaluations,
         ),
     )
 
@@ -69,7 +72,8 @@ class Tombstones:
         def work(connection: Connection) -> Tombstone:
             row = connection.execute(
                 "SELECT tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-                " deleted_documents, deleted_chunks, first_chunk, last_chunk FROM tombstones"
+                " deleted_documents, deleted_chunks, first_chunk, last_chunk, deleted_evaluations"
+                " FROM tombstones"
                 " WHERE tombstone_id = ? AND space = ?",
                 (tombstone_id, space),
             ).fetchone()
@@ -114,6 +118,7 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         subject,
     ).fetchone()
     key = tombstone.collection_key
+    left = 0 if tombstone.document_id else evaluation_rows.count(connection, key)
     lexical = (
         lexicon.count(connection, key, tombstone.first_chunk, tombstone.last_chunk)
         if tombstone.document_id
@@ -124,6 +129,7 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         resource=tombstone.resource,
         record_documents=documents,
         record_chunks=chunks,
+        record_evaluations=left,
         lexical_entries=lexical,
         vector_entries=entries,
         files=0,
@@ -131,5 +137,6 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         delete_time=from_micros(tombstone.delete_time),
         deleted_documents=tombstone.deleted_documents,
         deleted_chunks=tombstone.deleted_chunks,
+        deleted_evaluations=tombstone.deleted_evaluations,
         purge_time=from_micros(purged) if purged > tombstone.delete_time else None,
     )
