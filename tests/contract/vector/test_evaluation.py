@@ -199,6 +199,17 @@ async def test_a_bad_line_is_an_error_that_names_it(
     assert await listed(library) == []
 
 
+async def test_a_document_of_another_collection_is_as_good_as_none(library: Client) -> None:
+    await library.create("films")
+    (foreign,) = await library.import_all([{"title": "Wolves", "text": "About wolves."}], "films")
+    said = []
+    for document_id in (foreign.document.document_id, "0" * 32):
+        with pytest.raises(ServiceError) as caught:
+            await run(library, [golden("q", "wolves", pb.Judgement(document_id=document_id))])
+        said.append(caught.value.message.replace(document_id, "ID"))
+    assert said[0] == said[1]
+
+
 async def test_a_title_of_two_documents_names_neither(library: Client) -> None:
     await library.import_all([{"title": "Cars", "text": "Other cars."}])
     with pytest.raises(ServiceError, match="is that of 2 documents"):
