@@ -65,7 +65,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
             "description": "A GoldenQuery as JSON in each line; the first line may be an EvaluationHeader.",
         },
     },
-    problems=(409, 429),
+    problems=(409, 429, 507),
     repeat="key",
 )
 def run_evaluation(collection_id: str) -> Response:
