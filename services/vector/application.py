@@ -170,7 +170,9 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             ),
             importing=Importing(documents, drafter, executor, claims, committed),
             searching=searching,
-            evaluating=Evaluating(record.evaluations.named, documents.text, searching, citations),
+            evaluating=Evaluating(
+                record.collections.get, record.evaluations.named, documents.text, searching, citations
+            ),
             deletion=Deletion(record, keeper, spool.left),
             checking=Checking(walking),
             repairing=Repairing(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from services.chassis.errors import UnavailableError
+from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.access import Caller
 from services.vector.citations import Claim, Verdict
 from services.vector.documents import Collection
@@ -19,7 +19,7 @@ from services.vector.evaluation import judging, resampling
 from services.vector.evaluation.golden import BY, GoldenQuery, GoldenSet, Problem
 from services.vector.evaluation.judging import CITATION_PRECISION, Judged
 from services.vector.evaluation.resampling import Interval
-from services.vector.faults import evaluation_running, golden_set_invalid
+from services.vector.faults import collection_not_found, evaluation_running, golden_set_invalid
 from services.vector.record.evaluations import NamedDocument
 from services.vector.record.passages import Condition
 from services.vector.record.texts import Text
@@ -46,6 +46,14 @@ class Reads(Protocol):
 
     async def __call__(self, document_key: int, byte_start: int, byte_end: int) -> Text:
         """Empty where the document has gone."""
+        ...
+
+
+class Finds(Protocol):
+    """Finds a collection as a caller may."""
+
+    async def __call__(self, caller: Caller, collection_id: str) -> Collection:
+        """Raises NotFoundError (COLLECTION_NOT_FOUND)."""
         ...
 
 
@@ -169,12 +177,15 @@ class Evaluating:
 
     def __init__(
         self,
+        *,
+        find: Finds,
         named: Named,
         read: Reads,
         searching: Searches,
         citations: Verifies,
         most: int = _MOST_AT_ONCE,
     ) -> None:
+        self._find = find
         self._named = named
         self._read = read
         self._searching = searching
@@ -215,8 +226,16 @@ class Evaluating:
             outcomes: dict[int, Answered] = {}
             for position in order:
                 setting = plan.settings[position]
+                await self._require(caller, collection)
                 start = time.monotonic()
-                found = await self._searching.search([collection], setting.question(query.query.text), model)
+                try:
+                    found = await self._searching.search(
+                        [collection], setting.question(query.query.text), model
+                    )
+                except ServiceError:
+                    # It may have gone under the search.
+                    await self._require(caller, collection)
+                    raise
                 seconds = time.monotonic() - start
                 if found.degraded:
                     raise UnavailableError(
@@ -243,6 +262,13 @@ class Evaluating:
             end=datetime.now(UTC),
             seconds=time.monotonic() - began,
         )
+
+    async def _require(self, caller: Caller, collection: Collection) -> None:
+        """Raises NotFoundError when the collection went, also when another took its id, or may no longer be
+        read.
+        """
+        if (await self._find(caller, collection.collection_id)).key != collection.key:
+            raise collection_not_found(collection.collection_id)
 
     async def _judge(self, caller: Caller, query: _Resolved, found: Found, cutoffs: Sequence[int]) -> Judged:
         hits = [one.passage for one in found.hits]

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
 from tests.contract.vector.test_search import LIBRARY, _settled
-from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running
+from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running, translated
 
 HYBRID, DENSE, LEXICAL = (
     pb.SearchMode.Value(f"SEARCH_MODE_{name}") for name in ("HYBRID", "DENSE", "LEXICAL")
@@ -378,3 +379,74 @@ async def test_others_are_answered_meanwhile(library: Client) -> None:
 
 def _bytes(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+async def test_through_the_vector_index(tmp_path: Path, embedder: WordEmbedder) -> None:
+    """Chroma proposes, since no collection is small enough to be scored whole."""
+    async with running(tmp_path, embedder, meld_exact_search_limit=0) as client:
+        await client.create()
+        await client.import_all(LIBRARY)
+        await eventually(lambda: _settled(client))
+
+        async def answered() -> bool:
+            try:
+                report = await evaluated(client, QUOTES[:2], settings=[pb.EvaluationSetting(mode=DENSE)])
+            except ServiceError as error:
+                if error.reason != "INDEX_UNAVAILABLE":
+                    raise
+                return False
+            return means(report.settings[0])["citation_precision"] == 1.0
+
+        await eventually(answered)
+
+
+async def test_two_collections_at_a_time(library: Client) -> None:
+    calls = []
+    for name in ("films", "songs"):
+        await library.create(name)
+        await library.import_all(LIBRARY[:1], name)
+        requests = [
+            pb.RunEvaluationRequest(
+                header=pb.EvaluationHeader(collection_id=name, settings=[pb.EvaluationSetting(mode=LEXICAL)])
+            ),
+            *(pb.RunEvaluationRequest(query=golden(f"q{n}", "foxes", document("fox"))) for n in range(5_000)),
+        ]
+        calls.append(library.stub.RunEvaluation(requests, timeout=60, metadata=library.metadata))
+        assert (await calls[-1].read()).total == 5_000
+    with pytest.raises(ServiceError) as caught:
+        await run(library)
+    assert refused(caught.value) == ("ABORTED", "EVALUATION_RUNNING")
+    for call in calls:
+        call.cancel()
+
+
+async def test_a_collection_keeps_so_many(library: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await evaluated(library)
+    monkeypatch.setattr("services.vector.record.evaluations.MOST_KEPT", 1)
+    with pytest.raises(ServiceError) as caught:
+        await run(library)
+    assert refused(caught.value) == ("RESOURCE_EXHAUSTED", "EVALUATIONS_FULL")
+    await delete(library, first.evaluation_id)
+    assert await evaluated(library)
+
+
+async def test_the_collection_that_goes_takes_the_evaluation_under_way(library: Client) -> None:
+    """Nothing is kept of it, also when another collection takes the name."""
+    requests = [
+        pb.RunEvaluationRequest(header=pb.EvaluationHeader(collection_id="books")),
+        *(pb.RunEvaluationRequest(query=golden(f"q{n}", "foxes", document("fox"))) for n in range(60)),
+    ]
+    call = library.stub.RunEvaluation(requests, timeout=60, metadata=library.metadata)
+    await call.read()
+    await library.call("DeleteCollection", pb.DeleteCollectionRequest(collection_id="books"))
+    await library.create()
+
+    async def rest() -> None:
+        with translated():
+            while await call.read() is not grpc.aio.EOF:
+                pass
+
+    with pytest.raises(ServiceError) as caught:
+        await rest()
+    assert refused(caught.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
+    assert await listed(library) == []
