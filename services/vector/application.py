@@ -171,7 +171,11 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             importing=Importing(documents, drafter, executor, claims, committed),
             searching=searching,
             evaluating=Evaluating(
-                record.collections.get, record.evaluations.named, documents.text, searching, citations
+                find=record.collections.get,
+                named=record.evaluations.named,
+                read=documents.text,
+                searching=searching,
+                citations=citations,
             ),
             deletion=Deletion(record, keeper, spool.left),
             checking=Checking(walking),
