@@ -12,7 +12,7 @@ INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Pyt
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore fsck test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos clean install install-dev
+.PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ restore: install ## Replace all that the running house keeps by FROM=backups/...
 
 fsck: install ## Compare all that the running house keeps with itself (REPAIR=1 mends, PURGE=1 leaves no byte of what was deleted, COLLECTION=c)
 	@$(BIN)/python -m services.fsck $(if $(REPAIR),--repair) $(if $(PURGE),--purge) $(if $(COLLECTION),--collection $(COLLECTION))
+
+eval: install ## Measure how well COLLECTION=c answers GOLDEN=file on the running house (SETTINGS="mode=lexical mode=hybrid", BASELINE=file or id, MAX_DROP=0.01, FAIL_BELOW="ndcg=0.7", OUTPUT=file)
+	@$(BIN)/meld eval $(or $(GOLDEN),$(error GOLDEN=file says what is asked, see docs/evaluation.md)) $(if $(COLLECTION),--collection $(COLLECTION)) $(foreach each,$(SETTINGS),--setting $(each)) $(if $(BASELINE),--baseline $(BASELINE)) $(if $(MAX_DROP),--max-drop $(MAX_DROP)) $(foreach each,$(FAIL_BELOW),--fail-below $(each)) $(if $(OUTPUT),--output $(OUTPUT))
 
 clean: ## Remove what can be built again: environment, stubs, caches (never data/)
 	rm -rf $(VENV) protos/gen protos/gen-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,9 +6,8 @@ FOLDER has the BEIR layout (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv; .gz as
 ../shared/data/scifact, and nothing happens where it is missing. The house is started for the purpose,
 unless --url names one that runs; --keep keeps its data, so that a second run need not ingest again.
 
-Each query asks for 100 passages. A document stands where its first passage stands. nDCG as in trec_eval:
-gain is the grade, discount log2(rank + 1), the ideal ranking from all judged documents. A query without
-any hit counts 0.
+Each query asks for 100 passages. A document stands where its first passage stands. The measures are those of
+services.vector.evaluation. A query without any hit counts 0.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ import argparse
 import contextlib
 import gzip
 import json
-import math
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from services.vector.evaluation.metrics import ndcg, recall
 from tests.support.fleet import running_fleet
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "scifact"
@@ -58,22 +57,6 @@ def judgements(folder: Path, split: str) -> Judgements:
         query, document, grade = line.rstrip("\n").split("\t")
         found[query][document] = int(grade)
     return {query: graded for query, graded in found.items() if max(graded.values()) > 0}
-
-
-def ndcg(ranking: Sequence[str], graded: Mapping[str, int], k: int = 10) -> float:
-    """Normalised discounted cumulative gain of the first `k` documents; 0 to 1."""
-
-    def gain(grades: Sequence[int]) -> float:
-        return sum(grade / math.log2(rank + 2) for rank, grade in enumerate(grades[:k]))
-
-    best = gain(sorted(graded.values(), reverse=True))
-    return gain([graded.get(document, 0) for document in ranking]) / best
-
-
-def recall(ranking: Sequence[str], graded: Mapping[str, int], k: int) -> float:
-    """Share of the relevant documents among the first `k`."""
-    relevant = {document for document, grade in graded.items() if grade > 0}
-    return len(relevant & set(ranking[:k])) / len(relevant)
 
 
 class House:

@@ -219,6 +219,10 @@ class Fields:
                 metadata={"field": name[:60]},
             )
 
+    def wrong(self, name: str, detail: str) -> ProblemError:
+        """What to raise for a member whose fault no getter sees."""
+        return invalid(self._at(name), detail)
+
     def drop(self, name: str) -> None:
         """Passes over a member that may be there and says nothing here."""
         self._take(name)
@@ -286,6 +290,18 @@ class Fields:
         if meaning is None:
             raise invalid(self._at(name), f"must be one of {', '.join(sorted(values))}")
         return meaning
+
+    def integers(self, name: str) -> list[int]:
+        """A list of whole numbers from 0 on; empty when absent."""
+        value = self._take(name)
+        if value is None:
+            return []
+        whole = isinstance(value, list) and all(
+            isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= _INT32 for item in value
+        )
+        if not whole:
+            raise invalid(self._at(name), "a list of whole numbers is needed")
+        return list(value)
 
     def texts(self, name: str) -> list[str]:
         """A list of strings; empty when absent."""

@@ -16,6 +16,9 @@ from services.gateway.body import BodyReader, Fields, parse_object
 from services.gateway.calls import End
 from services.gateway.problem import ProblemError
 
+# What a body of lines may call itself.
+LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+
 # A message must stay below gRPC's limit of 4 MiB.
 _MAX_MESSAGE_BYTES = 4 * 1024 * 1024 - 64 * 1024
 _MAX_LINE_BYTES = 8 * 1024 * 1024
@@ -23,21 +26,29 @@ _SPILL_MEMORY_BYTES = 1 << 20
 
 
 def split(body: BodyReader) -> Iterator[bytes | None]:
-    """The lines of a body without their ends, blank ones left out; None for a line that is too long.
+    """The lines of a body, as `numbered` gives them, without their numbers."""
+    return (line for _, line in numbered(body))
 
-    No more than one line is held.
+
+def numbered(body: BodyReader) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a body without their ends, each behind its number, which begins at 1.
+
+    Blank ones are counted and left out; None stands for a line that is too long. No more than one line is
+    held.
     """
     rest = bytearray()
     overlong = False
+    number = 1
     for piece in body.pieces():
         start = 0
         while (end := piece.find(b"\n", start)) >= 0:
             rest += piece[start:end]
             start = end + 1
             if overlong:
-                yield None
+                yield number, None
             elif line := bytes(rest).strip():
-                yield line if len(line) <= _MAX_LINE_BYTES else None
+                yield number, line if len(line) <= _MAX_LINE_BYTES else None
+            number += 1
             rest.clear()
             overlong = False
         rest += piece[start:]
@@ -45,9 +56,9 @@ def split(body: BodyReader) -> Iterator[bytes | None]:
             rest.clear()
             overlong = True
     if overlong:
-        yield None
+        yield number, None
     elif line := bytes(rest).strip():
-        yield line
+        yield number, line
 
 
 class Spill:

@@ -514,10 +514,15 @@ def receipt(value: vector_pb2.DeletionReceipt) -> dict[str, Json]:
     return {
         "resource": value.resource,
         "state": enum_name(vector_pb2.DeletionState.DESCRIPTOR, value.state),
-        "deleted": {"documents": value.deleted_documents, "chunks": value.deleted_chunks},
+        "deleted": {
+            "documents": value.deleted_documents,
+            "chunks": value.deleted_chunks,
+            "evaluations": value.deleted_evaluations,
+        },
         "left": {
             "record_documents": value.record_documents,
             "record_chunks": value.record_chunks,
+            "record_evaluations": value.record_evaluations,
             "lexical_entries": value.lexical_entries,
             "vector_entries": value.vector_entries,
             "files": value.files,
@@ -526,6 +531,89 @@ def receipt(value: vector_pb2.DeletionReceipt) -> dict[str, Json]:
         "deleted_at": _optional_time(value, "delete_time"),
         "purged_at": _optional_time(value, "purge_time"),
     }
+
+
+def evaluation(value: vector_pb2.Evaluation) -> dict[str, Json]:
+    """What an evaluation measured in sum."""
+    return {
+        "id": value.evaluation_id,
+        "collection": value.collection_id,
+        "label": value.label,
+        "subject": value.subject or None,
+        "golden_sha256": value.golden_sha256,
+        "queries": value.queries,
+        "judgements": value.judgements,
+        "embedding_model": value.embedding_model,
+        "dimension": value.dimension,
+        "index_generation": value.index_generation,
+        "documents": value.documents,
+        "chunks": value.chunks,
+        "pending_vectors": value.pending_vectors,
+        "cutoffs": list(value.cutoffs),
+        "settings": [setting_report(item) for item in value.settings],
+        "comparisons": [message(item) for item in value.comparisons],
+        "created": _optional_time(value, "create_time"),
+        "elapsed_seconds": _exact_seconds(value.elapsed),
+    }
+
+
+def setting_report(value: vector_pb2.SettingReport) -> dict[str, Json]:
+    """What was measured with one setting: the setting, its metrics by name, and how long a search took."""
+    setting = value.setting
+    return {
+        "name": setting.name,
+        "mode": enum_name(vector_pb2.SearchMode.DESCRIPTOR, setting.mode),
+        "top_k": setting.top_k,
+        "similarity_threshold": setting.similarity_threshold,
+        "filter": _filter(setting.filter) if setting.HasField("filter") else None,
+        "metrics": {
+            item.metric: {"mean": item.mean, "low": item.low, "high": item.high, "queries": item.queries}
+            for item in value.metrics
+        },
+        "latency_seconds": {
+            "p50": _exact_seconds(value.latency_p50),
+            "p95": _exact_seconds(value.latency_p95),
+            "max": _exact_seconds(value.latency_max),
+        },
+    }
+
+
+def _filter(value: vector_pb2.Filter) -> dict[str, Json]:
+    """A condition as requests write it."""
+    shown: dict[str, Json] = {
+        "document_ids": list(value.document_ids),
+        "external_ids": list(value.external_ids),
+        "media_types": list(value.media_types),
+        "created_from": _optional_time(value, "min_create_time"),
+        "created_before": _optional_time(value, "max_create_time"),
+        "metadata": struct(value.metadata),
+    }
+    return {name: item for name, item in shown.items() if item}
+
+
+def evaluated_query(value: vector_pb2.EvaluatedQuery) -> dict[str, Json]:
+    """What was measured of one query, an outcome for each setting."""
+    return {
+        "id": value.query_id,
+        "query": value.query,
+        "outcomes": [query_outcome(item) for item in value.outcomes],
+    }
+
+
+def query_outcome(value: vector_pb2.QueryOutcome) -> dict[str, Json]:
+    """What was measured of one query with one setting."""
+    return {
+        "metrics": dict(sorted(value.metrics.items())),
+        "first_rank": value.first_rank or None,
+        "hits": value.hits,
+        "missed": list(value.missed),
+        "elapsed_seconds": _exact_seconds(value.elapsed),
+    }
+
+
+def _exact_seconds(value: duration_pb2.Duration) -> float:
+    """Seconds to the microsecond: a search may take less than one thousandth."""
+    return value.ToMicroseconds() / 1_000_000
 
 
 def index_fault(value: vector_pb2.IndexFault) -> dict[str, Json]:

@@ -18,6 +18,7 @@ from services.vector.citations import Citations
 from services.vector.deletion import Deletion
 from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
 from services.vector.embedding.roster import Roster
+from services.vector.evaluation.evaluating import Evaluating
 from services.vector.extraction.extractor import Extractor
 from services.vector.extraction.model import Limits
 from services.vector.extraction.recognition import Recogniser
@@ -63,6 +64,7 @@ class Application:
     jobs: Jobs
     importing: Importing
     searching: Searching
+    evaluating: Evaluating
     deletion: Deletion
     checking: Checking
     repairing: Repairing
@@ -183,6 +185,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             index=keeper,
             exact_limit=settings.meld_exact_search_limit,
         )
+        searching, citations = Searching(record.passages, dense, roster), Citations(documents)
         walking = Walking(record.inspection, keeper, spool.strays)
         application = Application(
             record=record,
@@ -190,7 +193,14 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             ingestion=Ingestion(documents=documents, spool=spool, jobs=jobs, claims=claims, board=board),
             jobs=jobs,
             importing=Importing(documents, drafter, executor, claims, queued),
-            searching=Searching(record.passages, dense, roster),
+            searching=searching,
+            evaluating=Evaluating(
+                find=record.collections.get,
+                named=record.evaluations.named,
+                read=documents.text,
+                searching=searching,
+                citations=citations,
+            ),
             deletion=Deletion(record, keeper, jobs.forgotten, spool.left),
             checking=Checking(walking),
             repairing=Repairing(
@@ -203,7 +213,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             purging=Purging(record.purging, keeper, spool.strays),
             walking=walking,
             building=building,
-            citations=Citations(documents),
+            citations=citations,
             page_tokens=PageTokens(await record.page_key()),
             keeper=keeper,
             questions=questions,

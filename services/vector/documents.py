@@ -176,6 +176,7 @@ class Receipt:
     resource: str
     record_documents: int
     record_chunks: int
+    record_evaluations: int
     lexical_entries: int
     vector_entries: int
     files: int
@@ -183,6 +184,7 @@ class Receipt:
     delete_time: datetime
     deleted_documents: int
     deleted_chunks: int
+    deleted_evaluations: int
     purge_time: datetime | None = None
 
     @property
@@ -191,6 +193,7 @@ class Receipt:
         return not (
             self.record_documents
             or self.record_chunks
+            or self.record_evaluations
             or self.lexical_entries
             or self.vector_entries
             or self.files

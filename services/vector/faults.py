@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from services.chassis.errors import (
     AbortedError,
     FailedPreconditionError,
@@ -14,6 +17,26 @@ from services.chassis.errors import (
 from services.vector.embedding.ports import ModelName
 
 _SHOWN = 100
+_SHOWN_PROBLEMS = 10
+
+
+class GoldenProblem(Protocol):
+    """What is wrong with a golden set: the line, 0 when unknown, the query's id or nothing, and words."""
+
+    @property
+    def line(self) -> int:
+        """In the owner's file."""
+        ...
+
+    @property
+    def query_id(self) -> str:
+        """Of the query."""
+        ...
+
+    @property
+    def what(self) -> str:
+        """For people."""
+        ...
 
 
 def invalid_field(field: str, value: object, rule: str) -> InvalidArgumentError:
@@ -233,3 +256,50 @@ def reembed_cancelled(collection_id: str) -> AbortedError:
 def storage_full(what: str) -> ResourceExhaustedError:
     """No space left for `what`."""
     return ResourceExhaustedError(f"the disk has no space for {what}", reason="STORAGE_FULL")
+
+
+def golden_set_invalid(problems: Sequence[GoldenProblem]) -> InvalidArgumentError:
+    """What is wrong with a golden set, at least one thing; the first are told, all are counted."""
+    told = "; ".join(f"{_at(one)}{one.what}" for one in problems[:_SHOWN_PROBLEMS])
+    more = len(problems) - _SHOWN_PROBLEMS
+    return InvalidArgumentError(
+        f"the golden set cannot be used: {told}" + (f"; and {more} more" if more > 0 else ""),
+        reason="GOLDEN_SET_INVALID",
+        metadata={
+            "line": str(problems[0].line or ""),
+            "query_id": problems[0].query_id[:_SHOWN],
+            "problems": str(len(problems)),
+        },
+    )
+
+
+def _at(problem: GoldenProblem) -> str:
+    line = f"line {problem.line}, " if problem.line else ""
+    return f"{line}query {problem.query_id[:_SHOWN]}: " if problem.query_id else line
+
+
+def evaluation_not_found(evaluation_id: str) -> NotFoundError:
+    """The same words whether it is missing or of another collection."""
+    return NotFoundError(
+        f"there is no evaluation {evaluation_id[:_SHOWN]} of this collection",
+        reason="EVALUATION_NOT_FOUND",
+        metadata={"evaluation_id": evaluation_id[:_SHOWN]},
+    )
+
+
+def evaluation_running() -> AbortedError:
+    """One a collection at a time, and few in sum."""
+    return AbortedError(
+        "this collection, or as many others as may be, are being evaluated",
+        reason="EVALUATION_RUNNING",
+        retry_after=5.0,
+    )
+
+
+def evaluations_full(limit: int) -> ResourceExhaustedError:
+    """The collection keeps no more."""
+    return ResourceExhaustedError(
+        f"the collection keeps {limit} evaluations already: delete some",
+        reason="EVALUATIONS_FULL",
+        metadata={"limit": str(limit)},
+    )

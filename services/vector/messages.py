@@ -148,6 +148,7 @@ def receipt(value: Receipt) -> pb.DeletionReceipt:
         state=pb.DELETION_STATE_COMPLETE if value.complete else pb.DELETION_STATE_PENDING,
         record_documents=value.record_documents,
         record_chunks=value.record_chunks,
+        record_evaluations=value.record_evaluations,
         lexical_entries=value.lexical_entries,
         vector_entries=value.vector_entries,
         files=value.files,
@@ -156,6 +157,7 @@ def receipt(value: Receipt) -> pb.DeletionReceipt:
         delete_time=timestamp(value.delete_time),
         deleted_documents=value.deleted_documents,
         deleted_chunks=value.deleted_chunks,
+        deleted_evaluations=value.deleted_evaluations,
     )
 
 

@@ -21,6 +21,7 @@ from services.vector.application import Application
 from services.vector.citations import Claim
 from services.vector.documents import Collection, Document, DocumentState, Request
 from services.vector.embedding.ports import name_of
+from services.vector.evaluation.servicer import EvaluationMethods
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.filename import clean_filename
 from services.vector.faults import document_not_found, invalid_field, invalid_page_token
@@ -46,7 +47,7 @@ _KEEP_SECONDS, _MOST_KEEP_SECONDS = 604_800.0, 31_536_000.0
 _MARGIN_SECONDS = 0.2
 
 
-class VectorServicer(vector_pb2_grpc.VectorServiceServicer):
+class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     """meldrag.vector.v1.VectorService over an Application, but for what replaces that: see SwitchedServicer.
 
     The methods of the contract that are in neither come later; the chassis says so of them.

@@ -14,6 +14,7 @@ from meldrag_cli import __version__
 from meldrag_cli.commands.asking import agents, ask, replay, run
 from meldrag_cli.commands.conversations import sessions
 from meldrag_cli.commands.doctor import doctor
+from meldrag_cli.commands.evaluations import evaluate, evaluations
 from meldrag_cli.commands.fsck import fsck
 from meldrag_cli.commands.knowledge import collections, documents, ingest, search
 from meldrag_cli.commands.options import Start
@@ -35,10 +36,12 @@ def application() -> typer.Typer:
     app.callback()(_before)
     for command in (ask, ingest, search, run, replay, doctor, fsck, reembed):
         app.command()(command)
+    app.command("eval")(evaluate)
     app.add_typer(agents, name="agents")
     app.add_typer(workflows, name="workflow")
     app.add_typer(collections, name="collections")
     app.add_typer(documents, name="documents")
+    app.add_typer(evaluations, name="evaluations")
     app.add_typer(sessions, name="sessions")
     return app
 

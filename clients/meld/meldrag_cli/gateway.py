@@ -116,9 +116,11 @@ class Gateway:
         *,
         form: Mapping[str, str] | None = None,
         file: tuple[str, IO[bytes]] | None = None,
+        lines: bytes | None = None,
         seconds: float | None = None,
     ) -> Iterator[Iterator[Event]]:
-        """Sends a JSON object, or a form with one file, and gives the events that answer as they come.
+        """Sends a JSON object, a form with one file, or lines of JSON, and gives the events that answer as
+        they come.
 
         seconds: how long the work may take; as its contract has it when None.
         """
@@ -128,6 +130,9 @@ class Gateway:
         sent: dict[str, Any] = {"json": body}
         if file is not None:
             sent = {"data": dict(form or {}), "files": {"file": file}}
+        if lines is not None:
+            sent = {"content": lines}
+            headers["Content-Type"] = "application/x-ndjson"
         try:
             with self._client.stream("POST", where, headers=headers, **sent) as answer:
                 if answer.is_error:

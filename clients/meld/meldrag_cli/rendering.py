@@ -63,8 +63,9 @@ def receipt(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and its noun: "1 document", "2 documents"."""
-    return f"{number} {noun if number == 1 else noun + 's'}"
+    """A number and its noun: "1 document", "2 documents", "3 queries"."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else several}"
 
 
 def size(number: int) -> str:

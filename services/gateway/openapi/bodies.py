@@ -60,6 +60,46 @@ _SEARCH: dict[str, Schema] = {
     "filter": reference("Filter"),
     "explain": _FLAG,
 }
+_LINE: Schema = {
+    "type": "integer",
+    "minimum": 0,
+    "description": "Where it stands in your file; errors name it.",
+}
+_GOLDEN = _body(
+    {
+        "query": _QUERY,
+        "relevant": array(
+            _body(
+                {},
+                {
+                    **dict.fromkeys(("document_id", "external_id", "title"), _TEXT),
+                    "quote": {"type": "string", "maxLength": 4000},
+                    "grade": {"type": "integer", "minimum": 0, "maximum": 100},
+                    "line": _LINE,
+                },
+                description="A document by one of its names, a quote that a passage must hold, or both.",
+            ),
+            minItems=1,
+            maxItems=1000,
+        ),
+    },
+    {"id": _TEXT | {"maxLength": 128, "description": "Its number when absent."}, "line": _LINE},
+    description="A query and what should answer it: documents, or quotes for all.",
+)
+_EVALUATION: dict[str, Schema] = {
+    "label": _TEXT | {"maxLength": 200},
+    "settings": array(
+        _body(
+            {},
+            {
+                "name": _TEXT | {"maxLength": 64},
+                **{name: schema for name, schema in _SEARCH.items() if name != "explain"},
+            },
+        ),
+        maxItems=2,
+    ),
+    "cutoffs": array({"type": "integer", "minimum": 1, "maximum": 1000}, maxItems=5),
+}
 _RUN: dict[str, Schema] = {
     "session_id": _SESSION,
     "collections": _COLLECTIONS,
@@ -323,6 +363,9 @@ BODIES: dict[str, Schema] = {
         },
         {},
     ),
+    "EvaluationHeader": _body({}, _EVALUATION, description="What is evaluated, and how."),
+    "GoldenQuery": _GOLDEN,
+    "NewEvaluation": _body({"queries": array(reference("GoldenQuery"), minItems=1)}, _EVALUATION),
     "Message": _body({"message": _MESSAGE}, {}),
     "NewRun": _body(
         {"message": _MESSAGE},

@@ -23,6 +23,7 @@ from services.gateway.openapi.schema import (
 
 TEXT: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
 YES_OR_NO: Schema = {"type": "boolean"}
 ANYTHING: Schema = {"type": "object"}
 _URL: Schema = {"type": "string", "format": "uri-reference"}
@@ -170,15 +171,74 @@ SHAPES = (
         rendering.receipt,
         {
             **_same("resource state"),
-            "deleted": record({"documents": WHOLE, "chunks": WHOLE}),
+            "deleted": record({"documents": WHOLE, "chunks": WHOLE, "evaluations": WHOLE}),
             "left": record(
                 dict.fromkeys(
-                    ("record_documents", "record_chunks", "lexical_entries", "vector_entries", "files"), WHOLE
+                    (
+                        "record_documents",
+                        "record_chunks",
+                        "record_evaluations",
+                        "lexical_entries",
+                        "vector_entries",
+                        "files",
+                    ),
+                    WHOLE,
                 )
             ),
             "tombstone_id": Maybe("tombstone_id"),
             "deleted_at": Maybe("delete_time"),
             "purged_at": Maybe("purge_time"),
+        },
+    ),
+    Shape(
+        "Evaluation",
+        vector_pb2.Evaluation.DESCRIPTOR,
+        rendering.evaluation,
+        {
+            "id": "evaluation_id",
+            "collection": "collection_id",
+            "label": "label",
+            "subject": Maybe("subject"),
+            **_same("golden_sha256 queries judgements embedding_model dimension index_generation"),
+            **_same("documents chunks pending_vectors cutoffs settings comparisons"),
+            "created": Maybe("create_time"),
+            "elapsed_seconds": NUMBER,
+        },
+    ),
+    Shape(
+        "SettingReport",
+        vector_pb2.SettingReport.DESCRIPTOR,
+        rendering.setting_report,
+        {
+            "name": "setting.name",
+            "mode": Maybe("setting.mode"),
+            "top_k": "setting.top_k",
+            "similarity_threshold": "setting.similarity_threshold",
+            "filter": nullable(ANYTHING),
+            "metrics": {
+                "type": "object",
+                "additionalProperties": record(
+                    {**dict.fromkeys(("mean", "low", "high"), NUMBER), "queries": WHOLE}
+                ),
+            },
+            "latency_seconds": record(dict.fromkeys(("p50", "p95", "max"), NUMBER)),
+        },
+    ),
+    Shape(
+        "EvaluatedQuery",
+        vector_pb2.EvaluatedQuery.DESCRIPTOR,
+        rendering.evaluated_query,
+        {"id": "query_id", **_same("query outcomes")},
+    ),
+    Shape(
+        "QueryOutcome",
+        vector_pb2.QueryOutcome.DESCRIPTOR,
+        rendering.query_outcome,
+        {
+            "metrics": {"type": "object", "additionalProperties": NUMBER},
+            "first_rank": Maybe("first_rank"),
+            **_same("hits missed"),
+            "elapsed_seconds": NUMBER,
         },
     ),
     Shape(
@@ -386,6 +446,10 @@ def components() -> Components:
     made.add("IngestStage", _ingest_stage(made))
     made.add("ImportResult", _import_result())
     made.add("ImportSum", _import_sum())
+    made.add(
+        "EvaluationProgress",
+        record({"done": WHOLE, "total": WHOLE}, "Queries that were asked, of how many."),
+    )
     made.add("IndexReport", _index_report())
     made.add("IndexPage", _index_page())
     made.add("Readiness", _readiness())

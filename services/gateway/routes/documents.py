@@ -13,7 +13,7 @@ from services.gateway.body import BodyReader, Query, idempotency_key
 from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, lasting_import, stream, unary
 from services.gateway.conditional import CACHE_CONTROL, unchanged
 from services.gateway.door import answer, door, dumps
-from services.gateway.lines import Import, Spill
+from services.gateway.lines import LINE_TYPES, Import, Spill
 from services.gateway.multipart import Upload, read_upload
 from services.gateway.openapi.operation import (
     EVENTS,
@@ -73,7 +73,6 @@ _EXTRACTED = Answer(
 _RANGE = (("byte_start", "The first byte, with byte_end."), ("byte_end", "The byte after the last."))
 
 _STATES = ("RECEIVED", "PARSING", "EMBEDDING", "READY", "FAILED")
-_LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
 @blueprint.post("/collections/<collection_id>/documents")
@@ -175,7 +174,7 @@ def import_documents(collection_id: str) -> Response:
     answered is then told as existing.
     """
     Query(request).finish()
-    if request.mimetype not in _LINE_TYPES:
+    if request.mimetype not in LINE_TYPES:
         raise ProblemError(415, "UNSUPPORTED_MEDIA_TYPE", f"the body must be {NDJSON}")
     events = wants_events(request)
     client = Client.of(request)

@@ -18,7 +18,8 @@ from services.gateway.problem import invalid
 
 blueprint = Blueprint("search", __name__)
 
-_MODES = {
+# What a mode is called in requests.
+MODES = {
     "hybrid": "SEARCH_MODE_HYBRID",
     "dense": "SEARCH_MODE_DENSE",
     "lexical": "SEARCH_MODE_LEXICAL",
@@ -46,9 +47,9 @@ def _search(collection_ids: Sequence[str], fields: Fields) -> Response:
         query=fields.text("query", required=True),
         # 0 means the setting in the contract; a client that says 0 is mistaken.
         top_k=fields.integer("top_k", minimum=1),
-        mode=fields.choice("mode", _MODES),
+        mode=fields.choice("mode", MODES),
         similarity_threshold=fields.number("similarity_threshold"),
-        filter=_filter(fields.object("filter")),
+        filter=search_filter(fields.object("filter")),
         explain=fields.boolean("explain"),
     )
     fields.finish()
@@ -56,7 +57,8 @@ def _search(collection_ids: Sequence[str], fields: Fields) -> Response:
     return answer(rendering.search(found, message.explain))
 
 
-def _filter(fields: Fields | None) -> vector_pb2.Filter | None:
+def search_filter(fields: Fields | None) -> vector_pb2.Filter | None:
+    """The condition of a search; None when there is none. Raises ProblemError 400."""
     if fields is None:
         return None
     result = vector_pb2.Filter(

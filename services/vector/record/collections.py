@@ -16,7 +16,7 @@ from services.vector.access import Caller, Grant, Role, granted
 from services.vector.documents import Collection, Request
 from services.vector.embedding.ports import ModelName
 from services.vector.faults import access_denied, collection_not_found
-from services.vector.record import generations, lexicon, purging, requests, tombstones
+from services.vector.record import evaluation_rows, generations, lexicon, purging, requests, tombstones
 from services.vector.record.database import Connection, Database
 from services.vector.record.generations import GenerationState
 from services.vector.record.times import from_micros, now_micros
@@ -228,6 +228,7 @@ class Collections:
                     deleted_documents=collection.documents,
                     deleted_chunks=collection.chunks,
                     generations=tuple(one.key for one in gone),
+                    deleted_evaluations=evaluation_rows.count(connection, key),
                 ),
             )
             purging.note(connection, max(1, collection.chunks))
@@ -245,6 +246,7 @@ class Collections:
             connection.execute(f"DELETE FROM texts WHERE document_key IN {owned}", (key,))
             connection.execute(f"DELETE FROM places WHERE document_key IN {owned}", (key,))
             connection.execute("DELETE FROM documents WHERE collection_key = ?", (key,))
+            evaluation_rows.erase_all(connection, key)
             connection.execute("DELETE FROM collections WHERE key = ?", (key,))
             lexicon.drop(connection, key)
             requests.remember(connection, caller.space, _DELETE, request, tombstone_id)

@@ -11,6 +11,7 @@ from services.vector.record import copies, requests
 from services.vector.record.collections import Collections
 from services.vector.record.database import Connection, Database
 from services.vector.record.documents import Documents
+from services.vector.record.evaluations import Evaluations
 from services.vector.record.figures import Figures, figures
 from services.vector.record.index_queue import IndexQueue
 from services.vector.record.ingests import Ingests
@@ -33,6 +34,7 @@ class Record:
         self.collections = Collections(database)
         self.documents = Documents(database)
         self.ingests = Ingests(database)
+        self.evaluations = Evaluations(database)
         self.vectors = Vectors(database)
         self.index_queue = IndexQueue(database)
         self.passages = Passages(database)

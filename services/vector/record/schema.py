@@ -181,6 +181,15 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         # A delete that took an ingest back.
         "ALTER TABLE tombstones ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX tombstones_by_resource ON tombstones (resource) WHERE cancelled = 1",
+        # What was measured, as services.vector.evaluation keeps it; subject: who did.
+        "CREATE TABLE evaluations (key INTEGER PRIMARY KEY AUTOINCREMENT, evaluation_id TEXT NOT NULL UNIQUE,"
+        " collection_key INTEGER NOT NULL REFERENCES collections (key), subject TEXT NOT NULL,"
+        " report BLOB NOT NULL)",
+        "CREATE INDEX evaluations_by_collection ON evaluations (collection_key, key)",
+        "CREATE TABLE evaluated_queries (evaluation_key INTEGER NOT NULL REFERENCES evaluations (key),"
+        " position INTEGER NOT NULL, outcome BLOB NOT NULL,"
+        " PRIMARY KEY (evaluation_key, position)) WITHOUT ROWID",
+        "ALTER TABLE tombstones ADD COLUMN deleted_evaluations INTEGER NOT NULL DEFAULT 0",
         # The keyword index has another idea of words, and a column for identifiers.
         reword,
         # Vectors, and what waits for them, belong to a generation of the collection.

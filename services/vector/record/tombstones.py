@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from services.vector.documents import Receipt
 from services.vector.faults import deletion_not_found
-from services.vector.record import lexicon, purging
+from services.vector.record import evaluation_rows, lexicon, purging
 from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros
 
@@ -35,6 +35,7 @@ class Tombstone:
     last_chunk: int = -1
     generations: tuple[int, ...] = ()
     cancelled: bool = False
+    deleted_evaluations: int = 0
 
     @property
     def document_id(self) -> str:
@@ -46,8 +47,9 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
     """Keeps it, in the transaction that deletes."""
     connection.execute(
         "INSERT INTO tombstones (tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-        " deleted_documents, deleted_chunks, first_chunk, last_chunk, generations, cancelled)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " deleted_documents, deleted_chunks, first_chunk, last_chunk, generations, cancelled,"
+        " deleted_evaluations)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             tombstone.tombstone_id,
             tombstone.tenant_id,
@@ -61,6 +63,7 @@ def put(connection: Connection, tombstone: Tombstone) -> None:
             tombstone.last_chunk,
             json.dumps(tombstone.generations),
             tombstone.cancelled,
+            tombstone.deleted_evaluations,
         ),
     )
 
@@ -87,13 +90,19 @@ class Tombstones:
         def work(connection: Connection) -> Tombstone:
             row = connection.execute(
                 "SELECT tombstone_id, tenant_id, space, resource, collection_key, delete_time,"
-                " deleted_documents, deleted_chunks, first_chunk, last_chunk, generations FROM tombstones"
+                " deleted_documents, deleted_chunks, first_chunk, last_chunk,"
+                " deleted_evaluations, generations FROM tombstones"
                 " WHERE tombstone_id = ? AND space = ?",
                 (tombstone_id, space),
             ).fetchone()
             if row is None:
                 raise deletion_not_found(tombstone_id)
-            return replace(Tombstone(*row[:-1]), generations=tuple(json.loads(row[-1])))
+            *known, evaluations, keys = row
+            return replace(
+                Tombstone(*known),
+                generations=tuple(json.loads(keys)),
+                deleted_evaluations=evaluations,
+            )
 
         return await self._database.read(work)
 
@@ -132,6 +141,7 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         subject,
     ).fetchone()
     key = tombstone.collection_key
+    left = 0 if tombstone.document_id else evaluation_rows.count(connection, key)
     lexical = (
         lexicon.count(connection, key, tombstone.first_chunk, tombstone.last_chunk)
         if tombstone.document_id
@@ -142,6 +152,7 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         resource=tombstone.resource,
         record_documents=documents,
         record_chunks=chunks,
+        record_evaluations=left,
         lexical_entries=lexical,
         vector_entries=entries,
         files=0,
@@ -149,5 +160,6 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         delete_time=from_micros(tombstone.delete_time),
         deleted_documents=tombstone.deleted_documents,
         deleted_chunks=tombstone.deleted_chunks,
+        deleted_evaluations=tombstone.deleted_evaluations,
         purge_time=from_micros(purged) if purged > tombstone.delete_time else None,
     )

@@ -19,7 +19,7 @@ AGENTS = "/meldrag.agents.v1.AgentService/"
 
 REPLICAS = "/meldrag.agents.v1.ReplicaService/"
 _OF_SERVICES = {
-    VECTOR: ("collection", "document", "external", "deletion"),
+    VECTOR: ("collection", "document", "external", "deletion", "evaluation"),
     SESSION: ("session", "run", "attachment", "item"),
     IDENTITY: ("user", "key"),
     AGENTS: ("workflow", "ended run", "live run"),
@@ -58,6 +58,7 @@ class Belongings:
             "deletion": self._deletion,
             "document": self._document,
             "external": self._external,
+            "evaluation": self._evaluation,
             "session": self._session,
             "run": self._run,
             "attachment": self._attachment,
@@ -172,6 +173,40 @@ class Belongings:
     async def _external(self) -> str:
         await self.get("document")
         return self.named("external")
+
+    async def _evaluation(self) -> str:
+        collection_id, external_id = await self.get("collection"), await self.get("external")
+        ids = []
+        for number in self._numbers(3):
+            header = vector_pb2.EvaluationHeader(
+                collection_id=collection_id,
+                label=self.canary,
+                request_id=self.request_id("RunEvaluation") if number == 1 else "",
+            )
+            judgement = vector_pb2.Judgement(external_id=external_id)
+            said = await self.person.ask(
+                f"{VECTOR}RunEvaluation",
+                vector_pb2.RunEvaluationRequest(header=header),
+                *(
+                    vector_pb2.RunEvaluationRequest(
+                        query=vector_pb2.GoldenQuery(
+                            query_id=self.named("query", which), query=self.text, judgements=[judgement]
+                        )
+                    )
+                    for which in (1, 2)
+                ),
+            )
+            ids.append(said.evaluation.evaluation_id)
+        if not self._few:
+            await self.person.ask(
+                f"{VECTOR}DeleteEvaluation",
+                vector_pb2.DeleteEvaluationRequest(
+                    collection_id=collection_id,
+                    evaluation_id=ids[2],
+                    request_id=self.request_id("DeleteEvaluation"),
+                ),
+            )
+        return str(ids[0])
 
     # -- the session service -----------------------------------------------------------------------------
 

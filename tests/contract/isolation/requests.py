@@ -38,6 +38,7 @@ _KINDS = {
     "CollectionIds.values": "collection",
     "document_id": "document",
     "document_ids": "document",
+    "evaluation_id": "evaluation",
     "external_id": "external",
     "external_ids": "external",
     "Item.name": "item",
@@ -61,6 +62,7 @@ _NOT_IDS = {
     "step_id": "a name inside of a run or of the request, which says whose it is",
     "PasswordCredential.tenant_id": "part of a credential",
     "CheckIndexRequest.page_token": "signed for its tenant; a page is seconds of work, so there is one here",
+    "query_id": "a name within the request",
     "access_token": "a credential",
     "refresh_token": "a credential",
 }
@@ -155,6 +157,11 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[Belongings], str] | str]] = {
     f"{VECTOR}DeleteDocument": {"document_id": "document"},
     f"{VECTOR}CancelIngest": {"document_id": "document"},
     f"{VECTOR}RetryIngest": {"document_id": "document"},
+    **{
+        f"{VECTOR}{name}": {"evaluation_id": "evaluation"}
+        for name in ("GetEvaluation", "ListEvaluationQueries", "DeleteEvaluation")
+    },
+    f"{VECTOR}ListEvaluations": {"collection_id": "collection"},
     f"{SESSION}AppendMessage": {"request_id": _fresh("append")},
     f"{SESSION}CreateRun": {"run.run_id": lambda own: new_run_id()},
     f"{SESSION}PutItem": {"item.name": _fresh("item")},
@@ -217,6 +224,13 @@ def _search(victim: Belongings | None, attacked: frozenset[str]) -> list[Message
     return [vector_pb2.SearchRequest(query="gold 1884", similarity_threshold=-1.0, explain=True)]
 
 
+def _evaluation(victim: Belongings | None, attacked: frozenset[str]) -> list[Message]:
+    header = vector_pb2.EvaluationHeader(settings=[vector_pb2.EvaluationSetting(name="own")])
+    judgement = vector_pb2.Judgement(quote="built in 1884")
+    query = vector_pb2.GoldenQuery(query_id="q", query="gold 1884", judgements=[judgement])
+    return [vector_pb2.RunEvaluationRequest(header=header), vector_pb2.RunEvaluationRequest(query=query)]
+
+
 def _user(victim: Belongings | None, attacked: frozenset[str]) -> list[Message]:
     name = f"somebody-{secrets.token_hex(8)}"
     return [identity_pb2.CreateUserRequest(name=name, password="correct horse battery", role="member")]
@@ -251,6 +265,7 @@ _BASES: Mapping[str, Callable[[Belongings | None, frozenset[str]], list[Message]
     ],
     f"{VECTOR}Search": _search,
     f"{VECTOR}VerifyCitations": _verify,
+    f"{VECTOR}RunEvaluation": _evaluation,
     f"{SESSION}AppendMessage": _append,
     f"{SESSION}UpdateSession": lambda victim, attacked: [session_pb2.UpdateSessionRequest(title="Mine")],
     f"{SESSION}CreateRun": lambda victim, attacked: [

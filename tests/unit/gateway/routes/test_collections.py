@@ -92,10 +92,11 @@ def test_a_delete_answers_with_what_is_left(http: FlaskClient, services: Scripte
     assert http.delete("/api/v1/collections/papers").json == {
         "resource": "collections/papers",
         "state": "PENDING",
-        "deleted": {"documents": 2, "chunks": 5},
+        "deleted": {"documents": 2, "chunks": 5, "evaluations": 0},
         "left": {
             "record_documents": 0,
             "record_chunks": 0,
+            "record_evaluations": 0,
             "lexical_entries": 0,
             "vector_entries": 3,
             "files": 0,

@@ -1,0 +1,1 @@
+"""Evaluation: golden sets, what is measured with them, and how sure that is."""
