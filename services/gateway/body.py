@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from flask import Request
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2, timestamp_pb2
 
 from services.gateway.problem import ProblemError, invalid
 
@@ -262,6 +262,18 @@ class Fields:
         if not minimum <= value <= maximum:
             raise invalid(self._at(name), f"must be between {minimum} and {maximum}")
         return value
+
+    def time(self, name: str) -> timestamp_pb2.Timestamp | None:
+        """A moment as in RFC 3339; None when absent."""
+        text = self.text(name)
+        if not text:
+            return None
+        moment = timestamp_pb2.Timestamp()
+        try:
+            moment.FromJsonString(text)
+        except ValueError:
+            raise invalid(name, "a time as in 2030-01-31T12:00:00Z is needed") from None
+        return moment
 
     def position(self, name: str) -> int:
         """A byte offset; it must be there."""

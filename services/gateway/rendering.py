@@ -297,6 +297,7 @@ def api_key(value: identity_pb2.ApiKey) -> dict[str, Json]:
         "scopes": scopes(value.scopes),
         "created": _optional_time(value, "create_time"),
         "last_used": _optional_time(value, "last_use_time"),
+        "expires": _optional_time(value, "expire_time"),
     }
 
 

@@ -27,9 +27,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS = (
     "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, "
-    "Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, Range, Request-Timeout, X-Request-ID, "
-    "traceparent"
+    "Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, OpenAI-Organization, OpenAI-Project, Range, "
+    "Request-Timeout, X-Request-ID, traceparent"
 )
+# What OpenAI's client says of itself; each of its versions says something else.
+_STAINLESS = re.compile(r"x-stainless-[a-z0-9-]{1,40}")
+_MAX_NAMED = 40
 _EXPOSED_HEADERS = (
     "Content-Disposition, Content-Range, ETag, Location, Retry-After, X-Extraction-SHA256, X-Request-ID"
 )
@@ -98,11 +101,19 @@ class Guard:
             headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
             if request.method == "OPTIONS":
                 headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
-                headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+                headers["Access-Control-Allow-Headers"] = _allowed_headers(request)
                 headers["Access-Control-Max-Age"] = "600"
         else:
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response
+
+
+def _allowed_headers(http: Request) -> str:
+    """What a page of an allowed origin may send: what we know, and OpenAI's names among those it asks for."""
+    asked = http.headers.get("Access-Control-Request-Headers", "").lower().split(",", _MAX_NAMED)[:_MAX_NAMED]
+    return ", ".join(
+        (_ALLOWED_HEADERS, *(name.strip() for name in asked if _STAINLESS.fullmatch(name.strip())))
+    )
 
 
 def _is_scrape(http: Request) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from flask import Request, Response, request
@@ -14,6 +14,8 @@ from google.protobuf.message import Message
 from services.chassis.errors import ServiceError
 from services.gateway.calls import Client, EndOfStreamError, Upstream
 from services.gateway.door import dumps
+from services.gateway.identity import standing
+from services.gateway.identity.standing import Standing
 from services.gateway.limits import Drain
 from services.gateway.problem import ProblemError, from_service_error
 
@@ -75,6 +77,7 @@ class Stream(Generic[Res]):
     heartbeat: seconds of silence after which a comment is sent.
     render: the bytes of a message; may be empty. tail: what ends a complete
     stream. fail: what ends one that cannot go on. silent: send no comments.
+    standing: of who asked; the stream ends soon after it does.
     """
 
     upstream: Upstream[Res]
@@ -85,6 +88,7 @@ class Stream(Generic[Res]):
     tail: Callable[[], bytes] = bytes
     fail: Callable[[ProblemError], bytes] = error_event
     silent: bool = False
+    standing: Standing | None = field(default_factory=standing.current)
 
     def chunks(self, first: Res | None) -> Iterator[bytes]:
         """The body: `first`, which has come already, and all that follows."""
@@ -117,6 +121,9 @@ class Stream(Generic[Res]):
                 sent = time.monotonic()
             if self.drain.due():
                 yield self.fail(draining())
+                return
+            if self.standing is not None and (problem := self.standing.problem()):
+                yield self.fail(problem)
                 return
 
 

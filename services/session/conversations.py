@@ -63,8 +63,13 @@ class Conversations:
         page = await self._store.list_sessions(tenant, tokens.place(page_token), count)
         return replace(page, next_place=tokens.token(page.next_place))
 
-    async def update(self, tenant: str, session_id: str, change: TopicChange, request_id: str) -> Session:
-        """Changes what is given of a session, once per request id when there is one."""
+    async def update(
+        self, tenant: str, session_id: str, change: TopicChange, updated: int | None, request_id: str
+    ) -> Session:
+        """Changes what is given of a session, once per request id when there is one.
+
+        updated: the update_time that the session must have; None for any.
+        """
         validation.topic_change(change)
         parts = (
             _session_id(session_id),
@@ -72,12 +77,15 @@ class Conversations:
             json.dumps(change.collection_ids),
             "" if change.metadata is None else _canonical(change.metadata),
         )
-        return await self._store.update_session(tenant, session_id, change, once(request_id, parts))
+        return await self._store.update_session(tenant, session_id, change, updated, once(request_id, parts))
 
-    async def delete(self, tenant: str, session_id: str, request_id: str) -> Deleted:
-        """Deletes a session with its messages and runs, once per request id when there is one."""
+    async def delete(self, tenant: str, session_id: str, updated: int | None, request_id: str) -> Deleted:
+        """Deletes a session with its messages and runs, once per request id when there is one.
+
+        updated: the update_time that the session must have; None for any.
+        """
         parts = (_session_id(session_id),)
-        return await self._store.delete_session(tenant, session_id, once(request_id, parts))
+        return await self._store.delete_session(tenant, session_id, updated, once(request_id, parts))
 
     async def append(
         self, tenant: str, session_id: str, messages: Sequence[NewMessage], request_id: str

@@ -47,7 +47,7 @@ USER_FIELDS = (
     *("user_id", "name", "folded", "role", "groups", "disabled", "password"),
     *("issuer", "external", "version", "created", "updated"),
 )
-API_KEY_FIELDS = ("api_key_id", "user_id", "label", "role", "sha256", "created", "used")
+API_KEY_FIELDS = ("api_key_id", "user_id", "label", "role", "sha256", "created", "used", "ends")
 _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
@@ -377,7 +377,7 @@ class Verification:
         naming.role("role", text["role"])
         if naming.label("label", text["label"]) != text["label"] or not _SHA256.fullmatch(text["sha256"]):
             raise ValueError("other values")
-        for name in ("created", "used"):
+        for name in ("created", "used", "ends"):
             _number(fields[name])
 
     @staticmethod

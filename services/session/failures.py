@@ -31,6 +31,15 @@ def session_not_found(session_id: str) -> NotFoundError:
     )
 
 
+def session_changed(session_id: str) -> AbortedError:
+    """The session is not the one that the caller has read."""
+    return AbortedError(
+        "the session has changed since it was read",
+        reason="SESSION_CHANGED",
+        metadata={"session_id": session_id},
+    )
+
+
 def run_not_found(run_id: str) -> NotFoundError:
     """No such run for this tenant, or it has expired."""
     return NotFoundError(

@@ -152,6 +152,7 @@ _SCRIPTS = (
     "attachments_list",
     "attachments_sweep",
     "user_create",
+    "user_renew_hash",
     "user_update",
     "user_delete",
     "user_find",
@@ -412,17 +413,19 @@ class RedisStore:
         return Page(tuple(_session_of(fields_of(entry)) for entry in entries), next_place.decode())
 
     async def update_session(
-        self, tenant: str, session_id: str, change: TopicChange, once: Once | None
+        self, tenant: str, session_id: str, change: TopicChange, updated: int | None, once: Once | None
     ) -> Session:
         """See ConversationStore."""
         reply = await self.run(
             "session_update",
             [*session_keys(tenant, session_id), once_place(tenant, "update", once)],
-            [self._lifetime, session_id, fingerprint_of(once), *_topic_fields(change)],
+            [self._lifetime, session_id, fingerprint_of(once), _time_or_any(updated), *_topic_fields(change)],
         )
         return _session_of(fields_of(_accepted(reply, session_id=session_id, once=once)[1]))
 
-    async def delete_session(self, tenant: str, session_id: str, once: Once | None) -> Deleted:
+    async def delete_session(
+        self, tenant: str, session_id: str, updated: int | None, once: Once | None
+    ) -> Deleted:
         """See ConversationStore."""
         reply = await self.run(
             "session_delete",
@@ -433,7 +436,7 @@ class RedisStore:
             [
                 *(self._lifetime, session_id, fingerprint_of(once)),
                 *(_run(tenant, ""), _CHANNEL, _signal(tenant, "")),
-                *(attachment(tenant, ""), session_place(tenant, "")),
+                *(attachment(tenant, ""), session_place(tenant, ""), _time_or_any(updated)),
             ],
         )
         _, flat, *files = _accepted(reply, session_id=session_id, once=once)
@@ -753,6 +756,8 @@ def _accepted(
     match reply[0]:
         case b"missing":
             raise failures.run_not_found(run_id) if run_id else failures.session_not_found(session_id)
+        case b"changed":
+            raise failures.session_changed(session_id)
         case b"reused":
             raise failures.request_id_reused(once.request_id if once else "")
         case b"ended":
@@ -762,6 +767,10 @@ def _accepted(
         case b"conflict":
             raise failures.sequence_conflict(run_id, int(reply[1]), int(reply[2]))
     return reply
+
+
+def _time_or_any(updated: int | None) -> str:
+    return "" if updated is None else str(updated)
 
 
 def _sessions(tenant: str) -> Place:

@@ -104,12 +104,16 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             ),
             metadata=_metadata(request.metadata) if request.HasField("metadata") else None,
         )
-        session = await self._conversations.update(_space(), request.session_id, change, request.request_id)
+        session = await self._conversations.update(
+            _space(), request.session_id, change, _expected(request), request.request_id
+        )
         return session_pb2.UpdateSessionResponse(session=_session(session))
 
     async def DeleteSession(self, request: Any, _rpc: Any) -> session_pb2.DeleteSessionResponse:
         """See the proto."""
-        deleted = await self._conversations.delete(_space(), request.session_id, request.request_id)
+        deleted = await self._conversations.delete(
+            _space(), request.session_id, _expected(request), request.request_id
+        )
         await self._attachments.discard(deleted.files)
         return session_pb2.DeleteSessionResponse(deleted_messages=deleted.messages, deleted_runs=deleted.runs)
 
@@ -298,6 +302,13 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
 
 def _space() -> str:
     return validation.space("tenant_id", context.principal().space)
+
+
+def _expected(request: Any) -> int | None:
+    """The update_time that a session must have; None for any."""
+    if not request.HasField("expected_update_time"):
+        return None
+    return int(request.expected_update_time.ToMicroseconds())
 
 
 def _time(microseconds: int) -> timestamp_pb2.Timestamp | None:

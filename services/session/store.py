@@ -65,12 +65,17 @@ class ConversationStore(Protocol):
         """At most `count` sessions, last changed first, from a place on; fewer where they are large."""
 
     async def update_session(
-        self, tenant: str, session_id: str, change: TopicChange, once: Once | None
+        self, tenant: str, session_id: str, change: TopicChange, updated: int | None, once: Once | None
     ) -> Session:
-        """Changes a session."""
+        """Changes a session.
 
-    async def delete_session(self, tenant: str, session_id: str, once: Once | None) -> Deleted:
-        """Deletes a session, its messages and its runs."""
+        updated: the update_time that it must have, else AbortedError (SESSION_CHANGED); None for any.
+        """
+
+    async def delete_session(
+        self, tenant: str, session_id: str, updated: int | None, once: Once | None
+    ) -> Deleted:
+        """Deletes a session, its messages and its runs. updated: as for update_session."""
 
     async def append_messages(
         self, tenant: str, session_id: str, messages: Sequence[NewMessage], once: Once

@@ -14,6 +14,8 @@ ADMISSION = "unit/gateway/identity/test_admission.py::"
 IDENTITY = "contract/session/test_identity.py::"
 LOGIN = "e2e/test_login.py::"
 ISOLATION = "contract/isolation/test_isolation.py::"
+DOORS = "contract/isolation/test_doors.py::"
+PROGRAMS = "e2e/test_login_of_programs.py::"
 TAMPERED = (
     f"{LOGIN}test_rows_25_to_28_tokens_that_we_did_not_make_are_refused",
     f"{IDENTITY}test_tokens_that_were_tampered_with_are_refused",
@@ -100,6 +102,8 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             f"{LOGIN}test_row_29_a_refresh_token_is_no_access_token_nor_the_other_way_round",
             f"{LOGIN}test_row_29_who_has_signed_out_is_refused_at_once",
             f"{ADMISSION}test_a_revoked_token_is_refused_at_once",
+            f"{PROGRAMS}test_a_revoked_key_is_refused_at_once",
+            f"{PROGRAMS}test_a_stream_ends_after_its_caller_has_signed_out",
         ),
     ),
     30: (
@@ -137,7 +141,11 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
     34: (
         "an id of what is another's, or guessed",
-        (f"{ISOLATION}test_nobody_learns_of_anothers_things_and_a_missing_check_is_named",),
+        (
+            f"{ISOLATION}test_nobody_learns_of_anothers_things_and_a_missing_check_is_named",
+            f"{DOORS}test_nobody_learns_of_anothers_things_and_a_missing_check_is_named",
+            f"{DOORS}test_a_check_that_is_taken_out_is_found_and_the_operation_named",
+        ),
     ),
     35: (
         "an identity in the body, in headers, in metadata",
@@ -214,6 +222,8 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "streams that are never written or read, a thousand of them, resets",
         (
             "e2e/test_bad_input.py::test_streams_that_nobody_fills_or_reads_hold_nobody_up",
+            "e2e/test_bad_input.py::test_a_thousand_streams_at_a_service_are_refused_beyond_its_limit",
+            "e2e/test_bad_input.py::test_a_thousand_event_streams_leave_room_for_others",
             "unit/chassis/test_calls.py::test_too_many_calls_are_refused_and_health_still_answers",
             "unit/chassis/test_calls.py::test_a_stream_ends_at_its_deadline",
         ),
@@ -250,6 +260,8 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{LOGIN}test_row_69_the_rate_of_a_person_ends_whatever_is_forwarded",
             f"{ADMISSION}test_row_69_a_spent_rate_is_429_whatever_is_forwarded",
+            f"{PROGRAMS}test_openais_client_hears_that_the_minute_is_used_up",
+            f"{PROGRAMS}test_mcps_door_says_that_the_minute_is_used_up",
         ),
     ),
     70: (

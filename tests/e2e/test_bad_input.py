@@ -6,9 +6,11 @@ house as it was: the next good request works.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +18,7 @@ import grpc
 import httpx
 import pytest
 from google.protobuf import struct_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
@@ -233,6 +236,8 @@ CALLS: list[tuple[int, str, Any, grpc.StatusCode]] = [
     (37, "..", vector_pb2.CreateCollectionRequest(collection_id=".."), INVALID),
     (37, "a look-alike", vector_pb2.CreateCollectionRequest(collection_id=LOOKALIKE), INVALID),
     (39, "nothing", vector_pb2.VerifyCitationsRequest(), INVALID),
+    (39, "257 texts", vector_pb2.EmbedTextsRequest(texts=["x"] * 257), INVALID),
+    (39, "no texts", vector_pb2.EmbedTextsRequest(), INVALID),
     (41, "300 characters", session_pb2.CreateSessionRequest(request_id="k" * 300), INVALID),
     (66, "forged", session_pb2.ListSessionsRequest(page_token="forged"), INVALID),
     (66, "negative", vector_pb2.ListCollectionsRequest(page_size=-1), INVALID),
@@ -362,3 +367,80 @@ def test_streams_that_nobody_fills_or_reads_hold_nobody_up(stubs: Stubs) -> None
     for stream in unread:
         stream.cancel()
     works(stubs)
+
+
+async def test_a_thousand_streams_at_a_service_are_refused_beyond_its_limit(scene: Scene) -> None:
+    """Row 65: those over the limit hear so at once, health is told all the while, and nothing is left."""
+    address = f"127.0.0.1:{scene.house.ports['vector']}"
+    opened: list[Any] = []
+
+    async def silent() -> AsyncIterator[vector_pb2.IngestDocumentRequest]:
+        await asyncio.Event().wait()
+        yield vector_pb2.IngestDocumentRequest()
+
+    async with contextlib.AsyncExitStack() as held:
+        # One connection holds a thousand streams at most, and others have to get through.
+        channels = [
+            await held.enter_async_context(
+                grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
+            )
+            for _ in range(4)
+        ]
+        for number in range(1000):
+            stub: Any = vector_pb2_grpc.VectorServiceStub(channels[number % 4])
+            opened.append(stub.IngestDocument(silent(), timeout=60))
+        codes = [asyncio.create_task(call.code()) for call in opened]
+        async with asyncio.timeout(50):
+            while sum(code.done() for code in codes) < 700:
+                await asyncio.sleep(0.1)
+        health: Any = health_pb2_grpc.HealthStub(channels[0])
+        told = await health.Check(health_pb2.HealthCheckRequest(service="liveness"), timeout=SOON)
+        assert told.status == health_pb2.HealthCheckResponse.SERVING
+        ended = [code.result() for code in codes if code.done()]
+        assert set(ended) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        # As many as the service takes are still open.
+        assert 0 < len(opened) - len(ended) <= 300
+        for call in opened:
+            call.cancel()
+        await asyncio.gather(*codes, return_exceptions=True)
+        stub = vector_pb2_grpc.VectorServiceStub(channels[0])
+        async with asyncio.timeout(SOON):
+            while True:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    assert (await stub.Search(asked(), timeout=SOON)).hits
+                    break
+                await asyncio.sleep(0.1)
+
+
+async def test_a_thousand_event_streams_leave_room_for_others(scene: Scene) -> None:
+    """Row 65: more streams than the door has room for are 503 with the time to come back."""
+    api = f"{scene.house.base_url}/api/v1"
+    steps = [{"step_id": "okay", "approval": {"question": "May it go on?"}}]
+    async with httpx.AsyncClient(timeout=60) as http:
+        asked_for = {"message": "x", "steps": steps, "background": True}
+        began = (await http.post(f"{api}/workflows/runs", json=asked_for)).raise_for_status().json()
+        path = f"/api/v1/runs/{began['run_id']}/events"
+        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+        writers: list[asyncio.StreamWriter] = []
+
+        async def status() -> tuple[int, bytes]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", scene.house.ports["gateway"])
+            writers.append(writer)
+            writer.write(head)
+            said = await reader.readuntil(b"\r\n\r\n")
+            return int(said.split(b" ", 2)[1]), said.lower()
+
+        async with asyncio.timeout(120):
+            heard = await asyncio.gather(*(status() for _ in range(1000)))
+        statuses = [code for code, _ in heard]
+        assert set(statuses) == {200, 503}
+        assert statuses.count(503) > 500
+        assert all(b"\r\nretry-after: " in said for code, said in heard if code == 503)
+        # The streams that were let in are open, and others find a thread.
+        assert (await http.get(f"{api}/agents")).status_code == 200
+        for writer in writers:
+            writer.close()
+        await http.post(f"{api}/runs/{began['run_id']}/cancel")
+        async with asyncio.timeout(30):
+            while (await http.get(f"{scene.house.base_url}{path}")).status_code == 503:
+                await asyncio.sleep(0.2)

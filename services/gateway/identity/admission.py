@@ -14,6 +14,7 @@ from services.chassis.addresses import is_own_address
 from services.chassis.context import SERVICE, Principal
 from services.gateway.calls import unary
 from services.gateway.door import door
+from services.gateway.identity import standing
 from services.gateway.identity.credentials import credential, unauthenticated
 from services.gateway.problem import ProblemError
 
@@ -66,6 +67,7 @@ def _admit() -> None:
             return
         raise unauthenticated("CREDENTIAL_MISSING", "sign in, or send an access token or API key")
     context.identify(principal_of(unary(door().clients.identity.Identify, shown).caller))
+    standing.begin(standing.Standing(door().clients.identity.Identify, shown))
     quota = identity_pb2.ConsumeQuotaRequest(unit=_UNIT, amount=1)
     unary(door().clients.identity.ConsumeQuota, quota)
 

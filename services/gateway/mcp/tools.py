@@ -19,6 +19,7 @@ from services.gateway import rendering
 from services.gateway.body import Fields, to_struct
 from services.gateway.calls import Client, EndOfStreamError, Upstream, client_gone, stream, unary
 from services.gateway.door import door
+from services.gateway.identity import standing
 from services.gateway.mcp import schemas
 from services.gateway.mcp.documents import uri_of
 from services.gateway.problem import ProblemError, from_service_error
@@ -317,7 +318,7 @@ async def _run(message: agents_pb2.RunAgentRequest, tell: Tell) -> Said:
 async def _followed(
     upstream: Upstream[agents_pb2.RunAgentResponse], client: Client, tell: Tell
 ) -> agents_pb2.RunEnded:
-    writing = False
+    writing, caller = False, standing.current()
     with contextlib.suppress(EndOfStreamError):
         while True:
             event = upstream.poll(_LOOK_SECONDS)
@@ -325,6 +326,8 @@ async def _followed(
                 raise client_gone()
             if door().drain.due():
                 raise draining()
+            if caller is not None and (problem := caller.problem()):
+                raise problem
             # Others have their turn: what was told goes out, and who left is noticed.
             await anyio.lowlevel.checkpoint()
             if event is None:

@@ -26,6 +26,7 @@ _PARAMETERS = {
 # Codes that clients of OpenAI know, for reasons of ours.
 _CODES = {
     "AGENT_NOT_FOUND": "model_not_found",
+    "API_KEY_EXPIRED": "invalid_api_key",
     "QUOTA_EXHAUSTED": "rate_limit_exceeded",
     "CREDENTIAL_INVALID": "invalid_api_key",
     "CREDENTIAL_MISSING": "invalid_api_key",

@@ -265,6 +265,7 @@ BODIES: dict[str, Schema] = {
             "role": _ROLES
             | {"description": "The most that the key may do; as much as its user when absent."},
             "user": _TEXT | {"description": "Whose; the caller's when absent."},
+            "expires": _TIME | {"description": "From when on it is refused; never when absent."},
         },
     ),
     "NewCompletion": _body(

@@ -49,6 +49,7 @@ GATEWAY: Mapping[str, str] = {
     "RUN_FAILED": "The run failed.",
     "SESSION_UNAVAILABLE": "The run cannot be recorded now.",
     "SHUTTING_DOWN": "The process is stopping.",
+    "SIGNED_OUT": "The session or API key that began a stream has ended; the stream ends with it.",
     "STORAGE_FULL": "A disk is full.",
     "TOO_MANY_REQUESTS": "All threads are busy.",
     "TOO_MANY_STREAMS": "As many streams are open as may be.",

@@ -300,6 +300,7 @@ SHAPES = (
             "scopes": SCOPES,
             "created": Maybe("create_time"),
             "last_used": Maybe("last_use_time"),
+            "expires": Maybe("expire_time"),
         },
     ),
     Shape(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
-from google.protobuf import timestamp_pb2
 
 from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
@@ -14,7 +13,6 @@ from services.gateway.calls import unary
 from services.gateway.door import answer, door
 from services.gateway.openapi.operation import json, operation
 from services.gateway.openapi.schema import array, record, reference
-from services.gateway.problem import invalid
 
 blueprint = Blueprint("search", __name__)
 
@@ -65,23 +63,11 @@ def search_filter(fields: Fields | None) -> vector_pb2.Filter | None:
         document_ids=fields.texts("document_ids"),
         external_ids=fields.texts("external_ids"),
         media_types=fields.texts("media_types"),
-        min_create_time=_time(fields, "created_from"),
-        max_create_time=_time(fields, "created_before"),
+        min_create_time=fields.time("created_from"),
+        max_create_time=fields.time("created_before"),
         metadata=fields.flat_struct("metadata"),
     )
     fields.finish()
-    return result
-
-
-def _time(fields: Fields, name: str) -> timestamp_pb2.Timestamp | None:
-    text = fields.text(name)
-    if not text:
-        return None
-    result = timestamp_pb2.Timestamp()
-    try:
-        result.FromJsonString(text)
-    except ValueError:
-        raise invalid(name, "a time as in 2030-01-31T12:00:00Z is needed") from None
     return result
 
 

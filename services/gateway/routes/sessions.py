@@ -7,17 +7,19 @@ import time
 from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
+from google.protobuf import timestamp_pb2
 
 from meldrag.session.v1 import session_pb2
-from services.chassis.errors import DeadlineExceededError
+from services.chassis.errors import DeadlineExceededError, NotFoundError
 from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object
 from services.gateway.calls import unary
+from services.gateway.conditional import check_match
 from services.gateway.door import answer, door
 from services.gateway.openapi.operation import JSON, Answer, Parameter, created, json, operation, pages
 from services.gateway.openapi.resources import WHOLE, YES_OR_NO
 from services.gateway.openapi.schema import array, record, reference
-from services.gateway.problem import invalid
+from services.gateway.problem import ProblemError, invalid
 
 blueprint = Blueprint("sessions", __name__)
 
@@ -72,7 +74,7 @@ def get_session(session_id: str) -> Response:
 
 
 @blueprint.patch("/sessions/<session_id>")
-@operation(answers={200: json("Session")}, body="ChangedSession", problems=(507,), repeat="key")
+@operation(answers={200: json("Session")}, body="ChangedSession", problems=(507,), repeat="key", matched=True)
 def update_session(session_id: str) -> Response:
     """Changes what is given."""
     fields = json_object(request, door().settings.meld_max_json_bytes)
@@ -88,18 +90,24 @@ def update_session(session_id: str) -> Response:
         request_id=idempotency_key(request),
     )
     fields.finish()
+    if "If-Match" in request.headers:
+        message.expected_update_time.CopyFrom(_matched(session_id))
     return answer(rendering.session(unary(door().clients.session.UpdateSession, message).session))
 
 
 @blueprint.delete("/sessions/<session_id>")
-@operation(answers={200: json(record({"deleted_messages": WHOLE, "deleted_runs": WHOLE}))}, repeat="key")
+@operation(
+    answers={200: json(record({"deleted_messages": WHOLE, "deleted_runs": WHOLE}))},
+    repeat="key",
+    matched=True,
+)
 def delete_session(session_id: str) -> Response:
     """Deletes a session with its messages and runs."""
     Query(request).finish()
-    deleted = unary(
-        door().clients.session.DeleteSession,
-        session_pb2.DeleteSessionRequest(session_id=session_id, request_id=idempotency_key(request)),
-    )
+    message = session_pb2.DeleteSessionRequest(session_id=session_id, request_id=idempotency_key(request))
+    if "If-Match" in request.headers:
+        message.expected_update_time.CopyFrom(_matched(session_id))
+    deleted = unary(door().clients.session.DeleteSession, message)
     return answer({"deleted_messages": deleted.deleted_messages, "deleted_runs": deleted.deleted_runs})
 
 
@@ -151,6 +159,21 @@ def export_session(session_id: str) -> Response:
     response = Response(_markdown(session, messages), content_type="text/markdown; charset=utf-8")
     response.headers.update(headers)
     return response
+
+
+def _matched(session_id: str) -> timestamp_pb2.Timestamp:
+    """When the session that If-Match names was last changed; the service compares it in the moment of the
+    change. Raises ProblemError 412 when the session is another one by now.
+    """
+    try:
+        stored = _session(session_id)
+        check_match(request, rendering.session(stored))
+    except (NotFoundError, ProblemError):
+        # Perhaps it is this very request that has changed it: the service knows. No session has this time.
+        if not idempotency_key(request):
+            raise
+        return timestamp_pb2.Timestamp()
+    return stored.update_time
 
 
 def _session(session_id: str) -> session_pb2.Session:

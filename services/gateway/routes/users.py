@@ -86,6 +86,7 @@ def create_api_key() -> Response:
         label=fields.text("label", required=True),
         role=fields.text("role"),
         user_id=fields.text("user"),
+        expire_time=fields.time("expires"),
     )
     fields.finish()
     created = unary(door().clients.identity.CreateApiKey, message)

@@ -49,6 +49,11 @@ def credential_wrong() -> UnauthenticatedError:
     return UnauthenticatedError("name and password, or the API key, are wrong", reason="CREDENTIAL_WRONG")
 
 
+def api_key_expired() -> UnauthenticatedError:
+    """Told only to who has the key."""
+    return UnauthenticatedError("the API key has ended; make another one", reason="API_KEY_EXPIRED")
+
+
 def token_invalid() -> UnauthenticatedError:
     """Not made here, or for something else."""
     return UnauthenticatedError("the token is not valid", reason="TOKEN_INVALID")

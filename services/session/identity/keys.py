@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from services.chassis import roles
+from services.session.failures import invalid_field
 from services.session.identity import failures, naming
 from services.session.identity.model import Action, ApiKey, Caller, Deed, User, smaller
 from services.session.identity.store import IdentityStore
 from services.session.identity.tokens import new_api_key
 
 MAX_KEYS = 50
+# The year 2200, in microseconds since 1970.
+_LATEST = 7_258_118_400_000_000
 
 
 class ApiKeys:
@@ -17,16 +23,22 @@ class ApiKeys:
     All methods raise InvalidArgumentError (INVALID_FIELD) and what the store raises.
     """
 
-    def __init__(self, store: IdentityStore) -> None:
+    def __init__(self, store: IdentityStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._clock = clock
 
-    async def create(self, caller: Caller, user_id: str, label: str, role: str) -> tuple[ApiKey, User, str]:
+    async def create(
+        self, caller: Caller, user_id: str, label: str, role: str, expire_time: int | None = None
+    ) -> tuple[ApiKey, User, str]:
         """A key, its user, and its secret, which nobody learns again.
 
         user_id: whose, empty for the caller's. role: the most it may do, empty for as much as can be.
+        expire_time: microseconds since 1970, None for never.
         """
         whose = self._whose(caller, user_id)
         kept = naming.label("label", label)
+        if expire_time is not None and not self._clock() * 1_000_000 < expire_time < _LATEST:
+            raise invalid_field("expire_time", expire_time, "must be after now and before the year 2200")
         limit = smaller(caller.role, naming.role("role", role) if role else "")
         found = await self._store.get_user(caller.tenant, whose)
         if found is None:
@@ -35,7 +47,13 @@ class ApiKeys:
             raise failures.owner_needed(caller.role)
         text, shown = new_api_key(caller.tenant)
         key = ApiKey(
-            caller.tenant, shown.api_key_id, whose, kept, smaller(limit, found.user.role), shown.sha256
+            caller.tenant,
+            shown.api_key_id,
+            whose,
+            kept,
+            smaller(limit, found.user.role),
+            shown.sha256,
+            expire_time=expire_time or 0,
         )
         deed = Deed(
             caller.user_id, Action.CREATE_API_KEY, key.api_key_id, {"user_id": whose, "role": key.role}

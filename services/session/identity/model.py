@@ -89,7 +89,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key for programs. role: the most it may do. sha256: of the secret, in hexadecimal."""
+    """A key for programs. role: the most it may do. sha256: of the secret, in hexadecimal.
+
+    expire_time: from when on it is refused; 0 for never.
+    """
 
     tenant: str
     api_key_id: str
@@ -99,6 +102,11 @@ class ApiKey:
     sha256: str = field(repr=False)
     create_time: int = 0
     use_time: int = 0
+    expire_time: int = 0
+
+    def ended(self, now: float) -> bool:
+        """Whether its end has come. now: seconds since 1970."""
+        return 0 < self.expire_time <= now * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Whom a token or key belongs to. role: that counts. expire_time: 0 for a key."""
+    """Whom a token or key belongs to. role: that counts. expire_time: 0 for a key without one."""
 
     user: User
     role: str

@@ -46,6 +46,10 @@ class Passwords:
         """Whether a password is that of the hash; never where there is none (empty), after the same time."""
         return await self._work(lambda: self._compare(kept or self._nobody, password)) and bool(kept)
 
+    def outdated(self, kept: str) -> bool:
+        """Whether a hash, which a password has just fitted, was made with other parameters than now."""
+        return self._hasher.check_needs_rehash(kept)
+
     def _compare(self, kept: str, password: str) -> bool:
         try:
             return self._hasher.verify(kept, password)

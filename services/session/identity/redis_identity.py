@@ -147,6 +147,11 @@ class RedisIdentity:
         )
         return _user_of(tenant, fields_of(_permitted(reply, caller, user_id, once)[1]))
 
+    async def renew_hash(self, found: Secret, password: str) -> None:
+        """See UserStore."""
+        place = _user(found.user.tenant, found.user.user_id)
+        await self._store.run("user_renew_hash", [place], [found.password, password])
+
     async def delete_user(self, caller: Caller, user_id: str, once: Once | None, deed: Deed) -> None:
         """See UserStore."""
         tenant = caller.tenant
@@ -179,7 +184,7 @@ class RedisIdentity:
             [
                 *(most, _flag(caller.owner or caller.user_id == key.user_id), _text(deed), key.api_key_id),
                 *("api_key_id", key.api_key_id, "user_id", key.user_id, "label", key.label),
-                *("role", key.role, "sha256", key.sha256),
+                *("role", key.role, "sha256", key.sha256, "ends", key.expire_time),
             ],
         )
         match reply[0]:
@@ -392,6 +397,7 @@ def _key_of(tenant: str, fields: Fields) -> ApiKey:
         fields[b"sha256"].decode(),
         int(fields[b"created"]),
         int(fields[b"used"]),
+        int(fields[b"ends"]),
     )
 
 

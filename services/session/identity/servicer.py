@@ -123,7 +123,7 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
         """See the proto."""
         match request.WhichOneof("credential"):
             case "access_token":
-                found = await self._signing_in.of_access(request.access_token)
+                found = await self._signing_in.of_access(request.access_token, ended=request.open_stream)
             case "api_key":
                 found = await self._signing_in.of_key(request.api_key)
             case _:
@@ -142,7 +142,10 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
 
     async def CreateApiKey(self, request: Any, _rpc: Any) -> identity_pb2.CreateApiKeyResponse:
         """See the proto."""
-        key, user, secret = await self._keys.create(_caller(), request.user_id, request.label, request.role)
+        ends = request.expire_time.ToMicroseconds() if request.HasField("expire_time") else None
+        key, user, secret = await self._keys.create(
+            _caller(), request.user_id, request.label, request.role, ends
+        )
         return identity_pb2.CreateApiKeyResponse(
             api_key_id=key.api_key_id, secret=secret, api_key=_key(key, user)
         )
@@ -238,6 +241,7 @@ def _key(key: ApiKey, user: User) -> identity_pb2.ApiKey:
         scopes=_scopes(role),
         create_time=_time(key.create_time),
         last_use_time=_time(key.use_time),
+        expire_time=_time(key.expire_time),
     )
 
 

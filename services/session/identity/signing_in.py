@@ -27,7 +27,7 @@ from services.session.identity.model import (
     smaller,
 )
 from services.session.identity.passwords import Passwords
-from services.session.identity.store import IdentityStore
+from services.session.identity.store import IdentityStore, Secret
 from services.session.identity.tokens import TokenMaker, new_seed, read_api_key
 
 # How exactly the last use of a key is kept.
@@ -40,8 +40,8 @@ class SigningIn:
     """Who may come in.
 
     All methods raise InvalidArgumentError (INVALID_FIELD), UnauthenticatedError (CREDENTIAL_WRONG,
-    TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED), FailedPreconditionError (LOGIN_NOT_CONFIGURED) and what the
-    store and the passwords raise.
+    API_KEY_EXPIRED, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED), FailedPreconditionError
+    (LOGIN_NOT_CONFIGURED) and what the store and the passwords raise.
     """
 
     def __init__(
@@ -75,7 +75,14 @@ class SigningIn:
         if found is None or not fits or found.user.disabled:
             raise failures.credential_wrong()
         await self._store.succeeded(tenant, folded, source)
+        if self._passwords.outdated(found.password):
+            await self._renew_hash(found, shown)
         return found.user, await self._begin(found.user, "", {"by": "password", "source": source})
+
+    async def _renew_hash(self, found: Secret, password: str) -> None:
+        """Keeps the password as hashes are made now. Who cannot have that is let in all the same."""
+        with suppress(ServiceError):
+            await self._store.renew_hash(found, await self._passwords.hash(password))
 
     async def by_key(self, text: str) -> tuple[User, Tokens]:
         """Lets in who has an API key; the tokens may do what the key may, for as long as it is there."""
@@ -166,9 +173,12 @@ class SigningIn:
         deed = Deed(family.user_id, Action.SIGN_OUT, family.user_id)
         await self._store.delete_family(family.tenant, family.family_id, deed)
 
-    async def of_access(self, text: str) -> Identified:
-        """Whose an access token is now: the store is asked each time, so what was revoked ends at once."""
-        access = self._maker.read_access(text)
+    async def of_access(self, text: str, *, ended: bool = False) -> Identified:
+        """Whose an access token is now: the store is asked each time, so what was revoked ends at once.
+
+        ended: also of one whose time has passed.
+        """
+        access = self._maker.read_access(text, ended=ended)
         family, found = await asyncio.gather(
             self._store.get_family(access.tenant, access.family_id),
             self._store.get_user(access.tenant, access.user_id),
@@ -184,7 +194,7 @@ class SigningIn:
         role = found.user.role
         if family.api_key_id:
             key = await self._store.get_key(access.tenant, family.api_key_id)
-            if key is None:
+            if key is None or key.ended(self._clock()):
                 raise failures.token_revoked()
             role = smaller(role, key.role)
         return Identified(found.user, role, family.api_key_id, access.expire_time)
@@ -192,13 +202,15 @@ class SigningIn:
     async def of_key(self, text: str) -> Identified:
         """Whose an API key is now."""
         key, user = await self._owner_of(text)
-        return Identified(user, smaller(user.role, key.role), key.api_key_id, 0)
+        return Identified(user, smaller(user.role, key.role), key.api_key_id, key.expire_time)
 
     async def _owner_of(self, text: str) -> tuple[ApiKey, User]:
         shown = read_api_key(text)
         key = await self._store.get_key(shown.tenant, shown.api_key_id)
         if key is None or not hmac.compare_digest(key.sha256, shown.sha256):
             raise failures.credential_wrong()
+        if key.ended(self._clock()):
+            raise failures.api_key_expired()
         found = await self._store.get_user(shown.tenant, key.user_id)
         if found is None or found.user.disabled:
             raise failures.credential_wrong()

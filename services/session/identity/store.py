@@ -65,6 +65,12 @@ class UserStore(Protocol):
         Raises PermissionDeniedError (OWNER_NEEDED), FailedPreconditionError (LAST_OWNER).
         """
 
+    async def renew_hash(self, found: Secret, password: str) -> None:
+        """Puts another hash of the same password in the place of that which was found, if it is still there.
+
+        Nothing else changes: no token ends, and the log does not have it.
+        """
+
     async def delete_user(self, caller: Caller, user_id: str, once: Once | None, deed: Deed) -> None:
         """Forgets a user and the keys. Raises as update_user does."""
 

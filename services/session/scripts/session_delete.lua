@@ -1,8 +1,9 @@
 -- KEYS: session, index, runs of the session, once, index of all runs, attachments of the session, index of all
 -- attachments, bytes of all.
 -- ARGV: lifetime, session id, fingerprint, prefix of run keys, channel, prefix of signals, prefix of attachment keys,
--- prefix of session keys.
--- Returns {'ok', fields, names of the bytes of attachments}, {'existing', fields}, {'reused'} or {'missing'}.
+-- prefix of session keys, time of its last change or '' for any.
+-- Returns {'ok', fields, names of the bytes of attachments}, {'existing', fields}, {'reused'}, {'missing'} or
+-- {'changed'}.
 local known = answered(KEYS[4], ARGV[3])
 if known then
   return known
@@ -10,6 +11,9 @@ end
 local messages = redis.call('HGET', KEYS[1], 'messages')
 if not messages then
   return {'missing'}
+end
+if ARGV[9] ~= '' and ARGV[9] ~= redis.call('HGET', KEYS[1], 'updated') then
+  return {'changed'}
 end
 local ids = redis.call('ZRANGE', KEYS[3], 0, -1)
 redis.call('UNLINK', KEYS[1], KEYS[3])

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import pytest
 
+from services.gateway.clients import Addresses
 from tests.unit.gateway.scripted_services import ScriptedServices, running_services
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,8 +66,16 @@ def free_port() -> int:
         return port
 
 
+class Served(Protocol):
+    """Services somewhere."""
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where they are."""
+
+
 @contextlib.contextmanager
-def running_gateway(services: ScriptedServices, folder: Path, **environment: str) -> Iterator[Gateway]:
+def running_gateway(services: Served, folder: Path, **environment: str) -> Iterator[Gateway]:
     port = free_port()
     addresses = services.addresses
     log = folder / f"gateway-{port}.log"

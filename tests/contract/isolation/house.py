@@ -34,6 +34,7 @@ from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings
 from tests.contract.agents.conftest import few_examples
 from tests.contract.vector.world import WordEmbedder, count_words
+from tests.support.plain_sandbox import PlainSandbox
 from tests.support.redis_server import running_redis
 
 FILES = (vector_pb2, session_pb2, identity_pb2, agents_pb2, replicas_pb2)
@@ -62,10 +63,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class House:
-    """The running services. channels: by the package of a contract."""
+    """The running services. channels, addresses: by the package of a contract. secret: JWT_SECRET_KEY."""
 
     channels: Mapping[str, grpc.aio.Channel]
     passes: Passes
+    addresses: Mapping[str, str]
+    secret: str
 
     def person(self, tenant: str, subject: str, role: str, groups: frozenset[str] = frozenset()) -> Person:
         """Somebody who is signed in."""
@@ -177,6 +180,8 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
                 ),
                 None,
                 examples=few_examples(),
+                # Agents that read files of others refuse them all where there is none.
+                sandbox=PlainSandbox(),
             )
         )
         agents_address = await started(
@@ -199,4 +204,4 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
             package: await enter(grpc.aio.insecure_channel(address, [("grpc.enable_retries", 0)]))
             for package, address in addresses.items()
         }
-        yield House(channels, Passes(passes.key_of(settings)))
+        yield House(channels, Passes(passes.key_of(settings)), addresses, login["jwt_secret_key"])

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import argon2
 import grpc
 import jwt
 import pytest
 import redis
+from google.protobuf import timestamp_pb2
 
 from meldrag.options.v1 import options_pb2
 from meldrag.session.v1 import identity_pb2 as pb
@@ -646,6 +648,72 @@ async def test_a_key_identifies_is_listed_and_revoked(people: People) -> None:
     assert not (await people.call("ListApiKeys", "member-1")).api_keys
     error = await refusal(people.call("RevokeApiKey", "member-1", api_key_id=made.api_key_id))
     assert error.reason == "API_KEY_NOT_FOUND"
+
+
+async def test_a_key_ends_when_it_was_to_end(people: People) -> None:
+    await people.create("member-1")
+    now = time.time()
+    for wrong in (0, 1, now - 1, 8e9, -1e9):
+        ends = timestamp_pb2.Timestamp()
+        ends.FromMicroseconds(round(wrong * 1_000_000))
+        error = await refusal(people.call("CreateApiKey", "member-1", label="k", expire_time=ends))
+        assert (error.reason, error.metadata["field"]) == ("INVALID_FIELD", "expire_time")
+    ends = timestamp_pb2.Timestamp()
+    ends.FromMicroseconds(round((now + 3) * 1_000_000))
+    made = await people.call("CreateApiKey", "member-1", label="k", expire_time=ends)
+    assert made.api_key.expire_time == ends
+    assert (await people.identify(made.secret)).expire_time == ends
+    traded = await people.house.identity.Authenticate(pb.AuthenticateRequest(api_key=made.secret))
+    async with asyncio.timeout(30):
+        while time.time() < now + 3.1:
+            await asyncio.sleep(0.1)
+    error = await refusal(people.identify(made.secret))
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_EXPIRED")
+    # What it was traded for ends with it, and nobody else hears that there was such a key.
+    assert (await refusal(people.identify(traded.tokens.access_token))).reason == "TOKEN_REVOKED"
+    assert (await refusal(people.identify(made.secret[:-1] + "x"))).reason == "CREDENTIAL_WRONG"
+    error = await refusal(people.house.identity.Authenticate(pb.AuthenticateRequest(api_key=made.secret)))
+    assert error.reason == "API_KEY_EXPIRED"
+    [listed] = (await people.call("ListApiKeys", "member-1")).api_keys
+    assert listed.expire_time == ends
+    await people.call("RevokeApiKey", "member-1", api_key_id=made.api_key_id)
+
+
+async def test_a_stream_asks_for_its_caller_when_the_token_has_ended_too(people: People) -> None:
+    member = await people.create("member-1")
+    tokens = (await people.sign_in("member-1")).tokens
+    claims = jwt.decode(tokens.access_token, options={"verify_signature": False})
+    header = jwt.get_unverified_header(tokens.access_token)
+    past = {name: claims[name] - 3600 for name in ("iat", "nbf", "exp")}
+    ended = jwt.encode({**claims, **past}, SECRET, "HS256", headers={"typ": header["typ"]})
+    assert (await refusal(people.identify(ended))).reason == "TOKEN_EXPIRED"
+    asked = pb.IdentifyRequest(access_token=ended, open_stream=True)
+    assert (await people.house.identity.Identify(asked)).caller.user == member
+    await people.house.identity.RevokeToken(pb.RevokeTokenRequest(token=tokens.refresh_token))
+    assert (await refusal(people.house.identity.Identify(asked))).reason == "TOKEN_REVOKED"
+    forged = pb.IdentifyRequest(access_token=ended[:-4] + "AAAA", open_stream=True)
+    assert (await refusal(people.house.identity.Identify(forged))).reason == "TOKEN_INVALID"
+
+
+async def test_a_password_that_was_hashed_otherwise_is_hashed_anew_at_the_next_sign_in(
+    people: People, redis_server: RedisServer
+) -> None:
+    member = await people.create("member-1")
+    before = (await people.sign_in("member-1")).tokens
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    place = f"meld:{{home}}:user:{member.user_id}"
+    with redis.Redis(port=redis_server.port) as client:
+        assert client.hexists(place, "password")
+        client.hset(place, "password", weak)
+        assert (await refusal(people.sign_in("member-1", OTHER_PASSWORD))).reason == "CREDENTIAL_WRONG"
+        assert client.hget(place, "password") == weak.encode()
+        await people.sign_in("member-1")
+        anew = client.hget(place, "password")
+        assert anew.startswith(b"$argon2id$v=19$m=19456,t=2,p=1$")
+        await people.sign_in("member-1")
+        assert client.hget(place, "password") == anew
+    # Nobody is signed out by it.
+    assert (await people.identify(before.access_token)).user == member
 
 
 async def test_a_key_may_do_less_than_its_user_and_never_more(people: People) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 import redis
+from google.protobuf import timestamp_pb2
 
 from meldrag.session.v1 import session_pb2
 from tests.contract.session.conftest import House, refusal
@@ -53,6 +54,37 @@ async def test_an_update_changes_what_is_given_and_nothing_else(house: House) ->
     assert (await house.stub.UpdateSession(request)).session == changed
     clash = session_pb2.UpdateSessionRequest(session_id=session.session_id, title="b", request_id="u")
     assert (await refusal(house.stub.UpdateSession(clash))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_a_session_is_changed_and_deleted_only_as_it_was_read(house: House) -> None:
+    read = await house.session(title="a")
+    named: dict[str, Any] = {"session_id": read.session_id}
+    change = session_pb2.UpdateSessionRequest(
+        **named, title="b", request_id="u", expected_update_time=read.update_time
+    )
+    changed = (await house.stub.UpdateSession(change)).session
+    # A repeated request answers as the first did, though the session is another one by now.
+    assert (await house.stub.UpdateSession(change)).session == changed
+    never = timestamp_pb2.Timestamp()
+    for late in (read.update_time, never):
+        for call in (
+            house.stub.UpdateSession(
+                session_pb2.UpdateSessionRequest(**named, title="c", expected_update_time=late)
+            ),
+            house.stub.DeleteSession(session_pb2.DeleteSessionRequest(**named, expected_update_time=late)),
+        ):
+            error = await refusal(call)
+            assert (error.code, error.reason) == (grpc.StatusCode.ABORTED, "SESSION_CHANGED")
+            assert error.metadata == {"session_id": read.session_id}
+    assert (await house.stub.GetSession(session_pb2.GetSessionRequest(**named))).session == changed
+    await house.append(read.session_id, "question", request_id="1")
+    deletion = session_pb2.DeleteSessionRequest(**named, expected_update_time=changed.update_time)
+    # What was said since counts as a change.
+    assert (await refusal(house.stub.DeleteSession(deletion))).reason == "SESSION_CHANGED"
+    now = (await house.stub.GetSession(session_pb2.GetSessionRequest(**named))).session.update_time
+    deletion = session_pb2.DeleteSessionRequest(**named, expected_update_time=now, request_id="d")
+    assert (await house.stub.DeleteSession(deletion)).deleted_messages == 1
+    assert (await house.stub.DeleteSession(deletion)).deleted_messages == 1
 
 
 async def test_appended_messages_get_the_next_sequences(house: House) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from flask.testing import FlaskClient
+from google.protobuf import timestamp_pb2
 
 from meldrag.agents.v1 import agents_pb2, workflow_pb2
 from meldrag.session.v1 import session_pb2
 from meldrag.vector.v1 import vector_pb2
+from services.chassis.errors import AbortedError, NotFoundError
 from tests.unit.gateway.scripted_services import ScriptedServices
 
 WORKFLOW = workflow_pb2.Workflow(workflow_id="w", title="W", revision=3)
@@ -124,3 +126,66 @@ def test_a_change_of_something_else_is_412(http: FlaskClient, services: Scripted
 def test_a_bad_key_is_refused_even_where_it_has_no_effect(http: FlaskClient, path: str) -> None:
     answer = http.post(path, json={}, headers={"Idempotency-Key": "a b"})
     assert (answer.status_code, answer.json["reason"]) == (400, "INVALID_IDEMPOTENCY_KEY")
+
+
+CHANGES = pytest.mark.parametrize(
+    ("method", "service"), [("PATCH", "UpdateSession"), ("DELETE", "DeleteSession")]
+)
+NOON = timestamp_pb2.Timestamp(seconds=1_700_000_000, nanos=5000)
+TALK = session_pb2.Session(session_id="s", title="A talk", update_time=NOON)
+
+
+def talk(services: ScriptedServices) -> None:
+    services.script |= {
+        "GetSession": session_pb2.GetSessionResponse(session=TALK),
+        "UpdateSession": session_pb2.UpdateSessionResponse(session=TALK),
+        "DeleteSession": session_pb2.DeleteSessionResponse(),
+    }
+
+
+@CHANGES
+def test_a_session_is_changed_while_it_is_the_one_that_was_read(
+    http: FlaskClient, services: ScriptedServices, method: str, service: str
+) -> None:
+    talk(services)
+    body = {"json": {"title": "b"}} if method == "PATCH" else {}
+    tag = http.get("/api/v1/sessions/s").headers["ETag"]
+    for headers in ({"If-Match": tag}, {}):
+        assert http.open("/api/v1/sessions/s", method=method, headers=headers, **body).status_code == 200
+    with_it, without = services.requests[service]
+    # The service refuses it when it has changed since.
+    assert with_it.expected_update_time == NOON
+    assert not without.HasField("expected_update_time")
+
+    for other in ('"other"', f"W/{tag}"):
+        refused = http.open("/api/v1/sessions/s", method=method, headers={"If-Match": other}, **body)
+        assert (refused.status_code, refused.json["reason"]) == (412, "ETAG_MISMATCH")
+    assert len(services.requests[service]) == 2
+
+
+@CHANGES
+def test_a_session_that_changes_meanwhile_is_412_too(
+    http: FlaskClient, services: ScriptedServices, method: str, service: str
+) -> None:
+    talk(services)
+    services.script[service] = AbortedError("changed", reason="SESSION_CHANGED")
+    body = {"json": {"title": "b"}} if method == "PATCH" else {}
+    refused = http.open("/api/v1/sessions/s", method=method, headers={"If-Match": "*"}, **body)
+    assert (refused.status_code, refused.json["reason"]) == (412, "SESSION_CHANGED")
+
+
+@CHANGES
+@pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
+def test_whether_a_repeated_request_has_done_it_the_service_knows(
+    http: FlaskClient, services: ScriptedServices, method: str, service: str, gone: bool
+) -> None:
+    talk(services)
+    if gone:
+        services.script["GetSession"] = NotFoundError("no such session", reason="SESSION_NOT_FOUND")
+    body = {"json": {"title": "b"}} if method == "PATCH" else {}
+    headers = {"If-Match": '"before"', "Idempotency-Key": "k"}
+    assert http.open("/api/v1/sessions/s", method=method, headers=headers, **body).status_code == 200
+    (asked,) = services.requests[service]
+    # No session has this time: what is not a repetition is refused.
+    assert asked.HasField("expected_update_time")
+    assert asked.expected_update_time.ToMicroseconds() == 0

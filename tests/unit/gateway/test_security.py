@@ -100,6 +100,22 @@ def test_a_preflight_is_answered_for_listed_origins_only(
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+def test_openais_client_may_send_its_own_names_from_a_page_of_a_listed_origin(http: FlaskClient) -> None:
+    asked = "authorization,content-type,X-Stainless-Arch, x-stainless-retry-count,x-evil,x-stainless-a\tb"
+    headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+    answer = http.options("/v1/chat/completions", headers={"Origin": "https://good.com", **headers})
+    allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+    assert {"authorization", "openai-organization", "x-stainless-arch", "x-stainless-retry-count"} <= allowed
+    assert not [name for name in allowed if "evil" in name or "\t" in name]
+    many = ",".join(f"x-stainless-{number}" for number in range(200))
+    crowd = {**headers, "Access-Control-Request-Headers": many}
+    answer = http.options("/v1/models", headers={"Origin": "https://good.com", **crowd})
+    assert answer.headers["Access-Control-Allow-Headers"].count("x-stainless-") <= 40
+    for other in ("https://evil-good.com", "null"):
+        answer = http.options("/v1/chat/completions", headers={"Origin": other, **headers})
+        assert "Access-Control-Allow-Headers" not in answer.headers
+
+
 @pytest.mark.parametrize("path", ["/livez", "/api/v1/agents", "/nowhere"])
 def test_every_answer_says_what_a_browser_may_do(http: FlaskClient, path: str) -> None:
     headers = http.get(path).headers

@@ -125,6 +125,7 @@ API_KEY = Entry(
         "sha256": b"0f" * 32,
         "created": b"1",
         "used": b"0",
+        "ends": b"0",
     },
 )
 ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT, USER, API_KEY)

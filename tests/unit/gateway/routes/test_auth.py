@@ -275,6 +275,27 @@ def test_keys_are_kept_and_their_secret_is_shown_once(http: FlaskClient, service
     assert services.requests["RevokeApiKey"][0].api_key_id == "k1"
 
 
+def test_a_key_is_given_an_end_and_shows_it(http: FlaskClient, services: ScriptedServices) -> None:
+    key = identity_pb2.ApiKey(api_key_id="k1", label="cron")
+    key.expire_time.FromJsonString("2030-01-31T12:00:00Z")
+    services.script["CreateApiKey"] = identity_pb2.CreateApiKeyResponse(
+        api_key_id="k1", secret="mrk_k1_x", api_key=key
+    )
+    member = bearer("tok-member")
+    asked = {"label": "cron", "expires": "2030-01-31T12:00:00Z"}
+    assert said(http.post("/api/v1/api-keys", json=asked, headers=member))["expires"] == (
+        "2030-01-31T12:00:00.000Z"
+    )
+    (request,) = services.requests["CreateApiKey"]
+    assert request.expire_time == key.expire_time
+    http.post("/api/v1/api-keys", json={"label": "cron"}, headers=member)
+    assert not services.requests["CreateApiKey"][1].HasField("expire_time")
+    for wrong in ("tomorrow", "2030-01-31", 1_900_000_000):
+        refused = http.post("/api/v1/api-keys", json={"label": "cron", "expires": wrong}, headers=member)
+        assert (refused.status_code, said(refused)["metadata"]["field"]) == (400, "expires")
+    assert len(services.requests["CreateApiKey"]) == 2
+
+
 def test_what_was_done_is_told_to_administrators(http: FlaskClient, services: ScriptedServices) -> None:
     entry = identity_pb2.AuditEntry(actor="usr_owner", action="create_user", target="usr_member")
     entry.time.GetCurrentTime()

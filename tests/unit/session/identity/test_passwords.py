@@ -100,3 +100,9 @@ async def test_two_work_some_wait_and_the_rest_is_sent_away() -> None:
     finally:
         hasher.let.set()
         made.close()
+
+
+async def test_a_hash_of_other_parameters_is_outdated(passwords: Passwords) -> None:
+    assert not passwords.outdated(await passwords.hash("the tide comes at nine"))
+    for other in (argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1), argon2.PasswordHasher()):
+        assert passwords.outdated(other.hash("the tide comes at nine"))
