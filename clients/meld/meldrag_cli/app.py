@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -12,14 +12,22 @@ from typer.exceptions import TyperException
 
 from meldrag_cli import __version__
 from meldrag_cli.commands.asking import agents, ask, replay, run
+from meldrag_cli.commands.backups import backup, restore, verify_backup
 from meldrag_cli.commands.conversations import sessions
 from meldrag_cli.commands.doctor import doctor
 from meldrag_cli.commands.fsck import fsck
+from meldrag_cli.commands.identity import keys, login, logout, setup, whoami
 from meldrag_cli.commands.knowledge import collections, documents, ingest, search
 from meldrag_cli.commands.options import Start
 from meldrag_cli.commands.workflows import workflows
 from meldrag_cli.failures import INTERRUPTED, REFUSED, Failure, UsageFailure
 from meldrag_cli.terminal import Terminal
+
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(ask, ingest, search, run, replay, doctor, fsck),
+    *(backup, verify_backup, restore),
+    *(setup, login, logout, whoami),
+)
 
 
 def application() -> typer.Typer:
@@ -32,8 +40,9 @@ def application() -> typer.Typer:
         help="Ask questions of your own documents. Talks to the gateway of Meld & RAG at MELD_URL.",
     )
     app.callback()(_before)
-    for command in (ask, ingest, search, run, replay, doctor, fsck):
+    for command in COMMANDS:
         app.command()(command)
+    app.add_typer(keys, name="keys")
     app.add_typer(agents, name="agents")
     app.add_typer(workflows, name="workflow")
     app.add_typer(collections, name="collections")
