@@ -42,7 +42,8 @@ def events(*told: tuple[str, dict[str, Any]]) -> Answer:
 class Scripted:
     """answers: by "METHOD /path", in the order in which they are given; the last one again and again.
 
-    requests: method, path with its query, headers and body of what came. ahead: seconds by which its clock is.
+    requests: method, path with its query, headers and body of what came. ahead: of its clock, in
+    seconds.
     """
 
     answers: dict[str, list[Answer]]
