@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -23,11 +23,19 @@ from meldrag_cli.commands.workflows import workflows
 from meldrag_cli.failures import INTERRUPTED, REFUSED, Failure, UsageFailure
 from meldrag_cli.terminal import Terminal
 
-COMMANDS: tuple[Callable[..., None], ...] = (
-    *(ask, ingest, search, run, replay, doctor, fsck),
-    *(backup, verify_backup, restore),
-    *(setup, login, logout, whoami),
-)
+# What a person sees together in the help.
+_QUESTIONS, _KNOWLEDGE, _PERSON, _HOUSE = "Questions", "Knowledge", "You", "The house"
+COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
+    _QUESTIONS: (ask, run, replay),
+    _KNOWLEDGE: (ingest, search),
+    _PERSON: (login, logout, whoami),
+    _HOUSE: (doctor, fsck, backup, verify_backup, restore, setup),
+}
+GROUPS: Mapping[str, Mapping[str, typer.Typer]] = {
+    _QUESTIONS: {"agents": agents, "workflow": workflows, "sessions": sessions},
+    _KNOWLEDGE: {"collections": collections, "documents": documents},
+    _PERSON: {"keys": keys},
+}
 
 
 def application() -> typer.Typer:
@@ -40,14 +48,12 @@ def application() -> typer.Typer:
         help="Ask questions of your own documents. Talks to the gateway of Meld & RAG at MELD_URL.",
     )
     app.callback()(_before)
-    for command in COMMANDS:
-        app.command()(command)
-    app.add_typer(keys, name="keys")
-    app.add_typer(agents, name="agents")
-    app.add_typer(workflows, name="workflow")
-    app.add_typer(collections, name="collections")
-    app.add_typer(documents, name="documents")
-    app.add_typer(sessions, name="sessions")
+    for panel, commands in COMMANDS.items():
+        for command in commands:
+            app.command(rich_help_panel=panel)(command)
+    for panel, groups in GROUPS.items():
+        for name, group in groups.items():
+            app.add_typer(group, name=name, rich_help_panel=panel)
     return app
 
 

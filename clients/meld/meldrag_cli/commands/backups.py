@@ -32,7 +32,7 @@ def backup(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="Where it goes: a file, or into a folder; never over a file. Into this folder without it.",
             show_default=False,
         ),

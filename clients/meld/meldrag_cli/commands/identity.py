@@ -15,7 +15,7 @@ from meldrag_cli.logins import Login
 from meldrag_cli.terminal import Terminal
 
 UserName = Annotated[
-    str, typer.Argument(metavar="[NAME]", help="The user's name; asked for without it.", show_default=False)
+    str, typer.Argument(metavar="NAME", help="The user's name; asked for without it.", show_default=False)
 ]
 
 
@@ -28,8 +28,7 @@ def login(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Sign in, and stay so for further commands: a password or a key is asked for, or read from standard
-    input."""
+    """Sign in, and stay so: a password or a key is asked for, or read from standard input."""
     terminal = Terminal(as_json=as_json)
     started = options.start(context)
     if api_key:
