@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.test_command_line import Screen
 from tests.support.launched import ROOT, House, launched
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -48,6 +49,9 @@ class Person:
             "MELD_URL": house.base_url,
             "XDG_CONFIG_HOME": str(folder / "config"),
             "PYTHONPATH": str(ROOT / "clients" / "meld"),
+            "TERM": "xterm-256color",
+            "COLUMNS": "80",
+            "LINES": "40",
         }
 
     def meld(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -91,7 +95,7 @@ def there(http: httpx.Client) -> dict[str, Any]:
         "messages": http.get(f"/sessions/{session}/messages").json()["messages"],
         "attachments": [
             {name: value for name, value in each.items() if name != "expires"}
-            for each in http.get(f"/sessions/{session}/attachments").json()["attachments"]
+            for each in http.get(f"/attachments?session_id={session}").json()["attachments"]
         ],
         "workflow": http.get("/workflows/mine").json(),
         "users": http.get("/users").json()["users"],
@@ -229,7 +233,15 @@ def test_who_may_not_administer_gets_and_brings_nothing(house: House, tmp_path: 
     key = olga.done("keys", "create", "people")["secret"]
     with client(house, key) as http:
         http.post("/users", json={"name": "vera", "password": PASSWORD, "role": "member"}).raise_for_status()
-    vera.done("login", "vera", typed=f"{PASSWORD}\n")
+    signing_in = Screen(vera.environment, vera.folder, "login", "vera")
+    signing_in.until("Password: ")
+    signing_in.type(f"{PASSWORD}\n")
+    code, said = signing_in.end()
+    assert (code, f"signed in at {house.base_url}: vera (member)" in said, PASSWORD in said) == (
+        0,
+        True,
+        False,
+    )
     for words in (
         ["backup", "mine.tar"],
         ["verify-backup", str(olga.folder / "sound.tar")],
@@ -239,7 +251,12 @@ def test_who_may_not_administer_gets_and_brings_nothing(house: House, tmp_path: 
         assert refused.returncode == 1
         assert "BACKUP_NOT_ALLOWED" in refused.stderr
     assert not (vera.folder / "mine.tar").exists()
-    # Ten commands at once share one login, and end it for none of them.
+    restoring = Screen(olga.environment, olga.folder, "restore", "sound.tar")
+    restoring.until("Replace all documents, conversations and users")
+    restoring.type("n\n")
+    code, said = restoring.end()
+    assert (code, "nothing was done" in said) == (1, True)
+    # Commands at once share one login, and end it for none of them.
     with ThreadPoolExecutor(4) as pool:
         ended = list(pool.map(lambda _: vera.meld("whoami", "--json").returncode, range(8)))
     assert ended == [0] * 8
