@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,8 @@ class Contents:
 
     contracts: SHA-256 of those that the program was built with. expiring: sessions and
     messages that had so little time left that a restore may not find them any more; None where that was
-    not counted.
+    not counted. listed: what the house's own lists showed, by kind: what belongs to people is in the
+    copies, and in no list but theirs.
     """
 
     contracts: str
@@ -43,6 +44,7 @@ class Contents:
     canaries: tuple[Canary, ...]
     conversations: tuple[Conversation, ...]
     expiring: Mapping[str, int] | None
+    listed: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The file."""
@@ -57,6 +59,7 @@ class Contents:
             "canaries": [canary.to_json() for canary in self.canaries],
             "conversations": [conversation.to_json() for conversation in self.conversations],
             "expiring": None if self.expiring is None else dict(self.expiring),
+            "listed": dict(self.listed),
         }
         return json.dumps(said, indent=1, sort_keys=True).encode() + b"\n"
 
@@ -87,6 +90,7 @@ class Contents:
                 tuple(map(Canary.from_json, said["canaries"])),
                 tuple(map(Conversation.from_json, said.get("conversations", ()))),
                 None if expiring is None else {str(kind): int(count) for kind, count in expiring.items()},
+                {str(kind): int(count) for kind, count in said.get("listed", {}).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             raise InvalidBackupError(f"{MANIFEST} cannot be read") from None

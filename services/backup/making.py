@@ -89,6 +89,7 @@ def begun(keepers: Keepers, key: bytes, say: Say) -> Iterator[Making]:
             conversations = Conversations(keepers.session.stub)
             chosen, talks = canaries.choose(), conversations.choose()
             expiring = counting.expiring(keepers.session.stub)
+            listed = counting.listed(keepers.vector.stub, keepers.session.stub)
             copies = []
             for keeper in both:
                 exported = held.enter_context(closing(keeper.export()))
@@ -101,7 +102,7 @@ def begun(keepers: Keepers, key: bytes, say: Say) -> Iterator[Making]:
                 f"the canary queries failed: {error.message} ({error.reason})", cause=error
             ) from None
         say(f"canaries: {len(holding)} queries with their hits, {len(talking)} conversations")
-        contents = Contents(contracts(), began, {}, holding, talking, expiring)
+        contents = Contents(contracts(), began, {}, holding, talking, expiring, listed)
         yield Making(tuple(copies), contents, say)
 
 

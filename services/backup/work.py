@@ -138,7 +138,7 @@ def _wrong_taken(contents: Contents, kept: Mapping[str, int]) -> list[str]:
 
 def _wrong_documents(contents: Contents, stub: Any, say: Say, counts: dict[str, int]) -> list[str]:
     """Compares what the vector service lists. There may be more: embedding goes on, and so do callers."""
-    copied = contents.copies["vector"].counts
+    copied = _visible(contents, "vector")
     try:
         there = counting.documents(stub)
     except counting.TooManyError:
@@ -159,7 +159,7 @@ def _wrong_sessions(contents: Contents, stub: Any, say: Say, counts: dict[str, i
     else:
         counts.update(there)
         say(f"session: has {counted(there)}")
-        copied = contents.copies["session"].counts
+        copied = _visible(contents, "session")
         if contents.expiring is not None:
             wrong += _fewer(there, copied, contents.expiring)
     conversations = Conversations(stub)
@@ -170,6 +170,12 @@ def _wrong_sessions(contents: Contents, stub: Any, say: Say, counts: dict[str, i
                 f"session {expected.session_id}: {_told(found)}, and {_told(expected)} in the backup"
             )
     return wrong
+
+
+def _visible(contents: Contents, service: str) -> dict[str, int]:
+    """What the lists have to show of a copy. A backup of a release before says nothing of that."""
+    counts = contents.copies[service].counts
+    return {kind: min(count, contents.listed.get(kind, count)) for kind, count in counts.items()}
 
 
 def _fewer(there: Mapping[str, int], copied: Mapping[str, int], expiring: Mapping[str, int]) -> list[str]:

@@ -19,7 +19,7 @@ import pytest
 from tests.e2e.test_command_line import Screen
 from tests.support.launched import ROOT, House, launched
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LOGIN = {
     "MELD_LOGIN": "required",
@@ -156,7 +156,7 @@ def test_all_comes_back_by_the_command_line(house: House, tmp_path: Path) -> Non
     # Emptied as a new machine is: no data folder at all.
     house.stop()
     house.directory.rename(tmp_path / "lost")
-    house.start()
+    house.start(240)
     stranger = Person(house, tmp_path / "stranger")
     assert stranger.meld("verify-backup", str(archive)).returncode == 1
     stranger.done("setup", "somebody", typed=f"{PASSWORD}\nlift-off-41\n")

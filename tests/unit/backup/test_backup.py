@@ -374,6 +374,25 @@ def test_a_session_that_had_little_time_left_may_be_gone(
     )
 
 
+def test_what_no_list_shows_to_the_house_is_not_missed(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sessions of people who log in: only they see them."""
+    house.session.items["ses_of_olga"] = "hers"
+    house.session.of_others = {"ses_of_olga"}
+    folder = house.create()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["files"]["session.snapshot"]["counts"]["sessions"] == 3
+    assert manifest["listed"]["sessions"] == 2
+    house.session.items = {}
+    assert main(["restore", "--yes", str(folder)]) == 0
+    assert house.session.items.keys() == {"ses_1", "ses_2", "ses_of_olga"}
+
+    house.session.loses = {"ses_2"}
+    assert main(["restore", "--yes", str(folder)]) == 1
+    assert "sessions: 1 are there, and 2 in the backup" in capsys.readouterr().err
+
+
 def test_what_was_added_since_is_not_wrong(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = house.create()
     real = Kept.take
