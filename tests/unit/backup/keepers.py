@@ -32,8 +32,8 @@ class Kept:
 
     items: texts by id. of_others: ids that no list shows. loses: ids that an import drops
     although it answers with all. ends: when sessions expire, in seconds since 1970, by id;
-    the others do not for long. refusals: raised by the next imports, one each. cut: an export ends with an error
-    after its first piece. calls: (method, request id of an import).
+    the others do not for long. refusals: raised by the next imports, one each. cut: an export ends
+    with an error after its first piece. calls: (method, request id of an import).
     """
 
     name: str
