@@ -136,7 +136,7 @@ compose() {
 secrets_of() {
     local names
     case $1 in
-        app) names=(flask_secret_key jwt_secret_key redis_password) ;;
+        app) names=(flask_secret_key jwt_secret_key redis_password meld_snapshot_key) ;;
         agents) names=(openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers) ;;
         vector) names=(openai_api_key meld_snapshot_key) ;;
         session) names=(redis_password meld_snapshot_key) ;;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
-from services.backup.failure import BackupError
+from services.backup.failure import BackupError, NotReadyError
 from services.chassis.channel import open_channel
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.chassis.passes import Identity
@@ -27,6 +27,7 @@ _PIECE_BYTES = 256 * 1024
 _SNAPSHOT_SECONDS = 14_400.0
 _CALL_SECONDS = 30.0
 _HEALTH_SECONDS = 2.0
+_READY_SECONDS = 20.0
 # A service that was killed while it imported is followed by another attempt after at most this long.
 _PATIENCE_SECONDS = 90.0
 _PAUSE_SECONDS = 1.0
@@ -45,32 +46,43 @@ class Keeper:
     health: Any
     requests: Any
 
-    def export(self) -> Iterator[bytes]:
-        """Its snapshot, in pieces. Raises BackupError."""
+    def export(self) -> Generator[bytes, None, None]:
+        """Its snapshot, in pieces; the call ends when it is closed. Raises BackupError."""
         with self._told("cannot be copied"):
-            request = self.requests.ExportSnapshotRequest()
-            for response in self.stub.ExportSnapshot(request, timeout=_SNAPSHOT_SECONDS):
-                yield response.data
+            call = self.stub.ExportSnapshot(self.requests.ExportSnapshotRequest(), timeout=_SNAPSHOT_SECONDS)
+            try:
+                for response in call:
+                    yield response.data
+            finally:
+                call.cancel()
 
-    def restore(self, path: Path, patience: float = _PATIENCE_SECONDS) -> int:
-        """Lets it take a snapshot; how many documents or sessions it keeps now. Raises ServiceError."""
+    def restore(
+        self, path: Path, seen: Callable[[int], None] = lambda _: None, patience: float = _PATIENCE_SECONDS
+    ) -> int:
+        """Lets it take a snapshot; how many documents or sessions it keeps now. Raises ServiceError.
+
+        seen: told how many bytes were sent, in any thread.
+        """
         request_id = f"restore-{secrets.token_hex(16)}"
 
         def once() -> int:
-            response = self.stub.ImportSnapshot(self._pieces(path, request_id), timeout=_SNAPSHOT_SECONDS)
+            response = self.stub.ImportSnapshot(
+                self._pieces(path, request_id, seen), timeout=_SNAPSHOT_SECONDS
+            )
             return int(response.documents if self.name == "vector" else response.sessions)
 
         return repeated(once, patience)
 
-    def _pieces(self, path: Path, request_id: str) -> Iterator[Any]:
+    def _pieces(self, path: Path, request_id: str, seen: Callable[[int], None]) -> Iterator[Any]:
         with path.open("rb") as stream:
             while piece := stream.read(_PIECE_BYTES):
                 yield self.requests.ImportSnapshotRequest(data=piece, request_id=request_id)
                 request_id = ""
+                seen(stream.tell())
 
-    def wait_healthy(self, seconds: float) -> None:
-        """Until it says SERVING. Raises BackupError after `seconds`."""
-        end = time.monotonic() + seconds
+    def wait_healthy(self, seconds: float | None = None) -> None:
+        """Until it says SERVING. Raises NotReadyError after `seconds`; after 20 when None."""
+        end = time.monotonic() + (_READY_SECONDS if seconds is None else seconds)
         while True:
             try:
                 reply = self.health.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_SECONDS)
@@ -80,7 +92,7 @@ class Keeper:
             except grpc.RpcError:
                 state = "does not answer"
             if time.monotonic() > end:
-                raise BackupError(f"the {self.name} service at {self.address} {state}")
+                raise NotReadyError(f"the {self.name} service at {self.address} {state}")
             time.sleep(_PAUSE_SECONDS / 4)
 
     @contextmanager
@@ -90,7 +102,8 @@ class Keeper:
         except grpc.RpcError as error:
             said = from_rpc_error(error)
             raise BackupError(
-                f"the {self.name} service at {self.address} {what}: {said.message} ({said.reason})"
+                f"the {self.name} service at {self.address} {what}: {said.message} ({said.reason})",
+                cause=said,
             ) from None
 
 

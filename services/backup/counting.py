@@ -1,12 +1,13 @@
 """What is there, counted through the lists that every caller sees: not what who took it says of it.
 
-The lists show the caller's tenant, and this release has one.
+The lists show what the caller may see: not what belongs to people, where they log in.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,6 +43,18 @@ def documents(stub: Any) -> Counter[str]:
 def sessions(stub: Any) -> Counter[str]:
     """Sessions and messages of the session service. Raises ServiceError, TooManyError."""
     return _sessions(_listed(stub.ListSessions, session_pb2.ListSessionsRequest, "sessions"))
+
+
+def listed(vector: Any, session: Any) -> Counter[str]:
+    """What the lists of both services show, by kind; without that of which there is too much to be counted.
+
+    Raises ServiceError.
+    """
+    counted: Counter[str] = Counter()
+    for count, stub in ((documents, vector), (sessions, session)):
+        with suppress(TooManyError):
+            counted.update(count(stub))
+    return counted
 
 
 def expiring(stub: Any) -> Counter[str] | None:

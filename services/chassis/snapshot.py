@@ -90,11 +90,23 @@ class Unpacking:
         self._key = key
         self._max_bytes = max_bytes
         self._head = b""
+        self._head_bytes = 0
         self._manifest: Manifest | None = None
         self._waiting: list[Part] = []
         self._file: IO[bytes] | None = None
         self._left = 0
         self._digest = hashlib.sha256()
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the header says; None until it has come. Its parts may still turn out to be damaged."""
+        return self._manifest
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole snapshot, as its header says; 0 until that has come."""
+        manifest = self._manifest
+        return 0 if manifest is None else self._head_bytes + sum(part.size for part in manifest.parts)
 
     def feed(self, data: bytes) -> None:
         """The next bytes; blocks while it writes."""
@@ -133,6 +145,7 @@ class Unpacking:
                 raise _invalid("its header has no end")
             return b""
         line, seal, rest = lines[1] + b"\n", lines[2] + b"\n", lines[3]
+        self._head_bytes = len(self._head) - len(rest)
         self._manifest = _from_json(line, seal, self._key)
         if self._manifest.service != self._service:
             raise FailedPreconditionError(

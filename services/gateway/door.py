@@ -15,6 +15,7 @@ from services.gateway.clients import Clients
 from services.gateway.identity.external import ExternalLogin
 from services.gateway.limits import Drain, Patience, StreamSlots
 from services.gateway.settings import GatewaySettings
+from services.gateway.spool import Spool
 
 EXTENSION = "meldrag"
 _RESERVED_THREADS = 8
@@ -33,6 +34,7 @@ class Door:
     profiler: Profiler = field(default_factory=Profiler)
     # None where people sign in by name and password alone.
     external: ExternalLogin | None = None
+    spool: Spool = field(default_factory=Spool)
 
 
 def slots_for(threads: int) -> StreamSlots:

@@ -24,6 +24,7 @@ from services.gateway.identity.external import ExternalLogin
 from services.gateway.limits import Drain, Patience
 from services.gateway.metrics import WorkerMetrics, retire
 from services.gateway.settings import GatewaySettings
+from services.gateway.spool import Spool
 from services.gateway.worker import BoundedWorker
 
 _BACKLOG = 1024
@@ -42,6 +43,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
         self._socket = listen(settings.flask_host, settings.port)
         _log_to_stderr(settings)
         self._runtime = Path(tempfile.mkdtemp(prefix="meldrag-gateway-"))
+        self._spool = _spool(settings, self._runtime)
         self._drain = Drain()
         # Filled in each worker, after the fork.
         self._held = contextlib.ExitStack()
@@ -98,6 +100,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
                 Patience(self.settings.meld_patience_seconds),
                 metrics.merged,
                 external=_external(self.settings),
+                spool=Spool(self._spool),
             )
         )
 
@@ -116,6 +119,18 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
     def _on_exit(self, arbiter: Any) -> None:
         del arbiter
         shutil.rmtree(self._runtime, ignore_errors=True)
+        shutil.rmtree(self._spool, ignore_errors=True)
+
+
+def _spool(settings: GatewaySettings, runtime: Path) -> Path:
+    """A folder that all workers know. Raises StartError where there can be none."""
+    if not settings.meld_spool_dir:
+        return runtime / "spool"
+    try:
+        Path(settings.meld_spool_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="meldrag-spool-", dir=settings.meld_spool_dir))
+    except OSError as error:
+        raise StartError(f"MELD_SPOOL_DIR cannot be used: {error.strerror}") from None
 
 
 def _external(settings: GatewaySettings) -> ExternalLogin | None:

@@ -51,6 +51,12 @@ class GatewaySettings(ServiceSettings):
     meld_max_upload_bytes: int = Field(default=100 << 20, ge=1024)
     meld_max_attachment_bytes: int = Field(default=100 << 20, ge=1024)
     meld_max_import_bytes: int = Field(default=1 << 30, ge=1024)
+    # Of an archive that is checked or restored.
+    meld_max_backup_bytes: int = Field(default=16 << 30, ge=1024)
+    # Where archives lie while they are looked at; empty: the system's folder for temporary files.
+    meld_spool_dir: str = ""
+    # The same as the services have; a backup that was made with another cannot be used.
+    meld_snapshot_key: SecretStr = SecretStr("")
     # Longest silence on an event stream.
     meld_heartbeat_seconds: float = Field(default=10.0, gt=0, le=10)
     # Requests that may be repeated wait this long for a service that has just gone.
@@ -105,6 +111,11 @@ class GatewaySettings(ServiceSettings):
         if self.flask_port is not None:
             return self.flask_port
         return 5001 if self.flask_env == "development" else 5000
+
+    @property
+    def snapshot_key(self) -> bytes:
+        """What snapshots are signed with; empty when they only carry a checksum."""
+        return self.meld_snapshot_key.get_secret_value().encode()
 
     @property
     def development(self) -> bool:

@@ -8,7 +8,8 @@ line needs: messages and the requests that brought them, or events and the entri
 of the run's journal. A thing ("item", of the id kind:name) stands alone, and so does
 what is known of an attachment, whose bytes lie one behind the other in a part of their
 own, in the order of these lines. A user stands alone with the hash of the password, and
-so does an API key ("apikey") with the hash of its secret; tokens are in no snapshot.
+so does an API key ("apikey") with the hash of its secret; tokens are in no snapshot. Each line of the log
+("audit") of what was done to them stands alone too, by its place.
 Values are base64. `expires` is in milliseconds since 1970; 0 stands for never.
 """
 
@@ -27,6 +28,7 @@ from services.chassis.errors import ServiceError
 from services.session import records, validation
 from services.session.failures import snapshot_invalid
 from services.session.identity import naming
+from services.session.identity.model import Action
 from services.session.model import NewAttachment, NewItem, Payload, RunState
 
 # A line ends after this many bytes of values; one value has at most two messages' worth of bytes.
@@ -48,6 +50,7 @@ USER_FIELDS = (
     *("issuer", "external", "version", "created", "updated"),
 )
 API_KEY_FIELDS = ("api_key_id", "user_id", "label", "role", "sha256", "created", "used", "ends")
+AUDIT_FIELDS = ("line",)
 _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
@@ -61,6 +64,8 @@ _ENTRY = re.compile(r"j([1-9][0-9]{0,15})")
 _RANGE = re.compile(rb"([1-9][0-9]{0,15}):([1-9][0-9]{0,15})")
 _EXTERNAL = re.compile(r"([0-9a-f]{64})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# A place, a moment, and what was done.
+_DEED = re.compile(r"([1-9][0-9]{0,15}) [1-9][0-9]{0,19} (\[.*\])", re.DOTALL)
 _FINGERPRINT_BYTES = 32
 
 # What reading bytes that somebody else wrote can end with.
@@ -71,10 +76,18 @@ MALFORMED = (
 
 HEADS = {"session": "messages", "run": "events"}
 # What stands alone.
-IDENTITY = ("user", "apikey")
+IDENTITY = ("user", "apikey", "audit")
 _ALONE = ("item", "attachment", *IDENTITY)
 KINDS = (*HEADS, *_ALONE)
-COUNTED = ("sessions", "messages", "runs", "events", "items", "attachments", "users", "apikeys")
+COUNTED = (
+    "sessions",
+    "messages",
+    "runs",
+    "events",
+    "items",
+    "attachments",
+    *(f"{kind}s" for kind in IDENTITY),
+)
 _PARTS = {part: head for head, part in HEADS.items()}
 
 
@@ -277,6 +290,8 @@ class Verification:
                 self._take_user(entry)
             case "apikey":
                 self._take_api_key(entry)
+            case "audit":
+                self._take_audit(entry)
             case _:
                 self._take_item(entry)
         self.counts[entry.kind + "s"] += 1
@@ -379,6 +394,21 @@ class Verification:
             raise ValueError("other values")
         for name in ("created", "used", "ends"):
             _number(fields[name])
+
+    @staticmethod
+    def _take_audit(entry: Entry) -> None:
+        if set(entry.fields) != set(AUDIT_FIELDS) or entry.expires:
+            raise ValueError("other fields")
+        line = entry.fields["line"].decode()
+        found = _DEED.fullmatch(line)
+        if found is None or found[1] != entry.entry_id:
+            raise ValueError("no line of a log")
+        actor, action, target, details = json.loads(found[2])
+        if not all(isinstance(word, str) for word in (actor, action, target)) or not isinstance(
+            details, dict
+        ):
+            raise ValueError("no deed")
+        Action(action)
 
     @staticmethod
     def _take_item(entry: Entry) -> None:

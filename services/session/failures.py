@@ -152,6 +152,15 @@ def record_damaged(kind: str, entry_id: str, problem: str) -> DataLossError:
     )
 
 
+def kind_unknown(kind: str) -> DataLossError:
+    """The store has something that a snapshot would be without."""
+    return DataLossError(
+        f"the store has a {kind[:64]!r}, a kind that this release cannot copy; nothing is copied without it",
+        reason="RECORD_DAMAGED",
+        metadata={"kind": kind[:64], "id": "", "problem": "a kind that this release cannot copy"},
+    )
+
+
 def snapshot_newer(version: int, known: int) -> FailedPreconditionError:
     """The snapshot was made by a later release."""
     return FailedPreconditionError(

@@ -70,6 +70,14 @@ _ENTRY = re.compile(
     rf"\{{({SPACE})\}}:(?:(session|run|attachment|user|apikey):([A-Za-z0-9_-]{{1,64}})"
     r"|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
 )
+_LOG = re.compile(rf"\{{({SPACE})\}}:audit")
+# What follows from entries and is made anew with them; and what is of no use later: first answers, tokens,
+# counters. Whatever has another name is new here, and is not silently left out.
+_FOLLOWS = re.compile(
+    rf"\{{{SPACE}\}}:(?:sessions|runs|attachments(?::bytes)?|items:[^:]+|session:[^:]+:(?:runs|attachments)"
+    r"|users|usernames|owners|externals|apikeys:[^:]+)"
+)
+_PASSES = re.compile(rf"\{{{SPACE}\}}:(?:once|family|attempts|quota):.+", re.DOTALL)
 
 
 class RedisSnapshots:
@@ -104,6 +112,14 @@ class RedisSnapshots:
         prefix = key_prefix(generation)
         seen: set[str] = set()
         async for keys in self._scanned(f"{prefix}{{*"):
+            logs = [key for key in keys if key not in seen and _LOG.fullmatch(key.removeprefix(prefix))]
+            for key in logs if "audit" in kinds else ():
+                seen.add(key)
+                for entry in await self._log(key, key.removeprefix(f"{prefix}{{").partition("}")[0]):
+                    yield entry
+            if kinds is entries.KINDS:
+                for key in keys:
+                    _check_known(key.removeprefix(prefix))
             places = [
                 (key, match[1], match[2] or match[4], match[3] or match[5])
                 for key in keys
@@ -123,6 +139,11 @@ class RedisSnapshots:
                         raise failures.record_damaged(kind, entry_id, "it cannot be read") from None
         if await self._store.generation() != generation:
             raise failures.import_running()
+
+    async def _log(self, key: str, tenant: str) -> list[Entry]:
+        """The lines of a log, which is bounded; a single read is consistent."""
+        lines = await self._store.timed(lambda: self._redis.zrange(key, 0, -1))
+        return [Entry("audit", tenant, line.split(b" ", 1)[0].decode(), 0, {"line": line}) for line in lines]
 
     async def has(self, entry: Entry) -> bool:
         """See SnapshotStore."""
@@ -337,6 +358,8 @@ class RedisImporting:
     async def _counted(self, loading: _Loading) -> Counter[str]:
         """What the store holds of what was loaded, by kind: asks how many fields each session and run has."""
         counted = Counter(loading.parts)
+        for keys in _groups(loading.logs, _LOAD_COMMANDS):
+            counted["audits"] += sum(await self._write([("ZCARD", key) for key in keys]))
         for group in _groups(loading.fields.items(), _LOAD_COMMANDS):
             sizes = await self._write([("HLEN", key) for key, _ in group])
             for (key, fields), size in zip(group, sizes, strict=True):
@@ -380,11 +403,12 @@ class _Loading:
 
     later: milliseconds by which all that expires does so later than its entry says. Nothing
     expires before all of it is loaded and counted. fields: how many each head has, by its key. parts: the
-    messages and events of all of them.
+    messages and events of all of them. logs: their keys.
     """
 
     def __init__(self, prefix: str, later: int) -> None:
         self.fields: dict[str, int] = {}
+        self.logs: set[str] = set()
         self.parts = Counter[str]()
         self._prefix = prefix
         self._later = later
@@ -405,6 +429,11 @@ class _Loading:
             # The others are requests.
             self.parts[entry.kind] += sum(name[0] in "me" for name in entry.fields)
             yield self._hash(key, entry)
+            return
+        if entry.kind == "audit":
+            key = f"{tenant}:audit"
+            self.logs.add(key)
+            yield "ZADD", key, entry.entry_id, entry.fields["line"]
             return
         entry = entries.lasting(entry, self._later)
         key = f"{tenant}:{entry.kind}:{entry.entry_id}"
@@ -474,6 +503,14 @@ class _Loading:
         longest = self._indexes.get(index, 1)
         self._indexes[index] = max(longest, entry.expires) if longest and entry.expires else 0
         return "ZADD", index, entry.fields[place], entry.entry_id
+
+
+def _check_known(name: str) -> None:
+    """Raises DataLossError (RECORD_DAMAGED) for a key of a kind that no snapshot would bring back."""
+    # "{store}" is the store's own and of no generation.
+    if "}:" in name and not any(each.fullmatch(name) for each in (_ENTRY, _LOG, _FOLLOWS, _PASSES)):
+        kind = name.partition("}:")[2].partition(":")[0]
+        raise failures.kind_unknown(kind)
 
 
 def _batch(found: Iterator[Entry], loading: _Loading) -> list[Command]:

@@ -204,6 +204,8 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "a restore by nobody in charge, a second one, one during writes",
         (
             "unit/chassis/test_calls.py::test_a_scope_that_is_missing_is_refused",
+            "e2e/test_backup_by_command.py::test_who_may_not_administer_gets_and_brings_nothing",
+            "unit/gateway/routes/test_backups.py::test_one_at_a_time",
             "contract/vector/test_snapshot.py::test_a_second_import_is_aborted_and_the_first_goes_on",
             "contract/vector/test_snapshot.py::test_writes_under_way_are_aborted_and_never_reach_the_new_record",
             "contract/session/test_snapshots.py::test_of_two_imports_the_second_is_told_to_wait",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -12,16 +12,34 @@ from typer.exceptions import TyperException
 
 from meldrag_cli import __version__
 from meldrag_cli.commands.asking import agents, ask, replay, run
+from meldrag_cli.commands.backups import backup, restore, verify_backup
 from meldrag_cli.commands.conversations import sessions
 from meldrag_cli.commands.doctor import doctor
 from meldrag_cli.commands.evaluations import evaluate, evaluations
 from meldrag_cli.commands.fsck import fsck
+from meldrag_cli.commands.identity import keys, login, logout, setup, whoami
 from meldrag_cli.commands.knowledge import collections, documents, ingest, search
 from meldrag_cli.commands.options import Start
 from meldrag_cli.commands.reembed import reembed
 from meldrag_cli.commands.workflows import workflows
 from meldrag_cli.failures import INTERRUPTED, REFUSED, Failure, UsageFailure
 from meldrag_cli.terminal import Terminal
+
+# What a person sees together in the help.
+_QUESTIONS, _KNOWLEDGE, _PERSON, _HOUSE = "Questions", "Knowledge", "You", "The house"
+COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
+    _QUESTIONS: (ask, run, replay),
+    _KNOWLEDGE: (ingest, search, evaluate, reembed),
+    _PERSON: (login, logout, whoami),
+    _HOUSE: (doctor, fsck, backup, verify_backup, restore, setup),
+}
+GROUPS: Mapping[str, Mapping[str, typer.Typer]] = {
+    _QUESTIONS: {"agents": agents, "workflow": workflows, "sessions": sessions},
+    _KNOWLEDGE: {"collections": collections, "documents": documents, "evaluations": evaluations},
+    _PERSON: {"keys": keys},
+}
+# Python has the other name for something else.
+_OTHER_NAMES: Mapping[Callable[..., None], str] = {evaluate: "eval"}
 
 
 def application() -> typer.Typer:
@@ -34,15 +52,12 @@ def application() -> typer.Typer:
         help="Ask questions of your own documents. Talks to the gateway of Meld & RAG at MELD_URL.",
     )
     app.callback()(_before)
-    for command in (ask, ingest, search, run, replay, doctor, fsck, reembed):
-        app.command()(command)
-    app.command("eval")(evaluate)
-    app.add_typer(agents, name="agents")
-    app.add_typer(workflows, name="workflow")
-    app.add_typer(collections, name="collections")
-    app.add_typer(documents, name="documents")
-    app.add_typer(evaluations, name="evaluations")
-    app.add_typer(sessions, name="sessions")
+    for panel, commands in COMMANDS.items():
+        for command in commands:
+            app.command(_OTHER_NAMES.get(command), rich_help_panel=panel)(command)
+    for panel, groups in GROUPS.items():
+        for name, group in groups.items():
+            app.add_typer(group, name=name, rich_help_panel=panel)
     return app
 
 

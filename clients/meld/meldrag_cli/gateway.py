@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import ssl
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import IO, Any, cast
 from urllib.parse import quote
 
@@ -14,6 +20,7 @@ import httpx
 from meldrag_cli import __version__
 from meldrag_cli.events import Event, parse
 from meldrag_cli.failures import RefusedFailure, UnreachableFailure
+from meldrag_cli.logins import Login
 from meldrag_cli.settings import Settings
 
 Json = dict[str, Any]
@@ -29,6 +36,9 @@ LONG_SECONDS = 1830.0
 _CONNECTIONS = 20
 _PAGE_SIZE = 200
 _MAX_LINE = 64 << 20
+_PIECE_BYTES = 256 << 10
+# Of a file that the house names: nothing that leads elsewhere.
+_FILENAME = re.compile(r'filename="([A-Za-z0-9][A-Za-z0-9_.-]{0,100})"')
 
 
 def path(*parts: str) -> str:
@@ -36,17 +46,41 @@ def path(*parts: str) -> str:
     return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
+@dataclass(frozen=True)
+class Body:
+    """A body as it is: its type, its size in bytes, its bytes, once."""
+
+    media_type: str
+    size: int
+    pieces: Iterator[bytes]
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file on its way. name: as the house calls it, a plain one, or empty. size: in bytes."""
+
+    name: str
+    size: int
+    pieces: Iterator[bytes]
+
+
 class Gateway:
     """Calls of the gateway. All raise RefusedFailure for what it refuses, UnreachableFailure without it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, shown: str | None = None) -> None:
+        """shown: the token that goes with each request, "" for none; the one of the settings, or else of the
+        login that is kept for the house, when None.
+        """
         headers = {"User-Agent": f"meld/{__version__}", "Accept": "application/json"}
-        if settings.token:
-            headers["Authorization"] = f"Bearer {settings.token}"
         self.url = settings.url
+        token = settings.token if shown is None else shown
+        auth = _Bearer(lambda _: token) if token else None
+        if shown is None and not token:
+            auth = _Bearer(lambda stale: self._kept(settings, stale))
         self._client = httpx.Client(
             base_url=settings.url,
             headers=headers,
+            auth=auth,
             timeout=httpx.Timeout(_SILENT_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=_CONNECTIONS),
             # A proxy of the environment does not lead to this machine.
@@ -87,6 +121,23 @@ class Gateway:
         answer = self._send("DELETE", where, seconds, headers=_once())
         return {} if answer.status_code == httpx.codes.NO_CONTENT else self._json(answer)
 
+    def sign_in(self, name: str, password: str) -> Login:
+        """Trades a name and a password for tokens."""
+        body = {"name": name, "password": password}
+        return _login(self._send("POST", path("auth", "login"), _ANSWER_SECONDS, json=body), self._json, name)
+
+    def _kept(self, settings: Settings, stale: str) -> str:
+        """What the login that is kept for this house shows; "" for nobody. stale: what did not do."""
+
+        def renew(token: str) -> Login:
+            body = {"refresh_token": token}
+            # Without who calls: that is what is being found out.
+            answer = self._send("POST", path("auth", "refresh"), _ANSWER_SECONDS, json=body, auth=None)
+            return _login(answer, self._json, "")
+
+        login = settings.logins.current(settings.url, renew, stale=stale)
+        return "" if login is None else login.shown
+
     def state(self) -> Json:
         """What /health says, whether all is well or not."""
         answer = self._send("GET", "/health", _ANSWER_SECONDS)
@@ -116,11 +167,11 @@ class Gateway:
         *,
         form: Mapping[str, str] | None = None,
         file: tuple[str, IO[bytes]] | None = None,
-        lines: bytes | None = None,
+        whole: Body | None = None,
         seconds: float | None = None,
     ) -> Iterator[Iterator[Event]]:
-        """Sends a JSON object, a form with one file, or lines of JSON, and gives the events that answer as
-        they come.
+        """Sends a JSON object, a form with one file, or a body as it is (`whole`), and gives the events that
+        answer as they come.
 
         seconds: how long the work may take; as its contract has it when None.
         """
@@ -130,15 +181,33 @@ class Gateway:
         sent: dict[str, Any] = {"json": body}
         if file is not None:
             sent = {"data": dict(form or {}), "files": {"file": file}}
-        if lines is not None:
-            sent = {"content": lines}
-            headers["Content-Type"] = "application/x-ndjson"
+        if whole is not None:
+            headers |= {"Content-Type": whole.media_type, "Content-Length": str(whole.size)}
+            sent = {"content": whole.pieces}
         try:
             with self._client.stream("POST", where, headers=headers, **sent) as answer:
                 if answer.is_error:
                     answer.read()
                 self._good(answer, "text/event-stream")
                 yield _told(answer)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    @contextmanager
+    def download(self, where: str, media_type: str, seconds: float) -> Iterator[Download]:
+        """Asks for a file and gives it as it comes. seconds: how long its first byte may take."""
+        headers = {"Accept": f"{media_type}, application/problem+json", **_once()}
+        limits = httpx.Timeout(_SILENT_SECONDS, connect=_CONNECT_SECONDS, read=seconds)
+        try:
+            with self._client.stream("POST", where, headers=headers, timeout=limits) as answer:
+                if answer.is_error:
+                    answer.read()
+                self._good(answer, media_type)
+                length = answer.headers.get("Content-Length", "")
+                if not length.isdecimal():
+                    raise self._stranger(answer)
+                named = _FILENAME.search(answer.headers.get("Content-Disposition", ""))
+                yield Download(named[1] if named else "", int(length), answer.iter_raw(_PIECE_BYTES))
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
@@ -192,6 +261,41 @@ class Gateway:
             return UnreachableFailure("NOT_REACHABLE", detail, url=self.url)
         detail = f"the connection to {self.url} was lost ({type(error).__name__})"
         return UnreachableFailure("CONNECTION_LOST", detail, url=self.url)
+
+
+class _Bearer(httpx.Auth):
+    """Says with each request who asks, and once more with another token where that was refused.
+
+    tokens: the token to show, "" for none; given the one that did not do, another where there is one.
+    """
+
+    def __init__(self, tokens: Callable[[str], str]) -> None:
+        self._tokens = tokens
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        token = self._tokens("")
+        if not token:
+            yield request
+            return
+        request.headers["Authorization"] = f"Bearer {token}"
+        answer = yield request
+        # A file is not sent twice: its token was looked at before, and is good for some seconds at least.
+        if answer.status_code == httpx.codes.UNAUTHORIZED and isinstance(request.stream, httpx.ByteStream):
+            other = self._tokens(token)
+            if other and other != token:
+                request.headers["Authorization"] = f"Bearer {other}"
+                yield request
+
+
+def _login(answer: httpx.Response, read: Callable[[httpx.Response], Json], name: str) -> Login:
+    """Tokens out of an answer. They end by the house's clock, so their time is taken from its answer."""
+    said = read(answer)
+    now = time.time()
+    with contextlib.suppress(KeyError, ValueError, TypeError):
+        house = parsedate_to_datetime(answer.headers["Date"])
+        left = (datetime.fromisoformat(said["expires"]) - house).total_seconds()
+        return Login(name, "", said["access_token"], said["refresh_token"], now + left)
+    raise UnreachableFailure("NOT_THE_HOUSE", "what was answered are no tokens")
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:

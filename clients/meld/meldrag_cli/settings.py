@@ -6,11 +6,12 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from meldrag_cli.failures import UsageFailure
+from meldrag_cli.logins import Logins
 
 DEFAULT_URL = "http://127.0.0.1:5000"
 # What a house that was not told otherwise uses where no collection is named (its COLLECTION_NAME).
@@ -21,14 +22,21 @@ _NAMES = ("url", "token", "collection")
 
 @dataclass(frozen=True)
 class Settings:
-    """url: of the gateway, without a slash at its end. token: an access token or API key, empty for none.
+    """url: of the gateway, without a slash at its end. token: an access token or API key; empty for none, and
+    where the login counts that is kept for the house.
 
-    collection: where files go when none is named.
+    collection: where files go when none is named. folder: where logins are kept.
     """
 
     url: str = DEFAULT_URL
     token: str = ""
     collection: str = DEFAULT_COLLECTION
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def logins(self) -> Logins:
+        """The logins of this user."""
+        return Logins(self.folder)
 
     @property
     def local(self) -> bool:
@@ -49,12 +57,14 @@ def config_path(environment: Mapping[str, str]) -> Path:
 
 
 def read(environment: Mapping[str, str] | None = None, url: str = "") -> Settings:
-    """The settings: `url`, then MELD_URL, MELD_TOKEN and MELD_COLLECTION, then the file.
+    """The settings: `url`, then MELD_URL, MELD_TOKEN and MELD_COLLECTION, then the file. A login that is kept
+    for the house goes before the token of the file.
 
     Raises UsageFailure for a file or an address that makes no sense.
     """
     environment = os.environ if environment is None else environment
-    kept = _file(config_path(environment), named="MELD_CONFIG" in environment)
+    place = config_path(environment)
+    kept = _file(place, named="MELD_CONFIG" in environment)
     found = {
         name: environment.get(f"MELD_{name.upper()}") or kept.get(name) or getattr(Settings, name)
         for name in _NAMES
@@ -62,7 +72,10 @@ def read(environment: Mapping[str, str] | None = None, url: str = "") -> Setting
     found["url"] = _checked(url or found["url"])
     if not found["token"].isascii() or not found["token"].isprintable() or " " in found["token"]:
         raise UsageFailure("INVALID_TOKEN", "the token holds characters that no token has")
-    return Settings(**found)
+    settings = Settings(**found, folder=place.parent)
+    if not environment.get("MELD_TOKEN") and settings.logins.read(settings.url) is not None:
+        return replace(settings, token="")
+    return settings
 
 
 def _file(path: Path, *, named: bool) -> dict[str, str]:

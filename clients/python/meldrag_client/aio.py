@@ -17,10 +17,10 @@ from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc, workflow_pb2
 from meldrag.session.v1 import identity_pb2_grpc, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from meldrag_client import files, requests
+from meldrag_client.channels import RuledChannel, Stream, opened
 from meldrag_client.client import AGENTS, SESSION, VECTOR, ingested, no_answer, raise_failure
 from meldrag_client.errors import MeldError, of_call
 from meldrag_client.files import Ingested
-from meldrag_client.rules import RULES, channel_options
 
 
 class AsyncMeld:
@@ -35,7 +35,9 @@ class AsyncMeld:
         token: str = "",
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        self._channels = [_open(address, token, credentials) for address in (agents, vector, session)]
+        self._channels = [
+            opened(_Channel, grpc.aio, address, token, credentials) for address in (agents, vector, session)
+        ]
         of_agents, of_vector, of_session = (cast(grpc.aio.Channel, channel) for channel in self._channels)
         self.agents: agents_pb2_grpc.AgentServiceAsyncStub = agents_pb2_grpc.AgentServiceStub(of_agents)
         self.vector: vector_pb2_grpc.VectorServiceAsyncStub = vector_pb2_grpc.VectorServiceStub(of_vector)
@@ -234,59 +236,9 @@ async def _read(first: Any, rest: Iterator[Any]) -> AsyncIterator[Any]:
         yield message
 
 
-def _open(address: str, token: str, credentials: grpc.ChannelCredentials | None) -> _Channel:
-    options = channel_options()
-    if credentials is None:
-        return _Channel(grpc.aio.insecure_channel(address, options), token)
-    return _Channel(grpc.aio.secure_channel(address, credentials, options), token)
-
-
-class _Channel:
-    """What stubs make their calls of: each with its deadline and the token, and failures as MeldError."""
-
-    def __init__(self, inner: grpc.aio.Channel, token: str) -> None:
-        self._inner = inner
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-
-    def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        return self._whole(path, self._inner.unary_unary(path, *args, **kwargs))
-
-    def stream_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        return self._whole(path, self._inner.stream_unary(path, *args, **kwargs))
-
-    def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        return self._streamed(path, self._inner.unary_stream(path, *args, **kwargs))
-
-    def stream_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        return self._streamed(path, self._inner.stream_stream(path, *args, **kwargs))
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    def _whole(self, path: str, call: Any) -> Callable[..., Any]:
-        async def ruled(request: Any, timeout: float | None = None, metadata: Any = (), **more: Any) -> Any:
-            try:
-                return await call(request, **self._ruled(path, timeout, metadata), **more)
-            except grpc.RpcError as error:
-                raise of_call(error) from error
-
-        return ruled
-
-    def _streamed(self, path: str, call: Any) -> Callable[..., _Stream]:
-        def ruled(request: Any, timeout: float | None = None, metadata: Any = (), **more: Any) -> _Stream:
-            return _Stream(call(request, **self._ruled(path, timeout, metadata), **more))
-
-        return ruled
-
-    def _ruled(self, path: str, timeout: float | None, metadata: Any) -> dict[str, Any]:
-        return {"timeout": RULES[path].timeout(timeout), "metadata": (*self._metadata, *(metadata or ()))}
-
-
-class _Stream:
-    """Messages as they come. The rest is gRPC's own call: cancel, code, time_remaining."""
-
+class _Stream(Stream):
     def __init__(self, call: Any) -> None:
-        self._call = call
+        super().__init__(call)
         self._messages = call.__aiter__()
 
     def __aiter__(self) -> _Stream:
@@ -298,5 +250,15 @@ class _Stream:
         except grpc.RpcError as error:
             raise of_call(error) from error
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._call, name)
+
+class _Channel(RuledChannel):
+    stream = _Stream
+
+    def _whole(self, path: str, call: Any) -> Callable[..., Any]:
+        async def ruled(request: Any, timeout: float | None = None, metadata: Any = (), **more: Any) -> Any:
+            try:
+                return await call(request, **self._ruled(path, timeout, metadata), **more)
+            except grpc.RpcError as error:
+                raise of_call(error) from error
+
+        return ruled

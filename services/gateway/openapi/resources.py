@@ -453,6 +453,9 @@ def components() -> Components:
     )
     made.add("IndexReport", _index_report())
     made.add("IndexPage", _index_page())
+    made.add("Backup", _backup())
+    made.add("BackupStep", _backup_step())
+    made.add("Restored", _restored())
     made.add("Readiness", _readiness())
     return made
 
@@ -598,6 +601,38 @@ def _index_page() -> Schema:
             "faults": array(reference("IndexFault")),
         },
         "A page of a check or a repair: the data of an event.",
+    )
+
+
+def _backup() -> Schema:
+    counts = {"type": "object", "additionalProperties": WHOLE}
+    part = record({"name": TEXT, "bytes": WHOLE, "sha256": TEXT, "counts": counts})
+    return record(
+        {
+            "created": TEXT | {"format": "date-time"},
+            "parts": array(part),
+            "queries": WHOLE | {"description": "Questions that a restored house has to answer as before."},
+            "conversations": WHOLE | {"description": "Conversations that have to be as they were."},
+        },
+        "A backup that is whole.",
+    )
+
+
+def _backup_step() -> Schema:
+    return record(
+        {
+            "stage": TEXT | {"enum": ["verifying", "documents", "sessions", "comparing"]},
+            "done": WHOLE,
+            "total": WHOLE | {"description": "Bytes; 0 where nobody knows."},
+        },
+        "How far the check or the restore of a backup is.",
+    )
+
+
+def _restored() -> Schema:
+    there = {"type": "object", "additionalProperties": WHOLE}
+    return record(
+        {"backup": reference("Backup"), "there": there}, "What was restored, and what is there now."
     )
 
 

@@ -933,6 +933,8 @@ async def test_a_snapshot_brings_users_and_keys_back_and_no_tokens(
         kim = (await made.call("AuthenticateExternal", **person)).user
         key = (await made.call("CreateApiKey", "member-1", label="k", role="viewer")).secret
         before = (await made.call("ListUsers")).users
+        log = (await made.call("ListAuditEntries")).entries
+        assert len(log) >= 4
         snapshot = await exported(house.stub)
         tokens = (await made.sign_in("member-1")).tokens
         later = await made.create("viewer-1")
@@ -941,7 +943,11 @@ async def test_a_snapshot_brings_users_and_keys_back_and_no_tokens(
         await made.call("UpdateUser", user_id=member.user_id, password=OTHER_PASSWORD)
         await imported(house.stub, snapshot)
         assert (await made.call("ListUsers")).users == before
+        # The log ends where the snapshot was made, and goes on from there.
+        assert (await made.call("ListAuditEntries")).entries == log
         assert (await made.sign_in("MEMBER-1")).user == member
+        newest, *rest = (await made.call("ListAuditEntries")).entries
+        assert (newest.action, rest) == ("sign_in", list(log))
         assert (await made.call("AuthenticateExternal", **person)).user == kim
         assert (await made.identify(key)).role == "viewer"
         [kept] = (await made.call("ListApiKeys", "member-1")).api_keys

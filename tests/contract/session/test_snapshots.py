@@ -388,6 +388,23 @@ async def test_what_is_damaged_in_the_store_is_named(
         assert await exported(house.stub)
 
 
+async def test_a_kind_that_is_new_here_is_not_silently_left_out(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    async with house_at(redis_server, tmp_path) as house:
+        await filled(house)
+        await exported(house.stub)
+        with redis.Redis(port=redis_server.port) as client:
+            prefix = key_prefix((client.hget("meld:generation", "name") or b"").decode())
+            for key in ("{local}:gadget:g1", "{local}:gadgets", "{local}:session:ses_1:gadgets"):
+                client.hset(f"{prefix}{key}", "name", "g1")
+                error = await refusal(exported(house.stub))
+                assert (error.code, error.reason) == (grpc.StatusCode.DATA_LOSS, "RECORD_DAMAGED")
+                assert key.split(":")[1] in error.message
+                client.delete(f"{prefix}{key}")
+        await exported(house.stub)
+
+
 @pytest.mark.parametrize(
     ("kind", "lose"),
     [

@@ -30,15 +30,16 @@ KEY = b"key of the tests"
 class Kept:
     """What a scripted service keeps, and how it fails.
 
-    items: texts by id. loses: ids that an import drops although it answers with all. ends:
-    when sessions expire, in seconds since 1970, by id; the others do not for long.
-    refusals: raised by the next imports, one each. cut: an export ends with an error
-    after its first piece. calls: (method, request id of an import).
+    items: texts by id. of_others: ids that no list shows. loses: ids that an import drops
+    although it answers with all. ends: when sessions expire, in seconds since 1970, by id;
+    the others do not for long. refusals: raised by the next imports, one each. cut: an export ends
+    with an error after its first piece. calls: (method, request id of an import).
     """
 
     name: str
     kinds: tuple[str, ...]
     items: dict[str, str] = field(default_factory=dict)
+    of_others: set[str] = field(default_factory=set)
     loses: set[str] = field(default_factory=set)
     ends: dict[str, float] = field(default_factory=dict)
     refusals: list[ServiceError] = field(default_factory=list)
@@ -105,7 +106,7 @@ class Sessions(session_pb2_grpc.SessionServiceServicer):
     def ListSessions(self, request: Any, context: Any) -> Any:
         """A session a page."""
         place = int(request.page_token or 0)
-        names = list(self._kept.items)
+        names = [name for name in self._kept.items if name not in self._kept.of_others]
         return session_pb2.ListSessionsResponse(
             sessions=map(self._session, names[place : place + 1]),
             next_page_token=str(place + 1) if place + 1 < len(names) else "",

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from services.backup import clients, work
+from services.backup import clients
 from services.backup.__main__ import main
-from services.backup.folder import Contents
+from services.backup.contents import Contents
+from services.backup.copying import Copying
 from services.chassis.errors import AbortedError, InvalidArgumentError, UnavailableError
 from tests.unit.backup.keepers import KEY, Kept, served
 
@@ -51,7 +52,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     vector = Kept("vector", ("documents", "chunks", "vectors"), dict(TEXTS))
     session = Kept("session", ("sessions", "messages"), {"ses_1": "hello", "ses_2": "there"})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(work, "_READY_SECONDS", 1.0)
+    monkeypatch.setattr(clients, "_READY_SECONDS", 1.0)
     monkeypatch.setattr(clients, "_PAUSE_SECONDS", 0.05)
     with served(vector) as vector_address, served(session) as session_address:
         addresses = {
@@ -107,15 +108,15 @@ def test_two_in_a_second_have_two_names_and_the_oldest_go(
 def test_a_canary_that_changed_while_the_backup_ran_is_left_out(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = work._copy
+    real = Copying.begin
 
-    def while_copying(*arguments: object) -> object:
+    def while_copying(copying: Copying) -> None:
         # A new document takes no canary away; one of theirs that changes does.
         house.vector.items["doc-new"] = TEXTS["doc3"]
         house.vector.items["doc25"] = "another text"
-        return real(*arguments)  # type: ignore[arg-type]
+        real(copying)
 
-    monkeypatch.setattr(work, "_copy", while_copying)
+    monkeypatch.setattr(Copying, "begin", while_copying)
     folder = house.create()
     manifest = json.loads((folder / "manifest.json").read_text())
     assert 0 < len(manifest["canaries"]) < 20
@@ -284,7 +285,7 @@ def test_a_half_restore_says_how_things_stand_and_a_repeat_finishes_it(
     assert f"the {refusing.name} service has what it had before" in said
     assert ("the session service was not touched" in said) == first
     assert ("the vector service has the documents of the backup" in said) != first
-    assert f"restore {folder} again" in said
+    assert "restore the same backup again" in said
     assert (house.vector.items == TEXTS) != first
     assert house.session.items == {"other": "x"}
     assert main(["restore", "--yes", str(folder)]) == 0
@@ -371,6 +372,25 @@ def test_a_session_that_had_little_time_left_may_be_gone(
     assert (
         "sessions: 1 are there, and 3 in the backup, of which 1 may have expired" in capsys.readouterr().err
     )
+
+
+def test_what_no_list_shows_to_the_house_is_not_missed(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sessions of people who log in: only they see them."""
+    house.session.items["ses_of_olga"] = "hers"
+    house.session.of_others = {"ses_of_olga"}
+    folder = house.create()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["files"]["session.snapshot"]["counts"]["sessions"] == 3
+    assert manifest["listed"]["sessions"] == 2
+    house.session.items = {}
+    assert main(["restore", "--yes", str(folder)]) == 0
+    assert house.session.items.keys() == {"ses_1", "ses_2", "ses_of_olga"}
+
+    house.session.loses = {"ses_2"}
+    assert main(["restore", "--yes", str(folder)]) == 1
+    assert "sessions: 1 are there, and 2 in the backup" in capsys.readouterr().err
 
 
 def test_what_was_added_since_is_not_wrong(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

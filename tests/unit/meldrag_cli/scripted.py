@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,11 +14,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered once."""
+    """What is answered once. length: another than the body has."""
 
     body: Any = None
     status: int = 200
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    length: int | None = None
 
     def bytes(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -39,11 +42,13 @@ def events(*told: tuple[str, dict[str, Any]]) -> Answer:
 class Scripted:
     """answers: by "METHOD /path", in the order in which they are given; the last one again and again.
 
-    requests: method, path with its query, headers and body of what came.
+    requests: method, path with its query, headers and body of what came. ahead: of its clock, in
+    seconds.
     """
 
     answers: dict[str, list[Answer]]
     url: str = ""
+    ahead: float = 0.0
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
     def next(self, method: str, path: str) -> Answer:
@@ -66,9 +71,14 @@ def scripted(answers: dict[str, Answer | list[Answer]]) -> Iterator[Scripted]:
             content = answer.bytes()
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) if answer.length is None else answer.length))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string((timestamp or time.time()) + script.ahead)
 
         def do_GET(self) -> None:
             self._answer()

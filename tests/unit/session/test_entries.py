@@ -128,7 +128,9 @@ API_KEY = Entry(
         "ends": b"0",
     },
 )
-ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT, USER, API_KEY)
+DEED = b'7 1764108000000000 ["usr_1", "create_user", "usr_2", {"role": "member"}]'
+AUDIT = Entry("audit", "local", "7", 0, {"line": DEED})
+ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT, USER, API_KEY, AUDIT)
 COUNTS = {
     "sessions": 1,
     "messages": 2,
@@ -138,6 +140,7 @@ COUNTS = {
     "attachments": 1,
     "users": 1,
     "apikeys": 1,
+    "audits": 1,
 }
 
 
@@ -199,6 +202,12 @@ WRONG: dict[str, Sequence[Entry]] = {
     "a key of no role": (changed(API_KEY, role=b""),),
     "a key of nobody": (changed(API_KEY, user_id=b""),),
     "a key with another field": (changed(API_KEY, secret=b"x"),),
+    "a line of the log twice": (AUDIT, AUDIT),
+    "a line of the log in another place": (replace(AUDIT, entry_id="8"),),
+    "a line of the log that is none": (changed(AUDIT, line=b"7 1764108000000000 {}"),),
+    "a line of the log that tells of nothing": (changed(AUDIT, line=DEED.replace(b"create_user", b"x")),),
+    "a line of the log without its time": (changed(AUDIT, line=DEED.replace(b"1764108000000000 ", b"")),),
+    "a line of the log that expires": (replace(AUDIT, expires=5),),
     "a thing twice": (ITEM, ITEM),
     "an attachment twice": (ATTACHMENT, ATTACHMENT),
     "an attachment without a hash": (changed(ATTACHMENT, sha256=b""),),

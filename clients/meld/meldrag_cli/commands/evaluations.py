@@ -17,7 +17,7 @@ from meldrag_cli.commands import options
 from meldrag_cli.commands.knowledge import OneCollection
 from meldrag_cli.events import Event
 from meldrag_cli.failures import RefusedFailure, UsageFailure
-from meldrag_cli.gateway import Gateway, path
+from meldrag_cli.gateway import Body, Gateway, path
 from meldrag_cli.terminal import Terminal, line
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -97,7 +97,7 @@ def evaluate(
     with started.gateway() as gateway:
         before = _baseline(gateway, name, baseline) if baseline else None
         where = path("collections", name, "evaluations")
-        report = _run(gateway.events(where, lines=body, seconds=timeout), terminal, queries.source)
+        report = _run(gateway.events(where, whole=Body("application/x-ndjson", len(body), iter((body,))), seconds=timeout), terminal, queries.source)
         if output is not None:
             _write(output, report)
     told = list(gates.below(report["settings"][-1], floors))

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from meldrag_cli import rendering
 from meldrag_cli.commands import options
-from meldrag_cli.failures import RefusedFailure, UsageFailure
+from meldrag_cli.commands.prompts import confirm
+from meldrag_cli.failures import RefusedFailure
 from meldrag_cli.files import File, found
 from meldrag_cli.gateway import Gateway, path
 from meldrag_cli.sending import Outcome, Sending
@@ -325,11 +326,3 @@ def _give_receipt(terminal: Terminal, receipt: dict[str, Any]) -> None:
     terminal.give(receipt)
     for text in rendering.receipt(receipt):
         terminal.say(text)
-
-
-def confirm(terminal: Terminal, question: str) -> None:
-    """Asks a person. Raises UsageFailure where there is none, RefusedFailure for a no."""
-    if not terminal.live:
-        raise UsageFailure("NOT_CONFIRMED", f"{question} Say --yes; there is nobody to ask.")
-    if not typer.confirm(question):
-        raise RefusedFailure("NOT_CONFIRMED", "nothing was done")

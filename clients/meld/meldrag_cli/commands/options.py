@@ -27,9 +27,12 @@ class Start:
         """Where the house is. Raises UsageFailure."""
         return settings.read(url=self.url)
 
-    def gateway(self) -> Gateway:
-        """The house. Raises UsageFailure."""
-        return Gateway(self.settings())
+    def gateway(self, *, anonymous: bool = False, shown: str | None = None) -> Gateway:
+        """The house, asked by nobody (`anonymous`), with a token that is `shown`, or as the settings have it.
+
+        Raises UsageFailure.
+        """
+        return Gateway(self.settings(), shown="" if anonymous else shown)
 
 
 def start(context: typer.Context) -> Start:
