@@ -33,6 +33,7 @@ from services.gateway.routes import (
     search,
     sessions,
     users,
+    webhooks,
     workflows,
 )
 from services.gateway.security import Guard
@@ -70,6 +71,7 @@ def create_app(door: Door) -> Flask:
         sessions,
         profile,
         users,
+        webhooks,
     ):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(openai.blueprint, url_prefix="/v1")

@@ -116,6 +116,9 @@ KEPT_EVENT_BYTES = 16_000_000
 # Of a journal all of it is kept or nothing more is taken: without its beginning it is worth nothing.
 JOURNAL_BYTES = 16_000_000
 
+# Messages of one person's webhooks that may wait; one holds at most an answer.
+WAITING_MESSAGES = 500
+
 # What the smallest attachment counts; the scripts' `weight` has the same.
 LEAST_BYTES = 4096
 
@@ -167,6 +170,15 @@ _SCRIPTS = (
     "attempt_end",
     "quota_take",
     "audit_list",
+    "webhook_create",
+    "webhook_update",
+    "webhook_rotate",
+    "webhook_delete",
+    "webhook_test",
+    "webhooks_list",
+    "webhooks_due",
+    "webhooks_claim",
+    "webhook_settle",
 )
 
 
@@ -495,12 +507,13 @@ class RedisStore:
         events, entries, state = appending.events, appending.entries, appending.state
         reply = await self.run(
             "run_append",
-            [_run(tenant, run_id), _runs(tenant)],
+            [_run(tenant, run_id), _runs(tenant), webhooks_place(tenant), waiting_place(tenant)],
             [
                 *(self._lifetime, state.value if state else "", appending.agent_id),
                 *(events[0].sequence if events else 0, *self._kept),
                 *(_CHANNEL, _signal(tenant, run_id)),
                 *(len(events), entries[0].position if entries else 0, self._journal_bytes, appending.owner),
+                *(*_told(appending), webhook_place(tenant, ""), message_place(tenant, ""), WAITING_MESSAGES),
                 *map(records.event_record, events),
                 *map(records.entry_record, entries),
             ],
@@ -808,6 +821,40 @@ def session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
 
 def _run(tenant: str, run_id: str) -> Place:
     return Place(f"{{{tenant}}}:run:{run_id}")
+
+
+def webhook_place(space: str, webhook_id: str) -> Place:
+    """Where a webhook is; with an empty id what the keys of webhooks begin with."""
+    return Place(f"{{{space}}}:webhook:{webhook_id}")
+
+
+def webhooks_place(space: str) -> Place:
+    """The index of the webhooks of a person."""
+    return Place(f"{{{space}}}:webhooks")
+
+
+def message_place(space: str, message_id: str) -> Place:
+    """Where a message of a webhook is; with an empty id what their keys begin with."""
+    return Place(f"{{{space}}}:message:{message_id}")
+
+
+def waiting_place(space: str) -> Place:
+    """The messages of a person's webhooks that are to be sent."""
+    return Place(f"{{{space}}}:webhooks:waiting")
+
+
+def _told(appending: Appending) -> tuple[str, str]:
+    """What webhooks are told of the end of a run, as JSON, and the answer; empty where it does not end."""
+    if appending.state is None or not appending.state.ended:
+        return "", ""
+    ending = appending.ending
+    said = {
+        "outcome": appending.state.value.upper(),
+        "usage": {"input_tokens": ending.input_tokens, "output_tokens": ending.output_tokens},
+        "answer_mode": ending.answer_mode or None,
+        "error_reason": ending.error_reason or None,
+    }
+    return json.dumps(said), ending.answer
 
 
 def once_place(tenant: str, method: str, once: Once | None) -> Place:
