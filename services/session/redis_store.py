@@ -696,11 +696,13 @@ class RedisStore:
         """The outcome of a call, with its errors in our words."""
         limit = min(_CALL_SECONDS, context.remaining() * _SHARE)
         begun = False
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(limit), self._room:
                 self._refuse_in_pause()
                 begun = True
-                return await begin()
+                reply = await begin()
         except (exceptions.RedisError, OSError) as error:
             # TimeoutError is an OSError: the limit has passed.
             if not begun:
@@ -708,6 +710,11 @@ class RedisStore:
             if isinstance(error, TimeoutError | exceptions.TimeoutError):
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
             raise _failure(error) from None
+        if task and task.cancelling() > cancels:
+            # redis-py sends by asyncio.wait_for, which before Python 3.12 loses a cancel that comes with the
+            # end of what it waits for: whoever cancels a task that calls again and again waits for ever.
+            raise asyncio.CancelledError
+        return reply
 
 
 # What a call that failed is counted as.

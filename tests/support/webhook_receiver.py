@@ -55,8 +55,6 @@ class Receiver:
             def do_POST(self) -> None:
                 receiver._answer(self)
 
-            do_GET = do_POST
-
             def log_message(self, format: str, *args: Any) -> None:
                 del format, args
 

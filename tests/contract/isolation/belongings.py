@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from meldrag.agents.v1 import agents_pb2, workflow_pb2
-from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.chassis.roles import OWNER
 from tests.contract.isolation.house import Person
@@ -15,6 +15,7 @@ from tests.contract.isolation.house import Person
 VECTOR = "/meldrag.vector.v1.VectorService/"
 SESSION = "/meldrag.session.v1.SessionService/"
 IDENTITY = "/meldrag.session.v1.IdentityService/"
+WEBHOOK = "/meldrag.session.v1.WebhookService/"
 AGENTS = "/meldrag.agents.v1.AgentService/"
 
 REPLICAS = "/meldrag.agents.v1.ReplicaService/"
@@ -22,6 +23,7 @@ _OF_SERVICES = {
     VECTOR: ("collection", "document", "external", "deletion"),
     SESSION: ("session", "run", "attachment", "item"),
     IDENTITY: ("user", "key"),
+    WEBHOOK: ("webhook",),
     AGENTS: ("workflow", "ended run", "live run"),
     REPLICAS: ("live run",),
 }
@@ -67,6 +69,7 @@ class Belongings:
             "ended run": self._ended_run,
             "user": self._user,
             "key": self._key,
+            "webhook": self._webhook,
         }
 
     async def get(self, kind: str) -> str:
@@ -285,6 +288,19 @@ class Belongings:
             f"{IDENTITY}CreateApiKey", identity_pb2.CreateApiKeyRequest(label=self.canary, user_id=user_id)
         )
         return str(said.api_key_id)
+
+    # -- webhooks ----------------------------------------------------------------------------------------
+
+    async def _webhook(self) -> str:
+        ids = []
+        for _ in self._numbers(2):
+            # Nobody listens there; what is sent to it waits.
+            made = webhook_pb2.CreateWebhookRequest(url=f"http://127.0.0.1:9/{self.mark}", label=self.canary)
+            ids.append((await self.person.ask(f"{WEBHOOK}CreateWebhook", made)).webhook.webhook_id)
+        for name in (self.request_id("TestWebhook"), ""):
+            test = webhook_pb2.TestWebhookRequest(webhook_id=ids[0], request_id=name)
+            await self.person.ask(f"{WEBHOOK}TestWebhook", test)
+        return str(ids[0])
 
     # -- the agents service ------------------------------------------------------------------------------
 
