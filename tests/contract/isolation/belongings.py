@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -300,6 +301,14 @@ class Belongings:
         for name in (self.request_id("TestWebhook"), ""):
             test = webhook_pb2.TestWebhookRequest(webhook_id=ids[0], request_id=name)
             await self.person.ask(f"{WEBHOOK}TestWebhook", test)
+        listed = webhook_pb2.ListWebhookDeliveriesRequest(webhook_id=ids[0])
+        async with asyncio.timeout(20):
+            # Until nothing changes any more by itself: a message of this kind is tried once.
+            while not self._few and any(
+                one.state == webhook_pb2.WEBHOOK_DELIVERY_STATE_WAITING
+                for one in (await self.person.ask(f"{WEBHOOK}ListWebhookDeliveries", listed)).deliveries
+            ):
+                await asyncio.sleep(0.1)
         return str(ids[0])
 
     # -- the agents service ------------------------------------------------------------------------------
