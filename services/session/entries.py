@@ -8,7 +8,8 @@ line needs: messages and the requests that brought them, or events and the entri
 of the run's journal. A thing ("item", of the id kind:name) stands alone, and so does
 what is known of an attachment, whose bytes lie one behind the other in a part of their
 own, in the order of these lines. A user stands alone with the hash of the password, and
-so does an API key ("apikey") with the hash of its secret; tokens are in no snapshot.
+so does an API key ("apikey") with the hash of its secret; tokens are in no snapshot. A webhook
+stands alone with its secrets, which are needed as they are, and without its messages.
 Values are base64. `expires` is in milliseconds since 1970; 0 stands for never.
 """
 
@@ -28,6 +29,10 @@ from services.session import records, validation
 from services.session.failures import snapshot_invalid
 from services.session.identity import naming
 from services.session.model import NewAttachment, NewItem, Payload, RunState
+from services.session.webhooks import signing
+from services.session.webhooks.model import DISABLED_REASONS
+from services.session.webhooks.naming import event_types, label
+from services.session.webhooks.reaching import target
 
 # A line ends after this many bytes of values; one value has at most two messages' worth of bytes.
 LINE_BYTES = 1_000_000
@@ -48,6 +53,10 @@ USER_FIELDS = (
     *("issuer", "external", "version", "created", "updated"),
 )
 API_KEY_FIELDS = ("api_key_id", "user_id", "label", "role", "sha256", "created", "used")
+WEBHOOK_FIELDS = (
+    *("webhook_id", "url", "label", "types", "answers", "secret", "enabled", "reason"),
+    *("failing", "dropped", "old_until", "created", "updated"),
+)
 _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
@@ -72,9 +81,11 @@ MALFORMED = (
 HEADS = {"session": "messages", "run": "events"}
 # What stands alone.
 IDENTITY = ("user", "apikey")
-_ALONE = ("item", "attachment", *IDENTITY)
+_ALONE = ("item", "attachment", *IDENTITY, "webhook")
+# What came with schema 5.
+OF_FIVE = (*IDENTITY, "webhook")
 KINDS = (*HEADS, *_ALONE)
-COUNTED = ("sessions", "messages", "runs", "events", "items", "attachments", "users", "apikeys")
+COUNTED = ("sessions", "messages", "runs", "events", "items", "attachments", "users", "apikeys", "webhooks")
 _PARTS = {part: head for head, part in HEADS.items()}
 
 
@@ -277,6 +288,8 @@ class Verification:
                 self._take_user(entry)
             case "apikey":
                 self._take_api_key(entry)
+            case "webhook":
+                self._take_webhook(entry)
             case _:
                 self._take_item(entry)
         self.counts[entry.kind + "s"] += 1
@@ -378,6 +391,25 @@ class Verification:
         if naming.label("label", text["label"]) != text["label"] or not _SHA256.fullmatch(text["sha256"]):
             raise ValueError("other values")
         for name in ("created", "used"):
+            _number(fields[name])
+
+    @staticmethod
+    def _take_webhook(entry: Entry) -> None:
+        fields = entry.fields
+        text = {name: value.decode() for name, value in fields.items()}
+        before = text.pop("old_secret", None)
+        if set(text) != set(WEBHOOK_FIELDS) or text["webhook_id"] != entry.entry_id or entry.expires:
+            raise ValueError("other fields")
+        validation.identifier("id", entry.entry_id)
+        target("url", text["url"])
+        types = text["types"].split(" ")
+        if list(event_types(types)) != types or label("label", text["label"]) != text["label"]:
+            raise ValueError("other values")
+        if {text["answers"], text["enabled"]} - {"0", "1"} or text["reason"] not in DISABLED_REASONS:
+            raise ValueError("other values")
+        for secret in (text["secret"], *(() if before is None else (before,))):
+            signing.check(secret)
+        for name in ("failing", "dropped", "old_until", "created", "updated"):
             _number(fields[name])
 
     @staticmethod

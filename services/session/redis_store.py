@@ -840,6 +840,10 @@ def webhooks_place(space: str) -> Place:
     return Place(f"{{{space}}}:webhooks")
 
 
+# In which there are webhooks.
+SPACES = Place("{webhooks}:spaces")
+
+
 def message_place(space: str, message_id: str) -> Place:
     """Where a message of a webhook is; with an empty id what their keys begin with."""
     return Place(f"{{{space}}}:message:{message_id}")

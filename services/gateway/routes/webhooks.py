@@ -48,7 +48,7 @@ def list_webhooks() -> Response:
 
 
 @blueprint.get("/webhooks/<webhook_id>")
-@operation(answers={200: json("Webhook")})
+@operation(answers={200: json("Webhook")}, conditional=True)
 def get_webhook(webhook_id: str) -> Response:
     """A webhook."""
     Query(request).finish()

@@ -15,6 +15,9 @@ TEST = "webhook.test"
 # Those that a webhook may listen to.
 EVENT_TYPES = (RUN_FINISHED,)
 
+# Why one is switched off; "" while it is on.
+DISABLED_REASONS = ("", "owner", "gone", "failing")
+
 # Of the answer that a message may hold.
 ANSWER_CHARACTERS = 32_000
 

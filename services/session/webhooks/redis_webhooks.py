@@ -13,6 +13,7 @@ import secrets
 from services.session.model import Page
 from services.session.redis_store import (
     PAGE_BYTES,
+    SPACES,
     WAITING_MESSAGES,
     Fields,
     Place,
@@ -34,7 +35,6 @@ from services.session.webhooks.model import (
     WebhookChange,
 )
 
-_SPACES = Place("{webhooks}:spaces")
 _MICROSECONDS = 1_000_000
 
 _WEBHOOK = (
@@ -62,7 +62,7 @@ class RedisWebhooks:
         """See WebhookStore."""
         reply = await self._store.run(
             "webhook_create",
-            [webhook_place(space, new.webhook_id), webhooks_place(space), _SPACES],
+            [webhook_place(space, new.webhook_id), webhooks_place(space), SPACES],
             [
                 *(most, new.webhook_id, space, "url", new.url, "label", new.label),
                 *("types", " ".join(new.event_types), "answers", _flag(new.include_answer)),
@@ -108,7 +108,7 @@ class RedisWebhooks:
         reply = await self._store.run(
             "webhook_delete",
             [
-                *(webhook_place(space, webhook_id), webhooks_place(space), _SPACES),
+                *(webhook_place(space, webhook_id), webhooks_place(space), SPACES),
                 *(waiting_place(space), _messages(space, webhook_id)),
             ],
             [webhook_id, space, message_place(space, "")],
@@ -142,7 +142,7 @@ class RedisWebhooks:
     async def due_spaces(self) -> list[str]:
         """See MessageQueue."""
         before, after = waiting_place("\n").split("\n")
-        [found] = await self._store.run("webhooks_due", [_SPACES], [Place(before), after])
+        [found] = await self._store.run("webhooks_due", [SPACES], [Place(before), after])
         return [space.decode() for space in found]
 
     async def claim(self, space: str, count: int, lease_seconds: float) -> list[Claimed]:

@@ -20,11 +20,16 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
+def check(secret: str) -> None:
+    """Raises ValueError for what is no secret."""
+    if not secret.startswith(_PREFIX) or len(_key(secret)) != _SECRET_BYTES:
+        raise ValueError("no secret")
+
+
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     """The signature by one secret. timestamp: seconds since 1970. Raises ValueError for what is no secret."""
-    key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
-    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
 
 
 def headers(secrets_: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
@@ -35,3 +40,7 @@ def headers(secrets_: Sequence[str], message_id: str, timestamp: int, body: byte
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signatures),
     }
+
+
+def _key(secret: str) -> bytes:
+    return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)

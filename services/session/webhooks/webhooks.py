@@ -11,13 +11,12 @@ from services.session.conversations import new_id
 from services.session.failures import invalid_field
 from services.session.model import Page
 from services.session.page_tokens import PageTokens
-from services.session.webhooks import signing
+from services.session.webhooks import naming, signing
 from services.session.webhooks.model import EVENT_TYPES, Message, NewWebhook, Webhook, WebhookChange
 from services.session.webhooks.reaching import Reach, target
 from services.session.webhooks.store import WebhookStore
 
 MAX_WEBHOOKS = 20
-MAX_LABEL_CHARACTERS = 100
 # For which the secret before the last one signs as well.
 ROTATION_SECONDS = 86_400.0
 
@@ -43,8 +42,8 @@ class Webhooks:
         kept = NewWebhook(
             self._make_id("whk_"),
             url,
-            _label(label),
-            _event_types(event_types) or tuple(sorted(EVENT_TYPES)),
+            naming.label("label", label),
+            naming.event_types(event_types) or tuple(sorted(EVENT_TYPES)),
             include_answer,
             signing.new_secret(),
         )
@@ -63,9 +62,9 @@ class Webhooks:
         """Changes what is given. Raises what Reach.addresses raises."""
         validation.identifier("webhook_id", webhook_id)
         if change.label is not None:
-            _label(change.label)
+            naming.label("label", change.label)
         if change.event_types is not None:
-            change = replace(change, event_types=_event_types(change.event_types))
+            change = replace(change, event_types=naming.event_types(change.event_types))
             if not change.event_types:
                 raise invalid_field("event_types", "", "must name an event")
         if change.url is not None:
@@ -101,17 +100,3 @@ class Webhooks:
         tokens = PageTokens(key, space, "ListWebhookDeliveries", webhook_id)
         page = await self._store.list_messages(space, webhook_id, tokens.place(page_token), count)
         return replace(page, next_place=tokens.token(page.next_place))
-
-
-def _label(value: str) -> str:
-    if len(value) > MAX_LABEL_CHARACTERS or not value.isprintable():
-        raise invalid_field("label", value, f"must have at most {MAX_LABEL_CHARACTERS} printable characters")
-    return value
-
-
-def _event_types(values: Iterable[str]) -> tuple[str, ...]:
-    kept = tuple(sorted(set(values)))
-    for value in kept:
-        if value not in EVENT_TYPES:
-            raise invalid_field("event_types", value, f"must be of {', '.join(EVENT_TYPES)}")
-    return kept

@@ -485,3 +485,21 @@ async def test_the_service_itself_sends(redis_server: RedisServer) -> None:
             await house.record(run_id, 1, 2, session_pb2.RUN_STATE_FAILED)
             [got] = await came(receiver)
     assert json.loads(got.body)["data"]["outcome"] == "FAILED"
+
+
+async def test_a_snapshot_has_webhooks_and_no_messages(hooks: Hooks) -> None:
+    with Receiver() as receiver:
+        hook, secret = await hooks.hook(receiver.url, label="CI")
+        await hooks.ended()
+        pieces = [
+            piece.data async for piece in hooks.house.stub.ExportSnapshot(session_pb2.ExportSnapshotRequest())
+        ]
+        await hooks.stub.DeleteWebhook(webhook_pb2.DeleteWebhookRequest(webhook_id=hook.webhook_id))
+        requests = iter([session_pb2.ImportSnapshotRequest(data=piece) for piece in pieces])
+        await hooks.house.stub.ImportSnapshot(requests)
+        assert await hooks.get(hook.webhook_id) == hook
+        assert await hooks.deliveries(hook.webhook_id) == []
+        async with worker(hooks):
+            run_id = await hooks.ended()
+            [got] = await came(receiver)
+    assert verify(secret, got.headers, got.body, now=got.time)["data"]["run_id"] == run_id
