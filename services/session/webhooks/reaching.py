@@ -35,8 +35,9 @@ _EMBEDDED = (
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),
     (ipaddress.IPv6Network("2002::/16"), 80),
 )
-# Not public, whatever the library of this Python says (3.11 takes most of 192.0.0.0/24 for public): what clouds
-# answer their own machines by, what IETF protocols use, examples, the NAT64 of a network's own, site-local addresses.
+# Not public, whatever the library of this Python says (3.11 takes most of 192.0.0.0/24 for public): what
+# clouds answer their own machines by, what protocols of the IETF use, examples, the NAT64 of a network's own,
+# site-local addresses.
 _NOT_PUBLIC: tuple[Network, ...] = (
     ipaddress.IPv4Network("168.63.129.16/32"),
     ipaddress.IPv4Network("192.0.0.0/24"),
