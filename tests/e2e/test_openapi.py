@@ -54,6 +54,10 @@ def lines(_: Any, value: Any) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
 
 
+# Where nobody listens.
+NOWHERE = "http://127.0.0.1:9/hook"
+
+
 @dataclass
 class Known:
     """A house, and the ids of what is in it."""
@@ -77,7 +81,9 @@ def known(house: House) -> Known:
             json={"agent": "research", "message": "How deep is the harbour?", "collections": ["fuzzed"]},
         ).json()
         attachment = http.post("/attachments", files={"file": ("a.txt", b"x")}).json()
+        webhook = http.post("/webhooks", json={"url": NOWHERE}).json()
         made.ids = {
+            "webhook_id": webhook["id"],
             "collection_id": "fuzzed",
             "document_id": document["id"],
             "session_id": session["id"],
@@ -109,6 +115,8 @@ def familiar(case: schemathesis.Case, known: Known) -> None:
             ("collections", [known.ids["collection_id"]]),
             ("session_id", known.ids["session_id"]),
             ("external_id", "mine"),
+            # No host is looked up, and nobody is sent anything.
+            ("url", NOWHERE),
         ):
             if name in case.body:
                 case.body[name] = value
