@@ -36,6 +36,7 @@ from services.gateway.routes import (
     search,
     sessions,
     users,
+    webhooks,
     workflows,
 )
 from services.gateway.security import Guard
@@ -76,6 +77,7 @@ def create_app(door: Door) -> Flask:
         profile,
         reembedding,
         users,
+        webhooks,
     ):
         app.register_blueprint(noun.blueprint, url_prefix=_API)
     app.register_blueprint(openai.blueprint, url_prefix="/v1")

@@ -21,7 +21,7 @@ from meldrag.vector.v1 import vector_pb2
 from services.chassis import context
 from services.chassis.access import rules
 from services.chassis.errors import CancelledError, ServiceError, UnavailableError, from_rpc_error
-from services.gateway.clients import AGENTS, IDENTITY, SESSION, VECTOR
+from services.gateway.clients import AGENTS, IDENTITY, SESSION, VECTOR, WEBHOOK
 from services.gateway.door import door
 from services.gateway.observation import asked_seconds
 from services.gateway.outlasting import LastingImport
@@ -45,7 +45,7 @@ _WAITING_MESSAGES = 64
 # Each method has a request message of its own, so the message names the method's rule.
 _RULES = {
     method.input_type.full_name: rule
-    for service in (AGENTS, SESSION, IDENTITY, VECTOR)
+    for service in (AGENTS, SESSION, IDENTITY, WEBHOOK, VECTOR)
     for method, rule in zip(service.methods, rules([service]).values(), strict=True)
 }
 

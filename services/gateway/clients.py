@@ -10,7 +10,14 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
-from meldrag.session.v1 import identity_pb2, identity_pb2_grpc, session_pb2, session_pb2_grpc
+from meldrag.session.v1 import (
+    identity_pb2,
+    identity_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+    webhook_pb2,
+    webhook_pb2_grpc,
+)
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.chassis.channel import open_channel
 from services.chassis.passes import Identity
@@ -18,6 +25,7 @@ from services.chassis.passes import Identity
 AGENTS = agents_pb2.DESCRIPTOR.services_by_name["AgentService"]
 IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 SESSION = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
+WEBHOOK = webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 VECTOR = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
 
 
@@ -61,6 +69,11 @@ class Clients:
         return identity_pb2_grpc.IdentityServiceStub(self._channel("session"))
 
     @property
+    def webhook(self) -> webhook_pb2_grpc.WebhookServiceStub:
+        """Webhooks, in the process of the session service."""
+        return webhook_pb2_grpc.WebhookServiceStub(self._channel("session"))
+
+    @property
     def vector(self) -> vector_pb2_grpc.VectorServiceStub:
         """The vector service."""
         return vector_pb2_grpc.VectorServiceStub(self._channel("vector"))
@@ -91,4 +104,4 @@ class Clients:
             return channel
 
 
-_DESCRIPTORS = {"agents": (AGENTS,), "session": (SESSION, IDENTITY), "vector": (VECTOR,)}
+_DESCRIPTORS = {"agents": (AGENTS,), "session": (SESSION, IDENTITY, WEBHOOK), "vector": (VECTOR,)}

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from meldrag.agents.v1 import agents_pb2, results_pb2, workflow_pb2
 from meldrag.options.v1 import options_pb2
-from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2
 from meldrag.vector.v1 import vector_pb2
 
 Json = Any
@@ -298,6 +298,40 @@ def api_key(value: identity_pb2.ApiKey) -> dict[str, Json]:
         "created": _optional_time(value, "create_time"),
         "last_used": _optional_time(value, "last_use_time"),
         "expires": _optional_time(value, "expire_time"),
+    }
+
+
+def webhook(value: webhook_pb2.Webhook) -> dict[str, Json]:
+    """Where messages are sent, and which; without its secret."""
+    return {
+        "id": value.webhook_id,
+        "url": value.url,
+        "label": value.label,
+        "event_types": list(value.event_types),
+        "include_answer": value.include_answer,
+        "enabled": value.enabled,
+        "disabled_reason": value.disabled_reason or None,
+        "failing_since": _optional_time(value, "failing_time"),
+        "dropped_messages": value.dropped_messages,
+        "previous_secret_expires": _optional_time(value, "previous_secret_expire_time"),
+        "created": _optional_time(value, "create_time"),
+        "updated": _optional_time(value, "update_time"),
+    }
+
+
+def webhook_delivery(value: webhook_pb2.WebhookDelivery) -> dict[str, Json]:
+    """A message of a webhook, and how it fared."""
+    return {
+        "id": value.message_id,
+        "webhook": value.webhook_id,
+        "event_type": value.event_type,
+        "state": enum_name(webhook_pb2.WebhookDeliveryState.DESCRIPTOR, value.state),
+        "attempts": value.attempts,
+        "last_status": value.last_status or None,
+        "last_error": value.last_error or None,
+        "event_time": _optional_time(value, "event_time"),
+        "last_attempt": _optional_time(value, "last_attempt_time"),
+        "next_attempt": _optional_time(value, "next_attempt_time"),
     }
 
 

@@ -10,6 +10,7 @@ what is known of an attachment, whose bytes lie one behind the other in a part o
 own, in the order of these lines. A user stands alone with the hash of the password, and
 so does an API key ("apikey") with the hash of its secret; tokens are in no snapshot. Each line of the log
 ("audit") of what was done to them stands alone too, by its place.
+A webhook stands alone with its secrets, which are needed as they are, and without its messages.
 Values are base64. `expires` is in milliseconds since 1970; 0 stands for never.
 """
 
@@ -30,6 +31,10 @@ from services.session.failures import snapshot_invalid
 from services.session.identity import naming
 from services.session.identity.model import Action
 from services.session.model import NewAttachment, NewItem, Payload, RunState
+from services.session.webhooks import signing
+from services.session.webhooks.model import DISABLED_REASONS
+from services.session.webhooks.naming import event_types, label
+from services.session.webhooks.reaching import target
 
 # A line ends after this many bytes of values; one value has at most two messages' worth of bytes.
 LINE_BYTES = 1_000_000
@@ -51,6 +56,10 @@ USER_FIELDS = (
 )
 API_KEY_FIELDS = ("api_key_id", "user_id", "label", "role", "sha256", "created", "used", "ends")
 AUDIT_FIELDS = ("line",)
+WEBHOOK_FIELDS = (
+    *("webhook_id", "url", "label", "types", "answers", "secret", "enabled", "reason"),
+    *("failing", "dropped", "old_until", "created", "updated"),
+)
 _SESSION_NAMES = frozenset(SESSION_FIELDS)
 _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
@@ -77,16 +86,13 @@ MALFORMED = (
 HEADS = {"session": "messages", "run": "events"}
 # What stands alone.
 IDENTITY = ("user", "apikey", "audit")
-_ALONE = ("item", "attachment", *IDENTITY)
+_ALONE = ("item", "attachment", *IDENTITY, "webhook")
+# What came with schema 5.
+OF_FIVE = (*IDENTITY, "webhook")
 KINDS = (*HEADS, *_ALONE)
 COUNTED = (
-    "sessions",
-    "messages",
-    "runs",
-    "events",
-    "items",
-    "attachments",
-    *(f"{kind}s" for kind in IDENTITY),
+    *("sessions", "messages", "runs", "events", "items", "attachments"),
+    *(f"{kind}s" for kind in OF_FIVE),
 )
 _PARTS = {part: head for head, part in HEADS.items()}
 
@@ -292,6 +298,8 @@ class Verification:
                 self._take_api_key(entry)
             case "audit":
                 self._take_audit(entry)
+            case "webhook":
+                self._take_webhook(entry)
             case _:
                 self._take_item(entry)
         self.counts[entry.kind + "s"] += 1
@@ -409,6 +417,25 @@ class Verification:
         ):
             raise ValueError("no deed")
         Action(action)
+
+    @staticmethod
+    def _take_webhook(entry: Entry) -> None:
+        fields = entry.fields
+        text = {name: value.decode() for name, value in fields.items()}
+        before = text.pop("old_secret", None)
+        if set(text) != set(WEBHOOK_FIELDS) or text["webhook_id"] != entry.entry_id or entry.expires:
+            raise ValueError("other fields")
+        validation.identifier("id", entry.entry_id)
+        target("url", text["url"])
+        types = text["types"].split(" ")
+        if list(event_types(types)) != types or label("label", text["label"]) != text["label"]:
+            raise ValueError("other values")
+        if {text["answers"], text["enabled"]} - {"0", "1"} or text["reason"] not in DISABLED_REASONS:
+            raise ValueError("other values")
+        for secret in (text["secret"], *(() if before is None else (before,))):
+            signing.check(secret)
+        for name in ("failing", "dropped", "old_until", "created", "updated"):
+            _number(fields[name])
 
     @staticmethod
     def _take_item(entry: Entry) -> None:

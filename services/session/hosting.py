@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from meldrag.session.v1 import identity_pb2, identity_pb2_grpc, session_pb2, session_pb2_grpc
+from meldrag.session.v1 import (
+    identity_pb2,
+    identity_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+    webhook_pb2,
+    webhook_pb2_grpc,
+)
 from services.chassis import passes
 from services.chassis.access import Authenticator
 from services.chassis.health import Dependency
@@ -33,12 +40,19 @@ from services.session.servicer import SessionServicer
 from services.session.settings import SessionSettings
 from services.session.snapshots import Snapshots
 from services.session.watching import RunWatching
+from services.session.webhooks.delivering import Deliveries
+from services.session.webhooks.posting import Poster
+from services.session.webhooks.reaching import Reach
+from services.session.webhooks.redis_webhooks import RedisWebhooks
+from services.session.webhooks.servicer import WebhookServicer
+from services.session.webhooks.webhooks import Webhooks
 
 # Watchers are bounded apart, below this, so that other calls always find room.
 _MAX_CALLS = 1_024
 
 _SESSION = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
 _IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
+_WEBHOOK = webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 
 
 @asynccontextmanager
@@ -75,7 +89,14 @@ async def session_server(
             snapshots=snapshots,
         )
         identities = identity_servicer(settings, RedisIdentity(store), passwords)
-        async with watching.following(), kept.tidying(), AttachmentSweep(files, known).sweeping():
+        hooks, reach = RedisWebhooks(store), Reach(settings.webhook_allow)
+        webhooks = WebhookServicer(Webhooks(hooks, reach))
+        async with (
+            watching.following(),
+            kept.tidying(),
+            AttachmentSweep(files, known).sweeping(),
+            Deliveries(hooks, reach, Poster()).sending(),
+        ):
             yield Server(
                 name="session",
                 services=[
@@ -89,6 +110,12 @@ async def session_server(
                         _IDENTITY,
                         lambda server: identity_pb2_grpc.add_IdentityServiceServicer_to_server(
                             identities, server
+                        ),
+                    ),
+                    Hosted(
+                        _WEBHOOK,
+                        lambda server: webhook_pb2_grpc.add_WebhookServiceServicer_to_server(
+                            webhooks, server
                         ),
                     ),
                 ],

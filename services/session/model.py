@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from services.session.webhooks.model import NOTHING_SAID, Ending
+
 T = TypeVar("T")
 
 Scalar = str | float | bool | None
@@ -169,7 +171,7 @@ class Appending:
     """What is appended to a run, all or none.
 
     state: an end state closes the run. agent_id: "" leaves what is stored. owner: "" when it does not matter
-    who writes.
+    who writes. ending: what webhooks are told beside an end state.
     """
 
     events: Sequence[RunEvent] = ()
@@ -177,6 +179,7 @@ class Appending:
     state: RunState | None = None
     agent_id: str = ""
     owner: str = ""
+    ending: Ending = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)

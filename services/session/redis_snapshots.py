@@ -38,6 +38,7 @@ from services.session.redis_store import (
     GENERATION_KEY,
     LEAST_BYTES,
     SCHEMA,
+    SPACES,
     STORE_KEY,
     RedisStore,
     key_prefix,
@@ -67,7 +68,7 @@ _LOAD_COMMANDS = 500
 _LOAD_BYTES = 1_000_000
 
 _ENTRY = re.compile(
-    rf"\{{({SPACE})\}}:(?:(session|run|attachment|user|apikey):([A-Za-z0-9_-]{{1,64}})"
+    rf"\{{({SPACE})\}}:(?:(session|run|attachment|user|apikey|webhook):([A-Za-z0-9_-]{{1,64}})"
     r"|(item):([a-z_]{1,32}:[a-z0-9_-]{1,64}))"
 )
 _LOG = re.compile(rf"\{{({SPACE})\}}:audit")
@@ -449,6 +450,9 @@ class _Loading:
         elif entry.kind == "apikey":
             owner, created = entry.fields["user_id"].decode(), entry.fields["created"]
             yield "ZADD", f"{tenant}:apikeys:{owner}", created, entry.entry_id
+        elif entry.kind == "webhook":
+            yield "ZADD", f"{tenant}:webhooks", entry.fields["created"], entry.entry_id
+            yield "SADD", f"{self._prefix}{SPACES}", entry.tenant
         elif entry.kind == "session":
             yield self._indexed(f"{tenant}:sessions", entry, "updated")
         else:

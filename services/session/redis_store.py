@@ -116,6 +116,9 @@ KEPT_EVENT_BYTES = 16_000_000
 # Of a journal all of it is kept or nothing more is taken: without its beginning it is worth nothing.
 JOURNAL_BYTES = 16_000_000
 
+# Messages of one person's webhooks that may wait; one holds at most an answer.
+WAITING_MESSAGES = 500
+
 # What the smallest attachment counts; the scripts' `weight` has the same.
 LEAST_BYTES = 4096
 
@@ -168,6 +171,15 @@ _SCRIPTS = (
     "attempt_end",
     "quota_take",
     "audit_list",
+    "webhook_create",
+    "webhook_update",
+    "webhook_rotate",
+    "webhook_delete",
+    "webhook_test",
+    "webhooks_list",
+    "webhooks_due",
+    "webhooks_claim",
+    "webhook_settle",
 )
 
 
@@ -498,12 +510,13 @@ class RedisStore:
         events, entries, state = appending.events, appending.entries, appending.state
         reply = await self.run(
             "run_append",
-            [_run(tenant, run_id), _runs(tenant)],
+            [_run(tenant, run_id), _runs(tenant), webhooks_place(tenant), waiting_place(tenant)],
             [
                 *(self._lifetime, state.value if state else "", appending.agent_id),
                 *(events[0].sequence if events else 0, *self._kept),
                 *(_CHANNEL, _signal(tenant, run_id)),
                 *(len(events), entries[0].position if entries else 0, self._journal_bytes, appending.owner),
+                *(*_told(appending), webhook_place(tenant, ""), message_place(tenant, ""), WAITING_MESSAGES),
                 *map(records.event_record, events),
                 *map(records.entry_record, entries),
             ],
@@ -686,11 +699,13 @@ class RedisStore:
         """The outcome of a call, with its errors in our words."""
         limit = min(_CALL_SECONDS, context.remaining() * _SHARE)
         begun = False
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(limit), self._room:
                 self._refuse_in_pause()
                 begun = True
-                return await begin()
+                reply = await begin()
         except (exceptions.RedisError, OSError) as error:
             # TimeoutError is an OSError: the limit has passed.
             if not begun:
@@ -698,6 +713,11 @@ class RedisStore:
             if isinstance(error, TimeoutError | exceptions.TimeoutError):
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
             raise _failure(error) from None
+        if task and task.cancelling() > cancels:
+            # redis-py sends by asyncio.wait_for, which before Python 3.12 loses a cancel that comes with the
+            # end of what it waits for: whoever cancels a task that calls again and again waits for ever.
+            raise asyncio.CancelledError
+        return reply
 
 
 # What a call that failed is counted as.
@@ -817,6 +837,44 @@ def session_keys(tenant: str, session_id: str) -> tuple[Place, ...]:
 
 def _run(tenant: str, run_id: str) -> Place:
     return Place(f"{{{tenant}}}:run:{run_id}")
+
+
+def webhook_place(space: str, webhook_id: str) -> Place:
+    """Where a webhook is; with an empty id what the keys of webhooks begin with."""
+    return Place(f"{{{space}}}:webhook:{webhook_id}")
+
+
+def webhooks_place(space: str) -> Place:
+    """The index of the webhooks of a person."""
+    return Place(f"{{{space}}}:webhooks")
+
+
+# In which there are webhooks.
+SPACES = Place("{webhooks}:spaces")
+
+
+def message_place(space: str, message_id: str) -> Place:
+    """Where a message of a webhook is; with an empty id what their keys begin with."""
+    return Place(f"{{{space}}}:message:{message_id}")
+
+
+def waiting_place(space: str) -> Place:
+    """The messages of a person's webhooks that are to be sent."""
+    return Place(f"{{{space}}}:webhooks:waiting")
+
+
+def _told(appending: Appending) -> tuple[str, str]:
+    """What webhooks are told of the end of a run, as JSON, and the answer; empty where it does not end."""
+    if appending.state is None or not appending.state.ended:
+        return "", ""
+    ending = appending.ending
+    said = {
+        "outcome": appending.state.value.upper(),
+        "usage": {"input_tokens": ending.input_tokens, "output_tokens": ending.output_tokens},
+        "answer_mode": ending.answer_mode or None,
+        "error_reason": ending.error_reason or None,
+    }
+    return json.dumps(said), ending.answer
 
 
 def once_place(tenant: str, method: str, once: Once | None) -> Place:

@@ -35,6 +35,7 @@ class Runs:
         validation.entries(appending.entries)
         validation.optional_identifier("agent_id", appending.agent_id)
         validation.owner("owner", appending.owner)
+        validation.ending(appending.ending)
         return await self._store.append_to_run(tenant, run_id, appending)
 
     async def take(self, tenant: str, run_id: str, previous: str, owner: str) -> Run:

@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf import any_pb2, struct_pb2, timestamp_pb2
 
-from meldrag.session.v1 import session_pb2, session_pb2_grpc
+from meldrag.session.v1 import session_pb2, session_pb2_grpc, webhook_pb2
 from services.chassis import context
 from services.session import failures, validation
 from services.session.attachment_files import PIECE_BYTES
@@ -43,6 +43,7 @@ from services.session.model import (
 from services.session.runs import Runs
 from services.session.snapshots import Snapshots
 from services.session.watching import RunWatching
+from services.session.webhooks.model import ANSWER_CHARACTERS, Ending
 
 _ROLES = {Role.USER: session_pb2.ROLE_USER, Role.ASSISTANT: session_pb2.ROLE_ASSISTANT}
 _ROLES_BACK = {number: role for role, number in _ROLES.items()}
@@ -156,6 +157,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             _STATES_BACK[request.state],
             request.agent_id,
             request.owner,
+            _ending(request.summary),
         )
         last_sequence, last_position = await self._runs.append(_space(), request.run_id, appending)
         return session_pb2.AppendRunEventsResponse(last_sequence=last_sequence, last_position=last_position)
@@ -309,6 +311,16 @@ def _expected(request: Any) -> int | None:
     if not request.HasField("expected_update_time"):
         return None
     return int(request.expected_update_time.ToMicroseconds())
+
+
+def _ending(summary: webhook_pb2.RunSummary) -> Ending:
+    return Ending(
+        input_tokens=summary.input_tokens,
+        output_tokens=summary.output_tokens,
+        answer=summary.answer[:ANSWER_CHARACTERS],
+        answer_mode=summary.answer_mode,
+        error_reason=summary.error_reason,
+    )
 
 
 def _time(microseconds: int) -> timestamp_pb2.Timestamp | None:

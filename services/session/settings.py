@@ -9,6 +9,7 @@ from pydantic import ByteSize, Field, SecretStr, field_validator
 
 from services.chassis.secret import NeededSecret
 from services.chassis.settings import Port, ServiceSettings
+from services.session.webhooks.reaching import Allowed, allowed
 
 
 class SessionSettings(ServiceSettings):
@@ -48,6 +49,15 @@ class SessionSettings(ServiceSettings):
     meld_rate_limit_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 600
     meld_daily_tokens: Annotated[int, Field(ge=0, le=1_000_000_000_000)] = 0
 
+    # Hosts, addresses and networks that webhooks may reach although they are not on the public internet.
+    meld_webhook_allow: str = ""
+
+    @field_validator("meld_webhook_allow")
+    @classmethod
+    def _allowed(cls, value: str) -> str:
+        allowed(value)
+        return value
+
     @field_validator("session_redis_sentinels")
     @classmethod
     def _addresses(cls, value: str) -> str:
@@ -73,6 +83,11 @@ class SessionSettings(ServiceSettings):
     def snapshot_key(self) -> bytes:
         """What snapshots are signed with; empty when they only carry a checksum."""
         return self.meld_snapshot_key.get_secret_value().encode()
+
+    @property
+    def webhook_allow(self) -> Allowed:
+        """What webhooks may reach beside the public internet."""
+        return allowed(self.meld_webhook_allow)
 
     @property
     def token_secret(self) -> bytes:

@@ -131,7 +131,7 @@ class Snapshots:
                 created = int(manifest.created_time.timestamp() * 1000)
                 found, counts = _with_files(path, names), manifest.counts
                 if manifest.schema_version < _SCHEMA_OF_USERS:
-                    kept = [entry async for entry in self._store.entries(entries.IDENTITY)]
+                    kept = [entry async for entry in self._store.entries(entries.OF_FIVE)]
                     held = Counter(f"{entry.kind}s" for entry in kept)
                     found, counts = itertools.chain(found, kept), {**counts, **held}
                 # Should this fail, nobody knows whether they count: if they do not, the sweep finds them.

@@ -21,6 +21,7 @@ from services.session.model import (
     Scalar,
     TopicChange,
 )
+from services.session.webhooks.model import Ending
 
 # An id becomes a part of a key of the store; none of these characters means anything there.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -191,6 +192,17 @@ def entries(values: Sequence[RunEntry]) -> Sequence[RunEntry]:
     _consecutive("entries.position", (value.position for value in values))
     _payloads("entries", (value.payload for value in values))
     return values
+
+
+def ending(value: Ending) -> Ending:
+    """What webhooks are told of the end of a run."""
+    for field, number in (("input_tokens", value.input_tokens), ("output_tokens", value.output_tokens)):
+        if not 0 <= number < 1 << 53:
+            raise invalid_field(f"summary.{field}", number, "must be a number of tokens")
+    for field, text in (("answer_mode", value.answer_mode), ("error_reason", value.error_reason)):
+        if text and not _ID.fullmatch(text):
+            raise invalid_field(f"summary.{field}", text, "must be a name")
+    return value
 
 
 def item_kind(field: str, value: str) -> str:

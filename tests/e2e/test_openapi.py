@@ -54,6 +54,10 @@ def lines(_: Any, value: Any) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
 
 
+# Where nobody listens.
+NOWHERE = "http://127.0.0.1:9/hook"
+
+
 @schemathesis.serializer("application/x-tar")
 def archive(_: Any, value: Any) -> bytes:
     """Text that is no archive: what one is made of, a test of its own says."""
@@ -83,7 +87,9 @@ def known(house: House) -> Known:
             json={"agent": "research", "message": "How deep is the harbour?", "collections": ["fuzzed"]},
         ).json()
         attachment = http.post("/attachments", files={"file": ("a.txt", b"x")}).json()
+        webhook = http.post("/webhooks", json={"url": NOWHERE}).json()
         made.ids = {
+            "webhook_id": webhook["id"],
             "collection_id": "fuzzed",
             "document_id": document["id"],
             "session_id": session["id"],
@@ -115,6 +121,8 @@ def familiar(case: schemathesis.Case, known: Known) -> None:
             ("collections", [known.ids["collection_id"]]),
             ("session_id", known.ids["session_id"]),
             ("external_id", "mine"),
+            # No host is looked up, and nobody is sent anything.
+            ("url", NOWHERE),
         ):
             if name in case.body:
                 case.body[name] = value

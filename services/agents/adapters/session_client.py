@@ -12,7 +12,8 @@ from google.protobuf import any_pb2, json_format, struct_pb2
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from meldrag.session.v1 import session_pb2, session_pb2_grpc
+from meldrag.agents.v1 import agents_pb2
+from meldrag.session.v1 import session_pb2, session_pb2_grpc, webhook_pb2
 from services.agents.model import Conversation, Turn
 from services.agents.ports import Answered, RecordedRun, RunEntry, RunEvent, RunState
 from services.chassis.errors import ServiceError, UnavailableError, from_rpc_error
@@ -31,6 +32,8 @@ _PING_SECONDS = 1.0
 _NEWEST_TURNS = 40
 _REPLAY_SECONDS = 10.0
 _PAGE = 200
+# Of an answer that webhooks may be told.
+_SUMMARY_CHARACTERS = 32_000
 
 _STATES = {
     session_pb2.RUN_STATE_RUNNING: RunState.RUNNING,
@@ -154,6 +157,7 @@ class SessionClient:
         request = session_pb2.AppendRunEventsRequest(run_id=run_id, agent_id=agent_id, owner=self._owner)
         if state is not None:
             request.state = _WIRE_STATES[state]
+            request.summary.CopyFrom(_summary(events))
         for event in events:
             recorded = request.events.add(sequence=event.sequence)
             recorded.payload.Pack(event.payload)
@@ -237,6 +241,22 @@ class SessionClient:
                     yield _unpacked(event.payload, kind)
         except grpc.RpcError as error:
             raise translated(error) from error
+
+
+def _summary(events: Sequence[RunEvent]) -> webhook_pb2.RunSummary:
+    """What others are told of an end: of the last event, with which a record ends."""
+    last = events[-1].payload if events else None
+    if not isinstance(last, agents_pb2.RunAgentResponse) or not last.HasField("ended"):
+        return webhook_pb2.RunSummary()
+    result, usage = last.ended.result, last.ended.result.usage
+    mode = agents_pb2.AnswerMode.Name(result.answer_mode).removeprefix("ANSWER_MODE_")
+    return webhook_pb2.RunSummary(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        answer=result.text[:_SUMMARY_CHARACTERS],
+        answer_mode=mode if result.answer_mode else "",
+        error_reason=last.ended.error.reason,
+    )
 
 
 def _recorded(run: session_pb2.Run) -> RecordedRun:

@@ -25,6 +25,14 @@ _METADATA: Schema = {"type": "object", "additionalProperties": {"type": ["string
 _OBJECT: Schema = {"type": "object"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _POSITION: Schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+_WEBHOOK_URL: Schema = {
+    "type": "string",
+    "maxLength": 2000,
+    "pattern": "^https?://[!-~]+$",
+    "description": "Where messages are sent; not into private networks unless the house allows it.",
+}
+_LABEL: Schema = {"type": "string", "maxLength": 100}
+_EVENT_TYPE: Schema = {"type": "string", "enum": ["run.finished"]}
 
 
 def _body(needed: dict[str, Schema], optional: dict[str, Schema], **more: Any) -> Schema:
@@ -266,6 +274,20 @@ BODIES: dict[str, Schema] = {
             | {"description": "The most that the key may do; as much as its user when absent."},
             "user": _TEXT | {"description": "Whose; the caller's when absent."},
             "expires": _TIME | {"description": "From when on it is refused; never when absent."},
+        },
+    ),
+    "NewWebhook": _body(
+        {"url": _WEBHOOK_URL},
+        {"label": _LABEL, "event_types": array(_EVENT_TYPE), "include_answer": _FLAG},
+    ),
+    "ChangedWebhook": _body(
+        {},
+        {
+            "url": _WEBHOOK_URL,
+            "label": _LABEL,
+            "event_types": array(_EVENT_TYPE, minItems=1),
+            "include_answer": _FLAG,
+            "enabled": _FLAG | {"description": "Whether messages are sent."},
         },
     ),
     "NewCompletion": _body(

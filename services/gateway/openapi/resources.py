@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meldrag.agents.v1 import agents_pb2, results_pb2, workflow_pb2
 from meldrag.options.v1 import options_pb2
-from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
 from services.gateway.openapi.reasons import REASONS
@@ -304,6 +304,36 @@ SHAPES = (
         },
     ),
     Shape(
+        "Webhook",
+        webhook_pb2.Webhook.DESCRIPTOR,
+        rendering.webhook,
+        {
+            "id": "webhook_id",
+            **_same("url label event_types include_answer enabled"),
+            "disabled_reason": Maybe("disabled_reason"),
+            "failing_since": Maybe("failing_time"),
+            "dropped_messages": "dropped_messages",
+            "previous_secret_expires": Maybe("previous_secret_expire_time"),
+            "created": Maybe("create_time"),
+            "updated": Maybe("update_time"),
+        },
+    ),
+    Shape(
+        "WebhookDelivery",
+        webhook_pb2.WebhookDelivery.DESCRIPTOR,
+        rendering.webhook_delivery,
+        {
+            "id": "message_id",
+            "webhook": "webhook_id",
+            **_same("event_type state attempts"),
+            "last_status": Maybe("last_status"),
+            "last_error": Maybe("last_error"),
+            "event_time": Maybe("event_time"),
+            "last_attempt": Maybe("last_attempt_time"),
+            "next_attempt": Maybe("next_attempt_time"),
+        },
+    ),
+    Shape(
         "SessionMessage",
         session_pb2.Message.DESCRIPTOR,
         rendering.session_message,
@@ -440,6 +470,7 @@ def components() -> Components:
         made.shape(shape.name)
     made.message(identity_pb2.AuditEntry.DESCRIPTOR)
     made.add("NewApiKeySecret", _with_secret(made))
+    made.add("NewWebhookSecret", _webhook_with_secret(made))
     made.add("Run", _run(made))
     made.add("WorkflowEvent", _workflow_event(made))
     made.add("Replay", _replay(made))
@@ -489,6 +520,13 @@ def _problem() -> Schema:
 def _with_secret(made: Components) -> Schema:
     secret = TEXT | {"description": "What the program shows; it is told this once and kept nowhere."}
     return record({**made.schemas["ApiKey"]["properties"], "secret": secret}, "A new key with its secret.")
+
+
+def _webhook_with_secret(made: Components) -> Schema:
+    secret = TEXT | {
+        "description": 'What signatures are checked with: "whsec_" and base64; it is told this once.'
+    }
+    return record({**made.schemas["Webhook"]["properties"], "secret": secret}, "A webhook with its secret.")
 
 
 def _run(made: Components) -> Schema:

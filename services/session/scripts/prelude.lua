@@ -157,3 +157,53 @@ local function note(log, deed)
   redis.call('ZADD', log, place, place .. ' ' .. digits(now()) .. ' ' .. deed)
   redis.call('ZREMRANGEBYRANK', log, 0, -10001)
 end
+
+-- What others are told of a webhook, and of a message.
+local WEBHOOK = {'webhook_id', 'url', 'label', 'types', 'answers', 'enabled', 'reason', 'failing', 'dropped',
+  'old_until', 'created', 'updated'}
+local MESSAGE = {'message_id', 'webhook_id', 'type', 'state', 'attempts', 'status', 'error', 'event_time',
+  'attempted', 'next'}
+-- How long a message is known, in milliseconds; it is not tried for so long. How many are kept of a webhook.
+local MESSAGE_LIFE, MESSAGES_KEPT = 1209600000, 100
+
+-- Puts a message into the queue, once; false when that is full. It is named by what it tells and to whom, so
+-- whoever repeats the event finds it. prefixes: of webhook keys, of message keys. data: a table.
+local function enqueue(due, webhooks, messages, most, hook, type, event, time, data)
+  local id = 'msg_' .. redis.sha1hex(hook .. ' ' .. type .. ' ' .. event)
+  local key = messages .. id
+  if redis.call('EXISTS', key) == 1 then
+    return id
+  end
+  if redis.call('ZCARD', due) >= tonumber(most) then
+    redis.call('HINCRBY', webhooks .. hook, 'dropped', 1)
+    return false
+  end
+  local list = webhooks .. hook .. ':messages'
+  local place = digits(moment_after(list))
+  redis.call('HSET', key, 'message_id', id, 'webhook_id', hook, 'type', type, 'state', 'waiting', 'attempts', 0,
+    'status', 0, 'error', '', 'lease', '', 'event_time', time, 'attempted', 0, 'next', place,
+    'data', cjson.encode(data))
+  redis.call('PEXPIRE', key, MESSAGE_LIFE)
+  redis.call('ZADD', due, place, id)
+  redis.call('ZADD', list, place, id)
+  redis.call('PEXPIRE', list, MESSAGE_LIFE)
+  while redis.call('ZCARD', list) > MESSAGES_KEPT do
+    local old = messages .. redis.call('ZPOPMIN', list)[1]
+    -- One that waits is still sent.
+    if redis.call('HGET', old, 'state') ~= 'waiting' then
+      redis.call('UNLINK', old)
+    end
+  end
+  return id
+end
+
+-- Tells all webhooks that listen of an event. answer: only for those that ask for it.
+local function tell(index, due, webhooks, messages, most, type, event, time, data, answer)
+  for _, hook in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+    local known = redis.call('HMGET', webhooks .. hook, 'types', 'enabled', 'answers')
+    if known[2] == '1' and (' ' .. known[1] .. ' '):find(' ' .. type .. ' ', 1, true) then
+      data.answer = known[3] == '1' and answer or nil
+      enqueue(due, webhooks, messages, most, hook, type, event, time, data)
+    end
+  end
+end

@@ -1,8 +1,9 @@
--- KEYS: run, index of all runs.
+-- KEYS: run, index of all runs, webhooks, messages of webhooks that wait.
 -- ARGV: lifetime, state or '', agent or '', sequence of the first event, most events kept,
 -- most bytes of events kept, channel, signal, number of events, position of the first entry, most bytes of
--- entries, owner or '', then records of events, then records of entries. The first 8 bytes of a record are
--- a time, which does not count when what is repeated is compared.
+-- entries, owner or '', what webhooks are told of the end as JSON or '', the answer, prefix of webhook keys, prefix
+-- of message keys, most messages that wait, then records of events, then records of entries. The first 8 bytes of
+-- a record are a time, which does not count when what is repeated is compared.
 -- Returns {'ok', last sequence, last position}, {'missing'}, {'ended'}, {'taken', owner}, {'full'} or
 -- {'conflict', expected, place}.
 -- An event lies in the field e and its sequence, an entry of the journal in j and its position.
@@ -17,12 +18,12 @@ local kept, last, bytes, first = tonumber(run[2]), tonumber(run[3]), tonumber(ru
 local count = tonumber(ARGV[9])
 local final = first + count - 1
 local noted, noted_bytes, from_entry = tonumber(run[5] or 0), tonumber(run[6] or 0), tonumber(ARGV[10])
-local final_entry = from_entry + #ARGV - 13 - count
+local final_entry = from_entry + #ARGV - 18 - count
 local function record(sequence)
-  return ARGV[13 + sequence - first]
+  return ARGV[18 + sequence - first]
 end
 local function entry(position)
-  return ARGV[13 + count + position - from_entry]
+  return ARGV[18 + count + position - from_entry]
 end
 -- The first place between these whose stored record is another one.
 local function differing(prefix, from, to, given)
@@ -100,6 +101,14 @@ if oldest < kept then
   redis.call('HDEL', KEYS[1], unpack(numbered('e', oldest, kept - 1)))
 end
 keep_index(ARGV[1], KEYS[2])
+if ends and ARGV[13] ~= '' then
+  local told = redis.call('HMGET', KEYS[1], 'run_id', 'session_id', 'agent_id', 'ended', 'parent')
+  if not told[5] then
+    local data = cjson.decode(ARGV[13])
+    data.run_id, data.agent, data.session_id = told[1], told[3], told[2] ~= '' and told[2] or cjson.null
+    tell(KEYS[3], KEYS[4], ARGV[15], ARGV[16], ARGV[17], 'run.finished', told[1], told[4], data, ARGV[14])
+  end
+end
 if newest > last or ends then
   redis.call('PUBLISH', ARGV[7], ARGV[8])
 end

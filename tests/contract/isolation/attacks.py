@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from tests.contract.isolation import requests
-from tests.contract.isolation.belongings import SESSION, VECTOR, Belongings
+from tests.contract.isolation.belongings import SESSION, VECTOR, WEBHOOK, Belongings
 from tests.contract.isolation.house import METHODS, Answer, Person
 from tests.contract.isolation.requests import PAGE, REQUEST, IdField
 
@@ -166,7 +166,7 @@ async def belongings_seen(victim: Belongings, service: str) -> dict[str, tuple[s
     """What the victim finds of the own things in a service, by method; where the agents are asked, in the
     session service, which keeps their runs.
     """
-    prefix = VECTOR if service == VECTOR else SESSION
+    prefix = service if service in (VECTOR, WEBHOOK) else SESSION
     seen = {}
     for path, method in METHODS.items():
         reads = method.GetOptions().idempotency_level == 1

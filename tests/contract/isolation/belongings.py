@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from meldrag.agents.v1 import agents_pb2, workflow_pb2
-from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.chassis.roles import OWNER
 from tests.contract.isolation.house import Person
@@ -15,6 +16,7 @@ from tests.contract.isolation.house import Person
 VECTOR = "/meldrag.vector.v1.VectorService/"
 SESSION = "/meldrag.session.v1.SessionService/"
 IDENTITY = "/meldrag.session.v1.IdentityService/"
+WEBHOOK = "/meldrag.session.v1.WebhookService/"
 AGENTS = "/meldrag.agents.v1.AgentService/"
 
 REPLICAS = "/meldrag.agents.v1.ReplicaService/"
@@ -22,6 +24,7 @@ _OF_SERVICES = {
     VECTOR: ("collection", "document", "external", "deletion", "evaluation"),
     SESSION: ("session", "run", "attachment", "item"),
     IDENTITY: ("user", "key"),
+    WEBHOOK: ("webhook",),
     AGENTS: ("workflow", "ended run", "live run"),
     REPLICAS: ("live run",),
 }
@@ -68,6 +71,7 @@ class Belongings:
             "ended run": self._ended_run,
             "user": self._user,
             "key": self._key,
+            "webhook": self._webhook,
         }
 
     async def get(self, kind: str) -> str:
@@ -320,6 +324,27 @@ class Belongings:
             f"{IDENTITY}CreateApiKey", identity_pb2.CreateApiKeyRequest(label=self.canary, user_id=user_id)
         )
         return str(said.api_key_id)
+
+    # -- webhooks ----------------------------------------------------------------------------------------
+
+    async def _webhook(self) -> str:
+        ids = []
+        for _ in self._numbers(2):
+            # Nobody listens there; what is sent to it waits.
+            made = webhook_pb2.CreateWebhookRequest(url=f"http://127.0.0.1:9/{self.mark}", label=self.canary)
+            ids.append((await self.person.ask(f"{WEBHOOK}CreateWebhook", made)).webhook.webhook_id)
+        for name in (self.request_id("TestWebhook"), ""):
+            test = webhook_pb2.TestWebhookRequest(webhook_id=ids[0], request_id=name)
+            await self.person.ask(f"{WEBHOOK}TestWebhook", test)
+        listed = webhook_pb2.ListWebhookDeliveriesRequest(webhook_id=ids[0])
+        async with asyncio.timeout(20):
+            # Until nothing changes any more by itself: a message of this kind is tried once.
+            while not self._few and any(
+                one.state == webhook_pb2.WEBHOOK_DELIVERY_STATE_WAITING
+                for one in (await self.person.ask(f"{WEBHOOK}ListWebhookDeliveries", listed)).deliveries
+            ):
+                await asyncio.sleep(0.1)
+        return str(ids[0])
 
     # -- the agents service ------------------------------------------------------------------------------
 

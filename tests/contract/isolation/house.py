@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from meldrag.agents.v1 import agents_pb2, replicas_pb2
-from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.agents.adapters import quota_client, session_client, vector_client
 from services.agents.assembly import assemble
@@ -37,7 +37,7 @@ from tests.contract.vector.world import WordEmbedder, count_words
 from tests.support.plain_sandbox import PlainSandbox
 from tests.support.redis_server import running_redis
 
-FILES = (vector_pb2, session_pb2, identity_pb2, agents_pb2, replicas_pb2)
+FILES = (vector_pb2, session_pb2, identity_pb2, webhook_pb2, agents_pb2, replicas_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES
@@ -164,7 +164,11 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
         vector, _ = await enter(vector_server(vector_settings, model, "127.0.0.1:0"))
         vector_address = await started(vector)
         session_settings = SessionSettings(
-            redis_host=store.host, redis_port=store.port, meld_data_dir=folder / "session", **login
+            redis_host=store.host,
+            redis_port=store.port,
+            meld_data_dir=folder / "session",
+            meld_webhook_allow="127.0.0.1",
+            **login,
         )
         session_address = await started(await enter(session_server(session_settings, "127.0.0.1:0")))
         settings = AgentsSettings(meld_drain_seconds=0.2, **login)

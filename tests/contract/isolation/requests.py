@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from meldrag.agents.v1 import agents_pb2, replicas_pb2, workflow_pb2
 from meldrag.options.v1 import options_pb2
-from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2
 from meldrag.vector.v1 import vector_pb2
 from tests.contract.isolation.belongings import (
     AGENTS,
@@ -22,6 +22,7 @@ from tests.contract.isolation.belongings import (
     SESSION,
     STEP,
     VECTOR,
+    WEBHOOK,
     Belongings,
     new_run_id,
 )
@@ -51,6 +52,7 @@ _KINDS = {
     "session_id": "session",
     "tombstone_id": "deletion",
     "user_id": "user",
+    "webhook_id": "webhook",
     "workflow_id": "workflow",
     **{f"{name}Request.run_id": "live run" for name in ("CancelRun", "DecideStep", "ReachRun", "ReachStep")},
     "ReplayRunRequest.run_id": "ended run",
@@ -282,6 +284,10 @@ _BASES: Mapping[str, Callable[[Belongings | None, frozenset[str]], list[Message]
     f"{IDENTITY}CreateUser": _user,
     f"{IDENTITY}UpdateUser": lambda victim, attacked: [identity_pb2.UpdateUserRequest(role="viewer")],
     f"{IDENTITY}CreateApiKey": lambda victim, attacked: [identity_pb2.CreateApiKeyRequest(label="key")],
+    f"{WEBHOOK}CreateWebhook": lambda victim, attacked: [
+        webhook_pb2.CreateWebhookRequest(url="http://127.0.0.1:9/")
+    ],
+    f"{WEBHOOK}UpdateWebhook": lambda victim, attacked: [webhook_pb2.UpdateWebhookRequest(label="Mine")],
     f"{AGENTS}RunAgent": _agent,
     f"{AGENTS}RunWorkflow": _workflow_run,
     f"{AGENTS}CreateWorkflow": _new_workflow,

@@ -25,7 +25,7 @@ from services.chassis.interceptor import CallInterceptor
 from services.chassis.passes import METADATA_KEY, Passes
 from services.chassis.roles import MEMBER, OWNER
 from tests.contract.isolation.attacks import attack, belongings_seen, own_request
-from tests.contract.isolation.belongings import AGENTS, IDENTITY, SESSION, VECTOR, Belongings
+from tests.contract.isolation.belongings import AGENTS, IDENTITY, SESSION, VECTOR, WEBHOOK, Belongings
 from tests.contract.isolation.house import MARK_KEY, METHODS, House, Person, running_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,6 +47,7 @@ EXEMPT = {
     f"{IDENTITY}RevokeToken": CREDENTIAL,
     f"{IDENTITY}ChangePassword": "of the caller, who shows the old one",
     f"{IDENTITY}ConsumeQuota": "counts what the caller uses, under the caller's own id",
+    f"{WEBHOOK}CreateWebhook": "makes a new thing of the caller's; its request names none that there is",
     f"{AGENTS}ListAgents": "agents come with the release",
     f"{AGENTS}GetAgent": "agents come with the release",
     f"{AGENTS}RouteTask": "computes from the request and the release",

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2
 
 from meldrag.session.v1 import session_pb2
 from services.chassis.errors import ServiceError
+from services.session.redis_store import Place, open_redis_store
 from tests.contract.session.conftest import (
     House,
     new_run_id,
@@ -29,7 +30,10 @@ from tests.contract.session.cutting_proxy import cutting_proxy
 from tests.support.redis_server import RedisServer, running_redis
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
-NAMES = ("", "redis", "meldrag.session.v1.SessionService", "meldrag.session.v1.IdentityService")
+NAMES = (
+    *("", "redis"),
+    *(f"meldrag.session.v1.{name}Service" for name in ("Session", "Identity", "Webhook")),
+)
 
 
 async def becomes(house: House, serving: bool, within: float) -> None:
@@ -307,3 +311,19 @@ async def test_the_password_is_used_and_a_wrong_one_is_told(tmp_path: Any, caplo
                 assert "password" in error.message
                 await becomes(house, False, 1)
     assert "wrong-password" not in caplog.text
+
+
+async def test_a_cancel_during_a_call_is_not_lost(redis_server: RedisServer) -> None:
+    """It was, now and then, by redis-py before Python 3.12; then what stops the service waits for ever."""
+    async with open_redis_store("127.0.0.1", redis_server.port, "", 1000) as store:
+
+        async def asking() -> None:
+            while True:
+                await store.run("webhooks_list", [Place("{local}:webhooks")], ["x"])
+
+        for _ in range(200):
+            task = asyncio.create_task(asking())
+            await asyncio.sleep(random.random() * 0.01)
+            task.cancel()
+            done, _ = await asyncio.wait((task,), timeout=20)
+            assert done

@@ -130,7 +130,29 @@ API_KEY = Entry(
 )
 DEED = b'7 1764108000000000 ["usr_1", "create_user", "usr_2", {"role": "member"}]'
 AUDIT = Entry("audit", "local", "7", 0, {"line": DEED})
-ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT, USER, API_KEY, AUDIT)
+WEBHOOK = Entry(
+    "webhook",
+    "home.usr_1",
+    "whk_1",
+    0,
+    {
+        "webhook_id": b"whk_1",
+        "url": b"https://ci.example.org/hook?id=1",
+        "label": b"CI",
+        "types": b"run.finished",
+        "answers": b"0",
+        "secret": b"whsec_" + b"A" * 43 + b"=",
+        "old_secret": b"whsec_" + b"B" * 42 + b"A=",
+        "enabled": b"0",
+        "reason": b"gone",
+        "failing": b"3",
+        "dropped": b"0",
+        "old_until": b"4",
+        "created": b"1",
+        "updated": b"2",
+    },
+)
+ALL = (SESSION, MESSAGES, OPENED, EVENTS, ITEM, ATTACHMENT, USER, API_KEY, AUDIT, WEBHOOK)
 COUNTS = {
     "sessions": 1,
     "messages": 2,
@@ -141,6 +163,7 @@ COUNTS = {
     "users": 1,
     "apikeys": 1,
     "audits": 1,
+    "webhooks": 1,
 }
 
 
@@ -208,6 +231,17 @@ WRONG: dict[str, Sequence[Entry]] = {
     "a line of the log that tells of nothing": (changed(AUDIT, line=DEED.replace(b"create_user", b"x")),),
     "a line of the log without its time": (changed(AUDIT, line=DEED.replace(b"1764108000000000 ", b"")),),
     "a line of the log that expires": (replace(AUDIT, expires=5),),
+    "a webhook twice": (WEBHOOK, WEBHOOK),
+    "a webhook under another id": (changed(WEBHOOK, webhook_id=b"whk_2"),),
+    "a webhook to a file": (changed(WEBHOOK, url=b"file:///etc/passwd"),),
+    "a webhook with a line end": (changed(WEBHOOK, label=b"a\n"),),
+    "a webhook of nothing": (changed(WEBHOOK, types=b""),),
+    "a webhook of what there is not": (changed(WEBHOOK, types=b"run.started"),),
+    "a webhook that is half on": (changed(WEBHOOK, enabled=b"2"),),
+    "a webhook that is off for no reason that there is": (changed(WEBHOOK, reason=b"tired"),),
+    "a webhook with a short secret": (changed(WEBHOOK, secret=b"whsec_QUJD"),),
+    "a webhook without a secret": (changed(WEBHOOK, secret=None),),
+    "a webhook that expires": (replace(WEBHOOK, expires=5),),
     "a thing twice": (ITEM, ITEM),
     "an attachment twice": (ATTACHMENT, ATTACHMENT),
     "an attachment without a hash": (changed(ATTACHMENT, sha256=b""),),

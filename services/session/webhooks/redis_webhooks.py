@@ -1,0 +1,258 @@
+"""Webhooks in Redis, beside what else the session service keeps of a person (see redis_store).
+
+Keys are `webhook:<id>` (hashes that snapshots have), `webhooks` (their index), `message:<id>` (hashes; they
+expire), `webhook:<id>:messages` (an index by time) and `webhooks:waiting` (the queue: by when each is to be
+sent, or until when its lease lasts). `{webhooks}:spaces` has the spaces in which there are webhooks.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+from services.session.model import Page
+from services.session.redis_store import (
+    PAGE_BYTES,
+    SPACES,
+    WAITING_MESSAGES,
+    Fields,
+    Place,
+    RedisStore,
+    fields_of,
+    message_place,
+    waiting_place,
+    webhook_place,
+    webhooks_place,
+)
+from services.session.webhooks import failures
+from services.session.webhooks.model import (
+    Claimed,
+    Message,
+    MessageState,
+    NewWebhook,
+    Outcome,
+    Webhook,
+    WebhookChange,
+)
+
+_MICROSECONDS = 1_000_000
+
+_WEBHOOK = (
+    *("webhook_id", "url", "label", "types", "answers", "enabled", "reason"),
+    *("failing", "dropped", "old_until", "created", "updated"),
+)
+_MESSAGE = (
+    *("message_id", "webhook_id", "type", "state", "attempts", "status"),
+    *("error", "event_time", "attempted", "next"),
+)
+
+
+class RedisWebhooks:
+    """Is a WebhookStore and a MessageQueue. waiting: how many messages of a person may wait."""
+
+    def __init__(self, store: RedisStore, *, waiting: int = WAITING_MESSAGES) -> None:
+        self._store = store
+        self._waiting = waiting
+
+    async def page_token_key(self) -> bytes:
+        """See WebhookStore."""
+        return await self._store.page_token_key()
+
+    async def create_webhook(self, space: str, new: NewWebhook, most: int) -> Webhook:
+        """See WebhookStore."""
+        reply = await self._store.run(
+            "webhook_create",
+            [webhook_place(space, new.webhook_id), webhooks_place(space), SPACES],
+            [
+                *(most, new.webhook_id, space, "url", new.url, "label", new.label),
+                *("types", " ".join(new.event_types), "answers", _flag(new.include_answer)),
+                *("secret", new.secret),
+            ],
+        )
+        if reply[0] == b"full":
+            raise failures.too_many_webhooks(most)
+        return _webhook_of(fields_of(reply[1]))
+
+    async def get_webhook(self, space: str, webhook_id: str) -> Webhook:
+        """See WebhookStore."""
+        fields = await self._store.picked(webhook_place(space, webhook_id), _WEBHOOK)
+        if not fields:
+            raise failures.webhook_not_found(webhook_id)
+        return _webhook_of(fields)
+
+    async def list_webhooks(self, space: str) -> tuple[Webhook, ...]:
+        """See WebhookStore."""
+        [found] = await self._store.run("webhooks_list", [webhooks_place(space)], [webhook_place(space, "")])
+        return tuple(_webhook_of(fields_of(flat)) for flat in found)
+
+    async def update_webhook(self, space: str, webhook_id: str, change: WebhookChange) -> Webhook:
+        """See WebhookStore."""
+        reply = await self._store.run(
+            "webhook_update",
+            [webhook_place(space, webhook_id)],
+            [_flag(bool(change.enabled)), *_changed(change)],
+        )
+        return _webhook_of(fields_of(_there(reply, webhook_id)[1]))
+
+    async def rotate_secret(self, space: str, webhook_id: str, secret: str, seconds: float) -> Webhook:
+        """See WebhookStore."""
+        reply = await self._store.run(
+            "webhook_rotate",
+            [webhook_place(space, webhook_id)],
+            [secret, round(seconds * _MICROSECONDS)],
+        )
+        return _webhook_of(fields_of(_there(reply, webhook_id)[1]))
+
+    async def delete_webhook(self, space: str, webhook_id: str) -> None:
+        """See WebhookStore."""
+        reply = await self._store.run(
+            "webhook_delete",
+            [
+                *(webhook_place(space, webhook_id), webhooks_place(space), SPACES),
+                *(waiting_place(space), _messages(space, webhook_id)),
+            ],
+            [webhook_id, space, message_place(space, "")],
+        )
+        _there(reply, webhook_id)
+
+    async def test_webhook(self, space: str, webhook_id: str, event: str) -> Message:
+        """See WebhookStore."""
+        reply = await self._store.run(
+            "webhook_test",
+            [webhook_place(space, webhook_id), waiting_place(space)],
+            [webhook_place(space, ""), message_place(space, ""), self._waiting, webhook_id, event],
+        )
+        match _there(reply, webhook_id)[0]:
+            case b"disabled":
+                raise failures.webhook_disabled(webhook_id)
+            case b"full":
+                raise failures.queue_full(self._waiting)
+        return _message_of(fields_of(reply[1]))
+
+    async def list_messages(self, space: str, webhook_id: str, place: str, count: int) -> Page[Message]:
+        """See WebhookStore."""
+        await self.get_webhook(space, webhook_id)
+        next_place, found = await self._store.run(
+            "index_list",
+            [_messages(space, webhook_id)],
+            [place, count, PAGE_BYTES, message_place(space, ""), "-inf", "", "", *_MESSAGE],
+        )
+        return Page(tuple(_message_of(fields_of(flat)) for flat in found), next_place.decode())
+
+    async def due_spaces(self) -> list[str]:
+        """See MessageQueue."""
+        before, after = waiting_place("\n").split("\n")
+        [found] = await self._store.run("webhooks_due", [SPACES], [Place(before), after])
+        return [space.decode() for space in found]
+
+    async def claim(self, space: str, count: int, lease_seconds: float) -> list[Claimed]:
+        """See MessageQueue."""
+        token = secrets.token_hex(16)
+        [found] = await self._store.run(
+            "webhooks_claim",
+            [waiting_place(space)],
+            [
+                *(round(lease_seconds * _MICROSECONDS), token, count),
+                *(webhook_place(space, ""), message_place(space, "")),
+            ],
+        )
+        return [
+            Claimed(
+                space,
+                _message_of(fields_of(flat)),
+                json.loads(data),
+                url.decode(),
+                tuple(one.decode() for one in (secret, before) if one),
+                int(time),
+                token,
+            )
+            for flat, data, url, secret, before, time in found
+        ]
+
+    async def settle(
+        self,
+        claimed: Claimed,
+        outcome: Outcome,
+        *,
+        status: int,
+        error: str,
+        pause_seconds: float,
+        disabled_after: float,
+    ) -> bool:
+        """See MessageQueue."""
+        space, message = claimed.space, claimed.message
+        reply = await self._store.run(
+            "webhook_settle",
+            [
+                *(message_place(space, message.message_id), waiting_place(space)),
+                *(webhook_place(space, message.webhook_id), _messages(space, message.webhook_id)),
+            ],
+            [
+                *(claimed.token, outcome.value, status, error, round(pause_seconds * _MICROSECONDS)),
+                *(round(disabled_after * _MICROSECONDS), message.message_id),
+            ],
+        )
+        return bool(reply[0] == b"ok")
+
+
+def _messages(space: str, webhook_id: str) -> Place:
+    """The index of the messages of a webhook."""
+    return Place(webhook_place(space, webhook_id) + ":messages")
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else "0"
+
+
+def _changed(change: WebhookChange) -> list[str]:
+    """Names and values of what is given."""
+    fields: list[str] = []
+    if change.url is not None:
+        fields += ["url", change.url]
+    if change.label is not None:
+        fields += ["label", change.label]
+    if change.event_types is not None:
+        fields += ["types", " ".join(change.event_types)]
+    if change.include_answer is not None:
+        fields += ["answers", _flag(change.include_answer)]
+    if change.enabled is not None:
+        fields += ["enabled", _flag(change.enabled), "reason", "" if change.enabled else "owner"]
+    return fields
+
+
+def _there(reply: list[bytes], webhook_id: str) -> list[bytes]:
+    if reply[0] == b"missing":
+        raise failures.webhook_not_found(webhook_id)
+    return reply
+
+
+def _webhook_of(fields: Fields) -> Webhook:
+    return Webhook(
+        webhook_id=fields[b"webhook_id"].decode(),
+        url=fields[b"url"].decode(),
+        label=fields[b"label"].decode(),
+        event_types=tuple(fields[b"types"].decode().split()),
+        include_answer=fields[b"answers"] == b"1",
+        enabled=fields[b"enabled"] == b"1",
+        disabled_reason=fields[b"reason"].decode(),
+        failing_time=int(fields[b"failing"]),
+        dropped=int(fields[b"dropped"]),
+        previous_secret_expire_time=int(fields[b"old_until"]),
+        create_time=int(fields[b"created"]),
+        update_time=int(fields[b"updated"]),
+    )
+
+
+def _message_of(fields: Fields) -> Message:
+    return Message(
+        message_id=fields[b"message_id"].decode(),
+        webhook_id=fields[b"webhook_id"].decode(),
+        event_type=fields[b"type"].decode(),
+        state=MessageState(fields[b"state"].decode()),
+        attempts=int(fields[b"attempts"]),
+        status=int(fields[b"status"]),
+        error=fields[b"error"].decode(),
+        event_time=int(fields[b"event_time"]),
+        attempt_time=int(fields[b"attempted"]),
+        next_time=int(fields[b"next"]),
+    )
