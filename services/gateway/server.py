@@ -62,6 +62,9 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             "reload": settings.development,
             "preload_app": False,
             "control_socket_disable": True,
+            # Whose headers say where a request comes from is our own check: gunicorn would take the scheme
+            # of everybody on this machine.
+            "forwarded_allow_ips": "",
             "proc_name": "meld-rag-gateway",
             "limit_request_line": 8190,
             "limit_request_fields": 100,
