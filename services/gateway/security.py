@@ -113,7 +113,7 @@ def _is_ours(origin: str, http: Request) -> bool:
     parts = urlsplit(origin)
     if PASSED_ON_KEY in http.environ and parts.scheme != http.scheme:
         return False
-    return parts.netloc == http.environ["HTTP_HOST"]
+    return bool(parts.netloc == http.environ["HTTP_HOST"])
 
 
 def _is_scrape(http: Request) -> bool:

@@ -19,10 +19,6 @@ CONTAINERS = {"gateway": "app", "agents": "agents", "vector": "vector", "session
 # Set by the image or by a layer, or not needed where the compose network names Redis.
 NOT_IN_THE_CORE = {
     *("MELD_DATA_DIR", "MELD_REQUIRE_SECRETS"),
-    # Nobody logs in to the containers: MELD_ALLOW_ANONYMOUS stands in the core.
-    *("MELD_LOGIN", "JWT_SECRET_KEY", "MELD_SERVICE_TOKEN"),
-    *("MELD_SETUP_CODE", "MELD_RATE_LIMIT_PER_MINUTE", "MELD_DAILY_TOKENS"),
-    *("MELD_OIDC_ISSUER", "MELD_OIDC_CLIENT_ID", "MELD_OIDC_CLIENT_SECRET", "MELD_OIDC_SCOPES"),
     *("SESSION_REDIS_HOST", "SESSION_REDIS_PORT", "SESSION_REDIS_PASSWORD"),
 }
 SCRIPTS = sorted(
@@ -47,6 +43,28 @@ def test_every_setting_of_a_service_reaches_its_container(service: str) -> None:
     assert read - given <= NOT_IN_THE_CORE
     # And none that would be said without effect.
     assert given - read <= {"REDIS_PASSWORD", "MELD_SECRETS"}
+
+
+@pytest.mark.parametrize("service", CONTAINERS)
+def test_everybody_logs_in_to_the_containers(service: str) -> None:
+    given = container_of(service)
+
+    assert given["environment"]["MELD_LOGIN"] == "${MELD_LOGIN:-required}"
+    assert given["environment"].get("MELD_ALLOW_ANONYMOUS", "") in ("", "${MELD_ALLOW_ANONYMOUS:-}")
+    assert "jwt_secret_key" in given["secrets"]
+
+
+def test_no_layer_says_otherwise() -> None:
+    for layer in (ROOT / "compose").glob("compose.*.yaml"):
+        for name, service in (
+            yaml.safe_load(
+                layer.read_text(),
+            )
+            .get("services", {})
+            .items()
+        ):
+            given = (service or {}).get("environment", {})
+            assert not {"MELD_LOGIN", "MELD_ALLOW_ANONYMOUS"} & set(given), (layer.name, name)
 
 
 @pytest.mark.parametrize("service", CONTAINERS)

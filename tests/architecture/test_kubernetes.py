@@ -26,8 +26,9 @@ SECRET_FILES = (
     "jwt_secret_key",
     "redis_password",
     "openai_api_key",
-    "users",
     "meld_snapshot_key",
+    "meld_setup_code",
+    "meld_service_token",
 )
 # Workload, the package of services/ that it runs, and its port.
 WORKLOADS = {
@@ -216,12 +217,27 @@ def test_secrets_are_mounted_as_files_that_the_service_reads(name: str) -> None:
         assert [item["path"] for item in sources["secrets"]["items"]] == ["redis_password"]
         return
     kind = kinds()[service]
-    needed = {needed.fields[0] for needed in kind.needed_secrets}
+    # All four sign or read who calls by it.
+    needed = {needed.fields[0] for needed in kind.needed_secrets} | {"jwt_secret_key"}
     assert {item["path"] for item in sources.get("secrets", {}).get("items", [])} == needed
+    login = {"meld_setup_code", "meld_oidc_client_secret"} & set(kind.secret_fields())
+    # The gateway calls and is not called.
+    login |= set() if service == "gateway" else {"meld_service_token"}
+    assert {item["path"] for item in sources["login"]["items"]} == login
     # What is not needed by name: the keys of models, all that there are, and the key of snapshots.
     assert ("model-keys" in sources) == ("openai_api_key" in kind.secret_fields())
     assert ("snapshot-key" in sources) == ("meld_snapshot_key" in kind.secret_fields())
     assert all(source["optional"] for secret, source in sources.items() if secret != "secrets")
+
+
+def test_people_log_in_and_a_backup_says_who_it_is() -> None:
+    assert settings()["MELD_LOGIN"] == "required"
+    assert "MELD_ALLOW_ANONYMOUS" not in settings()
+    assert [item["path"] for item in secrets_of(JOBS["backup"])["secrets"]["items"]] == ["jwt_secret_key"]
+    (literals,) = [one["literals"] for one in KUSTOMIZATIONS["production"]["configMapGenerator"]]
+    assert not [one for one in literals if one.startswith(("MELD_ALLOW_ANONYMOUS", "MELD_LOGIN"))]
+    # Who wrong passwords count for is what the ingress says, which would be everybody's address otherwise.
+    assert any(one.startswith("MELD_TRUSTED_PROXIES=") for one in literals)
 
 
 def secrets_of(pod: Object) -> dict[str, Object]:

@@ -37,7 +37,7 @@ OPEN_RULES = frozenset(
         "/readyz",
     )
 )
-# Says more to callers who are known.
+# Says more to callers who are known, and to this machine.
 _HALF_OPEN_RULES = frozenset(("/health",))
 # For administrators, and for whoever is on this machine.
 _METRICS_RULE = "/metrics"
@@ -74,7 +74,7 @@ def _admit() -> None:
 
 def _is_of_the_house(rule: str) -> bool:
     """Whether where a request comes from is enough to be let in."""
-    if rule not in _HOUSE_RULES:
+    if rule not in _HOUSE_RULES | _HALF_OPEN_RULES:
         return False
     return is_local(request) or (rule == _METRICS_RULE and _may_scrape(request))
 
