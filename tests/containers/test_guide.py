@@ -107,6 +107,7 @@ COMMANDS = (
         "status",
         "logs",
         "health",
+        "owner",
         "shell",
         "backup",
         "verify",

@@ -128,6 +128,7 @@ def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     try:
         system.manage("build", "development", seconds=1700)
         system.manage("start", "development")
+        system.become_owner()
         yield system
     finally:
         system.remove()
@@ -162,8 +163,9 @@ def test_the_notebook_asks_for_its_token_and_its_example_runs(development: Syste
         f"{server}/api/contents/examples", headers={"Authorization": f"token {token}"}, timeout=10
     )
     assert [entry["name"] for entry in listed.json()["content"]] == ["first-steps.ipynb"]
-    development.execute(
-        "notebook",
+    key = development.headers["Authorization"].removeprefix("Bearer ")
+    development.run(
+        *("docker", "exec", "-e", f"MELD_API_KEY={key}", development.container("notebook")),
         *("jupyter", "execute", "--output=/tmp/done", "examples/first-steps.ipynb"),
     )
     done = json.loads(development.execute("notebook", "cat", "/tmp/done.ipynb"))
@@ -265,6 +267,8 @@ def two_of_each(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     # Images with a tag of their own.
     system.set_variables(
         MELD_VERSION="layers",
+        # These tests speak to the services and to each replica themselves.
+        MELD_ALLOW_ANONYMOUS="yes",
         OPENAI_API_KEY="of-the-stalling-model",
         OPENAI_BASE_URL="http://model:9000/v1",
         VECTOR_DIMENSION="384",
