@@ -90,6 +90,7 @@ extra_layers() {
         setting MELD_LAYERS | tr -s ' ,' '\n'
         echo
         if [ -n "$(replicas)$(profiles)" ]; then echo scale; fi
+        if [ -n "$(setting MELD_MTLS_CA)" ]; then echo mtls; fi
         if [[ $(setting SESSION_REDIS_SENTINELS) == sentinel-* ]]; then echo sentinel; fi
     } | awk 'NF && !seen[$0]++'
 }

@@ -85,7 +85,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             self.settings.meld_session_address,
             self.settings.meld_vector_address,
         )
-        clients = Clients(addresses, passes.identity(self.settings))
+        clients = Clients(addresses, passes.identity(self.settings), self.settings.certificates)
         self._held.callback(clients.close)
         metrics = WorkerMetrics(self._runtime, telemetry.prometheus_text)
         if self.settings.metrics_enabled:

@@ -19,8 +19,11 @@ CONTAINERS = {"gateway": "app", "agents": "agents", "vector": "vector", "session
 # Set by the image or by a layer, or not needed where the compose network names Redis.
 NOT_IN_THE_CORE = {
     *("MELD_DATA_DIR", "MELD_REQUIRE_SECRETS"),
+    *("MELD_MTLS_CA", "MELD_MTLS_CERTIFICATE", "MELD_MTLS_KEY", "MELD_MTLS_NAME"),
     *("SESSION_REDIS_HOST", "SESSION_REDIS_PORT", "SESSION_REDIS_PASSWORD"),
 }
+MTLS_FILES = ("MELD_MTLS_CA", "MELD_MTLS_CERTIFICATE", "MELD_MTLS_KEY")
+PROBE = {"ca-cert": MTLS_FILES[0], "client-cert": MTLS_FILES[1], "client-key": MTLS_FILES[2]}
 SCRIPTS = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / "docker-manage.sh", *(ROOT / "compose").rglob("*.sh"))
 )
@@ -52,6 +55,21 @@ def test_everybody_logs_in_to_the_containers(service: str) -> None:
     assert given["environment"]["MELD_LOGIN"] == "${MELD_LOGIN:-required}"
     assert given["environment"].get("MELD_ALLOW_ANONYMOUS", "") in ("", "${MELD_ALLOW_ANONYMOUS:-}")
     assert "jwt_secret_key" in given["secrets"]
+
+
+@pytest.mark.parametrize("service", [*CONTAINERS.values(), "backup"])
+def test_with_certificates_every_service_has_them(service: str) -> None:
+    layer = yaml.safe_load((ROOT / "compose" / "compose.mtls.yaml").read_text())["services"][service]
+    files = {name: f"/run/secrets/{name.lower()}" for name in MTLS_FILES}
+
+    assert {name: layer["environment"][name] for name in MTLS_FILES} == files
+    assert set(layer["secrets"]) == {name.lower() for name in MTLS_FILES}
+    if service in ("agents", "vector", "session"):
+        # As the core asks, but with a certificate.
+        plain = yaml.safe_load((ROOT / "compose" / "compose.yaml").read_text())["services"][service]
+        asked = layer["healthcheck"]["test"]
+        assert asked[: len(plain["healthcheck"]["test"])] == plain["healthcheck"]["test"]
+        assert {"-tls", *(f"-tls-{option}={files[name]}" for option, name in PROBE.items())} <= set(asked)
 
 
 def test_no_layer_says_otherwise() -> None:

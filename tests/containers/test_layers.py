@@ -22,7 +22,7 @@ from tests.support.containers import ROOT, System
 from tests.support.redis_server import free_port
 
 MODES = (("prod",), ("dev",), ("dev", "debug"))
-EXTRAS = ("scale", "sentinel", "observability", "tls")
+EXTRAS = ("scale", "sentinel", "observability", "tls", "mtls")
 COMBINATIONS = [
     (*mode, *extras)
     for mode in MODES
@@ -38,6 +38,7 @@ PUBLISHED = {
     "debug": {(name, 5678) for name in ("app", "agents", "vector", "session")},
     "scale": set(),
     "sentinel": set(),
+    "mtls": set(),
     "observability": {("prometheus", 9090), ("grafana", 3000), ("jaeger", 16686)},
 }
 TEXTS = {
@@ -60,6 +61,9 @@ def configured(folder: Path, layers: tuple[str, ...]) -> dict[str, Any]:
             "MELD_STATE_DIR": str(folder),
             "MELD_TLS_CERTIFICATE": "/c.pem",
             "MELD_TLS_KEY": "/k.pem",
+            "MELD_MTLS_CA": "/a.pem",
+            "MELD_MTLS_CERTIFICATE": "/c.pem",
+            "MELD_MTLS_KEY": "/k.pem",
         },
         capture_output=True,
         text=True,
