@@ -165,7 +165,7 @@ behind_secrets() {
         for id in $(containers_of "$service"); do
             # Plain `docker compose` gives no time; such a container is as new as its making.
             docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$id" \
-                | grep -qxE "MELD_SECRETS=($(secrets_of "$service"))?" || echo "$service"
+                | grep -xE "MELD_SECRETS=($(secrets_of "$service"))?" >/dev/null || echo "$service"
         done
     done | sort -u
 }
@@ -476,7 +476,7 @@ update_service() {
         return
     fi
     is_one_of "$service" "${SCALABLE[@]}" && several=yes
-    if [ "$several" = yes ] && extra_layers | grep -qx scale; then
+    if [ "$several" = yes ] && extra_layers | grep -x scale >/dev/null; then
         update_scaled "$service" "$image" "$previous" "${old[@]}"
         return
     fi
@@ -624,7 +624,8 @@ cmd_import() {
     [ -f "$file" ] || usage "import takes a volume and a file that export made"
     name=${1#"${PROJECT}"_}
     volume=${PROJECT}_$name
-    compose config --volumes | grep -qxF "$name" || usage "no volume '$name': one of $(compose config --volumes | xargs)"
+    # Not grep -q: it hangs up at the first match, and compose may end on that with an error.
+    compose config --volumes | grep -xF "$name" >/dev/null || usage "no volume '$name': one of $(compose config --volumes | xargs)"
     # tar takes other files for empty archives.
     if ! tar tzf "$file" >/dev/null 2>&1 || [ "$(tar tzf "$file" | wc -l)" = 0 ]; then
         die "$file is damaged or no archive of export; nothing was changed"
@@ -699,7 +700,7 @@ cmd_doctor() {
     value=$(setting MELD_PUBLISH_HOST)
     case ${value:-127.0.0.1} in
         127.* | localhost) ;;
-        *) extra_layers | grep -qx tls \
+        *) extra_layers | grep -x tls >/dev/null \
             || note "passwords and tokens travel unencrypted to $value: MELD_LAYERS=tls, or a proxy in front with HTTPS" ;;
     esac
     value=$(setting CHROMADB_HOST)
