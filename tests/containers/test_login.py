@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
+from tests.support.authority import Authority
 from tests.support.containers import PASSWORD, System
 
 TEXTS = {"elmsund": "The harbour of Elmsund is fourteen metres deep."}
@@ -167,3 +170,28 @@ def test_a_proxy_that_cannot_be_one_is_refused_by_name(running: System) -> None:
         )
         assert done.returncode == 2
         assert "MELD_TRUSTED_PROXIES" in done.stdout
+
+
+def test_services_know_each_other_by_certificates_where_env_names_them(
+    running: System, tmp_path: Path
+) -> None:
+    files = Authority(tmp_path).sign("services")
+    # The services are uid 1000, which owns nothing here.
+    files.key.chmod(0o644)
+    env = running.folder / ".env"
+    before = env.read_text()
+    try:
+        running.set_variables(**files.variables)
+        running.manage("start", "production")
+        running.wait_ready(60)
+        running.ingest("sealed", TEXTS)
+        assert [hit["external_id"] for hit in running.search("sealed", "harbour")] == ["elmsund"]
+        assert "backups/" in running.manage("backup").stdout
+        known = running.inspect(running.container("session"))["NetworkSettings"]["Networks"]
+        address = f"{known[f'{running.project}-network']['IPAddress']}:50053"
+        with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as refused:
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    finally:
+        env.write_text(before)
+        running.manage("start", "production")
