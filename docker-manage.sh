@@ -14,10 +14,13 @@ readonly ROOT PROJECT=$MELD_PROJECT LABEL=com.meld-rag.project=$MELD_PROJECT IMA
 # What the containers have mounted, and what was made up for it.
 readonly SECRETS=$MELD_STATE_DIR/secrets MADE_UP=$MELD_STATE_DIR/made-up
 # What this script makes up where .env says nothing, and what is used only where .env names it.
-readonly GENERATED=(flask_secret_key jwt_secret_key redis_password)
+readonly GENERATED=(flask_secret_key jwt_secret_key meld_setup_code redis_password)
 # Made up for a layer that is not always there; the files are.
 readonly LAYERED=(jupyter_token grafana_password)
-readonly GIVEN=(meld_snapshot_key openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers)
+readonly GIVEN=(
+    meld_service_token meld_oidc_client_secret meld_snapshot_key
+    openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers
+)
 readonly SERVICES=(proxy app agents vector session redis)
 # Only these may run more than once: the others own a volume.
 readonly SCALABLE=(app agents session)
@@ -63,6 +66,14 @@ need_engine() {
 MODE=
 mode() { echo "${MODE:-$(cat "$MELD_STATE_DIR/mode" 2>/dev/null || echo production)}"; }
 
+# Whether callers log in, the same for all services.
+login() {
+    local said
+    said=$(setting MELD_LOGIN)
+    if [ -z "$said" ] && is_yes "$(setting MELD_ALLOW_ANONYMOUS)"; then said=off; fi
+    echo "${said:-required}"
+}
+
 is_yes() { [[ ${1,,} =~ ^(yes|true|on|1)$ ]]; }
 
 # SERVICE=NUMBER, one a line, of what `scale` was told last.
@@ -79,6 +90,7 @@ extra_layers() {
         setting MELD_LAYERS | tr -s ' ,' '\n'
         echo
         if [ -n "$(replicas)$(profiles)" ]; then echo scale; fi
+        if [ -n "$(setting MELD_MTLS_CA)" ]; then echo mtls; fi
         if [[ $(setting SESSION_REDIS_SENTINELS) == sentinel-* ]]; then echo sentinel; fi
     } | awk 'NF && !seen[$0]++'
 }
@@ -122,11 +134,12 @@ compose() {
     for pair in $(replicas); do
         export "MELD_$(tr '[:lower:]' '[:upper:]' <<<"${pair%%=*}")_REPLICAS=${pair#*=}"
     done
+    MELD_LOGIN=$(login)
     MELD_FILES=$(files_sum)
     MELD_SECRETS_APP=$(secrets_of app) MELD_SECRETS_AGENTS=$(secrets_of agents)
     MELD_SECRETS_VECTOR=$(secrets_of vector) MELD_SECRETS_SESSION=$(secrets_of session)
     MELD_SECRETS_REDIS=$(secrets_of redis)
-    export MELD_FILES MELD_SECRETS_APP MELD_SECRETS_AGENTS MELD_SECRETS_VECTOR MELD_SECRETS_SESSION \
+    export MELD_LOGIN MELD_FILES MELD_SECRETS_APP MELD_SECRETS_AGENTS MELD_SECRETS_VECTOR MELD_SECRETS_SESSION \
         MELD_SECRETS_REDIS
     docker compose -p "$PROJECT" "${files[@]}" "$@"
 }
@@ -134,12 +147,12 @@ compose() {
 # When the newest secret of a service was written. A container that was made with another time is made anew:
 # a secret is a mounted file, of whose change the engine knows nothing.
 secrets_of() {
-    local names
+    local names=(jwt_secret_key meld_service_token)
     case $1 in
-        app) names=(flask_secret_key jwt_secret_key redis_password meld_snapshot_key) ;;
-        agents) names=(openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers) ;;
-        vector) names=(openai_api_key meld_snapshot_key) ;;
-        session) names=(redis_password meld_snapshot_key) ;;
+        app) names+=(flask_secret_key meld_oidc_client_secret redis_password meld_snapshot_key) ;;
+        agents) names+=(openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers) ;;
+        vector) names+=(openai_api_key meld_snapshot_key) ;;
+        session) names+=(meld_setup_code redis_password meld_snapshot_key) ;;
         redis) names=(redis_password) ;;
     esac
     (cd "$SECRETS" 2>/dev/null && stat -c %.9Y -- "${names[@]}" 2>/dev/null | sort | tail -n 1) || true
@@ -197,7 +210,8 @@ prepare_state() {
     local name value generated=("${GENERATED[@]}")
     if [ "$(mode)" = development ]; then
         # `redis-cli ping` just works there: Redis has a password when .env sets one.
-        generated=(flask_secret_key jwt_secret_key)
+        # The notebook there speaks to the services itself.
+        generated=(flask_secret_key jwt_secret_key meld_setup_code meld_service_token)
     fi
     mkdir -p "$SECRETS" "$MADE_UP"
     chmod 700 "$MELD_STATE_DIR" "$MADE_UP"
@@ -217,7 +231,7 @@ prepare_state() {
 masked_env() {
     [ -f "$ROOT/.env" ] || return 0
     sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Z][A-Z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$/\2=\3/p' "$ROOT/.env" \
-        | sed -E 's/^([A-Z0-9_]*(KEY|PASSWORD|SECRET|TOKEN|MCP_SERVERS)[A-Z0-9_]*)=.+$/\1=(hidden)/; s/=(.*:\/\/).*@.*$/=\1(hidden)/'
+        | sed -E 's/^([A-Z0-9_]*(KEY|PASSWORD|SECRET|TOKEN|SETUP_CODE|MCP_SERVERS)[A-Z0-9_]*)=.+$/\1=(hidden)/; s/=(.*:\/\/).*@.*$/=\1(hidden)/'
 }
 
 # --- Waiting ---------------------------------------------------------------------
@@ -287,6 +301,15 @@ ready() {
         port=$(setting MELD_NOTEBOOK_PORT)
         say "notebook: http://127.0.0.1:${port:-8888}/lab?token=$(cat "$SECRETS/jupyter_token")"
     fi
+    case $(ways_in) in
+        *'"setup":true'*) say "nobody can sign in yet: ./docker-manage.sh owner tells how to make the first owner" ;;
+    esac
+}
+
+# What the gateway says of how one signs in; empty when it does not answer.
+ways_in() {
+    # shellcheck disable=SC2016 # the port is the container's
+    compose exec -T app sh -c 'curl -sS --max-time 10 "http://127.0.0.1:$FLASK_PORT/api/v1/auth"' 2>/dev/null || true
 }
 
 # --- Commands --------------------------------------------------------------------
@@ -360,6 +383,28 @@ cmd_health() {
     compose exec -T app sh -c 'curl -sS --max-time 5 "http://127.0.0.1:$FLASK_PORT/health"' || bad=1
     say ""
     return $bad
+}
+
+cmd_owner() {
+    local code
+    case $(ways_in) in
+        *'"login":false'*) say "nobody signs in: .env lets everybody in as the owner" ;;
+        *'"setup":false'*) say "there is an owner; people sign in at $(address)" ;;
+        *'"setup":true'*)
+            code=$(cat "$SECRETS/meld_setup_code")
+            say "There is no user yet. Open $(address) and make the first owner with this setup code:"
+            say ""
+            say "  $code"
+            say ""
+            say "or, without a browser:"
+            say ""
+            say "  curl $(address)/api/v1/auth/setup -H 'Content-Type: application/json' \\"
+            say "    -d '{\"name\": \"olga\", \"password\": \"12 characters or more\", \"setup_code\": \"$code\"}'"
+            say ""
+            say "It is good once, for the first owner alone."
+            ;;
+        *) die "the system does not say how one signs in; ./docker-manage.sh status" ;;
+    esac
 }
 
 cmd_shell() {
@@ -601,7 +646,7 @@ cmd_import() {
 
 cmd_rotate_secrets() {
     local name
-    confirm "New keys and a new Redis password are made; what uses them restarts."
+    confirm "New keys and a new Redis password are made; what uses them restarts, and everybody signs in again."
     mkdir -p "$MADE_UP"
     for name in "${GENERATED[@]}" jupyter_token; do
         if [ -n "$(given_secret "$name")" ]; then
@@ -645,6 +690,19 @@ cmd_doctor() {
         note "there is no .env; defaults are used"
     fi
     if compose config -q; then good "the compose files and .env can be read"; else fault "compose does not accept them"; fi
+    if [ "$(login)" != off ]; then
+        good "people sign in"
+    elif is_yes "$(setting MELD_ALLOW_ANONYMOUS)"; then
+        note "whoever reaches the port is the owner (MELD_ALLOW_ANONYMOUS)"
+    else
+        fault "MELD_LOGIN=off lets everybody in; say so with MELD_ALLOW_ANONYMOUS=yes, or leave both empty"
+    fi
+    value=$(setting MELD_PUBLISH_HOST)
+    case ${value:-127.0.0.1} in
+        127.* | localhost) ;;
+        *) extra_layers | grep -x tls >/dev/null \
+            || note "passwords and tokens travel unencrypted to $value: MELD_LAYERS=tls, or a proxy in front with HTTPS" ;;
+    esac
     value=$(setting CHROMADB_HOST)
     case $value in
         localhost | 127.*) fault "CHROMADB_HOST=$value is the vector container itself; leave it empty for the built-in index" ;;
@@ -681,6 +739,7 @@ HELP="usage: ./docker-manage.sh [--yes] COMMAND [--help]
   status                             containers, use of resources, volumes; 1 when something is not well
   logs    [SERVICE] [-f]             the last lines; MELD_LOG_LINES=200
   health                             what each service says of itself; 1 when something is not well
+  owner                              how the first owner is made, with the setup code
   shell   [SERVICE]                  a shell in a container, app when none is named
   backup  [DIR]                      a consistent copy while everything runs: DIR/YYYYMMDD_HHMMSS
   verify  PATH                       check a backup: sizes, sums, seal
@@ -710,7 +769,7 @@ main() {
             say "$HELP"
             return
             ;;
-        build | start | restart | stop | status | logs | health | shell | backup | verify | restore | update | \
+        build | start | restart | stop | status | logs | health | owner | shell | backup | verify | restore | update | \
             scale | cleanup | export | import | rotate-secrets | doctor) ;;
         *) usage "no command '$command'" ;;
     esac

@@ -124,7 +124,7 @@ async def assemble(
         worker=worker,
         records=session,
         conversations=session,
-        replicas=ReplicaClient(replica, passes.identity(settings)),
+        replicas=ReplicaClient(replica, passes.identity(settings), settings.certificates),
         limits=RunLimits(
             settings.meld_max_runs, _allowance(settings), longest, settings.meld_session_wait_seconds
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 from services.agents.adapters import quota_client, session_client, vector_client
 from services.agents.adapters.models import foreign_tools, open_audio, open_models, open_painter
@@ -21,13 +22,13 @@ async def serve(settings: AgentsSettings) -> None:
     """Serves until told to stop."""
     async with AsyncExitStack() as stack:
         stack.enter_context(telemetry.configure("agents", settings))
-        identity = passes.identity(settings)
+        known_by: Any = {"identity": passes.identity(settings), "certificates": settings.certificates}
         vector = await stack.enter_async_context(
-            open_aio_channel(settings.meld_vector_address, vector_client.SERVICE, identity=identity)
+            open_aio_channel(settings.meld_vector_address, vector_client.SERVICE, **known_by)
         )
         session = await stack.enter_async_context(
             open_aio_channel(
-                settings.meld_session_address, session_client.SERVICE, quota_client.SERVICE, identity=identity
+                settings.meld_session_address, session_client.SERVICE, quota_client.SERVICE, **known_by
             )
         )
         measures = ModelMeasures(parse_prices(settings.meld_model_prices))

@@ -35,7 +35,8 @@ def main(words: Sequence[str]) -> int:
         if asked.command == "restore" and not (asked.yes or confirmed(asked.folder)):
             return tell(2, "nothing was changed: say yes, or give --yes")
         identity = service_identity(settings)
-        with open_keepers(settings.meld_vector_address, settings.meld_session_address, identity) as keepers:
+        addresses = (settings.meld_vector_address, settings.meld_session_address)
+        with open_keepers(*addresses, identity, settings.certificates) as keepers:
             if asked.command == "create":
                 done = work.create(asked.folder, keepers, settings.snapshot_key, asked.keep, print_line)
                 print_line(f"backup: {done}")

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.backup.failure import BackupError, NotReadyError
+from services.chassis.certificates import Certificates
 from services.chassis.channel import open_channel
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.chassis.passes import Identity
@@ -117,16 +118,20 @@ class Keepers:
 
 @contextmanager
 def open_keepers(
-    vector_address: str, session_address: str, identity: Identity | None = None
+    vector_address: str,
+    session_address: str,
+    identity: Identity | None = None,
+    certificates: Certificates | None = None,
 ) -> Iterator[Keepers]:
     """Channels to both for the duration of the block. Nothing is called.
 
-    identity: says that the house itself calls; None where nobody logs in.
+    identity: says that the house itself calls; None where nobody logs in. certificates: see
+    services.chassis.channel.
     """
     vector_service = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
     session_service = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
-    vector = open_channel(vector_address, vector_service, identity=identity)
-    session = open_channel(session_address, session_service, identity=identity)
+    vector = open_channel(vector_address, vector_service, identity=identity, certificates=certificates)
+    session = open_channel(session_address, session_service, identity=identity, certificates=certificates)
     keepers = Keepers(
         Keeper(
             "vector",

@@ -19,6 +19,7 @@ from opentelemetry import propagate
 
 from services.chassis import context
 from services.chassis.access import MethodRule, rules
+from services.chassis.certificates import Certificates
 from services.chassis.passes import Identity
 
 # What a caller keeps of its own time to work on an answer.
@@ -28,22 +29,49 @@ _OPEN_TIMEOUT_SECONDS = 2.0
 
 
 def open_channel(
-    address: str, *services: ServiceDescriptor, identity: Identity | None = None
+    address: str,
+    *services: ServiceDescriptor,
+    identity: Identity | None = None,
+    certificates: Certificates | None = None,
 ) -> grpc.Channel:
     """A channel for threads. Open it after a fork, once per process; close it at the end.
 
     identity: says with each call who makes it; see services.chassis.passes. None where nobody logs in.
+    certificates: by which both ends know each other; None where they speak in the clear.
     """
-    inner = grpc.insecure_channel(address, _options(services))
+    options = _options(services)
+    if certificates is None:
+        inner = grpc.insecure_channel(address, options)
+    else:
+        inner = grpc.secure_channel(address, credentials(certificates), [*options, *named(certificates)])
     return cast(grpc.Channel, _RuledChannel(inner, rules(services), identity))
 
 
 def open_aio_channel(
-    address: str, *services: ServiceDescriptor, identity: Identity | None = None
+    address: str,
+    *services: ServiceDescriptor,
+    identity: Identity | None = None,
+    certificates: Certificates | None = None,
 ) -> grpc.aio.Channel:
     """A channel for the running event loop; see open_channel."""
-    inner = grpc.aio.insecure_channel(address, _options(services))
+    options = _options(services)
+    if certificates is None:
+        inner = grpc.aio.insecure_channel(address, options)
+    else:
+        inner = grpc.aio.secure_channel(address, credentials(certificates), [*options, *named(certificates)])
     return cast(grpc.aio.Channel, _RuledChannel(inner, rules(services), identity))
+
+
+def credentials(certificates: Certificates) -> grpc.ChannelCredentials:
+    """What a caller shows and asks for."""
+    return grpc.ssl_channel_credentials(certificates.authority, certificates.key, certificates.certificate)
+
+
+def named(certificates: Certificates) -> list[tuple[str, Any]]:
+    """Options of a channel: the name that the other end's certificate has to have, by whatever address it is
+    called. Replicas are called by addresses that no certificate can know.
+    """
+    return [("grpc.ssl_target_name_override", certificates.name)]
 
 
 def _options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, Any]]:

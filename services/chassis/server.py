@@ -65,6 +65,7 @@ class Server:
         """name: as in "vector"; its errors have the domain "vector.meldrag". Needs a running event loop."""
         self._name = name
         self._bind = bind
+        self._certificates = settings.certificates
         self._grace = settings.meld_drain_seconds
         names = [hosted.descriptor.full_name for hosted in services]
         self.health = Health(names, dependencies, settings.health_check_interval)
@@ -91,7 +92,7 @@ class Server:
     async def start(self) -> int:
         """Listens and returns the port. Raises StartError when a port cannot be had."""
         try:
-            port = self._server.add_insecure_port(self._bind)
+            port = self._listen()
         except RuntimeError as error:
             raise StartError(f"{self._bind} is in use or cannot be bound") from error
         if self._door is not None:
@@ -101,6 +102,17 @@ class Server:
         self._pings = asyncio.create_task(self.health.follow(), name="health")
         _log.info("serving", extra={"fields": {"address": self._bind, "port": port}})
         return port
+
+    def _listen(self) -> int:
+        """With certificates only who shows one of the same house is heard. Raises RuntimeError."""
+        if self._certificates is None:
+            return self._server.add_insecure_port(self._bind)
+        known = grpc.ssl_server_credentials(
+            [(self._certificates.key, self._certificates.certificate)],
+            self._certificates.authority,
+            require_client_auth=True,
+        )
+        return self._server.add_secure_port(self._bind, known)
 
     async def stop(self, grace: float | None = None) -> None:
         """Says NOT_SERVING, lets calls end for `grace` seconds (the setting when None), closes."""

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError
+from pydantic import ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from services.chassis import redaction
+from services.chassis import certificates, redaction
 from services.chassis.addresses import is_loopback
+from services.chassis.certificates import CertificateError, Certificates
 from services.chassis.secret import NeededSecret, SecretFileError, from_file, is_placeholder, weakness
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -77,10 +78,41 @@ class ServiceSettings(BaseSettings):
     # What a program shows that calls the services itself and acts for the house.
     meld_service_token: SecretStr | None = Field(default=None, min_length=1)
 
+    # Files (PEM) by which the services know each other: the authority that signs for this house, what the
+    # process shows, and its key. All three or none.
+    meld_mtls_ca: Path | None = None
+    meld_mtls_certificate: Path | None = None
+    meld_mtls_key: Path | None = Field(default=None, validate_default=True)
+    # A name (DNS) that the certificate of every service has.
+    meld_mtls_name: Annotated[str, Field(min_length=1)] = "meld-rag"
+
     # A folder with a file for each secret, named as its field: redis_password.
     meld_secrets_dir: Path | None = None
     # Whether others can reach the process; by the address it listens on where this says nothing.
     meld_require_secrets: bool | None = None
+
+    @field_validator("meld_mtls_key")
+    @classmethod
+    def _has_both_others(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        given = {
+            info.data.get("meld_mtls_ca") is None,
+            info.data.get("meld_mtls_certificate") is None,
+            key is None,
+        }
+        if len(given) > 1:
+            raise ValueError("MELD_MTLS_CA, MELD_MTLS_CERTIFICATE and MELD_MTLS_KEY belong together")
+        return key
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """What calls between the services are encrypted and known by, read from its files; None where they
+        speak in the clear. Raises CertificateError.
+        """
+        if self.meld_mtls_ca is None or self.meld_mtls_certificate is None or self.meld_mtls_key is None:
+            return None
+        return certificates.read(
+            self.meld_mtls_ca, self.meld_mtls_certificate, self.meld_mtls_key, self.meld_mtls_name
+        )
 
     @property
     def listens_on(self) -> str:
@@ -130,6 +162,10 @@ def load(kind: type[S]) -> S:
             f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise SettingsError(faults) from None
+    try:
+        _ = settings.certificates
+    except CertificateError as error:
+        raise SettingsError(str(error)) from None
     for name in kind.secret_fields():
         if value := _secret(settings, name):
             redaction.register(value)

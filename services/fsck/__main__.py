@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from services.chassis.errors import ServiceError
+from services.chassis.passes import service_identity
 from services.chassis.settings import SettingsError, load
 from services.fsck import work
 from services.fsck.clients import open_keeper
@@ -27,7 +28,8 @@ def main(words: Sequence[str]) -> int:
         return tell(2, str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        with open_keeper(settings.meld_vector_address) as keeper:
+        identity = service_identity(settings)
+        with open_keeper(settings.meld_vector_address, identity, settings.certificates) as keeper:
             return 0 if work.run(keeper, asked, print_line) else 1
     except ServiceError as error:
         return tell(1, f"the vector service at {settings.meld_vector_address}: {error} ({error.reason})")

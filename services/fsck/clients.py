@@ -9,8 +9,10 @@ from typing import Any
 import grpc
 
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
+from services.chassis.certificates import Certificates
 from services.chassis.channel import open_channel
 from services.chassis.errors import from_rpc_error
+from services.chassis.passes import Identity
 
 _PAGE_SECONDS = 3_600.0
 _PURGE_SECONDS = 14_400.0
@@ -57,9 +59,16 @@ def _pages(method: Any, message: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def open_keeper(address: str) -> Iterator[Keeper]:
-    """A channel for the duration of the block. Nothing is called."""
-    channel = open_channel(address, vector_pb2.DESCRIPTOR.services_by_name["VectorService"])
+def open_keeper(
+    address: str, identity: Identity | None = None, certificates: Certificates | None = None
+) -> Iterator[Keeper]:
+    """A channel for the duration of the block. Nothing is called.
+
+    identity: says that the house itself calls; None where nobody logs in. certificates: see
+    services.chassis.channel.
+    """
+    service = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
+    channel = open_channel(address, service, identity=identity, certificates=certificates)
     with ExitStack() as closing:
         closing.enter_context(channel)
         try:

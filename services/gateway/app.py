@@ -16,6 +16,7 @@ from services.gateway.door import EXTENSION, Door
 from services.gateway.identity import admission
 from services.gateway.observation import ROUTE_KEY, Observed
 from services.gateway.problem import ProblemError, from_http_exception, from_service_error, internal
+from services.gateway.proxies import Proxies
 from services.gateway.routes import (
     agents,
     attachments,
@@ -87,7 +88,8 @@ def create_app(door: Door) -> Flask:
     app.register_blueprint(openapi.blueprint)
     app.register_error_handler(Exception, _refuse)
     observed = Observed(app.wsgi_app, login=door.settings.login_required)
-    app.wsgi_app = observed  # type: ignore[method-assign]  # Flask's documented way
+    proxied = Proxies(observed, door.settings.trusted_proxies)
+    app.wsgi_app = proxied  # type: ignore[method-assign]  # Flask's documented way
     return app
 
 

@@ -19,6 +19,7 @@ from meldrag.session.v1 import (
     webhook_pb2_grpc,
 )
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
+from services.chassis.certificates import Certificates
 from services.chassis.channel import open_channel
 from services.chassis.passes import Identity
 
@@ -45,10 +46,16 @@ class Clients:
     that inherits this object opens its own.
     """
 
-    def __init__(self, addresses: Addresses, identity: Identity | None = None) -> None:
-        """identity: says whose each call is; see services.chassis.passes."""
+    def __init__(
+        self,
+        addresses: Addresses,
+        identity: Identity | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
+        """identity, certificates: see services.chassis.channel."""
         self._addresses = addresses
         self._identity = identity
+        self._certificates = certificates
         self._lock = threading.Lock()
         self._pid = 0
         self._channels: dict[str, grpc.Channel] = {}
@@ -98,7 +105,10 @@ class Clients:
             channel = self._channels.get(name)
             if channel is None:
                 channel = open_channel(
-                    getattr(self._addresses, name), *_DESCRIPTORS[name], identity=self._identity
+                    getattr(self._addresses, name),
+                    *_DESCRIPTORS[name],
+                    identity=self._identity,
+                    certificates=self._certificates,
                 )
                 self._channels[name] = channel
             return channel

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, request
 
 from services.gateway.problem import ProblemError
+from services.gateway.proxies import PASSED_ON_KEY
 
 # Pages of ours load nothing from elsewhere and run no inline code.
 PAGE_POLICY = (
@@ -81,8 +82,7 @@ class Guard:
         if site is not None:
             allowed = site in ("none", "same-origin")
         else:
-            # The scheme is not compared: a proxy in front may speak TLS for us.
-            allowed = origin is None or urlsplit(origin).netloc == http.environ["HTTP_HOST"]
+            allowed = origin is None or _is_ours(origin, http)
         if not allowed:
             raise ProblemError(403, "ORIGIN_NOT_ALLOWED", "pages of this origin may not call")
 
@@ -114,6 +114,17 @@ def _allowed_headers(http: Request) -> str:
     return ", ".join(
         (_ALLOWED_HEADERS, *(name.strip() for name in asked if _STAINLESS.fullmatch(name.strip())))
     )
+
+
+def _is_ours(origin: str, http: Request) -> bool:
+    """Whether a page of this origin came from here.
+
+    The scheme counts where a trusted proxy tells it: any other in front may speak TLS for us.
+    """
+    parts = urlsplit(origin)
+    if PASSED_ON_KEY in http.environ and parts.scheme != http.scheme:
+        return False
+    return bool(parts.netloc == http.environ["HTTP_HOST"])
 
 
 def _is_scrape(http: Request) -> bool:

@@ -64,6 +64,9 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             "reload": settings.development,
             "preload_app": False,
             "control_socket_disable": True,
+            # Whose headers say where a request comes from is our own check: gunicorn would take the scheme
+            # of everybody on this machine.
+            "forwarded_allow_ips": "",
             "proc_name": "meld-rag-gateway",
             "limit_request_line": 8190,
             "limit_request_fields": 100,
@@ -84,7 +87,7 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
             self.settings.meld_session_address,
             self.settings.meld_vector_address,
         )
-        clients = Clients(addresses, passes.identity(self.settings))
+        clients = Clients(addresses, passes.identity(self.settings), self.settings.certificates)
         self._held.callback(clients.close)
         metrics = WorkerMetrics(self._runtime, telemetry.prometheus_text)
         if self.settings.metrics_enabled:

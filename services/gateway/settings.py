@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from services.chassis.addresses import is_loopback
 from services.chassis.secret import NeededSecret
 from services.chassis.settings import ServiceSettings
+from services.gateway.proxies import Network, networks_of
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -43,6 +44,11 @@ class GatewaySettings(ServiceSettings):
     gunicorn_threads: int = Field(default=64, ge=2, le=1024)
     gunicorn_timeout: int = Field(default=120, ge=1)
     gunicorn_keepalive: int = Field(default=5, ge=0)
+    # Addresses and networks, separated by commas, of proxies in front: their word counts for where a request
+    # comes from and how.
+    meld_trusted_proxies: str = ""
+    # Addresses and networks that may read /metrics without a login, besides this machine.
+    meld_metrics_networks: str = ""
     # Further names that the Host header may have, separated by commas.
     meld_trusted_hosts: str = ""
     meld_max_json_bytes: int = Field(default=1 << 20, ge=1024)
@@ -91,6 +97,12 @@ class GatewaySettings(ServiceSettings):
             raise ValueError("MELD_OIDC_ISSUER and MELD_OIDC_CLIENT_ID belong together")
         return client_id
 
+    @field_validator("meld_trusted_proxies", "meld_metrics_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        networks_of(value)
+        return value
+
     @property
     def listens_on(self) -> str:
         """The host of the web server."""
@@ -126,6 +138,16 @@ class GatewaySettings(ServiceSettings):
     def origins(self) -> frozenset[str]:
         """Origins that may call from a browser, besides our own page."""
         return frozenset(origin.rstrip("/") for origin in _listed(self.cors_origins))
+
+    @property
+    def trusted_proxies(self) -> tuple[Network, ...]:
+        """Where proxies are whose word counts."""
+        return networks_of(self.meld_trusted_proxies)
+
+    @property
+    def metrics_networks(self) -> tuple[Network, ...]:
+        """Where somebody may read the measurements who has not logged in."""
+        return networks_of(self.meld_metrics_networks)
 
     @property
     def hosts(self) -> frozenset[str]:

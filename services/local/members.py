@@ -45,7 +45,9 @@ def members(settings: LocalSettings, guard: Guard) -> list[Member]:
         ("vector", settings.vector, prepares),
         ("agents", settings.agents, ""),
     ):
-        found.append(Member(service(name), readiness.health(address), str(address), first_start))
+        found.append(
+            Member(service(name), readiness.health(address, settings.certificates), str(address), first_start)
+        )
     gateway = settings.gateway
     found.append(Member(service("gateway"), readiness.http_ready(gateway), str(gateway)))
     return found

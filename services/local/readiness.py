@@ -7,6 +7,7 @@ import http.client
 from collections.abc import Awaitable, Callable
 
 from services.chassis.addresses import is_every_interface
+from services.chassis.certificates import Certificates
 from services.local.settings import Address
 
 Probe = Callable[[], Awaitable[bool]]
@@ -34,7 +35,7 @@ def redis(address: Address) -> Probe:
     return ready
 
 
-def health(address: Address) -> Probe:
+def health(address: Address, certificates: Certificates | None = None) -> Probe:
     """Ready when grpc.health.v1 says SERVING for the whole server."""
 
     async def ready() -> bool:
@@ -42,7 +43,13 @@ def health(address: Address) -> Probe:
         import grpc.aio  # noqa: PLC0415
         from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
 
-        async with grpc.aio.insecure_channel(str(address)) as channel:
+        if certificates is None:
+            connecting = grpc.aio.insecure_channel(str(address))
+        else:
+            from services.chassis.channel import credentials, named  # noqa: PLC0415
+
+            connecting = grpc.aio.secure_channel(str(address), credentials(certificates), named(certificates))
+        async with connecting as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             try:
                 answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)

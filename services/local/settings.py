@@ -14,7 +14,9 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from services.chassis import certificates
 from services.chassis.addresses import is_loopback
+from services.chassis.certificates import CertificateError, Certificates
 from services.chassis.secret import SecretFileError, from_file
 
 _SIZE = re.compile(r"(\d+)\s*(?:([kmg]?)(i?)b)?", re.IGNORECASE)
@@ -58,6 +60,8 @@ class LocalSettings:
     restart_limit: int
     # The first of three ports for scrapes; 0 for none.
     metrics_port: int
+    # What the services know each other by; None where they speak in the clear.
+    certificates: Certificates | None
     environment: Mapping[str, str] = field(repr=False)
 
     @property
@@ -95,6 +99,7 @@ def read(environment: Mapping[str, str], dotenv: Path, directory: Path) -> Local
         log_backup_count=_whole(given, "LOG_BACKUP_COUNT", 5, range(1001)),
         restart_limit=_whole(given, "MELD_RESTART_LIMIT", 5, range(1_000_001)),
         metrics_port=_whole(given, "MELD_METRICS_PORT", 0, range(65534)),
+        certificates=_certificates(given),
         environment={**merged, **_login(given)},
     )
 
@@ -107,6 +112,18 @@ def _login(given: Mapping[str, str]) -> dict[str, str]:
     if given.get("MELD_LOGIN") or open_to_all or is_loopback(given.get("FLASK_HOST", _LOOPBACK[0])):
         return {}
     return {"MELD_LOGIN": "required"}
+
+
+def _certificates(given: Mapping[str, str]) -> Certificates | None:
+    """As the services find them; which of the three is missing they say themselves."""
+    files = [given.get(f"MELD_MTLS_{name}") for name in ("CA", "CERTIFICATE", "KEY")]
+    try:
+        authority, certificate, key = (Path(file) for file in files if file)
+        return certificates.read(authority, certificate, key, given.get("MELD_MTLS_NAME", "meld-rag"))
+    except ValueError:
+        return None
+    except CertificateError as error:
+        raise SettingError(str(error)) from None
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

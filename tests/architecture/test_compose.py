@@ -19,12 +19,11 @@ CONTAINERS = {"gateway": "app", "agents": "agents", "vector": "vector", "session
 # Set by the image or by a layer, or not needed where the compose network names Redis.
 NOT_IN_THE_CORE = {
     *("MELD_DATA_DIR", "MELD_REQUIRE_SECRETS"),
-    # Nobody logs in to the containers: MELD_ALLOW_ANONYMOUS stands in the core.
-    *("MELD_LOGIN", "JWT_SECRET_KEY", "MELD_SERVICE_TOKEN"),
-    *("MELD_SETUP_CODE", "MELD_RATE_LIMIT_PER_MINUTE", "MELD_DAILY_TOKENS"),
-    *("MELD_OIDC_ISSUER", "MELD_OIDC_CLIENT_ID", "MELD_OIDC_CLIENT_SECRET", "MELD_OIDC_SCOPES"),
+    *("MELD_MTLS_CA", "MELD_MTLS_CERTIFICATE", "MELD_MTLS_KEY", "MELD_MTLS_NAME"),
     *("SESSION_REDIS_HOST", "SESSION_REDIS_PORT", "SESSION_REDIS_PASSWORD"),
 }
+MTLS_FILES = ("MELD_MTLS_CA", "MELD_MTLS_CERTIFICATE", "MELD_MTLS_KEY")
+PROBE = {"ca-cert": MTLS_FILES[0], "client-cert": MTLS_FILES[1], "client-key": MTLS_FILES[2]}
 SCRIPTS = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / "docker-manage.sh", *(ROOT / "compose").rglob("*.sh"))
 )
@@ -47,6 +46,36 @@ def test_every_setting_of_a_service_reaches_its_container(service: str) -> None:
     assert read - given <= NOT_IN_THE_CORE
     # And none that would be said without effect.
     assert given - read <= {"REDIS_PASSWORD", "MELD_SECRETS"}
+
+
+@pytest.mark.parametrize("service", CONTAINERS)
+def test_everybody_logs_in_to_the_containers(service: str) -> None:
+    given = container_of(service)
+
+    assert given["environment"]["MELD_LOGIN"] == "${MELD_LOGIN:-required}"
+    assert given["environment"].get("MELD_ALLOW_ANONYMOUS", "") in ("", "${MELD_ALLOW_ANONYMOUS:-}")
+    assert "jwt_secret_key" in given["secrets"]
+
+
+@pytest.mark.parametrize("service", [*CONTAINERS.values(), "backup"])
+def test_with_certificates_every_service_has_them(service: str) -> None:
+    layer = yaml.safe_load((ROOT / "compose" / "compose.mtls.yaml").read_text())["services"][service]
+    files = {name: f"/run/secrets/{name.lower()}" for name in MTLS_FILES}
+
+    assert {name: layer["environment"][name] for name in MTLS_FILES} == files
+    assert set(layer["secrets"]) == {name.lower() for name in MTLS_FILES}
+    if service in ("agents", "vector", "session"):
+        # As the core asks, but with a certificate.
+        plain = yaml.safe_load((ROOT / "compose" / "compose.yaml").read_text())["services"][service]
+        asked = layer["healthcheck"]["test"]
+        assert asked[: len(plain["healthcheck"]["test"])] == plain["healthcheck"]["test"]
+        assert {"-tls", *(f"-tls-{option}={files[name]}" for option, name in PROBE.items())} <= set(asked)
+
+
+def test_no_layer_says_otherwise() -> None:
+    for layer in (ROOT / "compose").glob("compose.*.yaml"):
+        for name in ("MELD_LOGIN", "MELD_ALLOW_ANONYMOUS"):
+            assert name not in layer.read_text(), layer.name
 
 
 @pytest.mark.parametrize("service", CONTAINERS)

@@ -15,6 +15,7 @@ import yaml
 
 from services.backup.terminal import parsed
 from services.chassis.health import LIVENESS
+from services.chassis.settings import ServiceSettings
 from tests.architecture.sources import ROOT
 from tests.architecture.test_settings import DOCUMENTED, kinds
 
@@ -26,8 +27,9 @@ SECRET_FILES = (
     "jwt_secret_key",
     "redis_password",
     "openai_api_key",
-    "users",
     "meld_snapshot_key",
+    "meld_setup_code",
+    "meld_service_token",
 )
 # Workload, the package of services/ that it runs, and its port.
 WORKLOADS = {
@@ -216,12 +218,27 @@ def test_secrets_are_mounted_as_files_that_the_service_reads(name: str) -> None:
         assert [item["path"] for item in sources["secrets"]["items"]] == ["redis_password"]
         return
     kind = kinds()[service]
-    needed = {needed.fields[0] for needed in kind.needed_secrets}
+    # All four sign or read who calls by it.
+    needed = {needed.fields[0] for needed in kind.needed_secrets} | {"jwt_secret_key"}
     assert {item["path"] for item in sources.get("secrets", {}).get("items", [])} == needed
+    login = {"meld_setup_code", "meld_oidc_client_secret"} & set(kind.secret_fields())
+    # The gateway calls and is not called.
+    login |= set() if service == "gateway" else {"meld_service_token"}
+    assert {item["path"] for item in sources["login"]["items"]} == login
     # What is not needed by name: the keys of models, all that there are, and the key of snapshots.
     assert ("model-keys" in sources) == ("openai_api_key" in kind.secret_fields())
     assert ("snapshot-key" in sources) == ("meld_snapshot_key" in kind.secret_fields())
     assert all(source["optional"] for secret, source in sources.items() if secret != "secrets")
+
+
+def test_people_log_in_and_a_backup_says_who_it_is() -> None:
+    assert settings()["MELD_LOGIN"] == "required"
+    assert "MELD_ALLOW_ANONYMOUS" not in settings()
+    assert [item["path"] for item in secrets_of(JOBS["backup"])["secrets"]["items"]] == ["jwt_secret_key"]
+    (literals,) = [one["literals"] for one in KUSTOMIZATIONS["production"]["configMapGenerator"]]
+    assert not [one for one in literals if one.startswith(("MELD_ALLOW_ANONYMOUS", "MELD_LOGIN"))]
+    # Who wrong passwords count for is what the ingress says, which would be everybody's address otherwise.
+    assert any(one.startswith("MELD_TRUSTED_PROXIES=") for one in literals)
 
 
 def secrets_of(pod: Object) -> dict[str, Object]:
@@ -404,6 +421,31 @@ def test_redis_acknowledges_what_is_on_its_disk() -> None:
         assert not original.exists() or original.read_text() == (BASE / "redis" / name).read_text()
 
 
+def test_with_certificates_every_pod_has_them_and_is_asked_by_them() -> None:
+    component = FOLDER / "mtls"
+    (kustomization,) = documents(component / "kustomization.yaml")
+    names_of_patches = [patch["path"] for patch in kustomization["patches"]]
+
+    assert names_of_patches == [f"{name}.yaml" for name in ("app", "agents", "vector", "session", "backup")]
+    (literals,) = [one["literals"] for one in kustomization["configMapGenerator"]]
+    assert {literal.split("=")[0] for literal in literals} <= set(DOCUMENTED)
+    files = dict(literal.split("=") for literal in literals)
+    for name in GRPC:
+        (patch,) = documents(component / f"{name}.yaml")
+        (container,) = patch["spec"]["template"]["spec"]["containers"]
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            command = container[kind]["exec"]["command"]
+            plain = CONTAINERS[name][kind]["grpc"]
+            assert command[:2] == ["grpc_health_probe", f"-addr=127.0.0.1:{plain['port']}"]
+            assert ("-service=liveness" in command) == ("service" in plain)
+            assert {
+                f"-tls-ca-cert={files['MELD_MTLS_CA']}",
+                f"-tls-client-cert={files['MELD_MTLS_CERTIFICATE']}",
+                f"-tls-client-key={files['MELD_MTLS_KEY']}",
+                f"-tls-server-name={ServiceSettings().meld_mtls_name}",
+            } <= set(command)
+
+
 # --- As the cluster reads it: with the types of Kubernetes itself, in Go ------------------------------
 
 GO = pytest.mark.timeout(1200)
@@ -443,14 +485,22 @@ def copied(tmp_path: Path) -> Path:
 
 
 @GO
-@pytest.mark.parametrize("folder", ["base", "overlays/production", "overlays/production with embedding"])
+@pytest.mark.parametrize(
+    "folder",
+    ["base", "overlays/production", "overlays/production with embedding", "overlays/production with mtls"],
+)
 def test_the_types_of_kubernetes_know_every_field(
     folder: str, copied: Path, build: Callable[[Path], subprocess.CompletedProcess[str]]
 ) -> None:
     folder, _, wanted = folder.partition(" with ")
-    if wanted:
-        file = copied / folder / "kustomization.yaml"
+    file = copied / folder / "kustomization.yaml"
+    if wanted == "embedding":
         file.write_text(file.read_text().replace(EMBEDDING, EMBEDDING.replace("# ", "")))
+    if wanted == "mtls":
+        # The Secret is cert-manager's to make.
+        made = "  - name: certificates\n    literals: [ca.crt=x, tls.crt=x, tls.key=x]\n"
+        text = file.read_text().replace("secretGenerator:\n", f"secretGenerator:\n{made}")
+        file.write_text(f"{text}components: [../../mtls]\n")
     if folder == "base":
         # It waits for an overlay to bring these.
         with (copied / "base" / "kustomization.yaml").open("a") as base:
@@ -461,10 +511,17 @@ def test_the_types_of_kubernetes_know_every_field(
     done = build(copied / folder)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert ("name: embedding" in done.stdout) == bool(wanted)
+    assert ("name: embedding" in done.stdout) == (wanted == "embedding")
+    assert ("-tls-server-name" in done.stdout) == (wanted == "mtls")
     objects = [one for one in yaml.safe_load_all(done.stdout) if one]
     assert len([one for one in objects if one["kind"] in ("Deployment", "StatefulSet")]) == len(WORKLOADS)
     assert {one["metadata"].get("namespace") for one in objects if one["kind"] != "Namespace"} == {"meld-rag"}
+    for one in objects:
+        if one["kind"] in ("Deployment", "StatefulSet"):
+            (container,) = one["spec"]["template"]["spec"]["containers"]
+            for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+                # A cluster refuses a probe that asks in two ways; their types do not.
+                assert len({"grpc", "exec", "httpGet"} & set(container[kind])) == 1
 
 
 @GO

@@ -36,7 +36,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     system.clone()
     try:
         system.manage("build", "production", seconds=1700)
-        system.manage("start", "production")
+        said = system.manage("start", "production").stdout
+        assert "docker-manage.sh owner" in said
+        system.become_owner()
         yield system
     finally:
         # What the services said is the first thing that somebody who reads a failure wants.

@@ -22,7 +22,7 @@ from tests.support.containers import ROOT, System
 from tests.support.redis_server import free_port
 
 MODES = (("prod",), ("dev",), ("dev", "debug"))
-EXTRAS = ("scale", "sentinel", "observability", "tls")
+EXTRAS = ("scale", "sentinel", "observability", "tls", "mtls")
 COMBINATIONS = [
     (*mode, *extras)
     for mode in MODES
@@ -38,6 +38,7 @@ PUBLISHED = {
     "debug": {(name, 5678) for name in ("app", "agents", "vector", "session")},
     "scale": set(),
     "sentinel": set(),
+    "mtls": set(),
     "observability": {("prometheus", 9090), ("grafana", 3000), ("jaeger", 16686)},
 }
 TEXTS = {
@@ -60,6 +61,9 @@ def configured(folder: Path, layers: tuple[str, ...]) -> dict[str, Any]:
             "MELD_STATE_DIR": str(folder),
             "MELD_TLS_CERTIFICATE": "/c.pem",
             "MELD_TLS_KEY": "/k.pem",
+            "MELD_MTLS_CA": "/a.pem",
+            "MELD_MTLS_CERTIFICATE": "/c.pem",
+            "MELD_MTLS_KEY": "/k.pem",
         },
         capture_output=True,
         text=True,
@@ -128,6 +132,7 @@ def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     try:
         system.manage("build", "development", seconds=1700)
         system.manage("start", "development")
+        system.become_owner()
         yield system
     finally:
         system.remove()
@@ -162,8 +167,9 @@ def test_the_notebook_asks_for_its_token_and_its_example_runs(development: Syste
         f"{server}/api/contents/examples", headers={"Authorization": f"token {token}"}, timeout=10
     )
     assert [entry["name"] for entry in listed.json()["content"]] == ["first-steps.ipynb"]
-    development.execute(
-        "notebook",
+    key = development.headers["Authorization"].removeprefix("Bearer ")
+    development.run(
+        *("docker", "exec", "-e", f"MELD_API_KEY={key}", development.container("notebook")),
         *("jupyter", "execute", "--output=/tmp/done", "examples/first-steps.ipynb"),
     )
     done = json.loads(development.execute("notebook", "cat", "/tmp/done.ipynb"))
@@ -265,6 +271,8 @@ def two_of_each(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     # Images with a tag of their own.
     system.set_variables(
         MELD_VERSION="layers",
+        # These tests speak to the services and to each replica themselves.
+        MELD_ALLOW_ANONYMOUS="yes",
         OPENAI_API_KEY="of-the-stalling-model",
         OPENAI_BASE_URL="http://model:9000/v1",
         VECTOR_DIMENSION="384",

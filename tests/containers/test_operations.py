@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.containers import System
+from tests.support.containers import PASSWORD, System
 
 SOME = {
     f"doc{number}": f"Station {number} of the northern line opened in {1900 + number}."
@@ -31,15 +31,14 @@ class Load(threading.Thread):
         self._collection = collection
 
     def run(self) -> None:
-        api = f"{self._system.base_url}/api/v1"
-        own = f"/collections/{self._collection}"
-        paths = [own, f"{own}/documents", "/agents", "/sessions"]
+        own = f"/api/v1/collections/{self._collection}"
+        paths = [own, f"{own}/documents", "/api/v1/agents", "/api/v1/sessions"]
         number = 0
         # A new connection each time: a kept one would hide a proxy that does not find its gateway.
         while not self.done.is_set():
             number += 1
             try:
-                answer = httpx.get(api + paths[number % len(paths)], timeout=20)
+                answer = self._system.get(paths[number % len(paths)], timeout=20)
             except httpx.HTTPError as error:
                 self.failures.append(repr(error))
                 continue
@@ -56,7 +55,8 @@ class Writers(threading.Thread):
         super().__init__(daemon=True)
         self.done = threading.Event()
         self.acknowledged: dict[str, tuple[float, str]] = {}
-        self._url = f"{system.base_url}/api/v1/collections/{collection}/documents"
+        self._system = system
+        self._path = f"/api/v1/collections/{collection}/documents"
 
     def run(self) -> None:
         number = 0
@@ -64,8 +64,8 @@ class Writers(threading.Thread):
             number += 1
             text = f"Written under load: number {number}, {hashlib.sha256(str(number).encode()).hexdigest()}."
             try:
-                answer = httpx.post(
-                    self._url, files={"file": (f"load{number}.txt", text.encode(), "text/plain")}, timeout=20
+                answer = self._system.post(
+                    self._path, files={"file": (f"load{number}.txt", text.encode(), "text/plain")}, timeout=20
                 )
             except httpx.HTTPError:
                 continue
@@ -79,9 +79,7 @@ def newest_backup(system: System) -> Path:
 
 
 def text_of(system: System, collection: str, document: str) -> str | None:
-    answer = httpx.get(
-        f"{system.base_url}/api/v1/collections/{collection}/documents/{document}/text", timeout=20
-    )
+    answer = system.get(f"/api/v1/collections/{collection}/documents/{document}/text")
     return answer.text if answer.status_code == 200 else None
 
 
@@ -92,7 +90,7 @@ def chunks(hits: list[dict[str, Any]]) -> list[str]:
 
 def test_a_backup_under_load_brings_everything_back_after_all_is_gone(running: System) -> None:
     ids = running.ingest("stations", SOME)
-    session = httpx.post(f"{running.base_url}/api/v1/sessions", json={"title": "kept"}, timeout=20).json()
+    session = running.post("/api/v1/sessions", json={"title": "kept"}).json()
     writers = Writers(running, "stations")
     writers.start()
     time.sleep(2)
@@ -113,7 +111,9 @@ def test_a_backup_under_load_brings_everything_back_after_all_is_gone(running: S
     assert running.own_containers() == []
     running.manage("build", "production")
     running.manage("start", "production")
-    assert httpx.get(f"{running.base_url}/api/v1/collections/stations", timeout=20).status_code == 404
+    # Nobody is known any more, the owner neither.
+    assert running.get("/api/v1/collections/stations").status_code == 401
+    assert running.get("/api/v1/auth").json()["setup"] is True
     running.manage("--yes", "restore", str(backup))
     running.wait_ready(60)
 
@@ -124,7 +124,7 @@ def test_a_backup_under_load_brings_everything_back_after_all_is_gone(running: S
         assert found == text if when < began else found in (text, None)
     again = running.search("stations", "when did station 7 open", "lexical")
     assert chunks(again) == chunks(hits)
-    found = httpx.get(f"{running.base_url}/api/v1/sessions/{session['id']}", timeout=20)
+    found = running.get(f"/api/v1/sessions/{session['id']}")
     assert found.json()["title"] == "kept"
 
 
@@ -198,7 +198,10 @@ def test_a_red_update_goes_back_to_the_old_image(running: System, service: str, 
 def test_secrets_are_made_anew_and_the_data_stays(running: System) -> None:
     ids = running.ingest("stations", SOME)
     secrets = running.state / "secrets"
-    before = {name: (secrets / name).read_text() for name in ("flask_secret_key", "redis_password")}
+    names = ("flask_secret_key", "jwt_secret_key", "redis_password")
+    before = {name: (secrets / name).read_text() for name in names}
+    named = {"name": "olga", "password": PASSWORD}
+    token = running.post("/api/v1/auth/login", json=named).json()["access_token"]
 
     running.manage("--yes", "rotate-secrets")
 
@@ -208,6 +211,9 @@ def test_secrets_are_made_anew_and_the_data_stays(running: System) -> None:
         "redis", "env", f"REDISCLI_AUTH={before['redis_password']}", "redis-cli", "ping", check=False
     )
     assert "PONG" not in refused
+    # Who had signed in signs in again; keys of programs stay good.
+    signed_in = {"Authorization": f"Bearer {token}"}
+    assert running.get("/api/v1/auth/me", headers=signed_in).status_code == 401
     assert text_of(running, "stations", ids["doc3"]) == SOME["doc3"]
 
 

@@ -32,10 +32,8 @@ def test_everything_is_healthy_and_says_so(running: System) -> None:
 
 def test_a_document_is_asked_and_its_citation_holds(running: System) -> None:
     ids = running.ingest("harbours", TEXTS)
-    api = f"{running.base_url}/api/v1"
-
-    answer = httpx.post(
-        f"{api}/runs",
+    answer = running.post(
+        "/api/v1/runs",
         json={
             "agent": "research",
             "message": "How deep is the harbour of Elmsund?",
@@ -48,11 +46,10 @@ def test_a_document_is_asked_and_its_citation_holds(running: System) -> None:
     assert citation["document_id"] == ids["elmsund"]
     text = TEXTS["elmsund"].encode()[citation["byte_start"] : citation["byte_end"]].decode()
     assert text == citation["quote"]
-    checked = httpx.post(f"{api}/citations/verify", json={"citations": [citation]}, timeout=30)
-    changed = httpx.post(
-        f"{api}/citations/verify",
+    checked = running.post("/api/v1/citations/verify", json={"citations": [citation]})
+    changed = running.post(
+        "/api/v1/citations/verify",
         json={"citations": [{**citation, "quote": citation["quote"].replace("fourteen", "fifteen")}]},
-        timeout=30,
     )
     assert checked.json()["results"][0]["verified"] is True
     assert changed.json()["results"][0]["verified"] is False
@@ -61,8 +58,8 @@ def test_a_document_is_asked_and_its_citation_holds(running: System) -> None:
 def test_code_is_repaired_in_the_sandbox_of_the_container(running: System) -> None:
     code = "def average(values):\n    return sum(values) // len(values)\n"
     tests = "from average import average\n\n\ndef test_half():\n    assert average([1, 2]) == 1.5\n"
-    answer = httpx.post(
-        f"{running.base_url}/api/v1/runs",
+    answer = running.post(
+        "/api/v1/runs",
         json={
             "agent": "code_repair",
             "message": "Please mend this.",
@@ -85,6 +82,7 @@ def test_a_stream_passes_the_proxy_as_it_comes(running: System) -> None:
         "POST",
         f"{running.base_url}/api/v1/runs",
         json={"message": "When did the observatory open?", "collections": ["harbours"], "stream": True},
+        headers=running.headers,
         timeout=30,
     ) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -225,8 +223,8 @@ def test_a_stop_lets_a_running_answer_end(running: System) -> None:
     done: list[int] = []
 
     def ask() -> None:
-        answer = httpx.post(
-            f"{running.base_url}/api/v1/runs",
+        answer = running.post(
+            "/api/v1/runs",
             json={"agent": "research", "message": "How deep is the harbour?", "collections": ["harbours"]},
             timeout=30,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.browser.conftest import browser, open_page
@@ -46,10 +47,14 @@ __all__ = [
 
 @pytest.fixture(scope="module")
 def house(system: System) -> Iterator[System]:
-    """The production system with two of each that may be more than one."""
+    """The production system with two of each that may be more than one, and everybody let in as the owner."""
+    env = system.folder / ".env"
+    before = env.read_text()
+    system.set_variables(MELD_ALLOW_ANONYMOUS="yes")
     system.manage("scale", "app=2", "agents=2", "session=2")
     system.wait_ready(60)
     yield system
+    env.write_text(before)
     system.manage("scale", "app=1", "agents=1", "session=1")
 
 
@@ -59,3 +64,9 @@ def test_two_of_each_are_at_work(house: System) -> None:
         project = f"label=com.docker.compose.project={house.project}"
         ids = house.run("docker", "ps", "-q", "--filter", label, "--filter", project).stdout.split()
         assert len(ids) == 2
+
+
+def test_who_asks_for_it_by_name_has_no_login(house: System) -> None:
+    assert httpx.get(f"{house.base_url}/api/v1/auth", timeout=10).json()["login"] is False
+    assert httpx.get(f"{house.base_url}/api/v1/collections", timeout=10).status_code == 200
+    assert "nobody signs in" in house.manage("owner").stdout

@@ -17,6 +17,7 @@ import httpx
 from tests.support.redis_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "the tide comes at nine"
 SERVICES = ("proxy", "app", "agents", "vector", "session", "redis")
 
 
@@ -42,6 +43,9 @@ class System:
         self.state = folder / ".meld" / project
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
+        self.setup_code = ""
+        # Shows who asks: nothing until somebody has become the owner, or where everybody is.
+        self.headers: dict[str, str] = {}
         self.environment = {
             **{name: value for name, value in os.environ.items() if not _is_setting(name)},
             "MELD_PROJECT": project,
@@ -121,6 +125,35 @@ class System:
         children = Path(f"/proc/{init}/task/{init}/children").read_text().split()
         return int(children[0]) if children else int(init)
 
+    def become_owner(self) -> None:
+        """Makes the first owner as docker-manage.sh says, and asks with an API key of theirs from then on."""
+        code = re.search(r"^  (\S{8,})$", self.manage("owner").stdout, re.MULTILINE)
+        assert code, "docker-manage.sh owner shows a setup code"
+        named = {"name": "olga", "password": PASSWORD}
+        self.post("/api/v1/auth/setup", json={**named, "setup_code": code[1]}).raise_for_status()
+        self.headers = self.key_of("olga", "owner")
+        self.setup_code = code[1]
+
+    def key_of(self, name: str, role: str) -> dict[str, str]:
+        """The header of a person's new API key."""
+        with httpx.Client(base_url=f"{self.base_url}/api/v1", timeout=30) as http:
+            tokens = http.post("/auth/login", json={"name": name, "password": PASSWORD}).raise_for_status()
+            http.headers["Authorization"] = f"Bearer {tokens.json()['access_token']}"
+            made = http.post("/api-keys", json={"label": "tests", "role": role}).raise_for_status()
+        return {"Authorization": f"Bearer {made.json()['secret']}"}
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """Asks at the proxy, over a connection of its own."""
+        return self._ask("GET", path, options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        """As `get`."""
+        return self._ask("POST", path, options)
+
+    def _ask(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        given = {"timeout": 30, **options, "headers": {**self.headers, **options.get("headers", {})}}
+        return httpx.request(method, f"{self.base_url}{path}", **given)
+
     def wait_ready(self, seconds: float) -> float:
         """Waits until /readyz at the proxy is 200; the time that took."""
         began, last = time.monotonic(), "no answer"
@@ -138,7 +171,7 @@ class System:
     def ingest(self, collection: str, documents: Mapping[str, str], seconds: float = 120) -> dict[str, str]:
         """Imports texts and waits until all are READY; document id by external id."""
         api = f"{self.base_url}/api/v1"
-        with httpx.Client(timeout=30) as http:
+        with httpx.Client(timeout=30, headers=self.headers) as http:
             if http.get(f"{api}/collections/{collection}").status_code == 404:
                 http.post(f"{api}/collections", json={"name": collection}).raise_for_status()
             lines = [json.dumps({"id": key, "title": key, "text": text}) for key, text in documents.items()]
@@ -167,10 +200,8 @@ class System:
 
     def search(self, collection: str, query: str, mode: str = "hybrid") -> list[dict[str, Any]]:
         """Hits of a search."""
-        answer = httpx.post(
-            f"{self.base_url}/api/v1/collections/{collection}/search",
-            json={"query": query, "mode": mode},
-            timeout=20,
+        answer = self.post(
+            f"/api/v1/collections/{collection}/search", json={"query": query, "mode": mode}, timeout=20
         )
         answer.raise_for_status()
         hits: list[dict[str, Any]] = answer.json()["hits"]

@@ -14,6 +14,7 @@ import grpc.aio
 from meldrag.agents.v1 import replicas_pb2, replicas_pb2_grpc
 from services.agents.ports import Decision
 from services.chassis.addresses import is_every_interface
+from services.chassis.certificates import Certificates
 from services.chassis.channel import open_aio_channel
 from services.chassis.errors import UnavailableError, from_rpc_error
 from services.chassis.passes import Identity
@@ -42,10 +43,13 @@ def replica_name(bind: str) -> str:
 class ReplicaClient:
     """Is Replicas. It is asked rarely, so there is a connection for each question."""
 
-    def __init__(self, name: str, identity: Identity | None = None) -> None:
-        """identity: says whose the calls are; see services.chassis.passes."""
+    def __init__(
+        self, name: str, identity: Identity | None = None, certificates: Certificates | None = None
+    ) -> None:
+        """identity, certificates: see services.chassis.channel."""
         self.name = name
         self._identity = identity
+        self._certificates = certificates
 
     async def reach(self, owner: str, run_id: str, *, stop: bool) -> bool:
         """See Replicas."""
@@ -91,7 +95,9 @@ class ReplicaClient:
         if not listened:
             yield None
             return
-        async with open_aio_channel(address, SERVICE, identity=self._identity) as channel:
+        async with open_aio_channel(
+            address, SERVICE, identity=self._identity, certificates=self._certificates
+        ) as channel:
             yield replicas_pb2_grpc.ReplicaServiceStub(channel)
 
 

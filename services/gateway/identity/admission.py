@@ -17,6 +17,7 @@ from services.gateway.door import door
 from services.gateway.identity import standing
 from services.gateway.identity.credentials import credential, unauthenticated
 from services.gateway.problem import ProblemError
+from services.gateway.proxies import PASSED_ON_KEY, address_of, within
 
 # Told to everybody: whether the process lives, the page itself, the contract, and how one signs in.
 OPEN_RULES = frozenset(
@@ -37,10 +38,11 @@ OPEN_RULES = frozenset(
         "/readyz",
     )
 )
-# Says more to callers who are known.
+# Says more to callers who are known, and to this machine.
 _HALF_OPEN_RULES = frozenset(("/health",))
 # For administrators, and for whoever is on this machine.
-_HOUSE_RULES = frozenset(("/metrics", "/api/v1/profile"))
+_METRICS_RULE = "/metrics"
+_HOUSE_RULES = frozenset((_METRICS_RULE, "/api/v1/profile"))
 # A proxy on this machine would make everybody local.
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
@@ -58,7 +60,7 @@ def _admit() -> None:
     # A path or method that there is not is answered as such: which there are, the contract tells everybody.
     if not rule or rule in OPEN_RULES:
         return
-    if rule in _HOUSE_RULES and is_local(request) and "Authorization" not in request.headers:
+    if _is_of_the_house(rule) and "Authorization" not in request.headers:
         context.identify(SERVICE)
         return
     shown = _shown(rule)
@@ -70,6 +72,23 @@ def _admit() -> None:
     standing.begin(standing.Standing(door().clients.identity.Identify, shown))
     quota = identity_pb2.ConsumeQuotaRequest(unit=_UNIT, amount=1)
     unary(door().clients.identity.ConsumeQuota, quota)
+
+
+def _is_of_the_house(rule: str) -> bool:
+    """Whether where a request comes from is enough to be let in."""
+    if rule not in _HOUSE_RULES | _HALF_OPEN_RULES:
+        return False
+    return is_local(request) or (rule == _METRICS_RULE and _may_scrape(request))
+
+
+def _may_scrape(http: Request) -> bool:
+    """Whether the measurements are open to who calls. Behind a proxy that is not trusted it is not known who
+    that is.
+    """
+    if PASSED_ON_KEY not in http.environ and any(name in http.headers for name in _FORWARDED):
+        return False
+    address = address_of(http.remote_addr or "")
+    return address is not None and within(address, door().settings.metrics_networks)
 
 
 def _shown(rule: str) -> identity_pb2.IdentifyRequest | None:

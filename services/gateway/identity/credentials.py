@@ -78,15 +78,7 @@ class Jar:
             value,
             max_age=seconds,
             path=path,
-            secure=by_https(self.http),
+            secure=self.http.is_secure,
             httponly=True,
             samesite="Strict",
         )
-
-
-def by_https(http: Request) -> bool:
-    """Whether the browser speaks TLS, with us or with a proxy in front of us.
-
-    The proxy's word is taken from anybody: who lies gets a cookie that is kept more strictly.
-    """
-    return http.is_secure or http.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"

@@ -11,7 +11,7 @@ from services.gateway.body import Fields, Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
 from services.gateway.identity.admission import as_the_house
-from services.gateway.identity.credentials import Jar, by_https, refresh_cookie, unauthenticated
+from services.gateway.identity.credentials import Jar, refresh_cookie, unauthenticated
 from services.gateway.identity.external import ExternalLogin
 from services.gateway.openapi.operation import Answer, json, operation, text_of
 from services.gateway.openapi.resources import SCOPES, TEXT, YES_OR_NO
@@ -156,8 +156,7 @@ def _external() -> ExternalLogin:
 
 def _way_back() -> str:
     """Where the provider sends the browser to. The guard has checked the host."""
-    scheme = "https" if by_https(request) else "http"
-    return f"{scheme}://{request.host}/api/v1/auth/external/return"
+    return f"{request.scheme}://{request.host}/api/v1/auth/external/return"
 
 
 def _sent_to(url: str) -> Response:
@@ -171,7 +170,7 @@ def _keep_flow(response: Response, kept: str, seconds: int) -> None:
         kept,
         max_age=seconds,
         path="/api/v1/auth/external",
-        secure=by_https(request),
+        secure=request.is_secure,
         httponly=True,
         samesite="Lax",
     )
@@ -249,7 +248,7 @@ def _fields() -> Fields:
 
 
 def _source() -> tuple[tuple[str, str], ...]:
-    """Where the caller is, by which wrong tries are counted. Not what a header says: anybody writes those."""
+    """Where the caller is, by which wrong tries are counted; see services.gateway.proxies for what counts."""
     return (("x-meld-source", request.remote_addr or ""),)
 
 

@@ -26,6 +26,9 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GUNICORN_KEEPALIVE", "-1"),
         ("MELD_HEARTBEAT_SECONDS", "11"),
         ("MELD_LOGIN", "yes"),
+        ("MELD_TRUSTED_PROXIES", "proxy"),
+        ("MELD_TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("MELD_METRICS_NETWORKS", "10.0.0.0/8/8"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_variables_name(

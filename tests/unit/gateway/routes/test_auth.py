@@ -79,20 +79,21 @@ def test_the_page_gets_cookies_that_no_script_reads_and_no_token(
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "secure"),
     [
-        {"base_url": "https://localhost"},
-        {"headers": {"X-Forwarded-Proto": "https"}},
-        {"headers": {"X-Forwarded-Proto": "HTTPS"}},
+        ({"base_url": "https://localhost"}, True),
+        ({"headers": {"X-Forwarded-Proto": "https"}, "environ_base": {"REMOTE_ADDR": "10.0.0.3"}}, True),
+        ({"headers": {"X-Forwarded-Proto": "https"}, "environ_base": {"REMOTE_ADDR": "10.0.1.3"}}, False),
     ],
 )
 def test_by_https_cookies_stay_on_https(
-    http: FlaskClient, services: ScriptedServices, asked: dict[str, Any]
+    open_gateway: Open, services: ScriptedServices, asked: dict[str, Any], secure: bool
 ) -> None:
+    http = open_gateway(meld_trusted_proxies="10.0.0.0/24")
     services.script["Authenticate"] = identity_pb2.AuthenticateResponse(user=user("member"), tokens=tokens())
     answer = http.post("/api/v1/auth/login", json={**NAMED, "cookie": True}, **asked)
     assert len(cookies(answer)) == 2
-    assert all(cookie["secure"] for cookie in cookies(answer).values())
+    assert all(bool(cookie["secure"]) == secure for cookie in cookies(answer).values())
 
 
 def test_row_33_wrong_tries_are_counted_by_where_they_come_from_and_not_by_what_they_say(
