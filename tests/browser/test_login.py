@@ -94,8 +94,3 @@ def test_a_local_house_asks_nobody(house: House, open_page: OpenPage) -> None:
     page = open_page(house.base_url)
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator("#sign-out")).to_be_hidden()
-
-
-def test_the_page_has_at_most_150_kilobytes_of_script() -> None:
-    folder = Path(__file__).resolve().parents[2] / "services" / "gateway" / "page"
-    assert sum(path.stat().st_size for path in folder.glob("*.js")) <= 150_000

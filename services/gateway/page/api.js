@@ -143,7 +143,7 @@ const DEADLINE = 15_000;
 /** Milliseconds for a document's text and for a delete. */
 const LONG_DEADLINE = 60_000;
 
-const BASE = "/api/v1";
+export const BASE = "/api/v1";
 
 /** @param {string} collection */
 export const collectionPath = (collection) => `${BASE}/collections/${encodeURIComponent(collection)}`;
@@ -204,7 +204,7 @@ async function call(method, url, { body, deadline = DEADLINE, signal, accept, ke
 }
 
 /** @type {(...args: Parameters<typeof call>) => Promise<any>} */
-const json = async (...args) => (await call(...args)).json();
+export const json = async (...args) => (await call(...args)).json();
 
 export const api = {
   /** @returns {Promise<Agent[]>} */

@@ -1,6 +1,6 @@
 /** Puts the page together. */
 
-import { address } from "./address.js";
+import { address, goTo, onMove } from "./address.js";
 import { Announcer } from "./announcer.js";
 import { api } from "./api.js";
 import { Ask } from "./ask.js";
@@ -11,11 +11,13 @@ import { Documents } from "./documents.js";
 import { byId } from "./dom.js";
 import { connectFiles } from "./drop.js";
 import { Health } from "./health.js";
+import { connectKeyboard } from "./keyboard.js";
 import { connectLogin } from "./login.js";
 import { Panels } from "./panels.js";
 import { asProblem } from "./problem.js";
 import { Reader } from "./reader.js";
 import { connectTheme } from "./theme.js";
+import { Views } from "./views.js";
 import { Welcome } from "./welcome.js";
 
 /** @type {Map<string, string>} */
@@ -65,6 +67,25 @@ const ask = new Ask(
   () => conversation.stop(),
 );
 
+const views = new Views(
+  {
+    announcer,
+    collections,
+    documents,
+    openConversation,
+    conversationsChanged: async () => {
+      await listSessions();
+    },
+    read: (view, opener) => reader.open(view, opener),
+    agentName: (agent) => agentNames.get(agent) ?? agent,
+    agents: () => [...agentNames].map(([id, name]) => ({ id, name, purpose: "" })),
+  },
+  () => {
+    reader.close();
+    panels.leaveLibrary();
+  },
+);
+
 const health = new Health(byId("outage"), load);
 
 /** What the page needs to know from the server; asked again when the server is back. */
@@ -109,6 +130,7 @@ function listSessions() {
 async function openConversation(session) {
   reader.close();
   panels.leaveLibrary();
+  if (address().view) goTo({ view: "", item: "" });
   await conversation.open(session);
   await listSessions();
   ask.focus();
@@ -132,18 +154,24 @@ connectFiles({
 for (const button of document.querySelectorAll("[data-new-conversation]")) {
   button.addEventListener("click", () => openConversation(""));
 }
-addEventListener("hashchange", () => conversation.restore());
+onMove((now, before) => {
+  views.show();
+  if (now.session !== before.session || now.run !== before.run) conversation.restore();
+});
 addEventListener("beforeunload", (event) => {
   if (documents.busy || ask.uploading) event.preventDefault();
 });
-document.addEventListener("keydown", (event) => {
-  const target = /** @type {HTMLElement} */ (event.target);
-  if (event.key !== "/" || target.closest("input, textarea, select, dialog")) return;
-  event.preventDefault();
-  ask.focus();
+connectKeyboard({
+  onQuestion: () => {
+    if (document.body.dataset.view !== "ask") views.go("ask");
+    ask.focus();
+  },
+  onNew: () => openConversation(""),
+  onGo: (view) => views.go(view),
 });
 
+views.show();
 health.look();
 await load();
 await conversation.restore();
-if (!address().session && matchMedia("(hover: hover)").matches) ask.focus();
+if (!address().session && !address().view && matchMedia("(hover: hover)").matches) ask.focus();
