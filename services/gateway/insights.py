@@ -122,7 +122,7 @@ def _spans(runs: Sequence[RecordedRun], since: float, period: Period) -> list[Js
         begun[at] += 1
         failed[at] += run.state == "FAILED"
     return [
-        {"since": _moment(since + at * period.step), "runs": begun[at], "failed": failed[at]}
+        {"until": _moment(since + (at + 1) * period.step), "runs": begun[at], "failed": failed[at]}
         for at in range(count)
     ]
 

@@ -510,7 +510,7 @@ def _insights() -> Schema:
             **figures,
             "sessions": WHOLE | {"description": "Conversations that the runs belong to."},
             "agents": array(record({"agent": TEXT, **figures})),
-            "spans": array(record({"since": TEXT, "runs": WHOLE, "failed": WHOLE})),
+            "spans": array(record({"until": TEXT, "runs": WHOLE, "failed": WHOLE})),
             "failures": array(failure),
         },
         "What the record tells about the caller's runs, steps of workflows not counted.",

@@ -102,6 +102,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {any} [result] The agent's own, typed by its schema.
  * @property {Usage | null} [usage]
  * @property {Degradation[]} [degraded]
+ * @property {boolean} [recorded] It comes from the conversation, without the typed part of its result.
  */
 
 /**
@@ -333,6 +334,12 @@ export const api = {
     if (!response.ok) throw await failed(response);
     return response;
   },
+
+  /**
+   * @param {string} id
+   * @returns {Promise<any>} How it stands, and its answer once it has one.
+   */
+  run: (id) => json("GET", runPath(id)),
 
   /** @param {string} id */
   eventsUrl: (id) => `${runPath(id)}/events`,

@@ -22,6 +22,8 @@ import { Welcome } from "./welcome.js";
 
 /** @type {Map<string, string>} */
 const agentNames = new Map();
+/** @type {import("./api.js").Agent[]} */
+let known = [];
 
 const announcer = new Announcer(byId("announcer"));
 const reader = new Reader((open) => panels.readerToggled(open));
@@ -43,17 +45,25 @@ const documents = new Documents({
 
 const collections = new Collections((collection) => documents.show(collection));
 
+/** @type {import("./turn.js").Company} */
+const company = {
+  agentName: (agent) => agentNames.get(agent) ?? agent,
+  onIngested: (made) => {
+    const here = made.filter(({ collection_id }) => collection_id === collections.current);
+    documents.expect(here.map(({ document_id }) => document_id));
+  },
+  onRead: (view, opener) => reader.open(view, opener),
+  announcer,
+  agents: () => known,
+  onAskAgain: (question, agent) => {
+    if (address().view) views.go("ask");
+    conversation.ask({ question, agent, workflow: "", files: [] });
+  },
+};
+
 const conversation = new Conversation({
   thread: byId("turns"),
-  company: {
-    agentName: (agent) => agentNames.get(agent) ?? agent,
-    onIngested: (made) => {
-      const here = made.filter(({ collection_id }) => collection_id === collections.current);
-      documents.expect(here.map(({ document_id }) => document_id));
-    },
-    onRead: (view, opener) => reader.open(view, opener),
-    announcer,
-  },
+  company,
   collections: () => (collections.current ? [collections.current] : []),
   ingestInto: () => collections.ensure(),
   onBusy: (busy) => ask.busy(busy),
@@ -78,7 +88,9 @@ const views = new Views(
     },
     read: (view, opener) => reader.open(view, opener),
     agentName: (agent) => agentNames.get(agent) ?? agent,
-    agents: () => [...agentNames].map(([id, name]) => ({ id, name, purpose: "" })),
+    named: () => named,
+    agents: () => known,
+    company,
   },
   () => {
     reader.close();
@@ -88,14 +100,19 @@ const views = new Views(
 
 const health = new Health(byId("outage"), load);
 
+/** Settled when the names of the agents are known, or cannot be. */
+let named = Promise.resolve();
+
 /** What the page needs to know from the server; asked again when the server is back. */
 async function load() {
-  await Promise.all([loadAgents(), loadWorkflows(), loadCollections(), listSessions()]);
+  named = loadAgents();
+  await Promise.all([named, loadWorkflows(), loadCollections(), listSessions()]);
 }
 
 async function loadAgents() {
   try {
     const agents = await api.agents();
+    known = agents;
     for (const { id, name } of agents) agentNames.set(id, name);
     ask.offer(agents);
     welcome.offer(agents);
@@ -170,8 +187,9 @@ connectKeyboard({
   onGo: (view) => views.go(view),
 });
 
-views.show();
 health.look();
-await load();
+const loading = load();
+views.show();
+await loading;
 await conversation.restore();
 if (!address().session && !address().view && matchMedia("(hover: hover)").matches) ask.focus();

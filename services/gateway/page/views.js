@@ -15,7 +15,9 @@ import { asProblem } from "./problem.js";
  * @property {import("./collections.js").Collections} collections
  * @property {import("./documents.js").Documents} documents
  * @property {(agent: string) => string} agentName
+ * @property {() => Promise<void>} named Settled when agents have their names.
  * @property {() => import("./api.js").Agent[]} agents
+ * @property {import("./turn.js").Company} company
  */
 
 /** @typedef {(root: HTMLElement, house: House) => void | Promise<void>} Open */
@@ -82,7 +84,7 @@ export class Views {
     if (!known) return;
     this.#root.setAttribute("aria-busy", "true");
     try {
-      this.#style ??= style("/assets/views.css");
+      this.#style ??= Promise.all([style("/assets/views.css"), style("/assets/results.css")]);
       const [{ open }] = await Promise.all([known.load(), this.#style]);
       if (signal.aborted) return;
       const inner = element("div", { class: "view-inner" });

@@ -26,7 +26,7 @@ export function head(title, lead, ...actions) {
  * @param {...Child} children
  */
 export function section(title, ...children) {
-  return element("section", { class: "part", "aria-label": title }, element("h2", {}, title), ...children);
+  return element("section", { class: "part" }, element("h2", {}, title), ...children);
 }
 
 /**
