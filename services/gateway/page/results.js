@@ -13,7 +13,7 @@ const MOST_LINES = 2_000;
 
 /** @type {Record<string, [string, string]>} Words and tone. */
 const VERDICTS = {
-  VERIFIED: ["Proved by running it", "good"],
+  VERIFIED: ["Verified by running it", "good"],
   FAILED: ["Run, and it does not hold", "bad"],
   NOT_RUN: ["Not run", ""],
 };
@@ -254,7 +254,7 @@ function generated({ passed, coverage, coverage_before, mutation_score, mutants,
  * @param {string} path
  * @param {number} line
  */
-const place = (path, line) => element("code", {}, line ? `${path}:${line}` : path);
+const place = (path, line) => element("code", { class: path.length < 40 ? "place" : null }, line ? `${path}:${line}` : path);
 
 /** @param {any[]} lines */
 function suspects(lines) {

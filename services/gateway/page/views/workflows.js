@@ -8,7 +8,7 @@ import { Graph, STATES, needs, titleOf } from "../graph.js";
 import { Problem, asProblem } from "../problem.js";
 import { after, isLast, newRun } from "../run.js";
 import { Turn } from "../turn.js";
-import { button, empty, head } from "./parts.js";
+import { button, empty, field, head } from "./parts.js";
 
 /** The last run of each workflow in this tab, to come back to. */
 const LAST = "meld.workflow.";
@@ -72,6 +72,28 @@ export async function open(root, house) {
 }
 
 /**
+ * Pickers for the code that steps take from the inputs.
+ * @param {Workflow} workflow
+ */
+function takes({ steps }) {
+  const sources = new Set(steps.flatMap(({ bindings = [] }) => bindings.map(({ source }) => source)));
+  return ["files", "tests"]
+    .filter((name) => sources.has(`inputs.${name}`))
+    .map((name) => {
+      const input = element("input", { type: "file", multiple: true });
+      return { name, input, label: field(name === "files" ? "Code" : "Tests", input) };
+    });
+}
+
+/**
+ * @param {HTMLInputElement} input
+ * @returns {Promise<{path: string, content: string}[]>}
+ */
+function texts({ files }) {
+  return Promise.all(Array.from(files ?? [], async (file) => ({ path: file.name, content: await file.text() })));
+}
+
+/**
  * @param {Workflow} workflow
  * @param {import("../views.js").House} house
  * @param {AbortSignal} signal
@@ -83,11 +105,12 @@ function shown(workflow, house, signal) {
   const before = needs(workflow.steps);
   const names = new Map(workflow.steps.map((step) => [step.step_id, titleOf(step)]));
   const question = element("textarea", { rows: 2, maxlength: 32_000, "aria-label": "What the workflow shall do", placeholder: "What shall it do?", required: true });
+  const pickers = takes(workflow);
   const start = element("button", { class: "small primary", type: "submit" }, "Run");
   const stop = button("Stop", () => cancel());
   stop.hidden = true;
   const said = element("p", { class: "rule", role: "status" });
-  const form = element("form", { class: "card run-form" }, question, element("div", { class: "view-actions" }, start, stop), said);
+  const form = element("form", { class: "card run-form" }, question, ...pickers.map(({ label }) => label), element("div", { class: "view-actions" }, start, stop), said);
   const answer = element("div", { class: "run-answer" });
   let runId = "";
 
@@ -99,7 +122,8 @@ function shown(workflow, house, signal) {
     said.textContent = "";
     try {
       const known = collections.current ? [collections.current] : [];
-      const { run_id } = await api.startRun({ agent: "", workflow: workflow.id, message, collections: known }, requestId());
+      const inputs = Object.fromEntries(await Promise.all(pickers.map(async ({ name, input }) => [name, await texts(input)])));
+      const { run_id } = await api.startRun({ agent: "", workflow: workflow.id, message, collections: known, inputs }, requestId());
       sessionStorage.setItem(LAST + workflow.id, JSON.stringify({ run_id, message }));
       await watch(run_id, message);
     } catch (error) {
