@@ -15,7 +15,7 @@ import { connectKeyboard } from "./keyboard.js";
 import { connectLogin } from "./login.js";
 import { Panels } from "./panels.js";
 import { asProblem } from "./problem.js";
-import { Reader } from "./reader.js";
+import { Reading } from "./reading.js";
 import { connectTheme } from "./theme.js";
 import { Views } from "./views.js";
 import { Welcome } from "./welcome.js";
@@ -26,7 +26,7 @@ const agentNames = new Map();
 let known = [];
 
 const announcer = new Announcer(byId("announcer"));
-const reader = new Reader((open) => panels.readerToggled(open));
+const reader = new Reading(announcer, (open) => panels.readerToggled(open));
 const panels = new Panels(() => reader.close());
 const welcome = new Welcome(byId("welcome"), (question) => ask.propose(question));
 

@@ -1,9 +1,9 @@
 /** Steps of a workflow or of a plan, drawn with what each waits for. */
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, APART, BELOW, EDGE] = [178, 58, 54, 22, 6];
+const [WIDTH, HEIGHT, APART, BELOW, EDGE] = [224, 58, 46, 22, 6];
 /** Letters that fit into a box, of its title and of what is under it. */
-const [LETTERS, SMALL_LETTERS] = [22, 27];
+const [LETTERS, SMALL_LETTERS] = [23, 28];
 
 /**
  * @typedef {object} Step
@@ -142,9 +142,9 @@ function drawn(step, place, agentName) {
     { class: "node", transform: `translate(${x} ${y})` },
     shape("title", {}, `${title} (${kind})`),
     shape("rect", { width: WIDTH, height: HEIGHT, rx: 9 }),
-    shape("circle", { cx: WIDTH - 15, cy: 16, r: 4.5 }),
-    shape("text", { class: "node-title", x: 13, y: 25 }, short(title, LETTERS)),
-    shape("text", { class: "node-kind", x: 13, y: 43 }, short(kind, SMALL_LETTERS)),
+    shape("circle", { cx: 17, cy: 20.5, r: 4.5 }),
+    shape("text", { class: "node-title", x: 31, y: 25 }, short(title, LETTERS)),
+    shape("text", { class: "node-kind", x: 31, y: 43 }, short(kind, SMALL_LETTERS)),
   );
 }
 

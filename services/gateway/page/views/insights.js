@@ -60,7 +60,7 @@ export async function open(root, { signal, agentName, named, openConversation })
   /** @param {any} told */
   function parts(told) {
     if (told.runs === 0) {
-      return [empty("Nothing was recorded in this time", "Figures appear here once something has been asked. They are never estimated.")];
+      return [empty("Nothing was recorded in this time", "Figures appear once something has been asked, and go when its record expires (PERMANENT_SESSION_LIFETIME). They are never estimated.")];
     }
     const bound = told.complete
       ? []
@@ -76,6 +76,7 @@ export async function open(root, { signal, agentName, named, openConversation })
       ]),
       section("Runs over time", chart(told.spans, period)),
       section("Agents", agents(told.agents)),
+      element("p", { class: "left-out" }, "Counted are runs that are still kept: they expire after PERMANENT_SESSION_LIFETIME, a day unless it was set. Steps of workflows are not counted."),
       ...(told.failures.length > 0 ? [section("Latest failures", failures(told.failures))] : []),
     ];
   }
