@@ -114,12 +114,27 @@ _MARKDOWN = [
 PAYLOADS = [*_EVENTS, *_SCRIPTS, *_LINKS, *_FETCHED, *_MARKDOWN]
 
 # What the page makes itself out of texts; anything else would come from a payload.
-_FOREIGN = "script iframe object embed video audio form link style base meta math marquee template".split()
+_FOREIGN = [
+    "script",
+    "iframe",
+    "object",
+    "embed",
+    "video",
+    "audio",
+    "form",
+    "link",
+    "style",
+    "base",
+    "meta",
+    "math",
+    "marquee",
+    "template",
+]
 FOREIGN = f":is({', '.join(_FOREIGN)})"
 
 
 def unharmed(page: Page) -> None:
-    """Nothing ran, nothing foreign stands in the page, nothing was asked of another host (the fixture looks)."""
+    """Nothing ran and nothing foreign stands in the page; the fixture looks at what was asked of others."""
     assert page.evaluate("window.hit") is None
     assert page.locator(f"#turns {FOREIGN}, #reader {FOREIGN}, .library {FOREIGN}").count() == 0
     assert page.locator("[onerror], [onload], [onfocus], [ontoggle], [onbegin], [srcdoc]").count() == 0
