@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from tests.browser.scripted import Run, ScriptedGateway, serving
 from tests.support.launched import House, launched
@@ -46,6 +46,23 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def arrived(page: Page) -> None:
+    """Waits until the page stands, and loads it again where the machine's network changed meanwhile.
+
+    Chromium gives up what it is loading whenever an interface of the machine comes or goes, as those of
+    sandboxes and containers do.
+    """
+    for last in (False, False, True):
+        try:
+            timeout = 15_000 if last else 7_000
+            page.wait_for_selector("#agent option:nth-child(2)", state="attached", timeout=timeout)
+            return
+        except TimeoutError:
+            if last:
+                raise
+            page.reload()
+
+
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Opens pages in a window of their own.
@@ -70,7 +87,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             "request", lambda asked: offences.append(asked.url) if not asked.url.startswith(url) else None
         )
         page.goto(url)
-        page.wait_for_selector("#agent option:nth-child(2)", state="attached")
+        arrived(page)
         return page
 
     yield open_one

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import FLAGS
+from tests.browser.conftest import FLAGS, arrived
 from tests.support.launched import ROOT, launched
 
 WIDTHS = (390, 820, 1440)
@@ -89,7 +89,7 @@ def shoot(browser: Browser, base_url: str, sessions: list[str], folder: Path) ->
 
 def settled(page: Page) -> None:
     """Waits until everything that was asked for is drawn."""
-    page.wait_for_selector("#agent option:nth-child(2)", state="attached")
+    arrived(page)
     page.wait_for_function("!document.querySelector('[aria-busy=true]')")
     page.wait_for_load_state("networkidle")
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.accessibility import program, violations
-from tests.browser.conftest import DESKTOP, OpenPage
+from tests.browser.conftest import DESKTOP, OpenPage, arrived
 from tests.support.launched import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -45,6 +45,7 @@ def opened(open_page: OpenPage, house: House, view: str, collection: str = "", *
     page.evaluate("name => localStorage.setItem('meld.collection', name)", collection)
     page.goto(f"{house.base_url}/#view={view}")
     page.reload()
+    arrived(page)
     expect(page.locator("#view h1")).to_be_visible()
     expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
     return page
@@ -76,7 +77,7 @@ def test_no_view_has_a_violation(browser: Browser, house: House, known: str, the
         for view in VIEWS:
             page.goto(f"{house.base_url}/#view={view}")
             page.reload()
-            page.wait_for_selector("#agent option:nth-child(2)", state="attached")
+            arrived(page)
             expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
             page.wait_for_load_state("networkidle")
             found[f"{view} {size['width']}"] = violations(page, axe)

@@ -294,7 +294,9 @@ export class Turn {
   #drawEnd({ citations, result, agent, run_id, recorded }) {
     this.#verification = new Verification(citations);
     const parts = [];
-    const made = fileList(result?.files ?? [], result?.charts ?? []);
+    // Code agents call texts files, which are kept nowhere; results.js draws those.
+    const kept = (result?.files ?? []).filter((/** @type {any} */ { attachment_id }) => attachment_id);
+    const made = fileList(kept, result?.charts ?? []);
     if (made.length > 0) parts.push(element("section", { class: "files", "aria-label": "Files" }, ...made));
     if (result?.documents?.length > 0) this.#company.onIngested(result.documents);
     if (citations.length > 0) {
