@@ -190,7 +190,7 @@ def test_by_a_model_wherever_its_words_are_shown(serve: Serve, open_page: OpenPa
     turn = page.locator(".turn")
     expect(turn).to_have_attribute("data-outcome", "SUCCEEDED", timeout=60_000)
     expect(turn.locator(".source")).to_have_count(len(PAYLOADS))
-    expect(turn.locator(".meld")).to_be_attached()
+    expect(turn.locator(".meld")).to_be_attached(timeout=60_000)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
     shown = turn.text_content() or ""
     assert [

@@ -129,7 +129,7 @@ def test_conversations_are_found_named_exported_and_deleted(
     page.get_by_label("Search titles").fill("GRANITE")
     expect(page.locator(".row")).to_have_count(1)
     page.get_by_role("button", name="Rename About granite").click()
-    page.get_by_label("Title").fill("About basalt")
+    page.get_by_label("Title", exact=True).fill("About basalt")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Rename About basalt")).to_be_focused()
     assert http.get(f"/sessions/{session}").json()["title"] == "About basalt"
@@ -214,7 +214,8 @@ def test_system_shows_services_versions_and_errors(open_page: OpenPage, house: H
     httpx.get(f"{house.base_url}/api/v1/sessions/nobody", timeout=30)
     page = opened(open_page, house, "system")
     expect(page.locator(".service")).to_have_count(3)
-    expect(page.locator(".service", has_text="Vector")).to_contain_text("Ready")
+    vector = page.locator(".service").filter(has=page.get_by_role("heading", name="Vector"))
+    expect(vector).to_contain_text("Ready")
     told = httpx.get(f"{house.base_url}/api/v1/system", timeout=30).json()
     assert re.fullmatch("[0-9a-f]{64}", told["versions"]["contracts_sha256"])
     expect(page.get_by_role("region", name="Versions")).to_contain_text(told["versions"]["contracts_sha256"])
