@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
 from tests.browser.scripted import Run, ScriptedGateway, serving
 from tests.support.launched import House, launched
@@ -24,6 +24,9 @@ FLAGS = (
     "--disable-quic",
     "--no-first-run",
 )
+
+# As long as a page may take to show something on a machine that does much else.
+expect.set_options(timeout=20_000)
 
 DESKTOP = {"width": 1440, "height": 900}
 

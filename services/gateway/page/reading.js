@@ -28,7 +28,8 @@ export class Reading {
   async open(view, opener) {
     const asked = ++this.#asked;
     try {
-      const { Reader } = await import("./reader.js");
+      // A network that has just changed loses what is being loaded; a second time it comes.
+      const { Reader } = await import("./reader.js").catch(() => import("./reader.js"));
       this.#reader ??= new Reader(this.#onToggle);
     } catch (error) {
       this.#announcer.say(`The document cannot be shown: ${asProblem(error).sentence}`);
