@@ -12,7 +12,7 @@ INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Pyt
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos clean install install-dev
+.PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos screenshots clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the 
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
+
+screenshots: install-dev ## Picture every view of the page at three widths in both themes, into build/screenshots
+	@$(BIN)/python -m tests.browser.screenshots
 
 doctor: install ## Say whether the models and MCP servers answer, what they can do, and whether code can be executed safely
 	@$(BIN)/python -m services.agents.doctor

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
 from tests.browser.scripted import Run, ScriptedGateway, serving
 from tests.support.launched import House, launched
@@ -24,6 +24,9 @@ FLAGS = (
     "--disable-quic",
     "--no-first-run",
 )
+
+# As long as a page may take to show something on a machine that does much else.
+expect.set_options(timeout=20_000)
 
 DESKTOP = {"width": 1440, "height": 900}
 
@@ -44,6 +47,23 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield chromium
         chromium.close()
+
+
+def arrived(page: Page) -> None:
+    """Waits until the page stands, and loads it again where the machine's network changed meanwhile.
+
+    Chromium gives up what it is loading whenever an interface of the machine comes or goes, as those of
+    sandboxes and containers do.
+    """
+    for last in (False, False, True):
+        try:
+            timeout = 15_000 if last else 7_000
+            page.wait_for_selector("#agent option:nth-child(2)", state="attached", timeout=timeout)
+            return
+        except TimeoutError:
+            if last:
+                raise
+            page.reload()
 
 
 @pytest.fixture
@@ -70,7 +90,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             "request", lambda asked: offences.append(asked.url) if not asked.url.startswith(url) else None
         )
         page.goto(url)
-        page.wait_for_selector("#agent option:nth-child(2)", state="attached")
+        arrived(page)
         return page
 
     yield open_one

@@ -174,7 +174,7 @@ def test_hostile_text_stays_text(opened: Any) -> None:
 def test_on_a_phone(opened: Any) -> None:
     page = opened(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     expect(page.locator("#library")).to_be_hidden()
-    page.get_by_role("button", name="Documents and conversations").tap()
+    page.get_by_role("button", name="Menu").tap()
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add files").tap()
     chooser.value.set_files([{"name": "tides.md", "mimeType": "text/markdown", "buffer": TIDES.encode()}])

@@ -488,6 +488,8 @@ def components() -> Components:
     made.add("BackupStep", _backup_step())
     made.add("Restored", _restored())
     made.add("Readiness", _readiness())
+    made.add("Insights", _insights())
+    made.add("System", _system())
     return made
 
 
@@ -671,6 +673,39 @@ def _restored() -> Schema:
     there = {"type": "object", "additionalProperties": WHOLE}
     return record(
         {"backup": reference("Backup"), "there": there}, "What was restored, and what is there now."
+    )
+
+
+def _insights() -> Schema:
+    number = nullable({"type": "number"})
+    figures = {
+        **dict.fromkeys(("runs", "succeeded", "failed", "cancelled", "running"), WHOLE),
+        "success_rate": number | {"description": "Of those that succeeded or failed; null without any."},
+        "median_seconds": number | {"description": "Of those that succeeded."},
+        "p95_seconds": number,
+    }
+    failure = record({"run_id": TEXT, "agent": TEXT, "session_id": nullable(TEXT), "created": TEXT})
+    return record(
+        {
+            **dict.fromkeys(("period", "since", "until"), TEXT),
+            "complete": YES_OR_NO | {"description": "False where there are more runs than are looked at."},
+            **figures,
+            "sessions": WHOLE | {"description": "Conversations that the runs belong to."},
+            "agents": array(record({"agent": TEXT, **figures})),
+            "spans": array(record({"until": TEXT, "runs": WHOLE, "failed": WHOLE})),
+            "failures": array(failure),
+        },
+        "What the record tells about the caller's runs, steps of workflows not counted.",
+    )
+
+
+def _system() -> Schema:
+    error = record({"method": TEXT, "route": TEXT, "status": WHOLE, "count": WHOLE})
+    names = ("interface", "contracts_sha256", "python", "grpc", "flask")
+    requests = record({**dict.fromkeys(("answered", "refused", "failed"), WHOLE), "errors": array(error)})
+    return record(
+        {"versions": record(dict.fromkeys(names, TEXT)), "login": YES_OR_NO, "requests": nullable(requests)},
+        "What runs here; requests since the gateway started, null for who may not administer.",
     )
 
 

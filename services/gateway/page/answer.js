@@ -6,6 +6,8 @@ import { unbroken } from "./flow.js";
 /** @typedef {import("./api.js").Citation} Citation */
 
 const MARKERS = /\[(\d{1,3})\]/g;
+/** Code as Markdown has it; its end may still be on the way. */
+const FENCED = /^```[^\n]*\n([^]*?)(?:\n?```\s*)?$/;
 
 export class AnswerText {
   /** @type {string[]} Each paragraph as it is drawn. */
@@ -29,12 +31,16 @@ export class AnswerText {
    * @param {Citation[]} citations Empty while the answer is written: markers are not links yet.
    */
   show(text, citations) {
-    const paragraphs = text.split(/\n\s*\n/).filter((paragraph) => paragraph.trim() !== "");
+    const paragraphs = blocks(text);
     const known = citations.length > 0 ? "cited" : "";
     for (const [index, paragraph] of paragraphs.entries()) {
       const drawn = known + paragraph;
       if (this.#drawn[index] === drawn) continue;
-      const node = element("p", {}, ...this.#parts(paragraph.trim(), citations));
+      const [, code] = FENCED.exec(paragraph) ?? [];
+      const node =
+        code === undefined
+          ? element("p", {}, ...this.#parts(paragraph.trim(), citations))
+          : element("pre", { tabindex: "0", role: "region", "aria-label": "Code" }, element("code", {}, code));
       const before = this.#root.children[index];
       if (before) before.replaceWith(node);
       else this.#root.append(node);
@@ -79,6 +85,17 @@ export class AnswerText {
       `[${citation.number}]`,
     );
   }
+}
+
+/**
+ * Paragraphs, and code in fences as a whole.
+ * @param {string} text
+ */
+function blocks(text) {
+  return text
+    .split(/^(```[^\n]*\n[^]*?(?:^```[ \t]*$|(?![^])))/m)
+    .flatMap((part) => (FENCED.test(part) ? [part] : part.split(/\n\s*\n/)))
+    .filter((block) => block.trim() !== "");
 }
 
 /**

@@ -102,6 +102,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {any} [result] The agent's own, typed by its schema.
  * @property {Usage | null} [usage]
  * @property {Degradation[]} [degraded]
+ * @property {boolean} [recorded] It comes from the conversation, without the typed part of its result.
  */
 
 /**
@@ -143,7 +144,7 @@ const DEADLINE = 15_000;
 /** Milliseconds for a document's text and for a delete. */
 const LONG_DEADLINE = 60_000;
 
-const BASE = "/api/v1";
+export const BASE = "/api/v1";
 
 /** @param {string} collection */
 export const collectionPath = (collection) => `${BASE}/collections/${encodeURIComponent(collection)}`;
@@ -204,7 +205,7 @@ async function call(method, url, { body, deadline = DEADLINE, signal, accept, ke
 }
 
 /** @type {(...args: Parameters<typeof call>) => Promise<any>} */
-const json = async (...args) => (await call(...args)).json();
+export const json = async (...args) => (await call(...args)).json();
 
 export const api = {
   /** @returns {Promise<Agent[]>} */
@@ -333,6 +334,12 @@ export const api = {
     if (!response.ok) throw await failed(response);
     return response;
   },
+
+  /**
+   * @param {string} id
+   * @returns {Promise<any>} How it stands, and its answer once it has one.
+   */
+  run: (id) => json("GET", runPath(id)),
 
   /** @param {string} id */
   eventsUrl: (id) => `${runPath(id)}/events`,

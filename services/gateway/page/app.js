@@ -1,6 +1,6 @@
 /** Puts the page together. */
 
-import { address } from "./address.js";
+import { address, goTo, onMove } from "./address.js";
 import { Announcer } from "./announcer.js";
 import { api } from "./api.js";
 import { Ask } from "./ask.js";
@@ -11,18 +11,22 @@ import { Documents } from "./documents.js";
 import { byId } from "./dom.js";
 import { connectFiles } from "./drop.js";
 import { Health } from "./health.js";
+import { connectKeyboard } from "./keyboard.js";
 import { connectLogin } from "./login.js";
 import { Panels } from "./panels.js";
 import { asProblem } from "./problem.js";
-import { Reader } from "./reader.js";
+import { Reading } from "./reading.js";
 import { connectTheme } from "./theme.js";
+import { Views } from "./views.js";
 import { Welcome } from "./welcome.js";
 
 /** @type {Map<string, string>} */
 const agentNames = new Map();
+/** @type {import("./api.js").Agent[]} */
+let known = [];
 
 const announcer = new Announcer(byId("announcer"));
-const reader = new Reader((open) => panels.readerToggled(open));
+const reader = new Reading(announcer, (open) => panels.readerToggled(open));
 const panels = new Panels(() => reader.close());
 const welcome = new Welcome(byId("welcome"), (question) => ask.propose(question));
 
@@ -41,17 +45,25 @@ const documents = new Documents({
 
 const collections = new Collections((collection) => documents.show(collection));
 
+/** @type {import("./turn.js").Company} */
+const company = {
+  agentName: (agent) => agentNames.get(agent) ?? agent,
+  onIngested: (made) => {
+    const here = made.filter(({ collection_id }) => collection_id === collections.current);
+    documents.expect(here.map(({ document_id }) => document_id));
+  },
+  onRead: (view, opener) => reader.open(view, opener),
+  announcer,
+  agents: () => known,
+  onAskAgain: (question, agent) => {
+    if (address().view) views.go("ask");
+    conversation.ask({ question, agent, workflow: "", files: [] });
+  },
+};
+
 const conversation = new Conversation({
   thread: byId("turns"),
-  company: {
-    agentName: (agent) => agentNames.get(agent) ?? agent,
-    onIngested: (made) => {
-      const here = made.filter(({ collection_id }) => collection_id === collections.current);
-      documents.expect(here.map(({ document_id }) => document_id));
-    },
-    onRead: (view, opener) => reader.open(view, opener),
-    announcer,
-  },
+  company,
   collections: () => (collections.current ? [collections.current] : []),
   ingestInto: () => collections.ensure(),
   onBusy: (busy) => ask.busy(busy),
@@ -65,16 +77,42 @@ const ask = new Ask(
   () => conversation.stop(),
 );
 
+const views = new Views(
+  {
+    announcer,
+    collections,
+    documents,
+    openConversation,
+    conversationsChanged: async () => {
+      await listSessions();
+    },
+    read: (view, opener) => reader.open(view, opener),
+    agentName: (agent) => agentNames.get(agent) ?? agent,
+    named: () => named,
+    agents: () => known,
+    company,
+  },
+  () => {
+    reader.close();
+    panels.leaveLibrary();
+  },
+);
+
 const health = new Health(byId("outage"), load);
+
+/** Settled when the names of the agents are known, or cannot be. */
+let named = Promise.resolve();
 
 /** What the page needs to know from the server; asked again when the server is back. */
 async function load() {
-  await Promise.all([loadAgents(), loadWorkflows(), loadCollections(), listSessions()]);
+  named = loadAgents();
+  await Promise.all([named, loadWorkflows(), loadCollections(), listSessions()]);
 }
 
 async function loadAgents() {
   try {
     const agents = await api.agents();
+    known = agents;
     for (const { id, name } of agents) agentNames.set(id, name);
     ask.offer(agents);
     welcome.offer(agents);
@@ -109,6 +147,7 @@ function listSessions() {
 async function openConversation(session) {
   reader.close();
   panels.leaveLibrary();
+  if (address().view) goTo({ view: "", item: "" });
   await conversation.open(session);
   await listSessions();
   ask.focus();
@@ -132,18 +171,25 @@ connectFiles({
 for (const button of document.querySelectorAll("[data-new-conversation]")) {
   button.addEventListener("click", () => openConversation(""));
 }
-addEventListener("hashchange", () => conversation.restore());
+onMove((now, before) => {
+  views.show();
+  if (now.session !== before.session || now.run !== before.run) conversation.restore();
+});
 addEventListener("beforeunload", (event) => {
   if (documents.busy || ask.uploading) event.preventDefault();
 });
-document.addEventListener("keydown", (event) => {
-  const target = /** @type {HTMLElement} */ (event.target);
-  if (event.key !== "/" || target.closest("input, textarea, select, dialog")) return;
-  event.preventDefault();
-  ask.focus();
+connectKeyboard({
+  onQuestion: () => {
+    if (document.body.dataset.view !== "ask") views.go("ask");
+    ask.focus();
+  },
+  onNew: () => openConversation(""),
+  onGo: (view) => views.go(view),
 });
 
 health.look();
-await load();
+const loading = load();
+views.show();
+await loading;
 await conversation.restore();
-if (!address().session && matchMedia("(hover: hover)").matches) ask.focus();
+if (!address().session && !address().view && matchMedia("(hover: hover)").matches) ask.focus();

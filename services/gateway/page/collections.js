@@ -45,6 +45,7 @@ export class Collections {
     const wanted = localStorage.getItem(CHOSEN) ?? "";
     this.#draw(this.#ids.includes(wanted) ? wanted : (this.#ids[0] ?? FIRST));
     if (this.current) this.#onChoose(this.current);
+    this.#tell();
   }
 
   /**
@@ -72,10 +73,30 @@ export class Collections {
     this.#select.value = chosen;
   }
 
+  /**
+   * Opens another.
+   * @param {string} id
+   */
+  choose(id) {
+    this.#draw(id);
+    this.#choose(id);
+  }
+
+  /** Asks for a name and makes one. */
+  begin() {
+    this.#ask();
+  }
+
   /** @param {string} id */
   #choose(id) {
     localStorage.setItem(CHOSEN, id);
     this.#onChoose(id);
+    this.#tell();
+  }
+
+  /** For a view that shows them all. */
+  #tell() {
+    this.#select.dispatchEvent(new CustomEvent("chosen"));
   }
 
   #ask() {

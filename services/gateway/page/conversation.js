@@ -348,6 +348,7 @@ function recorded({ text, agent, run_id, attributes = {} }, made) {
   return {
     run_id: run_id ?? "",
     agent: agent ?? "",
+    recorded: true,
     answer_mode: attributes.answer_mode ?? null,
     text,
     // The agents write these, in the names of their own contract.

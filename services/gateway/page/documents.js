@@ -386,6 +386,8 @@ export class Documents {
       this.#onDeleted(document.id);
       this.#counted();
       this.#inform(receiptText(document, receipt));
+      // For a view that shows the whole receipt.
+      this.#note.dispatchEvent(new CustomEvent("receipt", { detail: { title: document.title, receipt } }));
       (next?.querySelector("button") ?? this.#note).focus();
     } catch (error) {
       row.item.classList.remove("leaving");

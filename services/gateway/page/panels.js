@@ -11,7 +11,7 @@ const NARROW = matchMedia("(max-width: 759.98px)");
 
 export class Panels {
   #library = byId("library");
-  #main = byId("main");
+  #desks = [byId("main"), byId("view")];
   #topbar = byId("topbar");
   #menu = byId("menu");
   #veil = byId("veil");
@@ -61,7 +61,7 @@ export class Panels {
     const libraryOver = this.#libraryOpen;
     this.#library.classList.toggle("open", libraryOver);
     this.#library.inert = NARROW.matches && (readerOver || !libraryOver);
-    this.#main.inert = readerOver || libraryOver;
+    for (const desk of this.#desks) desk.inert = readerOver || libraryOver;
     this.#topbar.inert = readerOver || libraryOver;
     this.#menu.setAttribute("aria-expanded", String(libraryOver));
     this.#veil.hidden = !(readerOver || libraryOver);

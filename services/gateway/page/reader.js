@@ -36,6 +36,7 @@ import { showMark } from "./sources.js";
  * @property {Place[]} places Those that can be gone through, in order.
  * @property {number} current Index of the one shown; -1 for none.
  * @property {Verification | null} verification
+ * @property {string} [question] That the places were taken for.
  */
 
 /** @typedef {{text: ByteText, document: KnownDocument}} Opened */
@@ -50,6 +51,7 @@ export class Reader {
   #title = byId("reader-title");
   #facts = byId("reader-facts");
   #notice = byId("reader-notice");
+  #why = byId("reader-why");
   #scroll = byId("reader-scroll");
   #text = byId("reader-text");
   #walk = byId("reader-walk");
@@ -183,9 +185,33 @@ export class Reader {
       mark,
     );
     if (place && view.verification) showMark(mark, view.verification, /** @type {Citation} */ (place));
+    this.#why.hidden = true;
+    if (place && view.question) this.#facts.append(this.#whyButton(view.question, place));
     this.#walk.hidden = view.places.length < 2;
     this.#position.textContent = `${view.current + 1} of ${view.places.length}`;
     this.#markOpener(place);
+  }
+
+  /**
+   * @param {string} question
+   * @param {Place} place
+   */
+  #whyButton(question, place) {
+    const { signal } = this.#opening;
+    const button = element("button", { class: "why", type: "button", "aria-expanded": "false", "aria-controls": "reader-why" }, "Why this passage");
+    button.addEventListener("click", async () => {
+      const open = this.#why.hidden;
+      this.#why.hidden = !open;
+      button.setAttribute("aria-expanded", String(open));
+      if (!open) return;
+      try {
+        const { explain } = await import("./why.js");
+        await explain(this.#why, question, place, signal);
+      } catch (error) {
+        this.#why.replaceChildren(element("p", {}, asProblem(error).sentence));
+      }
+    });
+    return button;
   }
 
   /**

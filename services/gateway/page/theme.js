@@ -22,6 +22,27 @@ function apply(theme) {
   document.documentElement.dataset.theme = theme;
 }
 
+/** @type {Set<() => void>} Those who show which is chosen. */
+const shown = new Set();
+
+/** For a view that lets people choose one by name. */
+export const themes = {
+  options: /** @type {[Theme, string][]} */ ([
+    ["system", "As the system"],
+    ["light", "Light"],
+    ["dark", "Dark"],
+  ]),
+  get chosen() {
+    return chosen();
+  },
+  /** @param {Theme} theme */
+  choose(theme) {
+    localStorage.setItem(KEY, theme);
+    apply(theme);
+    for (const show of shown) show();
+  },
+};
+
 /**
  * Lets a button go through the themes.
  * @param {HTMLElement} button
@@ -36,10 +57,9 @@ export function connectTheme(button) {
   };
   button.addEventListener("click", () => {
     const next = /** @type {Theme} */ (THEMES[(THEMES.indexOf(chosen()) + 1) % THEMES.length]);
-    localStorage.setItem(KEY, next);
-    apply(next);
-    show();
+    themes.choose(next);
   });
+  shown.add(show);
   show();
 }
 

@@ -2,9 +2,11 @@
 
 import { AnswerText } from "./answer.js";
 import { Approvals } from "./approvals.js";
+import { api } from "./api.js";
 import { element, icon } from "./dom.js";
 import { fileList } from "./files.js";
 import { count, dollars, duration, number, where } from "./format.js";
+import { asProblem } from "./problem.js";
 import { Verification, sourceList } from "./sources.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -18,6 +20,8 @@ import { Verification, sourceList } from "./sources.js";
  * @property {(view: View, opener: HTMLElement) => void} onRead
  * @property {(documents: {collection_id: string, document_id: string}[]) => void} onIngested What was extracted has become these.
  * @property {import("./announcer.js").Announcer} announcer
+ * @property {() => import("./api.js").Agent[]} agents
+ * @property {(question: string, agent: string) => void} onAskAgain
  */
 
 /** @type {Record<string, string>} */
@@ -41,6 +45,20 @@ const STATES = {
   SKIPPED: "skipped",
   CANCELLED: "stopped",
 };
+
+/** Agents whose answers hold more than text, sources and files. */
+const TYPED = new Set(["ceo", "executor", "triage", "research", "performance", "coaching", "code_analyzer", "code_debugger", "code_repair", "test_generator", "image", "audio"]);
+
+/** @type {Promise<void> | null} The style of typed results. */
+let style = null;
+
+/** @returns {Promise<void>} */
+function loadStyle() {
+  return new Promise((resolve, reject) => {
+    const onerror = () => reject(new TypeError("fetch of the style failed"));
+    document.head.append(element("link", { rel: "stylesheet", href: "/assets/results.css", onload: () => resolve(), onerror }));
+  });
+}
 
 export class Turn {
   element = element("article", { class: "turn" });
@@ -232,6 +250,9 @@ export class Turn {
       const cost = cost_usd == null ? "" : `, ${dollars(cost_usd)}`;
       steps.push(step(model || "Model", tokens + cost));
     }
+    if (run.outcome !== "RUNNING" && run.usage?.duration_seconds) {
+      steps.push(step("Time", duration(run.usage.duration_seconds * 1000)));
+    }
     this.#stepList.replaceChildren(...steps);
   }
 
@@ -248,7 +269,7 @@ export class Turn {
             type: "button",
             onclick: (/** @type {MouseEvent} */ event) =>
               this.#company.onRead(
-                view(places, index, null),
+                { ...view(places, index, null), question: this.#question.textContent ?? "" },
                 /** @type {HTMLElement} */ (event.currentTarget),
               ),
           },
@@ -270,10 +291,12 @@ export class Turn {
   }
 
   /** @param {import("./api.js").Answer} answer */
-  #drawEnd({ citations, result }) {
+  #drawEnd({ citations, result, agent, run_id, recorded }) {
     this.#verification = new Verification(citations);
     const parts = [];
-    const made = fileList(result?.files ?? [], result?.charts ?? []);
+    // Code agents call texts files, which are kept nowhere; results.js draws those.
+    const kept = (result?.files ?? []).filter((/** @type {any} */ { attachment_id }) => attachment_id);
+    const made = fileList(kept, result?.charts ?? []);
     if (made.length > 0) parts.push(element("section", { class: "files", "aria-label": "Files" }, ...made));
     if (result?.documents?.length > 0) this.#company.onIngested(result.documents);
     if (citations.length > 0) {
@@ -286,7 +309,68 @@ export class Turn {
         ),
       );
     }
-    this.#end.replaceChildren(...parts);
+    const typed = element("div", { class: "results-place" });
+    const whole = recorded ? null : result;
+    if (whole) this.#drawTyped(typed, whole);
+    else if (recorded && run_id && TYPED.has(agent)) this.#fetchTyped(typed, run_id);
+    this.#end.replaceChildren(typed, ...parts, this.#againWith(agent));
+  }
+
+  /**
+   * Draws what the agent answers besides text.
+   * @param {HTMLElement} place
+   * @param {any} result
+   */
+  async #drawTyped(place, result) {
+    try {
+      style ??= loadStyle();
+      const [{ typedResult }] = await Promise.all([import("./results.js"), style]);
+      place.replaceChildren(...typedResult(result, this.#company.agentName));
+    } catch (error) {
+      style = null;
+      place.replaceChildren(element("p", { class: "notice" }, icon("alert"), `The details cannot be shown: ${asProblem(error).sentence}`));
+    }
+  }
+
+  /**
+   * A conversation holds texts; what belongs to one of them besides is with its run, and asked for when it comes
+   * into sight.
+   * @param {HTMLElement} place
+   * @param {string} run
+   */
+  #fetchTyped(place, run) {
+    const sight = new IntersectionObserver(async (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      sight.disconnect();
+      try {
+        await this.#drawTyped(place, (await api.run(run)).result);
+      } catch (error) {
+        if (asProblem(error).status === 404) return; // Runs are kept for a shorter time than texts.
+        place.replaceChildren(element("p", { class: "notice" }, icon("alert"), `The details cannot be shown: ${asProblem(error).sentence}`));
+      }
+    });
+    sight.observe(this.element);
+  }
+
+  /**
+   * Lets somebody else answer the same question.
+   * @param {string} answered The agent that has.
+   */
+  #againWith(answered) {
+    const question = this.#question.textContent ?? "";
+    const others = this.#company.agents().filter(({ id }) => id !== answered);
+    if (others.length === 0 || question === "") return "";
+    const select = element("select", { "aria-label": "Ask another agent" }, element("option", { value: "" }, "Ask another agent"), ...others.map(({ id, name }) => element("option", { value: id }, name)));
+    const go = element(
+      "button",
+      { class: "small", type: "button", hidden: true, onclick: () => this.#company.onAskAgain(question, select.value) },
+      icon("retry"),
+      "Ask again",
+    );
+    select.addEventListener("change", () => {
+      go.hidden = select.value === "";
+    });
+    return element("div", { class: "again" }, select, go);
   }
 
   /**
@@ -295,7 +379,8 @@ export class Turn {
    */
   #openCitation(citation, opener) {
     const citations = this.#drawn?.answer?.citations ?? [];
-    this.#company.onRead(view(citations, citations.indexOf(citation), this.#verification), opener);
+    const opened = view(citations, citations.indexOf(citation), this.#verification);
+    this.#company.onRead({ ...opened, question: this.#question.textContent ?? "" }, opener);
   }
 }
 

@@ -97,7 +97,13 @@ def evaluate(
     with started.gateway() as gateway:
         before = _baseline(gateway, name, baseline) if baseline else None
         where = path("collections", name, "evaluations")
-        report = _run(gateway.events(where, whole=Body("application/x-ndjson", len(body), iter((body,))), seconds=timeout), terminal, queries.source)
+        report = _run(
+            gateway.events(
+                where, whole=Body("application/x-ndjson", len(body), iter((body,))), seconds=timeout
+            ),
+            terminal,
+            queries.source,
+        )
         if output is not None:
             _write(output, report)
     told = list(gates.below(report["settings"][-1], floors))

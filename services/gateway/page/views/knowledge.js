@@ -1,0 +1,213 @@
+/** Knowledge: collections, the documents of one, search in it with its scores, receipts of deletions. */
+
+import { BASE, collectionPath, json } from "../api.js";
+import { byId, element } from "../dom.js";
+import { count, number, where } from "../format.js";
+import { button, choice, empty, head, section, sure, table, trouble } from "./parts.js";
+
+/** @typedef {import("../api.js").Passage & {lexical_score: number, vector_score: number, headings: string[]}} Hit */
+
+const HITS = 10;
+/** @type {[string, string][]} */
+const MODES = [
+  ["hybrid", "Both"],
+  ["lexical", "Words"],
+  ["dense", "Meaning"],
+];
+const LEFT = [
+  ["record_documents", "documents in the record"],
+  ["record_chunks", "passages in the record"],
+  ["lexical_entries", "entries of the keyword index"],
+  ["vector_entries", "vectors"],
+  ["files", "files"],
+];
+
+/** @type {import("../views.js").Open} */
+export async function open(root, { signal, collections, read, announcer }) {
+  const select = byId("collection");
+  const note = byId("library-note");
+  const list = element("div", {});
+  const title = element("h2", {});
+  const documents = element("div", { class: "shelf wide" });
+  const results = element("div", { class: "results" });
+  const receipts = element("div", { class: "receipts", role: "status" });
+  root.append(
+    head("Knowledge", "What answers are quoted from.", button("New collection", () => collections.begin(), { drawing: "plus", primary: true })),
+    list,
+    receipts,
+    element("section", { class: "part" }, title, searchForm(), results, documents),
+  );
+  borrow(documents, signal);
+  select.addEventListener("chosen", () => draw(), { signal });
+  note.addEventListener("receipt", (event) => show(/** @type {CustomEvent} */ (event).detail), { signal });
+
+  async function draw() {
+    try {
+      const { collections: known } = await json("GET", `${BASE}/collections?page_size=200`, { signal });
+      if (signal.aborted) return;
+      list.replaceChildren(known.length > 0 ? overview(known) : empty("No collection yet", "The first is made with the first file that you add."));
+    } catch (error) {
+      if (!signal.aborted) list.replaceChildren(trouble(error, draw));
+    }
+    title.textContent = collections.current || "Documents";
+    results.replaceChildren();
+  }
+
+  /** @param {(import("../api.js").Collection & {role?: string, owner?: string})[]} known */
+  function overview(known) {
+    return table(
+      "Collections",
+      ["Collection", "Your role", { name: "Documents", number: true }, { name: "Passages", number: true }, { name: "With vector", number: true }, { name: "Delete", unseen: true }],
+      known.map(({ id, role, documents: held, chunks, vectors }) => [
+        element(
+          "button",
+          { class: "row-title", type: "button", "aria-current": id === collections.current ? "true" : null, onclick: () => collections.choose(id) },
+          id,
+        ),
+        element("span", { class: "muted" }, (role ?? "").toLowerCase().replaceAll("_", " ")),
+        number(held),
+        number(chunks),
+        number(vectors),
+        sure("trash", `Delete the collection ${id}`, { yes: `Delete with ${count(held, "document")}`, no: "Keep" }, () => remove(id)),
+      ]),
+    );
+  }
+
+  /** @param {string} id */
+  async function remove(id) {
+    const receipt = await json("DELETE", collectionPath(id), { deadline: 60_000 });
+    show({ title: id, receipt });
+    await collections.load();
+    await draw();
+  }
+
+  /** @param {{title: string, receipt: any}} made */
+  function show({ title: name, receipt }) {
+    const left = LEFT.reduce((all, [key]) => all + (receipt.left?.[key] ?? 0), 0);
+    const close = button("Dismiss", () => receipts.replaceChildren(), { name: "Dismiss the receipt" });
+    receipts.replaceChildren(
+      element(
+        "section",
+        { class: "card receipt", "aria-label": "Receipt of the deletion" },
+        element("h2", {}, `“${name}” was deleted`),
+        element("p", { class: "state", "data-tone": left === 0 ? "good" : "bad" }, left === 0 ? "Nothing of it is left." : `${count(left, "part")} of it are left.`),
+        element(
+          "dl",
+          { class: "facts" },
+          ...LEFT.flatMap(([key, words]) => [element("dt", {}, words), element("dd", {}, number(receipt.left?.[key] ?? 0))]),
+          ...(receipt.tombstone_id ? [element("dt", {}, "receipt"), element("dd", {}, element("code", {}, receipt.tombstone_id))] : []),
+          ...(receipt.deleted_at ? [element("dt", {}, "deleted"), element("dd", {}, new Date(receipt.deleted_at).toLocaleString("en-GB"))] : []),
+        ),
+        close,
+      ),
+    );
+    draw();
+  }
+
+  function searchForm() {
+    let mode = "hybrid";
+    const query = element("input", { type: "search", class: "search", "aria-label": "Search this collection", placeholder: "Search this collection", maxlength: 1000 });
+    const form = element(
+      "form",
+      { class: "search-row", role: "search" },
+      query,
+      choice("Search by", MODES, mode, (chosen) => {
+        mode = chosen;
+        if (query.value.trim()) find();
+      }),
+      element("button", { class: "small", type: "submit" }, "Search"),
+    );
+    async function find() {
+      const asked = query.value.trim();
+      if (asked === "" || !collections.current) {
+        results.replaceChildren();
+        return;
+      }
+      results.setAttribute("aria-busy", "true");
+      try {
+        const found = await json("POST", `${collectionPath(collections.current)}/search`, { body: { query: asked, mode, top_k: HITS }, signal });
+        results.replaceChildren(...hits(found));
+        announcer.say(`${count(found.hits.length, "passage")} found`);
+      } catch (error) {
+        if (!signal.aborted) results.replaceChildren(trouble(error, find));
+      } finally {
+        results.removeAttribute("aria-busy");
+      }
+    }
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      find();
+    });
+    query.addEventListener("input", () => {
+      if (query.value === "") results.replaceChildren();
+    });
+    return form;
+  }
+
+  /** @param {{hits: Hit[], degraded_reason: string | null, pending_vectors: number}} found */
+  function hits({ hits: found, degraded_reason, pending_vectors }) {
+    const places = found.map((hit) => ({ ...hit, quote: hit.text }));
+    const most = Math.max(...found.map(({ lexical_score }) => lexical_score), 0.001);
+    const said = [degraded_reason, pending_vectors ? `${count(pending_vectors, "passage")} have no vector yet and are found by words only.` : ""].filter(Boolean);
+    const notes = said.map((words) => element("p", { class: "part-note" }, words ?? ""));
+    if (found.length === 0) return [...notes, empty("Nothing was found", "Other words may find it; search by meaning finds what is said differently.")];
+    return [
+      ...notes,
+      element(
+        "ol",
+        { class: "hits", "aria-label": "Passages, best first" },
+        ...places.map((place, index) =>
+          element(
+            "li",
+            { class: "hit" },
+            element(
+              "button",
+              {
+                type: "button",
+                onclick: (/** @type {MouseEvent} */ event) =>
+                  read(
+                    { collection: place.collection, documentId: place.document_id, title: place.title, places, current: index, verification: null },
+                    /** @type {HTMLElement} */ (event.currentTarget),
+                  ),
+              },
+              element("span", { class: "hit-title" }, place.title, where(place) ? element("span", { class: "muted" }, ` ${where(place)}`) : ""),
+              element("span", { class: "hit-text" }, place.text.trim().slice(0, 280)),
+            ),
+            element(
+              "dl",
+              { class: "scores" },
+              score("Together", place.score, place.score / Math.max(found[0].score, 0.0001)),
+              score("Words (BM25)", place.lexical_score, place.lexical_score / most),
+              score("Meaning (cosine)", place.vector_score, place.vector_score),
+            ),
+          ),
+        ),
+      ),
+    ];
+  }
+
+  await draw();
+}
+
+/**
+ * @param {string} name
+ * @param {number} value
+ * @param {number} share 0 to 1.
+ */
+function score(name, value, share) {
+  const meter = element("meter", { min: 0, max: 1, value: Math.max(0, Math.min(1, share)), "aria-hidden": "true" });
+  return element("div", {}, element("dt", {}, name), element("dd", {}, meter, element("span", {}, value ? value.toFixed(3) : "–")));
+}
+
+/**
+ * The list of documents stands beside the conversation; while this view is open it stands here.
+ * @param {HTMLElement} place
+ * @param {AbortSignal} signal
+ */
+function borrow(place, signal) {
+  const scroll = /** @type {HTMLElement} */ (byId("documents").parentElement);
+  const shelf = /** @type {HTMLElement} */ (scroll.parentElement);
+  const parts = [...shelf.children].slice(1);
+  place.append(...parts);
+  signal.addEventListener("abort", () => shelf.append(...parts));
+}

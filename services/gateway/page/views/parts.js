@@ -1,0 +1,202 @@
+/** What the views are made of: headings, tables, figures, choices and questions. */
+
+import { element, icon } from "../dom.js";
+import { asProblem } from "../problem.js";
+
+/** @typedef {import("../dom.js").Child} Child */
+
+/**
+ * The head of a view.
+ * @param {string} title
+ * @param {string} lead
+ * @param {...Child} actions
+ */
+export function head(title, lead, ...actions) {
+  return element(
+    "header",
+    { class: "view-head" },
+    element("div", { class: "view-name" }, element("h1", {}, title), element("p", { class: "lead" }, lead)),
+    actions.length > 0 && element("div", { class: "view-actions" }, ...actions),
+  );
+}
+
+/**
+ * A part of a view under a heading of its own.
+ * @param {string} title
+ * @param {...Child} children
+ */
+export function section(title, ...children) {
+  return element("section", { class: "part" }, element("h2", {}, title), ...children);
+}
+
+/**
+ * @param {string} label
+ * @param {(event: MouseEvent) => void} onclick
+ * @param {{drawing?: string, primary?: boolean, name?: string}} [options] name: for screen readers.
+ */
+export function button(label, onclick, { drawing, primary, name } = {}) {
+  return element(
+    "button",
+    { class: primary ? "small primary" : "small", type: "button", "aria-label": name, onclick },
+    drawing ? icon(drawing) : "",
+    label,
+  );
+}
+
+/**
+ * A table that scrolls by itself where it is wider than its place.
+ * @param {string} label
+ * @param {(string | {name: string, number?: boolean, unseen?: boolean})[]} columns
+ * @param {Child[][]} rows
+ */
+export function table(label, columns, rows) {
+  const heads = columns.map((column) => (typeof column === "string" ? { name: column } : column));
+  return element(
+    "div",
+    { class: "table-scroll", tabindex: "0", role: "region", "aria-label": label },
+    element(
+      "table",
+      { class: "table" },
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          ...heads.map(({ name, number, unseen }) =>
+            element("th", { scope: "col", class: number ? "number" : null }, element("span", { class: unseen ? "unseen" : null }, name)),
+          ),
+        ),
+      ),
+      element(
+        "tbody",
+        {},
+        ...rows.map((row) =>
+          element(
+            "tr",
+            {},
+            ...row.map((cell, index) => element("td", { class: heads[index]?.number ? "number" : null }, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+/**
+ * Figures side by side.
+ * @param {{name: string, value: string, detail?: string, tone?: string}[]} figures
+ */
+export function tiles(figures) {
+  return element(
+    "dl",
+    { class: "tiles" },
+    ...figures.map(({ name, value, detail, tone }) =>
+      element(
+        "div",
+        { class: "tile", "data-tone": tone },
+        element("dt", {}, name),
+        element("dd", {}, value, detail ? element("span", { class: "tile-detail" }, detail) : ""),
+      ),
+    ),
+  );
+}
+
+/**
+ * One of a few, as buttons of which one is pressed.
+ * @template {string} T
+ * @param {string} label
+ * @param {[T, string][]} options Value and words.
+ * @param {T} chosen
+ * @param {(value: T) => void} onChoose
+ */
+export function choice(label, options, chosen, onChoose) {
+  const group = element("div", { class: "choice", role: "group", "aria-label": label });
+  group.append(
+    ...options.map(([value, words]) =>
+      element(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(value === chosen),
+          onclick: (/** @type {MouseEvent} */ event) => {
+            for (const other of group.children) other.setAttribute("aria-pressed", String(other === event.currentTarget));
+            onChoose(value);
+          },
+        },
+        words,
+      ),
+    ),
+  );
+  return group;
+}
+
+/**
+ * @param {string} title
+ * @param {string} text
+ * @param {...Child} actions
+ */
+export function empty(title, text, ...actions) {
+  return element(
+    "div",
+    { class: "empty" },
+    element("p", { class: "empty-title" }, title),
+    element("p", {}, text),
+    actions.length > 0 && element("div", { class: "empty-actions" }, ...actions),
+  );
+}
+
+/**
+ * Says what went wrong.
+ * @param {unknown} error
+ * @param {(() => void) | null} [retry]
+ */
+export function trouble(error, retry) {
+  return element(
+    "div",
+    { class: "failure", role: "alert" },
+    element("p", {}, asProblem(error).sentence),
+    retry ? button("Try again", retry, { drawing: "retry" }) : "",
+  );
+}
+
+/**
+ * A button that asks once more before it acts.
+ * @param {string} drawing
+ * @param {string} label "Delete tides.md".
+ * @param {{yes: string, no: string}} words
+ * @param {() => Promise<void>} act
+ */
+export function sure(drawing, label, { yes, no }, act) {
+  const place = element("span", { class: "sure" });
+  const rest = () => {
+    const first = element("button", { class: "tool", type: "button", "aria-label": label, title: label, onclick: ask }, icon(drawing));
+    place.replaceChildren(first);
+    return first;
+  };
+  const ask = () => {
+    const confirm = element("button", { class: "small danger", type: "button", "aria-label": `${yes}: ${label}` }, yes);
+    confirm.addEventListener("click", async () => {
+      confirm.disabled = true;
+      try {
+        await act();
+      } catch (error) {
+        place.replaceChildren(trouble(error, ask));
+      }
+    });
+    place.replaceChildren(confirm, button(no, () => rest().focus()));
+    confirm.focus();
+  };
+  rest();
+  return place;
+}
+
+/**
+ * A field under its label.
+ * @param {string} label
+ * @param {HTMLElement} input
+ * @param {string} [rule]
+ */
+export function field(label, input, rule) {
+  return element("label", { class: "field" }, element("span", { class: "field-name" }, label), input, rule ? element("span", { class: "rule" }, rule) : "");
+}
