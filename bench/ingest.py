@@ -1,7 +1,7 @@
 """What an ingest makes of the machine: chunks a second beside the bare onnxruntime session on the same texts,
 and what others' searches cost meanwhile.
 
-    python -m bench.ingest [--rounds N] [--chunks N] [--searches N]
+    python -m bench.ingest [--rounds N] [--chunks N] [--searches N]     (0 leaves a part out)
 
 The vector service runs as a process with its real model. In each round one set of texts, of 8 to 190 tokens,
 each a document and a chunk, goes through all contenders, one after the other: the bare session in the order
@@ -125,8 +125,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="meldrag-bench-") as name, service(Path(name)) as running:
         os.nice(NICENESS)
         print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f} at the start")
-        throughput(running, Path(name) / "models", options.rounds, options.chunks)
-        search_latency(running, options.searches)
+        if options.rounds:
+            throughput(running, Path(name) / "models", options.rounds, options.chunks)
+        if options.searches:
+            search_latency(running, options.searches)
         print(f"\nload {os.getloadavg()[0]:.1f} at the end")
 
 
@@ -167,6 +169,8 @@ def throughput(running: Service, models: Path, rounds: int, chunks: int) -> None
             used, begun = cpu(), time.perf_counter()
             contend(texts)
             taken[name].append((time.perf_counter() - begun, cpu() - used))
+        shown = ", ".join(f"{chunks / taken[name][-1][0]:.1f}" for name in contenders)
+        print(f"  round {number + 1}, load {os.getloadavg()[0]:.1f}: {shown} chunks a second", flush=True)
         if made != chunks:
             raise RuntimeError(f"{chunks} texts made {made} chunks; the rates would not compare")
     embedder.close()
