@@ -11,16 +11,15 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from meldrag.agents.v1 import agents_pb2, replicas_pb2
 from meldrag.options.v1 import options_pb2
-from meldrag.session.v1 import identity_pb2, session_pb2
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2
 from meldrag.vector.v1 import vector_pb2
 from services.chassis.access import rules
 from tests.architecture.sources import ROOT
 
 DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
-    "IngestDocument "
-    "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument CancelIngest RetryIngest "
-    "Search VerifyCitations "
+    "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments GetDocument "
+    "ListDocuments ReadDocumentText DeleteDocument CancelIngest RetryIngest Search VerifyCitations "
     "RunEvaluation GetEvaluation ListEvaluations ListEvaluationQueries DeleteEvaluation "
     "GetDeletion EmbedTexts CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
@@ -36,7 +35,7 @@ DECLARED = {
 }
 SERVICES: dict[str, ServiceDescriptor] = {
     service.name: service
-    for file in (vector_pb2, session_pb2, identity_pb2, agents_pb2, replicas_pb2)
+    for file in (vector_pb2, session_pb2, identity_pb2, webhook_pb2, agents_pb2, replicas_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 }
 METHODS: list[MethodDescriptor] = [method for service in SERVICES.values() for method in service.methods]
