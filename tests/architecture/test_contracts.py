@@ -20,7 +20,8 @@ DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
     "IngestDocument "
     "ImportDocuments GetDocument ListDocuments ReadDocumentText DeleteDocument Search VerifyCitations "
-    "GetDeletion EmbedTexts CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
+    "GetDeletion EmbedTexts CheckIndex RepairIndex PurgeDeleted ReembedCollection CancelReembed "
+    "RevertReembed FinishReembed ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "
