@@ -227,7 +227,8 @@ def _waiting(connection: Connection, generation_keys: str, space: str, limit: in
         "SELECT q.chunk_key, q.generation_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
         " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
         " JOIN documents d ON d.key = h.document_key"
-        " WHERE q.space = ? AND q.generation_key IN (SELECT value FROM json_each(?)) AND q.not_before <= ?"
+        # The plus keeps SQLite from the index by generation: that would sort the whole queue each time.
+        " WHERE q.space = ? AND +q.generation_key IN (SELECT value FROM json_each(?)) AND q.not_before <= ?"
         " ORDER BY q.chunk_key LIMIT ?",
         (space, generation_keys, now_micros(), limit),
     ).fetchall()

@@ -11,6 +11,7 @@ from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
 from services.vector.models import configured
 from tests.contract.vector.world import refused, running, settings_for
+from tests.support.model_server import ModelServer
 
 TEXTS = {
     "cat": "A kitten purrs on the sofa.",
@@ -41,3 +42,43 @@ async def test_meaning_finds_what_words_do_not(tmp_path: Path) -> None:
                 with pytest.raises(ServiceError) as error:
                     await client.call("EmbedTexts", pb.EmbedTextsRequest(texts=texts))
                 assert refused(error.value) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+
+
+async def test_a_collection_goes_from_the_shipped_model_to_one_behind_an_endpoint_and_back(
+    tmp_path: Path,
+) -> None:
+    with configured(settings_for(tmp_path)) as model:
+        async with running(tmp_path, model.embedder, model.count_tokens) as client:
+            revision = (await client.create()).embedding_revision
+            assert revision
+            for name, text in TEXTS.items():
+                await client.ready(text, external_id=name)
+    with ModelServer() as server:
+        settings = settings_for(
+            tmp_path,
+            meld_embedding_model="text-embedding-3-small",
+            vector_dimension=64,
+            openai_api_key="k",
+            openai_base_url=server.base_url,
+        )
+        with configured(settings) as model:
+            async with running(tmp_path, model.embedder, model.count_tokens, model.others) as client:
+                # The shipped model is there whatever is set.
+                found = await client.search("feline pet", mode=pb.SEARCH_MODE_DENSE)
+                assert found.hits[0].external_id == "cat"
+                request = pb.ReembedCollectionRequest(collection_id="books")
+                last = (await client.stream("ReembedCollection", request))[-1].collection
+                assert (last.embedding_model, last.dimension, last.embedding_revision, last.vectors) == (
+                    "text-embedding-3-small",
+                    64,
+                    "",
+                    3,
+                )
+                for text in TEXTS.values():
+                    question = f"a.txt\n{text}"
+                    found = await client.search(question, mode=pb.SEARCH_MODE_DENSE, top_k=1)
+                    assert found.hits[0].text == text
+                back = await client.call("RevertReembed", pb.RevertReembedRequest(collection_id="books"))
+                assert back.collection.embedding_revision == revision
+                found = await client.search("feline pet", mode=pb.SEARCH_MODE_DENSE)
+                assert found.hits[0].external_id == "cat"

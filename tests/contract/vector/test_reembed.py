@@ -36,7 +36,9 @@ async def change(client: Client, method: str) -> pb.Collection:
 
 
 async def ids(client: Client) -> list[str]:
-    return [one.document_id for one in await client.list(page_size=1000)]
+    """Of committed documents."""
+    states = [pb.DOCUMENT_STATE_EMBEDDING, pb.DOCUMENT_STATE_READY]
+    return [one.document_id for one in await client.list(page_size=1000, states=states)]
 
 
 async def fill(client: Client) -> None:
@@ -46,7 +48,9 @@ async def fill(client: Client) -> None:
 
 
 async def all_ready(client: Client) -> bool:
-    return all(one.state == pb.DOCUMENT_STATE_READY for one in await client.list(page_size=1000))
+    """But for those that a kill interrupted on their way in."""
+    ended = (pb.DOCUMENT_STATE_READY, pb.DOCUMENT_STATE_FAILED)
+    return all(one.state in ended for one in await client.list(page_size=1000))
 
 
 async def index_empty(client: Client) -> bool:
