@@ -78,7 +78,8 @@ _FOLLOWS = re.compile(
     r"|users|usernames|owners|externals|apikeys:[^:]+|webhooks)"
 )
 _PASSES = re.compile(
-    rf"\{{{SPACE}\}}:(?:webhooks:waiting|(?:once|family|attempts|quota|message):.+)", re.DOTALL
+    rf"\{{{SPACE}\}}:(?:webhooks:waiting|webhook:[^:]+:messages|(?:once|family|attempts|quota|message):.+)",
+    re.DOTALL,
 )
 
 
