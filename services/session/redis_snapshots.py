@@ -76,9 +76,12 @@ _LOG = re.compile(rf"\{{({SPACE})\}}:audit")
 # counters. Whatever has another name is new here, and is not silently left out.
 _FOLLOWS = re.compile(
     rf"\{{{SPACE}\}}:(?:sessions|runs|attachments(?::bytes)?|items:[^:]+|session:[^:]+:(?:runs|attachments)"
-    r"|users|usernames|owners|externals|apikeys:[^:]+)"
+    rf"|users|usernames|owners|externals|apikeys:[^:]+|webhooks)|\{{webhooks\}}:spaces"
 )
-_PASSES = re.compile(rf"\{{{SPACE}\}}:(?:once|family|attempts|quota):.+", re.DOTALL)
+_PASSES = re.compile(
+    rf"\{{{SPACE}\}}:(?:webhooks:waiting|webhook:[^:]+:messages|(?:once|family|attempts|quota|message):.+)",
+    re.DOTALL,
+)
 
 
 class RedisSnapshots:
