@@ -130,7 +130,7 @@ def test_keys_users_and_the_audit_log(guarded: House, window: BrowserContext) ->
     expect(page.locator("#view")).to_contain_text("No key yet")
     assert api.get("/auth/me", headers=key).status_code == 401
 
-    page.get_by_label("Name", exact=True).fill("piet")
+    page.locator("#view").get_by_label("Name", exact=True).fill("piet")
     page.get_by_label("First password").fill("granite from the north")
     page.get_by_role("button", name="Add user").click()
     page.get_by_label("Role of piet").select_option("viewer")
