@@ -250,9 +250,6 @@ export class Turn {
       const cost = cost_usd == null ? "" : `, ${dollars(cost_usd)}`;
       steps.push(step(model || "Model", tokens + cost));
     }
-    if (run.outcome !== "RUNNING" && run.usage?.duration_seconds) {
-      steps.push(step("Time", duration(run.usage.duration_seconds * 1000)));
-    }
     this.#stepList.replaceChildren(...steps);
   }
 
