@@ -650,9 +650,11 @@ def _insert_passages(
                 )
                 vectors += generation.state is GenerationState.CURRENT
             else:
+                # What is built beside is the house's own work: nobody's document waits twice for it.
+                space = caller.space if generation.state is GenerationState.CURRENT else ""
                 connection.execute(
                     "INSERT INTO embedding_queue (chunk_key, generation_key, space) VALUES (?, ?, ?)",
-                    (chunk_key, generation.key, caller.space),
+                    (chunk_key, generation.key, space),
                 )
     lexicon.add(
         connection,

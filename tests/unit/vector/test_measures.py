@@ -59,7 +59,7 @@ async def test_the_cache_tells_its_hits_its_misses_and_its_size() -> None:
     watch_cache(cache, 1 << 20, seen.meter)
     assert seen.values("meldrag.vector_cache.lookups") == {"hit": 0, "miss": 0}
     for _ in range(3):
-        await cache.get(1, 2, 3)
+        await cache.get(1, 2, 3, 1)
     assert seen.values("meldrag.vector_cache.lookups") == {"hit": 2, "miss": 1}
     assert seen.values("meldrag.vector_cache.size")[""] == cache.bytes > 0
     assert seen.values("meldrag.vector_cache.limit")[""] == 1 << 20

@@ -135,7 +135,10 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
                 connection.execute(  # type: ignore[attr-defined]
                     "INSERT INTO chunks VALUES (?, 1, ?, 0, 1, 0, '[]', x'00')", (key, key)
                 )
-                connection.execute("INSERT INTO embedding_queue VALUES (?, ?, 0, 0)", (key, collection.key))  # type: ignore[attr-defined]
+                connection.execute(  # type: ignore[attr-defined]
+                    "INSERT INTO embedding_queue (chunk_key, generation_key) VALUES (?, ?)",
+                    (key, collection.key),
+                )
 
         await record._database.write(fill)
         await record.vectors.store([(1, key, np.array([1, 0], dtype=np.float32)) for key in range(1, 6)])

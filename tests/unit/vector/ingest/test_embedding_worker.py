@@ -94,8 +94,8 @@ async def test_every_passage_gets_its_own_vector_and_lengths_go_together() -> No
 class TwoPeople(Queue):
     """Many passages of one, and after them one of another; in turns, as the record gives them."""
 
-    async def waiting(self, model: str, dimension: int, limit: int) -> list[Waiting]:
-        left = await super().waiting(model, dimension, 10**6)
+    async def waiting(self, model: ModelName, limit: int) -> list[Waiting]:
+        left = await super().waiting(model, 10**6)
         spaced = [replace(one, space="b" if one.body == "other" else "a") for one in left]
         mine = [one for one in spaced if one.space == "a"]
         others = [one for one in spaced if one.space == "b"]
