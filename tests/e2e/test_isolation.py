@@ -31,6 +31,7 @@ OPERATIONS = {one.name: one for one in operations.operations()}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     login = {"MELD_LOGIN": "required", "JWT_SECRET_KEY": SECRET, "MELD_HEARTBEAT_SECONDS": "1"}
+    login["MELD_WEBHOOK_ALLOW"] = "127.0.0.1"
     key = passes.key_of(ServiceSettings(jwt_secret_key=SecretStr(SECRET)))
     with launched(tmp_path_factory.mktemp("house"), login) as house:
         session = f"127.0.0.1:{house.ports['session']}"

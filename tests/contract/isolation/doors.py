@@ -15,6 +15,7 @@ from tests.contract.isolation.residents import API, Heard, Possessions, Resident
 
 # What is made anew for every request.
 _MADE = re.compile(r"(?=[\w-]{16,})[\w-]*\d[\w-]*")
+_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]+=*")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _UNIX = re.compile(r'("created": ?)\d{10}')
 _TOOK = re.compile(r'("[a-z_]*(?:seconds|duration|_ms|_time)": ?)"?[0-9.]+s?"?')
@@ -67,7 +68,7 @@ class _Call:
             text = text.replace(value, f"<{name}>")
         for mark in self.marks:
             text = text.replace(mark, "<own>")
-        text = _TOKEN.sub(r"\1TOKEN", _MOMENT.sub("<moment>", text))
+        text = _TOKEN.sub(r"\1TOKEN", _MOMENT.sub("<moment>", _SECRET.sub("<made>", text)))
         return _MADE.sub("<made>", _TOOK.sub(r"\1<took>", _UNIX.sub(r"\1<moment>", text)))
 
 
@@ -129,7 +130,9 @@ async def _own(operation: Operation, own: Possessions, slot: Slot) -> str:
     """What somebody without much has for the slot. Who may make nothing names what is not there."""
     if operation.operation_id in ("create_collection", "create_workflow"):
         return own.named("mine")
-    if own.resident.role == "viewer" and slot.kind in ("collection", "document", "extraction", "deletion"):
+    if own.resident.role == "viewer" and slot.kind in (
+        *("collection", "document", "extraction", "deletion", "evaluation"),
+    ):
         return own.named("none")
     return await own.get(slot.kind)
 
@@ -181,6 +184,10 @@ _LISTED = {
     "list_users": ("user",),
     "list_workflows": ("workflow",),
     "list_api_keys": ("key",),
+    "list_webhooks": ("webhook",),
+    "list_webhook_deliveries": ("webhook",),
+    "list_evaluations": ("evaluation",),
+    "list_evaluated_queries": ("evaluation",),
     "exchange resources/list": ("document",),
 }
 
@@ -200,6 +207,9 @@ _KEYED = {
     "upload_document": ("document",),
     "import_documents": ("document",),
     "delete_collection": ("deletion",),
+    "run_evaluation": ("evaluation",),
+    "delete_evaluation": ("evaluation",),
+    "test_webhook": ("webhook",),
 }
 
 

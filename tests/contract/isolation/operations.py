@@ -29,6 +29,9 @@ EXEMPT = {
     **dict.fromkeys(("list_agents", "get_agent", "list_models", "get_model"), PUBLISHED),
     **dict.fromkeys(("route_task", "create_embeddings", "draw_steps"), COMPUTED),
     **dict.fromkeys(("live", "ready", "health", "metrics", "profile", "purge_deleted"), HOUSE_WIDE),
+    **dict.fromkeys(("make_backup", "verify_backup", "restore_backup", "get_system"), HOUSE_WIDE),
+    "get_insights": "counts what list_runs tells the caller, which is attacked",
+    "create_webhook": "makes one for the caller and names no other thing",
     "ways": "how one signs in here",
     **dict.fromkeys(("begin_external", "finish_external", "login", "logout", "refresh"), CREDENTIAL),
     "set_up": "makes the first user of a house that has none",
@@ -56,6 +59,7 @@ KINDS = {
     "cursor": "cursor",
     "document_id": "document",
     "document_ids": "document",
+    "evaluation_id": "evaluation",
     "external_id": "external",
     "external_ids": "external",
     "extraction_sha256": "extraction",
@@ -68,6 +72,7 @@ KINDS = {
     "uri": "resource",
     "user": "user",
     "user_id": "user",
+    "webhook_id": "webhook",
     "workflow": "workflow",
     "workflow_id": "workflow",
     "Idempotency-Key": REQUEST,
@@ -88,6 +93,7 @@ NOT_IDS = {
     "safety_identifier": _OVER,
     "create_chat_completion.user": _OVER,
     "create_embeddings.user": _OVER,
+    "run_evaluation.id": "a name that the query has in this request",
     "verify_citations.collection": _OVER,
 }
 _LIKE_AN_ID = re.compile(
@@ -97,6 +103,9 @@ _LIKE_AN_ID = re.compile(
 )
 # Words that end like names of things.
 _PLAIN = frozenset(("max_tokens", "max_completion_tokens", "max_output_tokens", "dry_run", "Range", "sha256"))
+
+# They tell of things unasked, and have no pages.
+_WHOLE_LISTS = frozenset(("list_api_keys", "list_webhooks"))
 
 Values = Mapping[str, str]
 
@@ -211,13 +220,16 @@ BODIES: dict[str, Callable[[str], Body]] = {
     "exchange": _nothing,
     "import_documents": lambda text: {"text": "The gulls are mine."},
     "put_attachment": _nothing,
+    "reembed_collection": _nothing,
     "repair_index": _nothing,
     "replay_run": _nothing,
+    "run_evaluation": lambda text: {"queries": [{"query": "sings gold", "relevant": [{"grade": 1}]}]},
     "run_workflow": lambda text: {"message": _ASKED, "steps": [dict(_STEP)]},
     "search_collection": lambda text: {"query": "sings gold"},
     "search_collections": lambda text: {"query": "sings gold"},
     "set_collection_access": lambda text: {"access": [{"role": "reader"}]},
     "update_session": lambda text: {"title": "Mine"},
+    "update_webhook": lambda text: {"label": "mine"},
     "update_user": lambda text: {"role": "viewer"},
     "update_workflow": lambda text: {"title": "Mine", "steps": [dict(_STEP)]},
     "upload_document": _nothing,
@@ -285,7 +297,7 @@ def _named(operation: str, inputs: dict[str, Any], path: tuple[str, ...]) -> Ite
 
 
 def _operation(name: str, path: str, method: str, said: dict[str, Any]) -> Operation:
-    slots, needed, lists = [], set(), name == "list_api_keys"
+    slots, needed, lists = [], set(), name in _WHOLE_LISTS
     for parameter in map(_resolved, said["parameters"]):
         if kind := kind_of(name, parameter["name"]):
             slots.append(Slot(parameter["in"], parameter["name"], kind))

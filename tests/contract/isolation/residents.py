@@ -158,6 +158,7 @@ class Possessions:
             "document": self._document,
             "extraction": self._extraction,
             "external": self._external,
+            "evaluation": self._evaluation,
             "resource": self._resource,
             "cursor": self._cursor,
             "session": self._session,
@@ -166,6 +167,7 @@ class Possessions:
             "attachment": self._attachment,
             "workflow": self._workflow,
             "user": self._user,
+            "webhook": self._webhook,
             "key": self._key,
         }
 
@@ -270,6 +272,29 @@ class Possessions:
     async def _external(self) -> str:
         await self.get("document")
         return self.named("external")
+
+    async def _evaluation(self) -> str:
+        external, ids = await self.get("external"), []
+        where = f"/collections/{await self.get('collection')}/evaluations"
+        for number in self._numbers(3):
+            queries = [
+                {
+                    "id": self.named("query", which),
+                    "query": f"{self.canary} {which}",
+                    "relevant": [{"external_id": external}],
+                }
+                for which in (1, 2)
+            ]
+            made = await self._ask(
+                "POST",
+                where,
+                json={"label": self.canary, "queries": queries},
+                headers=self._once("run_evaluation", number),
+            )
+            ids.append(made["id"])
+        if not self._few:
+            await self._ask("DELETE", f"{where}/{ids[2]}", headers=self._once("delete_evaluation"))
+        return str(ids[0])
 
     async def _resource(self) -> str:
         document = await self.get("document")
@@ -413,6 +438,30 @@ class Possessions:
     async def _key(self) -> str:
         made = await self._ask("POST", "/api-keys", json={"label": self.canary})
         return str(made["id"])
+
+    async def _webhook(self) -> str:
+        ids = []
+        for number in self._numbers(2):
+            # Nobody listens there.
+            made = await self._ask(
+                "POST",
+                "/webhooks",
+                json={"url": f"http://127.0.0.1:9/{self.named('hook', number)}", "label": self.canary},
+            )
+            ids.append(made["id"])
+        if self._few:
+            return str(ids[0])
+        where = f"/webhooks/{ids[0]}"
+        for headers in (self._once("test_webhook"), {}):
+            await self._ask("POST", f"{where}/test", headers=headers)
+        async with asyncio.timeout(_SECONDS):
+            # Until nothing changes any more by itself: a message of this kind is tried once.
+            while any(
+                one["state"] == "WAITING"
+                for one in (await self._ask("GET", f"{where}/deliveries"))["deliveries"]
+            ):
+                await asyncio.sleep(0.1)
+        return str(ids[0])
 
 
 @asynccontextmanager
