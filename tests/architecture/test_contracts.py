@@ -29,6 +29,8 @@ DECLARED = {
     "IdentityService": "SetUp CreateUser ListUsers UpdateUser DeleteUser ChangePassword Authenticate "
     "AuthenticateExternal Identify RefreshToken RevokeToken CreateApiKey ListApiKeys RevokeApiKey "
     "ConsumeQuota ListAuditEntries",
+    "WebhookService": "CreateWebhook GetWebhook ListWebhooks UpdateWebhook DeleteWebhook "
+    "RotateWebhookSecret TestWebhook ListWebhookDeliveries",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow DecideStep CreateWorkflow "
     "GetWorkflow ListWorkflows UpdateWorkflow DeleteWorkflow DrawWorkflow CancelRun ReplayRun",
     "ReplicaService": "ReachRun ReachStep",

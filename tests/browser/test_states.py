@@ -578,7 +578,7 @@ def test_earlier_conversations_can_be_opened_again(open_page: OpenPage, serve: S
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     ask(page, "The second question")
     expect(page.locator(".cite")).to_have_count(1)
-    page.get_by_text("Conversations", exact=True).click()
+    page.locator("summary").get_by_text("Conversations", exact=True).click()
     page.get_by_role("button", name="The first question").click()
     expect(page.locator(".question")).to_have_text("The first question")
     expect(page.locator(".cite")).to_have_count(1)

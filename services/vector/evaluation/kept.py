@@ -21,6 +21,7 @@ def report(
     *,
     label: str,
     subject: str,
+    index_generation: int,
     filters: Sequence[pb.Filter | None],
 ) -> pb.Evaluation:
     """What was measured in sum. filters: of each setting as it was asked."""
@@ -35,7 +36,7 @@ def report(
         judgements=measured.golden.judgements,
         embedding_model=collection.model.name,
         dimension=collection.dimension,
-        index_generation=collection.generation_key,
+        index_generation=index_generation,
         documents=collection.documents,
         chunks=collection.chunks,
         pending_vectors=measured.pending,

@@ -138,11 +138,13 @@ class EvaluationMethods:
         self, caller: Caller, header: pb.EvaluationHeader, measured: Measured, request: Request | None
     ) -> pb.RunEvaluationResponse:
         record = self._application.record
+        _, generation = await record.index_queue.identity()
         asked = header.settings or [pb.EvaluationSetting()]
         report = kept.report(
             measured,
             label=header.label,
             subject=caller.subject,
+            index_generation=generation,
             filters=[one.filter if one.HasField("filter") else None for one in asked],
         )
         await record.evaluations.add(

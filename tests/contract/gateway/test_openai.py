@@ -109,7 +109,7 @@ def test_a_passing_error_is_tried_again_by_the_client_and_a_lasting_one_is_not(
         patient.chat.completions.create(**QUESTION)
     assert len(services.requests["RunAgent"]) == 2
     services.requests.clear()
-    services.script["RunAgent"] = AbortedError("changed", reason="SESSION_CHANGED")
+    services.script["RunAgent"] = AbortedError("another one", reason="REQUEST_CONFLICT")
     with pytest.raises(openai.ConflictError):
         patient.chat.completions.create(**QUESTION)
     assert len(services.requests["RunAgent"]) == 1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
-from services.vector.record import lexicon
 from tests.contract.vector.world import Client, WordEmbedder, eventually, running
+
+FROZEN = Path(__file__).resolve().parents[2] / "fixtures" / "record-2.sql"
 
 # Six subjects in one order, by language.
 SUBJECTS = {
@@ -171,33 +173,13 @@ async def test_what_must_not_be_there_is_not(client: Client, query: str, mode: i
     assert [dropped.cause for dropped in found.dropped] == [pb.DROP_CAUSE_FILTER]
 
 
-def _record(folder: Path) -> Path:
-    [path] = folder.rglob("record.sqlite3")
-    return path
-
-
 async def test_a_record_of_the_release_before_finds_by_the_new_words(
     tmp_path: Path, embedder: WordEmbedder
 ) -> None:
+    path = tmp_path / "vector" / "record.sqlite3"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as record:
+        record.executescript(FROZEN.read_text())
     async with running(tmp_path, embedder) as client:
-        await client.create()
-        await client.import_all([{"external_id": "zh", "text": "海港的灯塔自一八七一年起发光"}])
-    with sqlite3.connect(_record(tmp_path)) as record:
-        (key,) = record.execute("SELECT key FROM collections").fetchone()
-        lexicon.drop(record, key)
-        record.execute(f"CREATE VIRTUAL TABLE lexical_{key} USING fts5 (title, headings, body, content='')")
-        record.execute(f"CREATE VIRTUAL TABLE lexical_documents_{key} USING fts5 (title, body, content='')")
-        for step in (
-            "ALTER TABLE collections DROP COLUMN owner",
-            "DROP TABLE grants",
-            "ALTER TABLE vectors DROP COLUMN sha256",
-            "ALTER TABLE tombstones DROP COLUMN first_chunk",
-            "ALTER TABLE tombstones DROP COLUMN last_chunk",
-            "ALTER TABLE tombstones DROP COLUMN space",
-            "ALTER TABLE requests RENAME COLUMN space TO tenant_id",
-            "PRAGMA user_version = 2",
-        ):
-            record.execute(step)
-    record.close()
-    async with running(tmp_path, embedder) as client:
-        assert await _found(client, "灯塔") == ["zh"]
+        # The name of a file was in no index of that release.
+        assert set(await _found(client, "harbourtxt")) == {"harbour"}

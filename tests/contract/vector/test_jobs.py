@@ -14,7 +14,7 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
-from services.vector.embedding.ports import EmbedderRejectedError, Vectors
+from services.vector.embedding.ports import EmbedderRejectedError, Vectors, name_of
 from tests.contract.vector.world import Client, WordEmbedder, eventually, ingest_requests, refused, running
 
 TEXT = "The heron stands in the shallow water and waits."
@@ -405,8 +405,8 @@ async def test_passages_that_the_model_refused_are_asked_for_again(tmp_path: Pat
 
 
 async def _postponed(client: Client) -> bool:
-    model = client.application.model
-    return not await client.application.record.vectors.waiting(*model, 10)
+    model = name_of(client.application.roster.configured)
+    return not await client.application.record.vectors.waiting(model, 10)
 
 
 # -- workers that died -------------------------------------------------------------------------------

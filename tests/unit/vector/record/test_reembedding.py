@@ -110,7 +110,7 @@ async def test_a_build_has_its_turns_while_much_else_waits(record: Record) -> No
     waiting = await record.vectors.waiting(OLD, 8)
     assert [one.generation_key == key for one in waiting] == [True, False] * 4
     assert [one.generation_key == key for one in await record.vectors.waiting(same, 50)] == (
-        [True, False] * 20 + [True] * 10
+        [True, False] * 20 + [True] * 5
     )
 
 
