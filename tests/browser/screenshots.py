@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.conftest import FLAGS, arrived
 from tests.support.launched import ROOT, launched
@@ -38,6 +38,8 @@ QUESTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("What is wrong with this code?", "code_analyzer", {"files": [{"path": "half.py", "content": CODE}]}),
 )
 READY_SECONDS = 60
+# What is drawn after an answer has come.
+_DRAWN_MILLISECONDS = 300
 
 
 def furnish(base_url: str) -> list[str]:
@@ -90,8 +92,8 @@ def shoot(browser: Browser, base_url: str, sessions: list[str], folder: Path) ->
 def settled(page: Page) -> None:
     """Waits until everything that was asked for is drawn."""
     arrived(page)
-    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    page.wait_for_timeout(_DRAWN_MILLISECONDS)
 
 
 def main() -> None:
