@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from pypdf import PdfReader
 
 from services.agents.ports import Sandboxed
 from services.agents.seeing import looking, reading
@@ -165,8 +166,6 @@ async def made(sandbox: Sandboxed, count: int) -> Iterator[str]:
 
 async def real(sandbox: Sandboxed, data: Path) -> Iterator[str]:
     """The table of the data set."""
-    from pypdf import PdfReader  # noqa: PLC0415 # of the vector service; the other table needs none
-
     lines = [f"{'real':36} {'n':>5}   found   right  seconds"]
     for picture, source in PRINTED.items():
         told = await read(sandbox, (data / "images" / "files" / picture).read_bytes())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,13 +20,19 @@ ROOT = Path(__file__).resolve().parents[1]
 BUF = Path(sys.executable).with_name("buf")
 
 
-def git(*arguments: str) -> str | None:
-    """What git prints, or None when it fails or is not there."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607 - the caller's git
-    except FileNotFoundError:
+def output(*arguments: str) -> bytes | None:
+    """What the caller's git prints, or None when it fails or is not there."""
+    program = shutil.which("git")
+    if program is None:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def git(*arguments: str) -> str | None:
+    """What git prints as a word, or None as `output`."""
+    printed = output(*arguments)
+    return None if printed is None else printed.decode().strip()
 
 
 def base() -> str | None:
@@ -42,14 +49,8 @@ def base() -> str | None:
 
 def contracts_at(commit: str, into: Path) -> bool:
     """Writes the contracts of a commit below `into`; False when it has none."""
-    try:
-        archive = subprocess.run(
-            ["git", "archive", commit, "protos"],  # noqa: S607 - the caller's git
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
-        ).stdout
-    except (subprocess.CalledProcessError, FileNotFoundError):
+    archive = output("archive", commit, "protos")
+    if archive is None:
         return False
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(into, filter="data")

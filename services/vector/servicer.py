@@ -124,7 +124,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         await self._require_taking(collection)
         deadline = begun + max(0.0, call.remaining() - _MARGIN_SECONDS)
         steps = application.ingestion.ingest(_caller(), collection, header[1], _pieces(requests), deadline)
-        async with aclosing(steps):  # type: ignore[type-var] # an async generator
+        async with aclosing(steps):
             async for step in steps:
                 elapsed = Duration()
                 elapsed.FromNanoseconds(int((time.monotonic() - begun) * 1e9))
@@ -148,7 +148,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         await self._require_taking(collection)
         outcomes = self._application.importing.run(_caller(), collection, _items(first, requests))
         index = 0
-        async with aclosing(outcomes):  # type: ignore[type-var] # an async generator
+        async with aclosing(outcomes):
             async for outcome in outcomes:
                 yield pb.ImportDocumentsResponse(
                     index=index,

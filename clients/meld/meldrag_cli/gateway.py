@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import IO, Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 import httpx
@@ -44,6 +44,14 @@ _FILENAME = re.compile(r'filename="([A-Za-z0-9][A-Za-z0-9_.-]{0,100})"')
 def path(*parts: str) -> str:
     """A path below /api/v1, every part of it escaped."""
     return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class Readable(Protocol):
+    """What httpx sends as a file."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most `size` bytes, all when negative; none at the end."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ class Gateway:
         body: Mapping[str, Any] | None = None,
         *,
         form: Mapping[str, str] | None = None,
-        file: tuple[str, IO[bytes]] | None = None,
+        file: tuple[str, Readable] | None = None,
         whole: Body | None = None,
         seconds: float | None = None,
     ) -> Iterator[Iterator[Event]]:
@@ -211,9 +219,7 @@ class Gateway:
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
-    def upload(
-        self, where: str, form: Mapping[str, str], file: tuple[str, IO[bytes]], seconds: float
-    ) -> Json:
+    def upload(self, where: str, form: Mapping[str, str], file: tuple[str, Readable], seconds: float) -> Json:
         """Sends a form with one file; the JSON object that answers."""
         sent = {"data": dict(form), "files": {"file": file}}
         return self._json(self._send("POST", where, seconds, headers=_once(), **sent))

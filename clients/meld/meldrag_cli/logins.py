@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +16,8 @@ from typing import Any
 
 from meldrag_cli.failures import RefusedFailure, UsageFailure
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:
-    # Not on this system: two commands at once may then renew one after the other, which the house bears
-    # with for some seconds.
-    fcntl = None  # type: ignore[assignment]
 
 FILE = "logins.json"
 _LOCK = "logins.lock"
@@ -139,8 +136,7 @@ class Logins:
         except OSError as error:
             raise UsageFailure("NOT_WRITABLE", f"{path}: {error.strerror}") from None
         try:
-            if fcntl is not None:
-                _locked(descriptor, path)
+            _lock(descriptor, path)
             yield
         finally:
             os.close(descriptor)
@@ -154,7 +150,10 @@ def _members(said: Mapping[str, Any]) -> dict[str, Any]:
     return members
 
 
-def _locked(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path) -> None:
+    if sys.platform == "win32":
+        # Two commands at once may renew one after the other there, which the house bears with for some seconds.
+        return
     end = time.monotonic() + _LOCK_SECONDS
     while True:
         try:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure
 from meldrag_cli.files import File
-from meldrag_cli.gateway import Gateway, path
+from meldrag_cli.gateway import Gateway, Readable, path
 
 # Answers that say "later" are tried again, this often, unless later is further away than this.
 _TRIES = 5
@@ -136,8 +136,7 @@ class Sending:
             part = (file.path.name, counted)
             try:
                 if not self._wait:
-                    # httpx reads what has a read method; its types ask for more.
-                    document = self._gateway.upload(where, form, part, self._seconds)  # type: ignore[arg-type]
+                    document = self._gateway.upload(where, form, part, self._seconds)
                     return Outcome(file, document)
                 return self._follow(file, where, form, part)
             except UnreachableFailure as failure:
@@ -169,7 +168,7 @@ class Sending:
             document = self._gateway.get(f"{where}/{document['id']}")
         return document
 
-    def _follow(self, file: File, where: str, form: dict[str, str], part: tuple[str, Any]) -> Outcome:
+    def _follow(self, file: File, where: str, form: dict[str, str], part: tuple[str, Readable]) -> Outcome:
         document: dict[str, Any] = {}
         existing = False
         with self._gateway.events(where, form=form, file=part, seconds=self._seconds) as events:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
@@ -22,7 +23,7 @@ class Stream:
         return getattr(self._call, name)
 
 
-class RuledChannel:
+class RuledChannel(ABC):
     """Gives stubs their calls: each with its deadline and the token, and failures as MeldError.
 
     stream: what messages come as.
@@ -54,9 +55,9 @@ class RuledChannel:
         """Closes the connection; to be awaited where there is an event loop."""
         return self._inner.close()
 
+    @abstractmethod
     def _whole(self, path: str, call: Any) -> Callable[..., Any]:
         """A call with one answer."""
-        raise NotImplementedError
 
     def _streamed(self, path: str, call: Any) -> Callable[..., Any]:
         kind = type(self).stream

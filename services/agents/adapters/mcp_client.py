@@ -235,8 +235,7 @@ class _Counted(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         count = 0
-        # An asynchronous client's responses have asynchronous streams, which the type leaves open.
-        async for piece in self._response.stream:  # type: ignore[union-attr]
+        async for piece in self._response.aiter_raw():
             count += len(piece)
             if count > MAX_BYTES:
                 self._meter.exceeded = True

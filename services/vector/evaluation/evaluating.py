@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -207,7 +207,7 @@ class Evaluating:
 
     async def run(
         self, caller: Caller, collection: Collection, plan: Plan
-    ) -> AsyncIterator[Progress | Measured]:
+    ) -> AsyncGenerator[Progress | Measured, None]:
         """Progress after each query, then what was measured.
 
         Raises InvalidArgumentError (GOLDEN_SET_INVALID) before anything is asked, and what a search raises; a

@@ -66,7 +66,7 @@ class EvaluationMethods:
                 return
             await application.record.evaluations.require_room(collection.key)
             steps = application.evaluating.run(caller, collection, Plan(golden, settings, cutoffs))
-            async with aclosing(steps):  # type: ignore[type-var] # an async generator
+            async with aclosing(steps):
                 async for step in steps:
                     if isinstance(step, Progress):
                         yield pb.RunEvaluationResponse(done=step.done, total=step.total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Importing:
 
     async def run(
         self, caller: Caller, collection: Collection, items: AsyncIterator[TextItem]
-    ) -> AsyncIterator[Imported]:
+    ) -> AsyncGenerator[Imported, None]:
         """One outcome per item, in order, each after its commit. Raises what ends the whole import:
 
         NotFoundError when the collection goes, ResourceExhaustedError (STORAGE_FULL), and what `items`

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -57,7 +57,7 @@ class Ingestion:
         header: Header,
         pieces: AsyncIterator[bytes],
         deadline: float,
-    ) -> AsyncIterator[Step]:
+    ) -> AsyncGenerator[Step, None]:
         """Yields the stages as they are reached.
 
         `deadline` is a monotonic time; a job goes on after it, and after a caller who leaves. What had not
@@ -67,7 +67,7 @@ class Ingestion:
         """
         document: Document | None = None
         steps = self._steps(caller, collection, header, pieces)
-        async with aclosing(steps):  # type: ignore[type-var] # an async generator
+        async with aclosing(steps):
             try:
                 while True:
                     async with asyncio.timeout_at(deadline):
@@ -85,7 +85,7 @@ class Ingestion:
 
     async def _steps(
         self, caller: Caller, collection: Collection, header: Header, pieces: AsyncIterator[bytes]
-    ) -> AsyncIterator[Step]:
+    ) -> AsyncGenerator[Step, None]:
         claim = self._claims.hold(caller.space, collection.key, header.external_id, header.request_id)
         with claim:
             row = await self._documents.receive(
@@ -95,7 +95,7 @@ class Ingestion:
             handed_over = False
             try:
                 received = _until(self._jobs.arriving(row.document_id), pieces, row.document_id)
-                async with aclosing(received):  # type: ignore[type-var] # an async generator
+                async with aclosing(received):
                     spooled = await self._spool.receive(name, received, header.size, header.content_sha256)
                 request = _request(collection, header, spooled.sha256)
                 arrival = Arrival(
@@ -127,11 +127,11 @@ class Ingestion:
                 if not handed_over:
                     self._spool.drop(name)
                     await asyncio.shield(self._documents.discard(row.document_id))
-        async with aclosing(steps):  # type: ignore[type-var] # an async generator
+        async with aclosing(steps):
             async for step in steps:
                 yield step
 
-    async def _vectors(self, caller: Caller, document: Document) -> AsyncIterator[Step]:
+    async def _vectors(self, caller: Caller, document: Document) -> AsyncGenerator[Step, None]:
         """Steps until all vectors are there. Ends early when the document is deleted."""
         with self._board.following(document.document_id) as queue:
             while document.state is not DocumentState.READY:
@@ -152,7 +152,7 @@ class Ingestion:
 
 async def _until(
     cancelled: asyncio.Event, pieces: AsyncIterator[bytes], document_id: str
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The pieces, until the document is taken back: then raises AbortedError (INGEST_CANCELLED)."""
     stop = asyncio.ensure_future(cancelled.wait())
     try:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -202,7 +202,7 @@ class Jobs:
         media_type: str,
         request: Request | None,
         claim: ExitStack,
-    ) -> AsyncIterator[Step]:
+    ) -> AsyncGenerator[Step, None]:
         """Makes a job of a file in the spool; the claim and the file are the job's from then on.
 
         Returns its steps, to the commit; they raise ServiceError with the reason when there is none. Raises
@@ -431,7 +431,7 @@ def _name(document: Document) -> str:
 
 async def _followed(
     live: _Live, steps: asyncio.Queue[Step | ServiceError | None], first: Step
-) -> AsyncIterator[Step]:
+) -> AsyncGenerator[Step, None]:
     try:
         yield first
         while (step := await steps.get()) is not None:

@@ -9,6 +9,7 @@ A key is "path::name" or "path::name#index" for the index-th case of a parametri
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -88,7 +89,7 @@ def once(first: int, count: int, *, measure: bool) -> None:
     paths(data["roots"])
     if any("hypothesis" in Path(path).read_text("utf-8") for path in data["tests"]):
         # Loaded once for all forks, and only then: it takes longer than many a test.
-        import hypothesis.strategies  # noqa: F401, PLC0415
+        importlib.import_module("hypothesis.strategies")
 
     def run(number: int) -> dict[str, Any]:
         measured: dict[str, Any] = {}

@@ -12,7 +12,7 @@ import itertools
 import math
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 # How many items of an iterator are looked at.
@@ -45,8 +45,8 @@ def pairs(value: object, classes: Mapping[str, type], depth: int = 0) -> Pairs:
         pass
     if isinstance(value, re.Match):
         return [("{}.group()", repr(value.group())), ("{}.groups()", repr(value.groups()))]
-    if hasattr(value, "__next__"):
-        taken = list(itertools.islice(value, TAKEN))  # type: ignore[call-overload]
+    if isinstance(value, Iterator):
+        taken = list(itertools.islice(value, TAKEN))
         return _of_items(taken, f"list(itertools.islice({{}}, {TAKEN}))", classes)
     kind = type(value)
     named: Pairs = [("type({}).__name__", repr(kind.__name__))]

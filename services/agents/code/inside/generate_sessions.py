@@ -156,17 +156,9 @@ class Stage:
             seen.arcs = tracer.arcs
         return seen
 
-    def _step(  # noqa: PLR0912 - one thing after the other
-        self, step: Step, space: dict[str, Any], tracer: Tracer | None
-    ) -> dict[str, Any]:
-        names, before = [], {}
+    def _step(self, step: Step, space: dict[str, Any], tracer: Tracer | None) -> dict[str, Any]:
         try:
-            for position, (_, expression) in enumerate(step.arguments):
-                name = f"argument_{position}_"
-                space[name] = eval(self._code(expression, "eval"), space)
-                names.append(name)
-                if _may_change(space[name]):
-                    before[position] = self._pairs(space[name])
+            names, before = self._arguments(step, space)
         except OverrunError:
             raise
         except BaseException as error:
@@ -185,7 +177,7 @@ class Stage:
                     exec(code, space)
                 else:
                     value = eval(code, space)
-                    if hasattr(value, "__next__"):
+                    if isinstance(value, Iterator):
                         value = iter(list(itertools.islice(value, rendering.TAKEN)))
             if step.bind:
                 space[step.bind] = value
@@ -202,6 +194,17 @@ class Stage:
         if printed.getvalue():
             result["out"] = printed.getvalue()[:_MAX_OUTPUT]
         return result
+
+    def _arguments(self, step: Step, space: dict[str, Any]) -> tuple[list[str], dict[int, list[list[str]]]]:
+        """Makes the arguments: their names in `space`, and by position what those are that may change."""
+        names, before = [], {}
+        for position, (_, expression) in enumerate(step.arguments):
+            name = f"argument_{position}_"
+            space[name] = eval(self._code(expression, "eval"), space)
+            names.append(name)
+            if _may_change(space[name]):
+                before[position] = self._pairs(space[name])
+        return names, before
 
     def _pairs(self, value: object) -> list[list[str]]:
         return [list(pair) for pair in rendering.pairs(value, self._classes)]
@@ -241,7 +244,7 @@ _FIXED = (int, float, str, bytes, bool, type(None), complex, tuple, frozenset)
 
 
 def _may_change(value: object) -> bool:
-    return not isinstance(value, _FIXED) and not callable(value) and not hasattr(value, "__next__")
+    return not isinstance(value, _FIXED) and not callable(value) and not isinstance(value, Iterator)
 
 
 @contextlib.contextmanager

@@ -154,7 +154,7 @@ def _dated(text: str) -> list[str]:
     """A text that is a format of dates, filled in."""
     if not re.search(r"%[YmdHMSjbB]", text):
         return []
-    moments = [datetime.datetime(*day, 13, 5, 9) for day in _DATES[:4]]  # noqa: DTZ001 - a test's own day
+    moments = [datetime.datetime(*day, 13, 5, 9, tzinfo=datetime.UTC) for day in _DATES[:4]]
     return [moment.strftime(text) for moment in moments]
 
 
