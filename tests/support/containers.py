@@ -53,7 +53,7 @@ class System:
         }
 
     def clone(self) -> None:
-        """Copies what git tracks, and `.env.example` to `.env` with two edits: the port, and more requests."""
+        """Copies what git tracks, and `.env.example` to `.env` with its port and more requests a minute."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,

@@ -152,7 +152,7 @@ def _members(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _lock(descriptor: int, path: Path) -> None:
     if sys.platform == "win32":
-        # Two commands at once may renew one after the other there, which the house bears with for some seconds.
+        # Two commands at once may renew one after the other there; the house bears with that for seconds.
         return
     end = time.monotonic() + _LOCK_SECONDS
     while True:
