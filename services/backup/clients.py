@@ -120,8 +120,8 @@ class Keepers:
 def open_keepers(
     vector_address: str,
     session_address: str,
-    identity: Identity | None = None,
-    certificates: Certificates | None = None,
+    identity: Identity | None,
+    certificates: Certificates | None,
 ) -> Iterator[Keepers]:
     """Channels to both for the duration of the block. Nothing is called.
 

@@ -121,8 +121,13 @@ def _check_allowed() -> None:
 def _services() -> Callable[[], AbstractContextManager[Keepers]]:
     """Opens both services, called by the house itself as `make backup` does: its questions are the same."""
     settings = door().settings
-    identity = service_identity(settings)
-    return partial(open_keepers, settings.meld_vector_address, settings.meld_session_address, identity)
+    return partial(
+        open_keepers,
+        settings.meld_vector_address,
+        settings.meld_session_address,
+        service_identity(settings),
+        settings.certificates,
+    )
 
 
 def _taken(*, restore: bool) -> Response:
