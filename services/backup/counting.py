@@ -42,34 +42,23 @@ def documents(stub: Any) -> Counter[str]:
 
 def sessions(stub: Any) -> Counter[str]:
     """Sessions and messages of the session service. Raises ServiceError, TooManyError."""
-    return _sessions(_listed(stub.ListSessions, session_pb2.ListSessionsRequest, "sessions"))
+    return _sessions(stub)[0]
 
 
-def listed(vector: Any, session: Any) -> Counter[str]:
-    """What the lists of both services show, by kind; without that of which there is too much to be counted.
+def listed(vector: Any, session: Any) -> tuple[Counter[str], Counter[str] | None]:
+    """What the lists of both services show, by kind, without that of which there is too much to be counted;
+    and those of the sessions that expire within EXPIRING_SECONDS, None where there are too many to tell.
 
     Raises ServiceError.
     """
     counted: Counter[str] = Counter()
-    for count, stub in ((documents, vector), (sessions, session)):
-        with suppress(TooManyError):
-            counted.update(count(stub))
-    return counted
-
-
-def expiring(stub: Any) -> Counter[str] | None:
-    """Those of them that expire within EXPIRING_SECONDS; None where there are too many to tell.
-
-    Raises ServiceError.
-    """
-    try:
-        return _sessions(
-            session
-            for session in _listed(stub.ListSessions, session_pb2.ListSessionsRequest, "sessions")
-            if not lasts(session)
-        )
-    except TooManyError:
-        return None
+    expiring: Counter[str] | None = None
+    with suppress(TooManyError):
+        counted.update(documents(vector))
+    with suppress(TooManyError):
+        kept, expiring = _sessions(session)
+        counted.update(kept)
+    return counted, expiring
 
 
 def lasts(session: Any) -> bool:
@@ -78,12 +67,14 @@ def lasts(session: Any) -> bool:
     return not session.HasField("expire_time") or session.expire_time.ToDatetime(UTC) > soon
 
 
-def _sessions(listed: Iterator[Any]) -> Counter[str]:
-    counted = Counter(sessions=0, messages=0)
-    for session in listed:
-        counted["sessions"] += 1
-        counted["messages"] += session.messages
-    return counted
+def _sessions(stub: Any) -> tuple[Counter[str], Counter[str]]:
+    """All, and those that expire soon."""
+    counted, expiring = Counter(sessions=0, messages=0), Counter(sessions=0, messages=0)
+    for session in _listed(stub.ListSessions, session_pb2.ListSessionsRequest, "sessions"):
+        for counter in (counted,) if lasts(session) else (counted, expiring):
+            counter["sessions"] += 1
+            counter["messages"] += session.messages
+    return counted, expiring
 
 
 def _listed(method: Any, requests: Any, field: str) -> Iterator[Any]:

@@ -88,8 +88,7 @@ def begun(keepers: Keepers, key: bytes, say: Say) -> Iterator[Making]:
             canaries = Canaries(keepers.vector.stub)
             conversations = Conversations(keepers.session.stub)
             chosen, talks = canaries.choose(), conversations.choose()
-            expiring = counting.expiring(keepers.session.stub)
-            listed = counting.listed(keepers.vector.stub, keepers.session.stub)
+            listed, expiring = counting.listed(keepers.vector.stub, keepers.session.stub)
             copies = []
             for keeper in both:
                 exported = held.enter_context(closing(keeper.export()))

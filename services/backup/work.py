@@ -16,7 +16,7 @@ from services.backup.copying import file_of
 from services.backup.failure import BackupError, BusyError, DiffersError
 from services.backup.making import Say, begun, counted
 from services.chassis.errors import ServiceError
-from services.chassis.lock import lock_directory
+from services.chassis.lock import InUseError, lock_directory
 from services.chassis.start import StartError
 
 # The stage of a restore (documents, sessions, comparing), how many bytes of it are done, how many there are.
@@ -39,8 +39,10 @@ def create(parent: Path, keepers: Keepers, key: bytes, keep: int | None, say: Sa
             for removed in folders.prune(parent, keep) if keep else ():
                 say(f"removed {removed}")
             return done
-    except StartError as error:
+    except InUseError as error:
         raise BusyError(str(error)) from None
+    except StartError as error:
+        raise BackupError(str(error)) from None
     except OSError as error:
         raise BackupError(f"{error.filename or parent}: {error.strerror}") from None
 

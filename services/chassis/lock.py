@@ -11,12 +11,16 @@ from pathlib import Path
 from services.chassis.start import StartError
 
 
+class InUseError(StartError):
+    """Another process holds the directory."""
+
+
 @contextmanager
 def lock_directory(path: Path) -> Iterator[None]:
     """Holds `path` (made when missing) for this process.
 
-    The kernel frees it with the process, whatever ends it. Raises StartError at
-    once when another process holds it or it cannot be written.
+    The kernel frees it with the process, whatever ends it. Raises InUseError at
+    once when another process holds it, StartError when it cannot be written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -28,7 +32,7 @@ def lock_directory(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise StartError(f"{path} is in use by process {holder}") from None
+            raise InUseError(f"{path} is in use by process {holder}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

@@ -272,7 +272,7 @@ class Fields:
         try:
             moment.FromJsonString(text)
         except ValueError:
-            raise invalid(name, "a time as in 2030-01-31T12:00:00Z is needed") from None
+            raise invalid(self._at(name), "a time as in 2030-01-31T12:00:00Z is needed") from None
         return moment
 
     def position(self, name: str) -> int:

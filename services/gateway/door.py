@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from flask import Response, current_app
@@ -34,7 +36,7 @@ class Door:
     profiler: Profiler = field(default_factory=Profiler)
     # None where people sign in by name and password alone.
     external: ExternalLogin | None = None
-    spool: Spool = field(default_factory=Spool)
+    spool: Spool = field(default_factory=lambda: Spool(Path(tempfile.gettempdir()) / "meldrag-spool"))
 
 
 def slots_for(threads: int) -> StreamSlots:

@@ -26,7 +26,6 @@ _WINDOW_BYTES = 32 * 1024 * 1024
 # A service that is started again needs some seconds for its record and its model.
 _PATIENCE_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
-_GONE = frozenset({grpc.StatusCode.UNAVAILABLE})
 
 
 class LastingImport:
@@ -58,17 +57,18 @@ class LastingImport:
         threading.Thread(target=self._feed, name="import-lines", daemon=True).start()
 
     def __iter__(self) -> Iterator[Answer]:
-        answered, since = False, time.monotonic()
+        answered, lost = False, None
         while True:
             try:
                 for answer in self._call:
-                    answered, since = True, time.monotonic()
+                    answered, lost = True, None
                     self._settle()
                     yield answer
                 return
             except grpc.RpcError as error:
-                late = time.monotonic() - since > self._patience
-                if not answered or late or self._closed or not _gone(error):
+                now = time.monotonic()
+                lost = now if lost is None else lost
+                if not answered or now - lost > self._patience or self._closed or not _gone(error):
                     raise
             time.sleep(_AGAIN_SECONDS)
             self._again()
@@ -148,5 +148,4 @@ class LastingImport:
 
 def _gone(error: grpc.RpcError) -> bool:
     """Whether the service, or the way to it, has gone; what it says itself is an answer."""
-    said: Any = error
-    return said.code() in _GONE and from_rpc_error(error).reason == "UPSTREAM_UNAVAILABLE"
+    return from_rpc_error(error).reason == "UPSTREAM_UNAVAILABLE"

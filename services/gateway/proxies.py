@@ -15,9 +15,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Environ = dict[str, Any]
 
-PASSED_ON_KEY = "meldrag.passed_on"
-"""True in the environ of a request that came through a trusted proxy, whose address and scheme are then the
-client's."""
+CLIENT_KEY = "meldrag.client_told"
+"""True in the environ of a request whose client's address a trusted proxy has told."""
+SCHEME_KEY = "meldrag.scheme_told"
+"""True in the environ of a request whose client's scheme a trusted proxy has told."""
 
 _SCHEMES = frozenset(("http", "https"))
 
@@ -34,25 +35,30 @@ class Proxies:
         """Passes the request on, with what is known of the client."""
         peer = address_of(environ.get("REMOTE_ADDR", ""))
         if peer is not None and within(peer, self._trusted):
-            environ[PASSED_ON_KEY] = True
-            environ["REMOTE_ADDR"] = str(self._client(peer, environ.get("HTTP_X_FORWARDED_FOR", "")))
+            client, told = self._client(peer, environ.get("HTTP_X_FORWARDED_FOR", ""))
+            environ["REMOTE_ADDR"] = str(client)
+            if told:
+                environ[CLIENT_KEY] = True
             # The last is the word of the proxy that called us.
             scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
             if scheme in _SCHEMES:
                 environ["wsgi.url_scheme"] = scheme
+                environ[SCHEME_KEY] = True
         return self._inner(environ, start_response)
 
-    def _client(self, peer: Address, chain: str) -> Address:
-        """The rightmost address that is not trusted; the last that was understood where all are."""
+    def _client(self, peer: Address, chain: str) -> tuple[Address, bool]:
+        """The rightmost address that is not trusted, and whether all up to it were told; the last that was
+        understood where all are.
+        """
         client = peer
         for entry in reversed(chain.split(",")):
             told = address_of(entry.strip())
             if told is None:
-                break
+                return client, False
             client = told
             if not within(client, self._trusted):
                 break
-        return client
+        return client, True
 
 
 def address_of(text: str) -> Address | None:

@@ -66,7 +66,7 @@ class Restoring:
         self,
         folder: Path,
         key: bytes,
-        keepers: Callable[[], AbstractContextManager[Keepers]] | None,
+        keepers: AbstractContextManager[Keepers] | None,
         release: Callable[[], None],
     ) -> None:
         self._folder = folder
@@ -84,19 +84,19 @@ class Restoring:
         call = context.Call(context.principal(), context.request_id(), float("inf"))
         threading.Thread(target=self._run, args=(call,), name="restore").start()
 
-    def abandon(self) -> bool:
-        """Stops it, unless living data are being replaced already; whether it stops."""
+    def abandon(self) -> None:
+        """Stops it, unless living data are being replaced already."""
         with self._deciding:
             self._abandoned = self._abandoned or not self._decided
-            return self._abandoned
 
     def _run(self, call: context.Call) -> None:
+        with context.entered(call):
+            end = self._end()
         try:
-            with context.entered(call):
-                end = self._end()
-        finally:
             # Before the end is told: whoever hears of it may come with the next one.
             self._release()
+        except OSError:
+            _log.exception("an archive could not be removed")
         self.steps.put(end)
 
     def _end(self) -> End:
@@ -106,7 +106,7 @@ class Restoring:
             return End(problem=ProblemError(499, "CLIENT_GONE", "the client closed the connection"))
         except BackupError as error:
             problem = problem_of(error)
-            _log.warning("a backup was not taken", extra={"fields": {"reason": problem.reason}})
+            _log.warning("a backup ended with a problem", extra={"fields": {"reason": problem.reason}})
             return End(problem=problem)
         except Exception:
             _log.exception("a backup could not be worked on")
@@ -122,7 +122,7 @@ class Restoring:
             if self._abandoned:
                 raise AbandonedError
             self._decided = True
-        with self._keepers() as keepers:
+        with self._keepers as keepers:
             there = work.go_back(self._folder, contents, keepers, _log.info, self._seen)
         return {"backup": described(contents), "there": dict(sorted(there.items()))}
 

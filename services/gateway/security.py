@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, request
 
 from services.gateway.problem import ProblemError
-from services.gateway.proxies import PASSED_ON_KEY
+from services.gateway.proxies import SCHEME_KEY
 
 # Pages of ours load nothing from elsewhere and run no inline code.
 PAGE_POLICY = (
@@ -122,7 +122,7 @@ def _is_ours(origin: str, http: Request) -> bool:
     The scheme counts where a trusted proxy tells it: any other in front may speak TLS for us.
     """
     parts = urlsplit(origin)
-    if PASSED_ON_KEY in http.environ and parts.scheme != http.scheme:
+    if SCHEME_KEY in http.environ and parts.scheme != http.scheme:
         return False
     return bool(parts.netloc == http.environ["HTTP_HOST"])
 

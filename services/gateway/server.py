@@ -23,6 +23,7 @@ from services.gateway.door import Door, slots_for
 from services.gateway.identity.external import ExternalLogin
 from services.gateway.limits import Drain, Patience
 from services.gateway.metrics import WorkerMetrics, retire
+from services.gateway.problem import ProblemError
 from services.gateway.settings import GatewaySettings
 from services.gateway.spool import Spool
 from services.gateway.worker import BoundedWorker
@@ -122,18 +123,24 @@ class GatewayServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not t
     def _on_exit(self, arbiter: Any) -> None:
         del arbiter
         shutil.rmtree(self._runtime, ignore_errors=True)
-        shutil.rmtree(self._spool, ignore_errors=True)
 
 
 def _spool(settings: GatewaySettings, runtime: Path) -> Path:
-    """A folder that all workers know. Raises StartError where there can be none."""
+    """A folder that all workers know, without what a gateway that was killed has left there.
+
+    Raises StartError where there can be none.
+    """
     if not settings.meld_spool_dir:
         return runtime / "spool"
+    folder = Path(settings.meld_spool_dir) / "meldrag-spool"
     try:
-        Path(settings.meld_spool_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="meldrag-spool-", dir=settings.meld_spool_dir))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Another gateway that works there now sweeps itself.
+        with contextlib.suppress(ProblemError), Spool(folder).alone():
+            pass
     except OSError as error:
         raise StartError(f"MELD_SPOOL_DIR cannot be used: {error.strerror}") from None
+    return folder
 
 
 def _external(settings: GatewaySettings) -> ExternalLogin | None:

@@ -20,6 +20,7 @@ from services.gateway.limits import Drain
 from services.gateway.problem import ProblemError, from_service_error
 
 Res = TypeVar("Res", bound=Message)
+Exc = TypeVar("Exc", bound=Exception)
 
 EVENT_STREAM = "text/event-stream"
 NDJSON = "application/x-ndjson"
@@ -68,6 +69,24 @@ class BrokenOffError(Exception):
 def break_off(problem: ProblemError) -> bytes:
     """Raises BrokenOffError."""
     raise BrokenOffError(f"{problem.reason}: {problem.detail}")
+
+
+def cut_off(
+    pieces: Iterator[bytes], drain: Drain, kind: type[Exc], problem_of: Callable[[Exc], ProblemError]
+) -> Iterator[bytes]:
+    """The pieces. What cannot be completed is cut off, so that nobody takes a part of it for all: by an error
+    of this kind, by the end of this process, or of who asked.
+    """
+    caller = standing.current()
+    try:
+        for piece in pieces:
+            yield piece
+            if drain.due():
+                break_off(draining())
+            if caller is not None and (problem := caller.problem()):
+                break_off(problem)
+    except kind as error:
+        break_off(problem_of(error))
 
 
 @dataclass(frozen=True)

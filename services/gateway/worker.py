@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import select
 import selectors
 import socket
@@ -43,8 +44,8 @@ _SEND_SECONDS = 30
 _MAX_HEAD_BYTES = 64 * 1024
 # A client gets this long to read the end of its answer before the connection closes.
 _LINGER_SECONDS = 2.0
-# What it still sends meanwhile is thrown away: to close on unread bytes takes the answer from it, too.
-_LINGER_BYTES = 1024 * 1024 * 1024
+# What it still sends meanwhile is thrown away: closing on unread bytes takes the answer from it.
+_LINGER_BYTES = math.inf
 _END_OF_HEAD = b"\r\n\r\n"
 _ALIVE = b"GET /livez "
 _BUSY = json.dumps(
@@ -193,25 +194,6 @@ class _PromptBody:
             self._connection.sock.shutdown(socket.SHUT_RD)
 
 
-class _Closing:
-    """An application whose answer to a body that it did not read says that the connection closes.
-
-    gunicorn closes it, too, but only after it has promised to keep it.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        def start(*args: Any) -> Any:
-            if not environ["wsgi.input"].discardable():
-                # The method is bound to gunicorn's response.
-                start_response.__self__.force_close()
-            return start_response(*args)
-
-        return self._inner(environ, start)
-
-
 class BoundedWorker(ThreadWorker):  # type: ignore[misc]
     """The worker. A connection gets a thread when the head of its request is complete, not before."""
 
@@ -219,11 +201,6 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         # Requests that have a thread or wait for one.
         self.busy = 0
-
-    def load_wsgi(self) -> None:
-        """The application, whose answers say when they are the connection's last."""
-        super().load_wsgi()
-        self.wsgi: Any = _Closing(self.wsgi)
 
     def accept(self, listener: Any) -> None:
         """Takes a connection."""
@@ -304,6 +281,16 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]
         """Serves a request whose head has been read."""
         conn.in_body = True
         req.body = _PromptBody(req.body, conn)
+        ends = req.should_close
+
+        def should_close() -> Any:
+            # gunicorn closes a connection whose body it cannot read away, but only after its answer has
+            # promised to keep it.
+            if not req.body.discardable():
+                req.force_close()
+            return ends()
+
+        req.should_close = should_close
         return super().handle_request(req, conn)
 
     def finish_request(self, conn: _Connection, fs: Any) -> None:

@@ -17,7 +17,7 @@ from services.gateway.door import door
 from services.gateway.identity import standing
 from services.gateway.identity.credentials import credential, unauthenticated
 from services.gateway.problem import ProblemError
-from services.gateway.proxies import PASSED_ON_KEY, address_of, within
+from services.gateway.proxies import CLIENT_KEY, address_of, within
 
 # Told to everybody: whether the process lives, the page itself, the contract, and how one signs in.
 OPEN_RULES = frozenset(
@@ -85,7 +85,7 @@ def _may_scrape(http: Request) -> bool:
     """Whether the measurements are open to who calls. Behind a proxy that is not trusted it is not known who
     that is.
     """
-    if PASSED_ON_KEY not in http.environ and any(name in http.headers for name in _FORWARDED):
+    if CLIENT_KEY not in http.environ and any(name in http.headers for name in _FORWARDED):
         return False
     address = address_of(http.remote_addr or "")
     return address is not None and within(address, door().settings.metrics_networks)

@@ -6,9 +6,8 @@ import contextlib
 import logging
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request, stream_with_context
@@ -31,7 +30,7 @@ from services.gateway.problem import ProblemError, from_service_error
 from services.gateway.restoring import End, Restoring, Step, problem_of
 from services.gateway.streaming import (
     HEARTBEAT,
-    break_off,
+    cut_off,
     draining,
     error_event,
     event_response,
@@ -64,7 +63,7 @@ def make_backup() -> Response:
     with contextlib.ExitStack() as held:
         held.callback(door().slots.take())
         held.enter_context(door().spool.alone())
-        keepers = held.enter_context(_services()())
+        keepers = held.enter_context(_services())
         try:
             made = held.enter_context(making.begun(keepers, door().settings.snapshot_key, _log.info))
         except InvalidBackupError as error:
@@ -80,19 +79,8 @@ def make_backup() -> Response:
             "Content-Length": str(archive.size(made)),
             "X-Accel-Buffering": "no",
         }
-        body = stream_with_context(_whole(pieces))
+        body = stream_with_context(cut_off(pieces, door().drain, BackupError, problem_of))
         return streamed(body, archive.MEDIA_TYPE, held.pop_all().close, headers)
-
-
-def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces; one that cannot be had cuts the connection, so that nobody takes half of it for all."""
-    try:
-        for piece in pieces:
-            yield piece
-            if door().drain.due():
-                break_off(draining())
-    except BackupError as error:
-        break_off(problem_of(error))
 
 
 @blueprint.post("/backup/verify")
@@ -118,11 +106,10 @@ def _check_allowed() -> None:
         raise ProblemError(403, "BACKUP_NOT_ALLOWED", "backups are for owners and admins")
 
 
-def _services() -> Callable[[], AbstractContextManager[Keepers]]:
-    """Opens both services, called by the house itself as `make backup` does: its questions are the same."""
+def _services() -> AbstractContextManager[Keepers]:
+    """Both services, called by the house itself as `make backup` does: its questions are the same."""
     settings = door().settings
-    return partial(
-        open_keepers,
+    return open_keepers(
         settings.meld_vector_address,
         settings.meld_session_address,
         service_identity(settings),

@@ -39,7 +39,7 @@ from services.gateway.openapi.operation import (
 from services.gateway.openapi.schema import reference
 from services.gateway.problem import ProblemError, from_service_error
 from services.gateway.routes.search import MODES, search_filter
-from services.gateway.streaming import Stream, break_off, event_response, sse, streamed, wants_events
+from services.gateway.streaming import Stream, cut_off, event_response, sse, streamed, wants_events
 
 blueprint = Blueprint("evaluations", __name__)
 
@@ -249,20 +249,13 @@ def evaluated_queries_as_csv(collection_id: str, evaluation_id: str) -> Response
     first = _queries(collection_id, evaluation_id, _PAGE, "")
     with contextlib.ExitStack() as held:
         held.callback(door().slots.take())
+        table = cut_off(_csv(evaluation, first), door().drain, ServiceError, from_service_error)
         return streamed(
-            stream_with_context(_whole(_csv(evaluation, first))),
+            stream_with_context(table),
             f"{CSV}; charset=utf-8",
             held.pop_all().close,
             {"Content-Disposition": f'attachment; filename="evaluation-{evaluation.evaluation_id}.csv"'},
         )
-
-
-def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces; a table that cannot be completed is cut off, so that it shows."""
-    try:
-        yield from pieces
-    except ServiceError as error:
-        break_off(from_service_error(error))
 
 
 def _csv(evaluation: Any, page: Any) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object, no_body
 from services.gateway.calls import Client, unary, waited
 from services.gateway.door import answer, door
+from services.gateway.identity import standing
 from services.gateway.openapi.operation import EVENTS, JSON, Answer, event_of, json, operation
 from services.gateway.openapi.schema import reference
 from services.gateway.problem import ProblemError, from_service_error
@@ -136,7 +137,7 @@ def _walked(method: str, message: Any) -> Response:
 
 def _pages(method: str, message: Any) -> Iterator[Any]:
     """All pages of a walk; None each moment in which there is none yet. Raises what a call raises."""
-    client = Client.of(request)
+    client, caller = Client.of(request), standing.current()
     for _ in range(_MOST_PAGES):
         token = ""
         for page in waited(getattr(door().clients.vector, method), message, client):
@@ -147,6 +148,8 @@ def _pages(method: str, message: Any) -> Iterator[Any]:
             return
         if door().drain.due():
             raise draining()
+        if caller is not None and (problem := caller.problem()):
+            raise problem
         message.page_token = token
     raise ProblemError(500, "INTERNAL", "the walk through the index does not end")
 

@@ -10,7 +10,7 @@ from collections import Counter
 from importlib.metadata import version
 
 from flask import Blueprint, Response, request
-from google.protobuf import descriptor_pb2, timestamp_pb2
+from google.protobuf import timestamp_pb2
 from google.protobuf.descriptor import FileDescriptor
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -105,9 +105,7 @@ def contracts_sha256() -> str:
             waiting += file.dependencies
     digest = hashlib.sha256()
     for name in sorted(files):
-        compiled = descriptor_pb2.FileDescriptorProto()
-        files[name].CopyToProto(compiled)
-        digest.update(compiled.SerializeToString(deterministic=True))
+        digest.update(files[name].serialized_pb)
     return digest.hexdigest()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.proxies import PASSED_ON_KEY, Proxies, address_of, networks_of
+from services.gateway.proxies import CLIENT_KEY, SCHEME_KEY, Proxies, address_of, networks_of
 
 TRUSTED = networks_of("10.0.0.0/8, 192.168.7.1, fd00::/8")
 
@@ -26,7 +26,7 @@ def seen(peer: str, chain: str | None = None, scheme: str | None = None) -> tupl
 
     Proxies(application, TRUSTED)(environ, None)
     (one,) = inner
-    return one["REMOTE_ADDR"], one["wsgi.url_scheme"], PASSED_ON_KEY in one
+    return one["REMOTE_ADDR"], one["wsgi.url_scheme"], CLIENT_KEY in one and SCHEME_KEY in one
 
 
 @pytest.mark.parametrize("peer", ["203.0.113.9", "192.168.7.2", "fe80::1", "", "@unix"])
