@@ -70,7 +70,7 @@ def update_user(user_id: str) -> Response:
 @blueprint.delete("/users/<user_id>")
 @operation(answers={200: json(record({}))}, repeat="key")
 def delete_user(user_id: str) -> Response:
-    """Removes a user with keys and tokens."""
+    """Removes a user with keys, tokens and webhooks."""
     Query(request).finish()
     message = identity_pb2.DeleteUserRequest(user_id=user_id, request_id=idempotency_key(request))
     unary(door().clients.identity.DeleteUser, message)

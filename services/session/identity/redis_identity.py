@@ -34,12 +34,17 @@ from services.session.identity.store import Secret
 from services.session.model import Page
 from services.session.redis_store import (
     PAGE_BYTES,
+    SPACES,
     Fields,
     Place,
     RedisStore,
     fields_of,
     fingerprint_of,
+    message_place,
     once_place,
+    waiting_place,
+    webhook_place,
+    webhooks_place,
 )
 from services.session.requests import Once, fingerprint
 
@@ -155,6 +160,8 @@ class RedisIdentity:
     async def delete_user(self, caller: Caller, user_id: str, once: Once | None, deed: Deed) -> None:
         """See UserStore."""
         tenant = caller.tenant
+        # As Principal.space has it.
+        space = f"{tenant}.{user_id}"
         indexes = ("users", "usernames", "owners", "externals", f"apikeys:{user_id}", "audit")
         reply = await self._store.run(
             "user_delete",
@@ -162,10 +169,11 @@ class RedisIdentity:
                 _user(tenant, user_id),
                 *(_place(tenant, name) for name in indexes),
                 once_place(tenant, "user-delete", once),
+                *(webhooks_place(space), SPACES, waiting_place(space)),
             ],
             [
                 *(self._store.lifetime, fingerprint_of(once), _flag(caller.owner), _text(deed)),
-                _api_key(tenant, ""),
+                *(_api_key(tenant, ""), space, webhook_place(space, ""), message_place(space, "")),
             ],
         )
         _permitted(reply, caller, user_id, once)

@@ -72,7 +72,7 @@ class UserStore(Protocol):
         """
 
     async def delete_user(self, caller: Caller, user_id: str, once: Once | None, deed: Deed) -> None:
-        """Forgets a user and the keys. Raises as update_user does."""
+        """Forgets a user with keys and webhooks. Raises as update_user does."""
 
 
 class KeyStore(Protocol):

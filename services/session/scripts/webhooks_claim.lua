@@ -1,8 +1,10 @@
--- KEYS: messages that wait. ARGV: lease in microseconds, token, most messages, prefix of webhook keys, prefix of
--- message keys.
+-- KEYS: messages that wait, the user whose they are (any place for none).
+-- ARGV: lease in microseconds, token, most messages, prefix of webhook keys, prefix of message keys.
 -- Returns {messages as {fields, data, url, secret, old secret or '', time}}. Each is the claimer's until its lease
 -- ends; then whoever comes next takes it over, so what a dead process held is not lost.
+-- Of a user who is disabled nothing is sent, as if all webhooks were switched off.
 local time = now()
+local disabled = redis.call('HGET', KEYS[2], 'disabled') == '1'
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', digits(time), 'LIMIT', 0, ARGV[3])) do
   local key = ARGV[5] .. id
@@ -13,7 +15,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', digits(time), '
   elseif not known[1] then
     redis.call('ZREM', KEYS[1], id)
     redis.call('UNLINK', key)
-  elseif known[1] ~= '1' then
+  elseif disabled or known[1] ~= '1' then
     redis.call('ZREM', KEYS[1], id)
     redis.call('HSET', key, 'state', 'cancelled', 'next', 0, 'lease', '')
     redis.call('HDEL', key, 'data')

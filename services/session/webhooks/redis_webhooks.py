@@ -150,7 +150,7 @@ class RedisWebhooks:
         token = secrets.token_hex(16)
         [found] = await self._store.run(
             "webhooks_claim",
-            [waiting_place(space)],
+            [waiting_place(space), _owner(space)],
             [
                 *(round(lease_seconds * _MICROSECONDS), token, count),
                 *(webhook_place(space, ""), message_place(space, "")),
@@ -198,6 +198,12 @@ class RedisWebhooks:
 def _messages(space: str, webhook_id: str) -> Place:
     """The index of the messages of a webhook."""
     return Place(webhook_place(space, webhook_id) + ":messages")
+
+
+def _owner(space: str) -> Place:
+    """The user whose a space is, see Principal.space; a place where nobody is for who does not sign in."""
+    tenant, _, user_id = space.partition(".")
+    return Place(f"{{{tenant}}}:user:{user_id}")
 
 
 def _flag(value: bool) -> str:

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 import redis
 
-from meldrag.session.v1 import session_pb2, webhook_pb2, webhook_pb2_grpc
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2, webhook_pb2_grpc
 from services.session.redis_store import open_redis_store
 from services.session.webhooks import webhooks as rules
 from services.session.webhooks.delivering import Deliveries
@@ -443,8 +443,74 @@ async def test_webhooks_are_changed_switched_off_and_removed(hooks: Hooks) -> No
     await hooks.stub.DeleteWebhook(remove)
     assert (await refusal(hooks.stub.DeleteWebhook(remove))).reason == "WEBHOOK_NOT_FOUND"
     assert not (await hooks.stub.ListWebhooks(webhook_pb2.ListWebhooksRequest())).webhooks
-    left = [key for key in hooks.redis.keys("meld:*") if b"hook" in key or b":message:" in key]
-    assert left == []
+    assert of_webhooks(hooks) == []
+
+
+async def test_with_the_last_webhook_goes_what_waits_and_is_listed_no_more(hooks: Hooks) -> None:
+    hook, _ = await hooks.hook("http://127.0.0.1:9/hook")
+    other, _ = await hooks.hook("http://127.0.0.1:9/hook")
+    test = webhook_pb2.TestWebhookRequest(webhook_id=hook.webhook_id)
+    # The list has the newest 100 of them.
+    for _ in range(101):
+        await hooks.stub.TestWebhook(test)
+    for one in (hook, other):
+        await hooks.stub.DeleteWebhook(webhook_pb2.DeleteWebhookRequest(webhook_id=one.webhook_id))
+    assert of_webhooks(hooks) == []
+
+
+def of_webhooks(hooks: Hooks) -> list[bytes]:
+    """The keys that the store has for webhooks."""
+    return [key for key in hooks.redis.keys("meld:*") if b"hook" in key or b":message:" in key]
+
+
+OWNER = (("x-tenant", "home"), ("x-subject", "usr_owner"))
+
+
+async def member(hooks: Hooks) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The id of a new user, and the metadata of their calls."""
+    new = identity_pb2.CreateUserRequest(name="mary", password="the tide comes at nine", role="member")
+    user_id = (await hooks.house.identity.CreateUser(new, metadata=OWNER)).user.user_id
+    return user_id, (("x-tenant", "home"), ("x-subject", user_id), ("x-role", "member"))
+
+
+async def test_with_a_user_go_their_webhooks_and_what_waits(hooks: Hooks) -> None:
+    user_id, theirs = await member(hooks)
+    for label in ("first", "second"):
+        new = webhook_pb2.CreateWebhookRequest(url="http://127.0.0.1:9/hook", label=label)
+        await hooks.stub.CreateWebhook(new, metadata=theirs)
+    await hooks.ended(theirs)
+    assert of_webhooks(hooks) != []
+    assert await hooks.queue.due_spaces() == [f"home.{user_id}"]
+
+    remove = identity_pb2.DeleteUserRequest(user_id=user_id)
+    await hooks.house.identity.DeleteUser(remove, metadata=OWNER)
+    # A run that was still going on tells nobody of its end.
+    await hooks.ended(theirs)
+    assert of_webhooks(hooks) == []
+    assert await hooks.queue.due_spaces() == []
+
+
+async def test_a_user_who_is_disabled_is_sent_nothing_until_enabled_again(hooks: Hooks) -> None:
+    user_id, theirs = await member(hooks)
+    with Receiver() as receiver:
+        new = webhook_pb2.CreateWebhookRequest(url=receiver.url)
+        hook = (await hooks.stub.CreateWebhook(new, metadata=theirs)).webhook
+        asked = webhook_pb2.ListWebhookDeliveriesRequest(webhook_id=hook.webhook_id)
+
+        async def cancelled() -> bool:
+            found = (await hooks.stub.ListWebhookDeliveries(asked, metadata=theirs)).deliveries
+            return [one.state for one in found] == [CANCELLED]
+
+        async with worker(hooks):
+            for disabled in (True, False):
+                change = identity_pb2.UpdateUserRequest(user_id=user_id, disabled=disabled)
+                await hooks.house.identity.UpdateUser(change, metadata=OWNER)
+                run_id = await hooks.ended(theirs)
+                if disabled:
+                    await soon(cancelled)
+            [got] = await came(receiver)
+    assert json.loads(got.body)["data"]["run_id"] == run_id
+    assert len(receiver.received) == 1
 
 
 async def test_there_are_at_most_twenty(hooks: Hooks) -> None:
