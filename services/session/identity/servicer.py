@@ -144,7 +144,12 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
         """See the proto."""
         ends = request.expire_time.ToMicroseconds() if request.HasField("expire_time") else None
         key, user, secret = await self._keys.create(
-            _caller(), request.user_id, request.label, request.role, ends
+            _caller(),
+            request.user_id,
+            request.label,
+            request.role,
+            ends,
+            shown=request.caller_api_key_id,
         )
         return identity_pb2.CreateApiKeyResponse(
             api_key_id=key.api_key_id, secret=secret, api_key=_key(key, user)

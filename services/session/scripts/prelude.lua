@@ -150,6 +150,12 @@ local function now()
   return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
+-- Whether an API key is there and its end has not come.
+local function key_stands(key)
+  local ends = redis.call('HGET', key, 'ends')
+  return ends == '0' or tonumber(ends or 0) > now()
+end
+
 -- A line in the log of what was done to users and keys; the newest 10,000 stay.
 local function note(log, deed)
   local newest = redis.call('ZREVRANGE', log, 0, 0, 'WITHSCORES')
