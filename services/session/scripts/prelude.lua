@@ -172,6 +172,14 @@ local MESSAGE = {'message_id', 'webhook_id', 'type', 'state', 'attempts', 'statu
 -- How long a message is known, in milliseconds; it is not tried for so long. How many are kept of a webhook.
 local MESSAGE_LIFE, MESSAGES_KEPT = 1209600000, 100
 
+-- A message waits no more: its webhook is switched off. Whoever is sending it keeps the lease, and may still say
+-- that the receiver has it. waiting: messages that wait. key: of the message.
+local function cancel(waiting, key, id)
+  redis.call('ZREM', waiting, id)
+  redis.call('HSET', key, 'state', 'cancelled', 'next', 0)
+  redis.call('HDEL', key, 'data')
+end
+
 -- Removes a webhook with the messages that are listed of it, also those that wait. One that waits and
 -- is listed no more goes when its turn comes, or here with the last webhook. keys: webhook, index of
 -- webhooks, spaces that have webhooks, messages that wait, messages of the webhook. messages: prefix of their keys.

@@ -16,9 +16,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', digits(time), '
     redis.call('ZREM', KEYS[1], id)
     redis.call('UNLINK', key)
   elseif disabled or known[1] ~= '1' then
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('HSET', key, 'state', 'cancelled', 'next', 0, 'lease', '')
-    redis.call('HDEL', key, 'data')
+    cancel(KEYS[1], key, id)
   else
     local ends = digits(time + tonumber(ARGV[1]))
     redis.call('ZADD', KEYS[1], ends, id)

@@ -89,8 +89,8 @@ class RedisWebhooks:
         """See WebhookStore."""
         reply = await self._store.run(
             "webhook_update",
-            [webhook_place(space, webhook_id)],
-            [_flag(bool(change.enabled)), *_changed(change)],
+            [webhook_place(space, webhook_id), waiting_place(space)],
+            [_flag(bool(change.enabled)), webhook_id, message_place(space, ""), *_changed(change)],
         )
         return _webhook_of(fields_of(_there(reply, webhook_id)[1]))
 

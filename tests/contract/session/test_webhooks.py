@@ -17,6 +17,7 @@ from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2, webhook_p
 from services.session.redis_store import open_redis_store
 from services.session.webhooks import webhooks as rules
 from services.session.webhooks.delivering import Deliveries
+from services.session.webhooks.model import Outcome
 from services.session.webhooks.posting import Poster
 from services.session.webhooks.reaching import Reach, allowed
 from services.session.webhooks.redis_webhooks import RedisWebhooks
@@ -444,6 +445,72 @@ async def test_webhooks_are_changed_switched_off_and_removed(hooks: Hooks) -> No
     assert (await refusal(hooks.stub.DeleteWebhook(remove))).reason == "WEBHOOK_NOT_FOUND"
     assert not (await hooks.stub.ListWebhooks(webhook_pb2.ListWebhooksRequest())).webhooks
     assert of_webhooks(hooks) == []
+
+
+def switch(hook: Any, enabled: bool) -> Any:
+    """Asks for a webhook to be switched on or off."""
+    return webhook_pb2.UpdateWebhookRequest(webhook_id=hook.webhook_id, enabled=enabled)
+
+
+async def test_what_waits_while_one_is_switched_off_and_on_is_not_sent(hooks: Hooks) -> None:
+    with Receiver() as receiver, Receiver(path="/other") as other:
+        hook, _ = await hooks.hook(receiver.url)
+        untouched, _ = await hooks.hook(other.url)
+        before = await hooks.ended()
+        # Nothing is switched by this.
+        await hooks.stub.UpdateWebhook(switch(hook, True))
+        assert len(await in_state(hooks, hook, WAITING)) == 1
+        await hooks.stub.UpdateWebhook(switch(hook, False))
+        [cancelled] = await hooks.deliveries(hook.webhook_id)
+        assert (cancelled.state, cancelled.HasField("next_attempt_time")) == (CANCELLED, False)
+        await hooks.stub.UpdateWebhook(switch(hook, True))
+        after = await hooks.ended()
+        async with worker(hooks):
+            await soon(lambda: in_state(hooks, hook, DELIVERED))
+            await soon(lambda: in_state(hooks, untouched, DELIVERED, 2))
+    assert [json.loads(one.body)["data"]["run_id"] for one in receiver.received] == [after]
+    told = {json.loads(one.body)["data"]["run_id"] for one in other.received}
+    assert told == {before, after}
+
+
+async def test_what_waits_when_the_receiver_switches_it_off_is_not_sent_later(hooks: Hooks) -> None:
+    with Receiver(500, 410, 200) as receiver:
+        hook, _ = await hooks.hook(receiver.url)
+        async with worker(hooks, 2.0):
+            first = await hooks.ended()
+            await came(receiver)
+            await hooks.ended()
+            await came(receiver, 2)
+            await soon(lambda: in_state(hooks, hook, FAILED))
+            await hooks.stub.UpdateWebhook(switch(hook, True))
+            assert len(await in_state(hooks, hook, CANCELLED)) == 1
+            after = await hooks.ended()
+            await soon(lambda: in_state(hooks, hook, DELIVERED))
+            await asyncio.sleep(2.5)
+    told = [json.loads(one.body)["data"]["run_id"] for one in receiver.received]
+    assert (told.count(first), told.count(after), len(told)) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.DELIVERED, DELIVERED),
+        (Outcome.AGAIN, CANCELLED),
+        (Outcome.FAILED, CANCELLED),
+    ],
+)
+async def test_one_that_is_being_sent_when_it_is_switched_off_is_as_it_went(
+    hooks: Hooks, outcome: Outcome, state: int
+) -> None:
+    hook, _ = await hooks.hook("http://127.0.0.1:9/hook")
+    await hooks.ended()
+    [held] = await hooks.queue.claim(SPACE, 1, 60.0)
+    for enabled in (False, True):
+        await hooks.stub.UpdateWebhook(switch(hook, enabled))
+    await hooks.queue.settle(held, outcome, status=204, error="", pause_seconds=0.0, disabled_after=1000.0)
+    [sent] = await hooks.deliveries(hook.webhook_id)
+    assert (sent.state, sent.last_status, sent.HasField("next_attempt_time")) == (state, 204, False)
+    assert hooks.redis.zcard("meld:{local}:webhooks:waiting") == 0
 
 
 async def test_with_the_last_webhook_goes_what_waits_and_is_listed_no_more(hooks: Hooks) -> None:
