@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 
 from services.session.model import Page
 from services.session.redis_store import (
@@ -163,10 +164,9 @@ class RedisWebhooks:
                 json.loads(data),
                 url.decode(),
                 tuple(one.decode() for one in (secret, before) if one),
-                int(time),
                 token,
             )
-            for flat, data, url, secret, before, time in found
+            for flat, data, url, secret, before in found
         ]
 
     async def settle(
@@ -178,10 +178,10 @@ class RedisWebhooks:
         error: str,
         pause_seconds: float,
         disabled_after: float,
-    ) -> bool:
+    ) -> None:
         """See MessageQueue."""
         space, message = claimed.space, claimed.message
-        reply = await self._store.run(
+        await self._store.run(
             "webhook_settle",
             [
                 *(message_place(space, message.message_id), waiting_place(space)),
@@ -192,7 +192,6 @@ class RedisWebhooks:
                 *(round(disabled_after * _MICROSECONDS), message.message_id),
             ],
         )
-        return bool(reply[0] == b"ok")
 
 
 def _messages(space: str, webhook_id: str) -> Place:
@@ -233,6 +232,7 @@ def _there(reply: list[bytes], webhook_id: str) -> list[bytes]:
 
 
 def _webhook_of(fields: Fields) -> Webhook:
+    old_until = int(fields[b"old_until"])
     return Webhook(
         webhook_id=fields[b"webhook_id"].decode(),
         url=fields[b"url"].decode(),
@@ -243,7 +243,7 @@ def _webhook_of(fields: Fields) -> Webhook:
         disabled_reason=fields[b"reason"].decode(),
         failing_time=int(fields[b"failing"]),
         dropped=int(fields[b"dropped"]),
-        previous_secret_expire_time=int(fields[b"old_until"]),
+        previous_secret_expire_time=old_until if old_until > time.time() * _MICROSECONDS else 0,
         create_time=int(fields[b"created"]),
         update_time=int(fields[b"updated"]),
     )

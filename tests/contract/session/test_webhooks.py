@@ -407,12 +407,17 @@ async def test_a_new_secret_signs_beside_the_one_before_it(
             verify(made.secret, both.headers, both.body, now=both.time)
 
             monkeypatch.setattr(rules, "ROTATION_SECONDS", 0.0)
-            last = (await hooks.stub.RotateWebhookSecret(rotate)).secret
+            again = await hooks.stub.RotateWebhookSecret(rotate)
+            last = again.secret
+            # Its time is over at once.
+            assert not again.webhook.HasField("previous_secret_expire_time")
             await hooks.ended()
             one = (await came(receiver, 2))[1]
     verify(last, one.headers, one.body, now=one.time)
     with pytest.raises(ValueError, match="signature"):
         verify(made.secret, one.headers, one.body, now=one.time)
+    assert not (await hooks.get(hook.webhook_id)).HasField("previous_secret_expire_time")
+    assert not hooks.redis.hexists(f"meld:{{local}}:webhook:{hook.webhook_id}", "old_secret")
 
 
 async def test_secrets_are_in_no_answer_after_the_first(hooks: Hooks) -> None:
