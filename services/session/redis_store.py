@@ -884,6 +884,11 @@ def _told(appending: Appending) -> tuple[str, str]:
     return json.dumps(said), ending.answer
 
 
+def flag(value: bool) -> str:
+    """Yes or no, as scripts and hashes have it."""
+    return "1" if value else "0"
+
+
 def once_place(tenant: str, method: str, once: Once | None) -> Place:
     """Where the first answer to a request is kept; a request id may hold any character, so it is hashed."""
     name = hashlib.sha256(once.request_id.encode()).hexdigest() if once else "none"

@@ -11,6 +11,7 @@ import json
 import secrets
 import time
 
+from services.session.entries import WEBHOOK_FIELDS
 from services.session.model import Page
 from services.session.redis_store import (
     PAGE_BYTES,
@@ -20,6 +21,7 @@ from services.session.redis_store import (
     Place,
     RedisStore,
     fields_of,
+    flag,
     message_place,
     waiting_place,
     webhook_place,
@@ -38,10 +40,8 @@ from services.session.webhooks.model import (
 
 _MICROSECONDS = 1_000_000
 
-_WEBHOOK = (
-    *("webhook_id", "url", "label", "types", "answers", "enabled", "reason"),
-    *("failing", "dropped", "old_until", "created", "updated"),
-)
+# What others are told of one.
+_WEBHOOK = tuple(name for name in WEBHOOK_FIELDS if name != "secret")
 _MESSAGE = (
     *("message_id", "webhook_id", "type", "state", "attempts", "status"),
     *("error", "event_time", "attempted", "next"),
@@ -66,7 +66,7 @@ class RedisWebhooks:
             [webhook_place(space, new.webhook_id), webhooks_place(space), SPACES],
             [
                 *(most, new.webhook_id, space, "url", new.url, "label", new.label),
-                *("types", " ".join(new.event_types), "answers", _flag(new.include_answer)),
+                *("types", " ".join(new.event_types), "answers", flag(new.include_answer)),
                 *("secret", new.secret),
             ],
         )
@@ -91,7 +91,7 @@ class RedisWebhooks:
         reply = await self._store.run(
             "webhook_update",
             [webhook_place(space, webhook_id), waiting_place(space)],
-            [_flag(bool(change.enabled)), webhook_id, message_place(space, ""), *_changed(change)],
+            [flag(bool(change.enabled)), webhook_id, message_place(space, ""), *_changed(change)],
         )
         return _webhook_of(fields_of(_there(reply, webhook_id)[1]))
 
@@ -205,10 +205,6 @@ def _owner(space: str) -> Place:
     return Place(f"{{{tenant}}}:user:{user_id}")
 
 
-def _flag(value: bool) -> str:
-    return "1" if value else "0"
-
-
 def _changed(change: WebhookChange) -> list[str]:
     """Names and values of what is given."""
     fields: list[str] = []
@@ -219,9 +215,9 @@ def _changed(change: WebhookChange) -> list[str]:
     if change.event_types is not None:
         fields += ["types", " ".join(change.event_types)]
     if change.include_answer is not None:
-        fields += ["answers", _flag(change.include_answer)]
+        fields += ["answers", flag(change.include_answer)]
     if change.enabled is not None:
-        fields += ["enabled", _flag(change.enabled), "reason", "" if change.enabled else "owner"]
+        fields += ["enabled", flag(change.enabled), "reason", "" if change.enabled else "owner"]
     return fields
 
 
