@@ -9,6 +9,7 @@ the process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
@@ -103,10 +104,10 @@ class ServiceSettings(BaseSettings):
             raise ValueError("MELD_MTLS_CA, MELD_MTLS_CERTIFICATE and MELD_MTLS_KEY belong together")
         return key
 
-    @property
+    @cached_property
     def certificates(self) -> Certificates | None:
-        """What calls between the services are encrypted and known by, read from its files; None where they
-        speak in the clear. Raises CertificateError.
+        """What calls between the services are encrypted and known by, read once from its files; None where
+        they speak in the clear. Raises CertificateError.
         """
         if self.meld_mtls_ca is None or self.meld_mtls_certificate is None or self.meld_mtls_key is None:
             return None

@@ -116,11 +116,11 @@ class RedisSnapshots:
         prefix = key_prefix(generation)
         seen: set[str] = set()
         async for keys in self._scanned(f"{prefix}{{*"):
-            logs = [key for key in keys if key not in seen and _LOG.fullmatch(key.removeprefix(prefix))]
-            for key in logs if "audit" in kinds else ():
-                seen.add(key)
-                for entry in await self._log(key, key.removeprefix(f"{prefix}{{").partition("}")[0]):
-                    yield entry
+            for key in keys if "audit" in kinds else ():
+                if key not in seen and (log := _LOG.fullmatch(key.removeprefix(prefix))):
+                    seen.add(key)
+                    for entry in await self._log(key, log[1]):
+                        yield entry
             if kinds is entries.KINDS:
                 for key in keys:
                     _check_known(key.removeprefix(prefix))

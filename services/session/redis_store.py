@@ -39,7 +39,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
@@ -669,11 +669,14 @@ class RedisStore:
         raise failures.store_unavailable("its data are being replaced")
 
     async def _call(self, name: str, begin: Callable[[], Awaitable[Any]]) -> Any:
-        """The reply to a call under a span, if Redis was not silent a moment ago."""
+        """The reply to a call under a span, if Redis was not silent a moment ago.
+
+        What the service looks for by itself, each second, has none: it belongs to no call and is no trace.
+        """
         began, outcome = time.monotonic(), "abandoned"
         try:
             self._refuse_in_pause()
-            with telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT):
+            with _span(name) if context.current() is not None else nullcontext():
                 await self._prepared()
                 reply = await self.timed(begin)
             outcome = "ok"
@@ -789,6 +792,10 @@ def _accepted(
     return reply
 
 
+def _span(name: str) -> AbstractContextManager[object]:
+    return telemetry.tracer().start_as_current_span(f"redis {name}", kind=trace.SpanKind.CLIENT)
+
+
 def _time_or_any(updated: int | None) -> str:
     return "" if updated is None else str(updated)
 
@@ -875,6 +882,11 @@ def _told(appending: Appending) -> tuple[str, str]:
         "error_reason": ending.error_reason or None,
     }
     return json.dumps(said), ending.answer
+
+
+def flag(value: bool) -> str:
+    """Yes or no, as scripts and hashes have it."""
+    return "1" if value else "0"
 
 
 def once_place(tenant: str, method: str, once: Once | None) -> Place:

@@ -13,8 +13,7 @@ from typing import Any
 from google.protobuf import any_pb2, struct_pb2, timestamp_pb2
 
 from meldrag.session.v1 import session_pb2, session_pb2_grpc, webhook_pb2
-from services.chassis import context
-from services.session import failures, validation
+from services.session import calls, failures
 from services.session.attachment_files import PIECE_BYTES
 from services.session.attachments import Attachments
 from services.session.conversations import Conversations
@@ -81,17 +80,17 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def CreateSession(self, request: Any, _rpc: Any) -> session_pb2.CreateSessionResponse:
         """See the proto."""
         topic = Topic(request.title, tuple(request.collection_ids), _metadata(request.metadata))
-        session = await self._conversations.create(_space(), topic, request.request_id)
+        session = await self._conversations.create(calls.space(), topic, request.request_id)
         return session_pb2.CreateSessionResponse(session=_session(session))
 
     async def GetSession(self, request: Any, _rpc: Any) -> session_pb2.GetSessionResponse:
         """See the proto."""
-        session = await self._conversations.get(_space(), request.session_id)
+        session = await self._conversations.get(calls.space(), request.session_id)
         return session_pb2.GetSessionResponse(session=_session(session))
 
     async def ListSessions(self, request: Any, _rpc: Any) -> session_pb2.ListSessionsResponse:
         """See the proto."""
-        page = await self._conversations.list_sessions(_space(), request.page_size, request.page_token)
+        page = await self._conversations.list_sessions(calls.space(), request.page_size, request.page_token)
         return session_pb2.ListSessionsResponse(
             sessions=map(_session, page.items), next_page_token=page.next_place
         )
@@ -106,14 +105,14 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             metadata=_metadata(request.metadata) if request.HasField("metadata") else None,
         )
         session = await self._conversations.update(
-            _space(), request.session_id, change, _expected(request), request.request_id
+            calls.space(), request.session_id, change, _expected(request), request.request_id
         )
         return session_pb2.UpdateSessionResponse(session=_session(session))
 
     async def DeleteSession(self, request: Any, _rpc: Any) -> session_pb2.DeleteSessionResponse:
         """See the proto."""
         deleted = await self._conversations.delete(
-            _space(), request.session_id, _expected(request), request.request_id
+            calls.space(), request.session_id, _expected(request), request.request_id
         )
         await self._attachments.discard(deleted.files)
         return session_pb2.DeleteSessionResponse(deleted_messages=deleted.messages, deleted_runs=deleted.runs)
@@ -122,7 +121,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """See the proto."""
         messages = [_new_message(message) for message in request.messages]
         appended = await self._conversations.append(
-            _space(), request.session_id, messages, request.request_id
+            calls.space(), request.session_id, messages, request.request_id
         )
         return session_pb2.AppendMessageResponse(
             messages=map(_message, appended.messages), existing=appended.existing
@@ -131,7 +130,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def ListMessages(self, request: Any, _rpc: Any) -> session_pb2.ListMessagesResponse:
         """See the proto."""
         page = await self._conversations.list_messages(
-            _space(), request.session_id, request.page_size, request.page_token, request.newest
+            calls.space(), request.session_id, request.page_size, request.page_token, request.newest
         )
         return session_pb2.ListMessagesResponse(
             messages=map(_message, page.items), next_page_token=page.next_place
@@ -144,7 +143,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         opening = NewRun(
             *(given.run_id, given.session_id, given.agent_id), asked, given.owner, given.parent_run_id
         )
-        run = await self._runs.create(_space(), opening)
+        run = await self._runs.create(calls.space(), opening)
         return session_pb2.CreateRunResponse(run=_run(run))
 
     async def AppendRunEvents(self, request: Any, _rpc: Any) -> session_pb2.AppendRunEventsResponse:
@@ -159,17 +158,19 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             request.owner,
             _ending(request.summary),
         )
-        last_sequence, last_position = await self._runs.append(_space(), request.run_id, appending)
+        last_sequence, last_position = await self._runs.append(calls.space(), request.run_id, appending)
         return session_pb2.AppendRunEventsResponse(last_sequence=last_sequence, last_position=last_position)
 
     async def TakeRun(self, request: Any, _rpc: Any) -> session_pb2.TakeRunResponse:
         """See the proto."""
-        run = await self._runs.take(_space(), request.run_id, request.previous_owner, request.owner)
+        run = await self._runs.take(calls.space(), request.run_id, request.previous_owner, request.owner)
         return session_pb2.TakeRunResponse(run=_run(run))
 
     async def ListRunEntries(self, request: Any, _rpc: Any) -> session_pb2.ListRunEntriesResponse:
         """See the proto."""
-        page = await self._runs.list_entries(_space(), request.run_id, request.page_size, request.page_token)
+        page = await self._runs.list_entries(
+            calls.space(), request.run_id, request.page_size, request.page_token
+        )
         return session_pb2.ListRunEntriesResponse(
             entries=[
                 session_pb2.RunEntry(position=entry.position, payload=_any(entry.payload))
@@ -180,7 +181,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
 
     async def GetRun(self, request: Any, _rpc: Any) -> session_pb2.GetRunResponse:
         """See the proto."""
-        run = await self._runs.get(_space(), request.run_id)
+        run = await self._runs.get(calls.space(), request.run_id)
         return session_pb2.GetRunResponse(run=_run(run))
 
     async def ListRuns(self, request: Any, _rpc: Any) -> session_pb2.ListRunsResponse:
@@ -192,12 +193,12 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             _STATES_BACK[request.state],
             max(0, request.earliest_create_time.ToMicroseconds()),
         )
-        page = await self._runs.list_runs(_space(), wanted, request.page_size, request.page_token)
+        page = await self._runs.list_runs(calls.space(), wanted, request.page_size, request.page_token)
         return session_pb2.ListRunsResponse(runs=map(_run, page.items), next_page_token=page.next_place)
 
     async def WatchRun(self, request: Any, _rpc: Any) -> AsyncIterator[session_pb2.WatchRunResponse]:
         """See the proto."""
-        batches = self._watching.watch(_space(), request.run_id, request.after_sequence)
+        batches = self._watching.watch(calls.space(), request.run_id, request.after_sequence)
         async with aclosing(batches):
             async for batch in batches:
                 yield session_pb2.WatchRunResponse(
@@ -221,20 +222,22 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
                 yield message.data
 
         kept, existing = await self._attachments.put(
-            _space(), _new_attachment(first.header), pieces(), first.request_id
+            calls.space(), _new_attachment(first.header), pieces(), first.request_id
         )
         return session_pb2.PutAttachmentResponse(attachment=_attachment(kept), existing=existing)
 
     async def GetAttachment(self, request: Any, _rpc: Any) -> session_pb2.GetAttachmentResponse:
         """See the proto."""
-        found = await self._attachments.get(_space(), request.attachment_id)
+        found = await self._attachments.get(calls.space(), request.attachment_id)
         return session_pb2.GetAttachmentResponse(attachment=_attachment(found))
 
     async def ReadAttachment(
         self, request: Any, _rpc: Any
     ) -> AsyncIterator[session_pb2.ReadAttachmentResponse]:
         """See the proto."""
-        pieces = self._attachments.read(_space(), request.attachment_id, request.byte_start, request.byte_end)
+        pieces = self._attachments.read(
+            calls.space(), request.attachment_id, request.byte_start, request.byte_end
+        )
         async with aclosing(pieces):
             async for known, data in pieces:
                 yield session_pb2.ReadAttachmentResponse(
@@ -244,7 +247,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def ListAttachments(self, request: Any, _rpc: Any) -> session_pb2.ListAttachmentsResponse:
         """See the proto."""
         page = await self._attachments.list_attachments(
-            _space(), request.session_id, request.page_size, request.page_token
+            calls.space(), request.session_id, request.page_size, request.page_token
         )
         return session_pb2.ListAttachmentsResponse(
             attachments=map(_attachment, page.items), next_page_token=page.next_place
@@ -252,14 +255,14 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
 
     async def DeleteAttachment(self, request: Any, _rpc: Any) -> session_pb2.DeleteAttachmentResponse:
         """See the proto."""
-        await self._attachments.delete(_space(), request.attachment_id)
+        await self._attachments.delete(calls.space(), request.attachment_id)
         return session_pb2.DeleteAttachmentResponse()
 
     async def PutItem(self, request: Any, _rpc: Any) -> session_pb2.PutItemResponse:
         """See the proto."""
         given = request.item
         item = await self._items.put(
-            _space(),
+            calls.space(),
             NewItem(given.kind, given.name, _payload(given.payload)),
             request.previous_revision,
             request.kind_limit,
@@ -270,13 +273,13 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def ListItems(self, request: Any, _rpc: Any) -> session_pb2.ListItemsResponse:
         """See the proto."""
         page = await self._items.list_items(
-            _space(), request.kind, request.name, request.page_size, request.page_token
+            calls.space(), request.kind, request.name, request.page_size, request.page_token
         )
         return session_pb2.ListItemsResponse(items=map(_item, page.items), next_page_token=page.next_place)
 
     async def DeleteItem(self, request: Any, _rpc: Any) -> session_pb2.DeleteItemResponse:
         """See the proto."""
-        await self._items.delete(_space(), request.kind, request.name)
+        await self._items.delete(calls.space(), request.kind, request.name)
         return session_pb2.DeleteItemResponse()
 
     async def ExportSnapshot(
@@ -302,10 +305,6 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         return session_pb2.ImportSnapshotResponse(sessions=sessions)
 
 
-def _space() -> str:
-    return validation.space("tenant_id", context.principal().space)
-
-
 def _expected(request: Any) -> int | None:
     """The update_time that a session must have; None for any."""
     if not request.HasField("expected_update_time"):
@@ -321,14 +320,6 @@ def _ending(summary: webhook_pb2.RunSummary) -> Ending:
         answer_mode=summary.answer_mode,
         error_reason=summary.error_reason,
     )
-
-
-def _time(microseconds: int) -> timestamp_pb2.Timestamp | None:
-    if not microseconds:
-        return None
-    moment = timestamp_pb2.Timestamp()
-    moment.FromMicroseconds(microseconds)
-    return moment
 
 
 def _metadata(struct: struct_pb2.Struct) -> dict[str, Scalar]:
@@ -357,9 +348,9 @@ def _session(session: Session) -> session_pb2.Session:
         title=session.topic.title,
         collection_ids=session.topic.collection_ids,
         messages=session.messages,
-        create_time=_time(session.create_time),
-        update_time=_time(session.update_time),
-        expire_time=_time(session.expire_time),
+        create_time=calls.moment(session.create_time),
+        update_time=calls.moment(session.update_time),
+        expire_time=calls.moment(session.expire_time),
         metadata=metadata,
     )
 
@@ -389,7 +380,7 @@ def _message(message: Message) -> session_pb2.Message:
         agent_id=content.agent_id,
         run_id=content.run_id,
         attributes=struct_pb2.Struct.FromString(content.attributes) if content.attributes else None,
-        create_time=_time(message.create_time),
+        create_time=calls.moment(message.create_time),
     )
 
 
@@ -423,8 +414,8 @@ def _attachment(kept: Attachment) -> session_pb2.Attachment:
         media_type=content.media_type,
         bytes=content.size,
         sha256=content.sha256,
-        create_time=_time(kept.create_time),
-        expire_time=_time(kept.expire_time),
+        create_time=calls.moment(kept.create_time),
+        expire_time=calls.moment(kept.expire_time),
     )
 
 
@@ -434,8 +425,8 @@ def _item(item: Item) -> session_pb2.Item:
         name=item.content.name,
         payload=_any(item.content.payload),
         revision=item.revision,
-        create_time=_time(item.create_time),
-        update_time=_time(item.update_time),
+        create_time=calls.moment(item.create_time),
+        update_time=calls.moment(item.update_time),
     )
 
 
@@ -446,8 +437,8 @@ def _run(run: Run) -> session_pb2.Run:
         session_id=opening.session_id,
         agent_id=opening.agent_id,
         state=_STATES[run.state],
-        create_time=_time(run.create_time),
-        end_time=_time(run.end_time),
+        create_time=calls.moment(run.create_time),
+        end_time=calls.moment(run.end_time),
         last_sequence=run.last_sequence,
         request=_any(opening.request) if opening.request else None,
         owner=opening.owner,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flask import Flask, Request, request
+from flask import Flask, Request, g, request
 
 from meldrag.session.v1 import identity_pb2
 from services.chassis import context
@@ -68,7 +68,9 @@ def _admit() -> None:
         if rule in _HALF_OPEN_RULES:
             return
         raise unauthenticated("CREDENTIAL_MISSING", "sign in, or send an access token or API key")
-    context.identify(principal_of(unary(door().clients.identity.Identify, shown).caller))
+    caller = unary(door().clients.identity.Identify, shown).caller
+    context.identify(principal_of(caller))
+    g.api_key_id = caller.api_key_id
     standing.begin(standing.Standing(door().clients.identity.Identify, shown))
     quota = identity_pb2.ConsumeQuotaRequest(unit=_UNIT, amount=1)
     unary(door().clients.identity.ConsumeQuota, quota)
@@ -109,6 +111,13 @@ def principal_of(caller: identity_pb2.Caller) -> Principal:
         frozenset(caller.user.groups),
         caller.role,
     )
+
+
+def api_key_id() -> str:
+    """The API key that the request has shown, or that its token was traded for; empty for a password, and
+    where nobody signs in. A pass does not carry it.
+    """
+    return str(g.get("api_key_id", ""))
 
 
 def is_local(http: Request) -> bool:

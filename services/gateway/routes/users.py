@@ -9,6 +9,7 @@ from services.gateway import rendering
 from services.gateway.body import Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.door import answer, door
+from services.gateway.identity import admission
 from services.gateway.openapi.operation import created, json, operation, pages, text_of
 from services.gateway.openapi.schema import array, record, reference
 
@@ -70,7 +71,7 @@ def update_user(user_id: str) -> Response:
 @blueprint.delete("/users/<user_id>")
 @operation(answers={200: json(record({}))}, repeat="key")
 def delete_user(user_id: str) -> Response:
-    """Removes a user with keys and tokens."""
+    """Removes a user with keys, tokens and webhooks."""
     Query(request).finish()
     message = identity_pb2.DeleteUserRequest(user_id=user_id, request_id=idempotency_key(request))
     unary(door().clients.identity.DeleteUser, message)
@@ -80,13 +81,16 @@ def delete_user(user_id: str) -> Response:
 @blueprint.post("/api-keys")
 @operation(answers={201: created("NewApiKeySecret")}, body="NewApiKey", problems=(404, 507), repeat="anew")
 def create_api_key() -> Response:
-    """Creates a key for a program; its secret is in this answer and nowhere else."""
+    """Creates a key for a program; its secret is in this answer and nowhere else. A key that is made by a key
+    ends no later than that one.
+    """
     fields = json_object(request, _MAX_BYTES)
     message = identity_pb2.CreateApiKeyRequest(
         label=fields.text("label", required=True),
         role=fields.text("role"),
         user_id=fields.text("user"),
         expire_time=fields.time("expires"),
+        caller_api_key_id=admission.api_key_id(),
     )
     fields.finish()
     created = unary(door().clients.identity.CreateApiKey, message)

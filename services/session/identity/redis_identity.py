@@ -34,12 +34,18 @@ from services.session.identity.store import Secret
 from services.session.model import Page
 from services.session.redis_store import (
     PAGE_BYTES,
+    SPACES,
     Fields,
     Place,
     RedisStore,
     fields_of,
     fingerprint_of,
+    flag,
+    message_place,
     once_place,
+    waiting_place,
+    webhook_place,
+    webhooks_place,
 )
 from services.session.requests import Once, fingerprint
 
@@ -141,7 +147,7 @@ class RedisIdentity:
                 once_place(tenant, "user-update", once),
             ],
             [
-                *(self._store.lifetime, fingerprint_of(once), _flag(caller.owner), _text(deed)),
+                *(self._store.lifetime, fingerprint_of(once), flag(caller.owner), _text(deed)),
                 *_changed(change),
             ],
         )
@@ -155,6 +161,8 @@ class RedisIdentity:
     async def delete_user(self, caller: Caller, user_id: str, once: Once | None, deed: Deed) -> None:
         """See UserStore."""
         tenant = caller.tenant
+        # As Principal.space has it.
+        space = f"{tenant}.{user_id}"
         indexes = ("users", "usernames", "owners", "externals", f"apikeys:{user_id}", "audit")
         reply = await self._store.run(
             "user_delete",
@@ -162,10 +170,11 @@ class RedisIdentity:
                 _user(tenant, user_id),
                 *(_place(tenant, name) for name in indexes),
                 once_place(tenant, "user-delete", once),
+                *(webhooks_place(space), SPACES, waiting_place(space)),
             ],
             [
-                *(self._store.lifetime, fingerprint_of(once), _flag(caller.owner), _text(deed)),
-                _api_key(tenant, ""),
+                *(self._store.lifetime, fingerprint_of(once), flag(caller.owner), _text(deed)),
+                *(_api_key(tenant, ""), space, webhook_place(space, ""), message_place(space, "")),
             ],
         )
         _permitted(reply, caller, user_id, once)
@@ -182,7 +191,7 @@ class RedisIdentity:
                 _place(tenant, "audit"),
             ],
             [
-                *(most, _flag(caller.owner or caller.user_id == key.user_id), _text(deed), key.api_key_id),
+                *(most, flag(caller.owner or caller.user_id == key.user_id), _text(deed), key.api_key_id),
                 *("api_key_id", key.api_key_id, "user_id", key.user_id, "label", key.label),
                 *("role", key.role, "sha256", key.sha256, "ends", key.expire_time),
             ],
@@ -228,7 +237,7 @@ class RedisIdentity:
             "family_create",
             _family_places(family),
             [
-                *(REFRESH_SECONDS * 1000, family.version, _flag(bool(family.api_key_id)), _text(deed)),
+                *(REFRESH_SECONDS * 1000, family.version, flag(bool(family.api_key_id)), _text(deed)),
                 *("user_id", family.user_id, "version", family.version, "seed", family.seed),
                 *("api_key_id", family.api_key_id),
             ],
@@ -256,7 +265,7 @@ class RedisIdentity:
         reply = await self._store.run(
             "family_rotate",
             _family_places(family),
-            [REFRESH_SECONDS * 1000, number, self._grace, _flag(bool(family.api_key_id)), _text(deed)],
+            [REFRESH_SECONDS * 1000, number, self._grace, flag(bool(family.api_key_id)), _text(deed)],
         )
         if reply[0] != b"ok":
             return None
@@ -286,7 +295,7 @@ class RedisIdentity:
             [_place(tenant, f"quota:{taking.unit}:{subject}"), once_place(tenant, f"quota-{subject}", once)],
             [
                 *(self._store.lifetime, fingerprint_of(once), taking.limit, taking.amount),
-                *(seconds, _flag(whole)),
+                *(seconds, flag(whole)),
             ],
         )
         match reply[0]:
@@ -338,10 +347,6 @@ def _external(issuer: str, subject: str) -> str:
     return fingerprint((issuer, subject)).hex() if issuer else ""
 
 
-def _flag(value: bool) -> str:
-    return "1" if value else "0"
-
-
 def _changed(change: UserChange) -> list[str]:
     fields: list[str] = []
     if change.password is not None:
@@ -351,7 +356,7 @@ def _changed(change: UserChange) -> list[str]:
     if change.groups is not None:
         fields += ["groups", json.dumps(change.groups)]
     if change.disabled is not None:
-        fields += ["disabled", _flag(change.disabled)]
+        fields += ["disabled", flag(change.disabled)]
     return fields
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import timestamp_pb2
-
 from meldrag.session.v1 import identity_pb2, identity_pb2_grpc
 from services.chassis import context, roles
+from services.session import calls
 from services.session.failures import invalid_field
 from services.session.identity.audit import Audit
 from services.session.identity.keys import ApiKeys
@@ -144,7 +143,12 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
         """See the proto."""
         ends = request.expire_time.ToMicroseconds() if request.HasField("expire_time") else None
         key, user, secret = await self._keys.create(
-            _caller(), request.user_id, request.label, request.role, ends
+            _caller(),
+            request.user_id,
+            request.label,
+            request.role,
+            ends,
+            shown=request.caller_api_key_id,
         )
         return identity_pb2.CreateApiKeyResponse(
             api_key_id=key.api_key_id, secret=secret, api_key=_key(key, user)
@@ -163,7 +167,9 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
     async def ConsumeQuota(self, request: Any, _rpc: Any) -> identity_pb2.ConsumeQuotaResponse:
         """See the proto."""
         left = await self._quotas.consume(_caller(), request.unit, request.amount, request.request_id)
-        return identity_pb2.ConsumeQuotaResponse(remaining=left.remaining, reset_time=_time(left.reset_time))
+        return identity_pb2.ConsumeQuotaResponse(
+            remaining=left.remaining, reset_time=calls.moment(left.reset_time)
+        )
 
     async def ListAuditEntries(self, request: Any, _rpc: Any) -> identity_pb2.ListAuditEntriesResponse:
         """See the proto."""
@@ -188,14 +194,6 @@ def _source(rpc: Any) -> str:
     return ""
 
 
-def _time(microseconds: int) -> timestamp_pb2.Timestamp | None:
-    if not microseconds:
-        return None
-    moment = timestamp_pb2.Timestamp()
-    moment.FromMicroseconds(microseconds)
-    return moment
-
-
 def _user(user: User) -> identity_pb2.User:
     return identity_pb2.User(
         user_id=user.user_id,
@@ -203,16 +201,16 @@ def _user(user: User) -> identity_pb2.User:
         role=user.role,
         groups=user.groups,
         disabled=user.disabled,
-        create_time=_time(user.create_time),
+        create_time=calls.moment(user.create_time),
         tenant_id=user.tenant,
-        update_time=_time(user.update_time),
+        update_time=calls.moment(user.update_time),
         issuer=user.issuer,
     )
 
 
 def _tokens(tokens: Tokens) -> identity_pb2.Tokens:
     return identity_pb2.Tokens(
-        access_token=tokens.access, refresh_token=tokens.refresh, expire_time=_time(tokens.expire_time)
+        access_token=tokens.access, refresh_token=tokens.refresh, expire_time=calls.moment(tokens.expire_time)
     )
 
 
@@ -224,7 +222,7 @@ def _identified(found: Identified) -> identity_pb2.Caller:
     return identity_pb2.Caller(
         user=_user(found.user),
         scopes=_scopes(found.role),
-        expire_time=_time(found.expire_time),
+        expire_time=calls.moment(found.expire_time),
         role=found.role,
         api_key_id=found.api_key_id,
     )
@@ -239,16 +237,16 @@ def _key(key: ApiKey, user: User) -> identity_pb2.ApiKey:
         prefix=api_key_prefix(key.tenant, key.api_key_id),
         role=key.role,
         scopes=_scopes(role),
-        create_time=_time(key.create_time),
-        last_use_time=_time(key.use_time),
-        expire_time=_time(key.expire_time),
+        create_time=calls.moment(key.create_time),
+        last_use_time=calls.moment(key.use_time),
+        expire_time=calls.moment(key.expire_time),
     )
 
 
 def _entry(entry: AuditEntry) -> identity_pb2.AuditEntry:
     deed = entry.deed
     return identity_pb2.AuditEntry(
-        time=_time(entry.time),
+        time=calls.moment(entry.time),
         actor=deed.actor,
         action=deed.action.value,
         target=deed.target,

@@ -191,13 +191,14 @@ class SigningIn:
             or not access.version == family.version == found.user.version
         ):
             raise failures.token_revoked()
-        role = found.user.role
+        role, ends = found.user.role, access.expire_time
         if family.api_key_id:
             key = await self._store.get_key(access.tenant, family.api_key_id)
             if key is None or key.ended(self._clock()):
                 raise failures.token_revoked()
             role = smaller(role, key.role)
-        return Identified(found.user, role, family.api_key_id, access.expire_time)
+            ends = min(ends, key.expire_time or ends)
+        return Identified(found.user, role, family.api_key_id, ends)
 
     async def of_key(self, text: str) -> Identified:
         """Whose an API key is now."""

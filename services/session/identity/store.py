@@ -72,7 +72,7 @@ class UserStore(Protocol):
         """
 
     async def delete_user(self, caller: Caller, user_id: str, once: Once | None, deed: Deed) -> None:
-        """Forgets a user and the keys. Raises as update_user does."""
+        """Forgets a user with keys and webhooks. Raises as update_user does."""
 
 
 class KeyStore(Protocol):
@@ -102,7 +102,7 @@ class FamilyStore(Protocol):
     """Tokens."""
 
     async def create_family(self, family: Family, deed: Deed) -> Family | None:
-        """Keeps a family, unless its user, with that version, or its key is no more."""
+        """Keeps a family, unless its user, with that version, or its key is no more or has ended."""
 
     async def get_family(self, tenant: str, family_id: str) -> Family | None:
         """A family that was not revoked."""
@@ -111,7 +111,8 @@ class FamilyStore(Protocol):
         """Makes the next number of a family.
 
         A number that went over to the next a moment ago leaves it as it is. After that, and where the
-        user, in its version, or the key is no more, the family is forgotten: None. deed: for a late use.
+        user, in its version, or the key is no more or has ended, the family is forgotten: None. deed: for a
+        late use.
         """
 
     async def delete_family(self, tenant: str, family_id: str, deed: Deed) -> None:

@@ -96,7 +96,7 @@ class Users:
         )
 
     async def delete(self, caller: Caller, user_id: str, request_id: str) -> None:
-        """Forgets a user with keys and tokens. Raises what the store does."""
+        """Forgets a user with keys, tokens and webhooks. Raises what the store does."""
         naming.identifier("user_id", user_id)
         deed = Deed(caller.user_id, Action.DELETE_USER, user_id)
         await self._store.delete_user(caller, user_id, once(request_id, (user_id,)), deed)

@@ -2,7 +2,7 @@
 -- ARGV: lifetime, version of the user, '1' when a key is traded, deed, then fields and values.
 -- Returns {'ok', time} or {'gone'}.
 local user = redis.call('HMGET', KEYS[2], 'version', 'disabled')
-if user[1] ~= ARGV[2] or user[2] ~= '0' or (ARGV[3] == '1' and redis.call('EXISTS', KEYS[3]) == 0) then
+if user[1] ~= ARGV[2] or user[2] ~= '0' or (ARGV[3] == '1' and not key_stands(KEYS[3])) then
   return {'gone'}
 end
 local time = digits(now())

@@ -6,7 +6,7 @@ if not family[1] then
   return {'gone'}
 end
 local user = redis.call('HMGET', KEYS[2], 'version', 'disabled')
-if user[1] ~= family[1] or user[2] ~= '0' or (ARGV[4] == '1' and redis.call('EXISTS', KEYS[3]) == 0) then
+if user[1] ~= family[1] or user[2] ~= '0' or (ARGV[4] == '1' and not key_stands(KEYS[3])) then
   redis.call('UNLINK', KEYS[1])
   return {'gone'}
 end

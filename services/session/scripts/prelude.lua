@@ -150,6 +150,12 @@ local function now()
   return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
+-- Whether an API key is there and its end has not come.
+local function key_stands(key)
+  local ends = redis.call('HGET', key, 'ends')
+  return ends == '0' or tonumber(ends or 0) > now()
+end
+
 -- A line in the log of what was done to users and keys; the newest 10,000 stay.
 local function note(log, deed)
   local newest = redis.call('ZREVRANGE', log, 0, 0, 'WITHSCORES')
@@ -165,6 +171,34 @@ local MESSAGE = {'message_id', 'webhook_id', 'type', 'state', 'attempts', 'statu
   'attempted', 'next'}
 -- How long a message is known, in milliseconds; it is not tried for so long. How many are kept of a webhook.
 local MESSAGE_LIFE, MESSAGES_KEPT = 1209600000, 100
+
+-- A message waits no more: its webhook is switched off. Whoever is sending it keeps the lease, and may still say
+-- that the receiver has it. waiting: messages that wait. key: of the message.
+local function cancel(waiting, key, id)
+  redis.call('ZREM', waiting, id)
+  redis.call('HSET', key, 'state', 'cancelled', 'next', 0)
+  redis.call('HDEL', key, 'data')
+end
+
+-- Removes a webhook with the messages that are listed of it, also those that wait. One that waits and
+-- is listed no more goes when its turn comes, or here with the last webhook. keys: webhook, index of
+-- webhooks, spaces that have webhooks, messages that wait, messages of the webhook. messages: prefix of their keys.
+local function remove_webhook(keys, id, space, messages)
+  redis.call('UNLINK', keys[1])
+  redis.call('ZREM', keys[2], id)
+  for _, message in ipairs(redis.call('ZRANGE', keys[5], 0, -1)) do
+    redis.call('ZREM', keys[4], message)
+    redis.call('UNLINK', messages .. message)
+  end
+  redis.call('UNLINK', keys[5])
+  if redis.call('EXISTS', keys[2]) == 0 then
+    for _, message in ipairs(redis.call('ZRANGE', keys[4], 0, -1)) do
+      redis.call('UNLINK', messages .. message)
+    end
+    redis.call('UNLINK', keys[4])
+    redis.call('SREM', keys[3], space)
+  end
+end
 
 -- Puts a message into the queue, once; false when that is full. It is named by what it tells and to whom, so
 -- whoever repeats the event finds it. prefixes: of webhook keys, of message keys. data: a table.

@@ -1,5 +1,7 @@
--- KEYS: user, index by name, ids by name, owners, ids by provider, keys of the user, log, once.
--- ARGV: lifetime of the first answer, fingerprint, '1' when the caller is an owner, deed, prefix of API keys.
+-- KEYS: user, index by name, ids by name, owners, ids by provider, keys of the user, log, once,
+-- index of the user's webhooks, spaces that have webhooks, messages that wait.
+-- ARGV: lifetime of the first answer, fingerprint, '1' when the caller is an owner, deed, prefix of API keys, space
+-- of the user, prefix of webhook keys, prefix of message keys.
 -- Returns {'ok' or 'existing', {}}, {'reused'}, {'missing'}, {'owner'} when only an owner may, or {'last'}.
 local known = answered(KEYS[8], ARGV[2])
 if known then
@@ -19,6 +21,10 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do
   redis.call('UNLINK', ARGV[5] .. id)
 end
 redis.call('UNLINK', KEYS[6])
+for _, id in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
+  local hook = ARGV[7] .. id
+  remove_webhook({hook, KEYS[9], KEYS[10], KEYS[11], hook .. ':messages'}, id, ARGV[6], ARGV[8])
+end
 redis.call('ZREM', KEYS[2], user[3])
 redis.call('HDEL', KEYS[3], user[3])
 redis.call('HDEL', KEYS[5], user[4])

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 # Longer than the look-up of a host, a try and what is written about both.
 LEASE_SECONDS = 60.0
-# At once, of all and of one person: a receiver that hangs holds up its owner alone.
+# At once, of all and of one person: up to fifteen people whose receivers hang hold up nobody else.
 _MAX_TRIES = 32
 _MAX_TRIES_OF_ONE = 2
 # Tries that have begun get this long when the process stops.
@@ -81,19 +81,16 @@ class Deliveries:
                 await asyncio.wait(left)
 
     async def _look(self) -> None:
-        """Begins tries for ever."""
-        failing = False
+        """Begins tries for ever. What lasts is told once."""
+        failing: type[Exception] | None = None
         while True:
             try:
                 await self._begin()
-                failing = False
-            except ServiceError as error:
-                if not failing:
-                    _log.info("webhooks wait: %s", error.message)
-                failing = True
+                failing = None
             except Exception as error:
-                # A defect; without this nothing would be sent any more, and nobody would know.
-                _log.error("webhooks cannot be sent now", exc_info=error)
+                if failing is not type(error):
+                    _tell(error)
+                failing = type(error)
             await asyncio.sleep(self._look_seconds)
 
     async def _begin(self) -> None:
@@ -125,9 +122,16 @@ class Deliveries:
     async def _send(self, claimed: Claimed) -> None:
         """Tries once, and says in the store how it went."""
         crash_point("webhook_claimed")
-        reply, error = await self._tried(claimed)
-        crash_point("webhook_sent")
-        outcome, pause = self._outcome(claimed, reply)
+        reply: Reply | None = None
+        try:
+            reply, error = await self._tried(claimed)
+            crash_point("webhook_sent")
+            outcome, pause = self._outcome(claimed, reply)
+        except Exception as defect:
+            # What is not settled would come back with every end of its lease, and for ever.
+            _log.error("a webhook cannot be sent", exc_info=defect)
+            error = "a defect of this service kept it from being sent"
+            outcome, pause = self._after_failure(claimed, 0.0)
         status = reply.status if reply else 0
         if not error and outcome is not Outcome.DELIVERED:
             error = _words(status)
@@ -164,11 +168,24 @@ class Deliveries:
             return Outcome.DELIVERED, 0.0
         if reply is not None and reply.status == _GONE:
             return Outcome.GONE, 0.0
+        asked = retry_after(reply.retry_after, self._clock) if reply is not None else 0.0
+        return self._after_failure(claimed, asked)
+
+    def _after_failure(self, claimed: Claimed, asked: float) -> tuple[Outcome, float]:
+        """What becomes of one that failed. asked: seconds that the receiver asks for at least."""
         if claimed.message.event_type == TEST:
             return Outcome.FAILED, 0.0
-        asked = retry_after(reply.retry_after, self._clock) if reply is not None else 0.0
         pause = self._schedule.pause(claimed.message.attempts, asked)
         return (Outcome.FAILED, 0.0) if pause is None else (Outcome.AGAIN, pause)
+
+
+def _tell(error: Exception) -> None:
+    """Says why nothing is sent now."""
+    if isinstance(error, ServiceError):
+        _log.info("webhooks wait: %s", error.message)
+    else:
+        # A defect; without this nothing would be sent any more, and nobody would know.
+        _log.error("webhooks cannot be sent now", exc_info=error)
 
 
 def _words(status: int) -> str:

@@ -70,7 +70,7 @@ class Webhook:
 
     disabled_reason: "", "owner", "gone" or "failing". failing_time: since when nothing arrives; 0 when the
     last try was a good one. dropped: messages for which there was no room. previous_secret_expire_time: until
-    when the secret before the last one signs as well.
+    when the secret before the last one signs as well, 0 when it does not.
     """
 
     webhook_id: str
@@ -107,8 +107,8 @@ class Message:
 class Claimed:
     """A message that is this process's to send, until its lease ends.
 
-    secrets: the one that holds, then the one before it while that holds as well. time: now. token: proves
-    to the store whose it is.
+    secrets: the one that holds, then the one before it while that holds as well. token: proves to the
+    store whose it is.
     """
 
     space: str
@@ -116,7 +116,6 @@ class Claimed:
     data: Mapping[str, Any] = field(repr=False)
     url: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    time: int
     token: str
 
 

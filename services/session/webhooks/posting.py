@@ -24,7 +24,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r?\n")
 
 
 class PostingError(Exception):
-    """There was no answer. The words are for people, and hold nothing of the address."""
+    """There was no answer. The words are for people, and hold nothing of where a name leads."""
 
 
 @dataclass(frozen=True)

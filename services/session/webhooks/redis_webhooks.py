@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 
+from services.session.entries import WEBHOOK_FIELDS
 from services.session.model import Page
 from services.session.redis_store import (
     PAGE_BYTES,
@@ -19,6 +21,7 @@ from services.session.redis_store import (
     Place,
     RedisStore,
     fields_of,
+    flag,
     message_place,
     waiting_place,
     webhook_place,
@@ -37,10 +40,8 @@ from services.session.webhooks.model import (
 
 _MICROSECONDS = 1_000_000
 
-_WEBHOOK = (
-    *("webhook_id", "url", "label", "types", "answers", "enabled", "reason"),
-    *("failing", "dropped", "old_until", "created", "updated"),
-)
+# What others are told of one.
+_WEBHOOK = tuple(name for name in WEBHOOK_FIELDS if name != "secret")
 _MESSAGE = (
     *("message_id", "webhook_id", "type", "state", "attempts", "status"),
     *("error", "event_time", "attempted", "next"),
@@ -65,7 +66,7 @@ class RedisWebhooks:
             [webhook_place(space, new.webhook_id), webhooks_place(space), SPACES],
             [
                 *(most, new.webhook_id, space, "url", new.url, "label", new.label),
-                *("types", " ".join(new.event_types), "answers", _flag(new.include_answer)),
+                *("types", " ".join(new.event_types), "answers", flag(new.include_answer)),
                 *("secret", new.secret),
             ],
         )
@@ -89,8 +90,8 @@ class RedisWebhooks:
         """See WebhookStore."""
         reply = await self._store.run(
             "webhook_update",
-            [webhook_place(space, webhook_id)],
-            [_flag(bool(change.enabled)), *_changed(change)],
+            [webhook_place(space, webhook_id), waiting_place(space)],
+            [flag(bool(change.enabled)), webhook_id, message_place(space, ""), *_changed(change)],
         )
         return _webhook_of(fields_of(_there(reply, webhook_id)[1]))
 
@@ -150,7 +151,7 @@ class RedisWebhooks:
         token = secrets.token_hex(16)
         [found] = await self._store.run(
             "webhooks_claim",
-            [waiting_place(space)],
+            [waiting_place(space), _owner(space)],
             [
                 *(round(lease_seconds * _MICROSECONDS), token, count),
                 *(webhook_place(space, ""), message_place(space, "")),
@@ -163,10 +164,9 @@ class RedisWebhooks:
                 json.loads(data),
                 url.decode(),
                 tuple(one.decode() for one in (secret, before) if one),
-                int(time),
                 token,
             )
-            for flat, data, url, secret, before, time in found
+            for flat, data, url, secret, before in found
         ]
 
     async def settle(
@@ -178,10 +178,10 @@ class RedisWebhooks:
         error: str,
         pause_seconds: float,
         disabled_after: float,
-    ) -> bool:
+    ) -> None:
         """See MessageQueue."""
         space, message = claimed.space, claimed.message
-        reply = await self._store.run(
+        await self._store.run(
             "webhook_settle",
             [
                 *(message_place(space, message.message_id), waiting_place(space)),
@@ -192,7 +192,6 @@ class RedisWebhooks:
                 *(round(disabled_after * _MICROSECONDS), message.message_id),
             ],
         )
-        return bool(reply[0] == b"ok")
 
 
 def _messages(space: str, webhook_id: str) -> Place:
@@ -200,8 +199,10 @@ def _messages(space: str, webhook_id: str) -> Place:
     return Place(webhook_place(space, webhook_id) + ":messages")
 
 
-def _flag(value: bool) -> str:
-    return "1" if value else "0"
+def _owner(space: str) -> Place:
+    """The user whose a space is, see Principal.space; a place where nobody is for who does not sign in."""
+    tenant, _, user_id = space.partition(".")
+    return Place(f"{{{tenant}}}:user:{user_id}")
 
 
 def _changed(change: WebhookChange) -> list[str]:
@@ -214,9 +215,9 @@ def _changed(change: WebhookChange) -> list[str]:
     if change.event_types is not None:
         fields += ["types", " ".join(change.event_types)]
     if change.include_answer is not None:
-        fields += ["answers", _flag(change.include_answer)]
+        fields += ["answers", flag(change.include_answer)]
     if change.enabled is not None:
-        fields += ["enabled", _flag(change.enabled), "reason", "" if change.enabled else "owner"]
+        fields += ["enabled", flag(change.enabled), "reason", "" if change.enabled else "owner"]
     return fields
 
 
@@ -227,6 +228,7 @@ def _there(reply: list[bytes], webhook_id: str) -> list[bytes]:
 
 
 def _webhook_of(fields: Fields) -> Webhook:
+    old_until = int(fields[b"old_until"])
     return Webhook(
         webhook_id=fields[b"webhook_id"].decode(),
         url=fields[b"url"].decode(),
@@ -237,7 +239,7 @@ def _webhook_of(fields: Fields) -> Webhook:
         disabled_reason=fields[b"reason"].decode(),
         failing_time=int(fields[b"failing"]),
         dropped=int(fields[b"dropped"]),
-        previous_secret_expire_time=int(fields[b"old_until"]),
+        previous_secret_expire_time=old_until if old_until > time.time() * _MICROSECONDS else 0,
         create_time=int(fields[b"created"]),
         update_time=int(fields[b"updated"]),
     )

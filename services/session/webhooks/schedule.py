@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 
 # Seconds from a failed try to the next: about 75 hours together, as Standard Webhooks recommends.
 PAUSES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
@@ -48,6 +49,10 @@ def retry_after(value: str, clock: Callable[[], float] = time.time) -> float:
         return min(float(value[:12]), MAX_RETRY_AFTER)
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError):
+        if moment.tzinfo is None:
+            # A date that names no zone is in UTC, whatever the zone of this machine is.
+            moment = moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp() - clock()
+    except (ValueError, TypeError, OverflowError, OSError):
         return 0.0
-    return min(max(0.0, moment.timestamp() - clock()), MAX_RETRY_AFTER)
+    return min(max(0.0, seconds), MAX_RETRY_AFTER)

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import timestamp_pb2
-
 from meldrag.session.v1 import webhook_pb2, webhook_pb2_grpc
-from services.chassis import context
-from services.session import validation
+from services.session import calls
 from services.session.webhooks.model import Message, MessageState, Webhook, WebhookChange
 from services.session.webhooks.webhooks import Webhooks
 
@@ -32,19 +29,19 @@ class WebhookServicer(webhook_pb2_grpc.WebhookServiceServicer):
     async def CreateWebhook(self, request: Any, _rpc: Any) -> webhook_pb2.CreateWebhookResponse:
         """See the proto."""
         webhook, secret = await self._webhooks.create(
-            _space(), request.url, request.label, request.event_types, request.include_answer
+            calls.space(), request.url, request.label, request.event_types, request.include_answer
         )
         return webhook_pb2.CreateWebhookResponse(webhook=_webhook(webhook), secret=secret)
 
     async def GetWebhook(self, request: Any, _rpc: Any) -> webhook_pb2.GetWebhookResponse:
         """See the proto."""
-        webhook = await self._webhooks.get(_space(), request.webhook_id)
+        webhook = await self._webhooks.get(calls.space(), request.webhook_id)
         return webhook_pb2.GetWebhookResponse(webhook=_webhook(webhook))
 
     async def ListWebhooks(self, request: Any, _rpc: Any) -> webhook_pb2.ListWebhooksResponse:
         """See the proto."""
         del request
-        found = await self._webhooks.list_webhooks(_space())
+        found = await self._webhooks.list_webhooks(calls.space())
         return webhook_pb2.ListWebhooksResponse(webhooks=map(_webhook, found))
 
     async def UpdateWebhook(self, request: Any, _rpc: Any) -> webhook_pb2.UpdateWebhookResponse:
@@ -56,22 +53,22 @@ class WebhookServicer(webhook_pb2_grpc.WebhookServiceServicer):
             include_answer=request.include_answer if request.HasField("include_answer") else None,
             enabled=request.enabled if request.HasField("enabled") else None,
         )
-        webhook = await self._webhooks.update(_space(), request.webhook_id, change)
+        webhook = await self._webhooks.update(calls.space(), request.webhook_id, change)
         return webhook_pb2.UpdateWebhookResponse(webhook=_webhook(webhook))
 
     async def DeleteWebhook(self, request: Any, _rpc: Any) -> webhook_pb2.DeleteWebhookResponse:
         """See the proto."""
-        await self._webhooks.delete(_space(), request.webhook_id)
+        await self._webhooks.delete(calls.space(), request.webhook_id)
         return webhook_pb2.DeleteWebhookResponse()
 
     async def RotateWebhookSecret(self, request: Any, _rpc: Any) -> webhook_pb2.RotateWebhookSecretResponse:
         """See the proto."""
-        webhook, secret = await self._webhooks.rotate(_space(), request.webhook_id)
+        webhook, secret = await self._webhooks.rotate(calls.space(), request.webhook_id)
         return webhook_pb2.RotateWebhookSecretResponse(webhook=_webhook(webhook), secret=secret)
 
     async def TestWebhook(self, request: Any, _rpc: Any) -> webhook_pb2.TestWebhookResponse:
         """See the proto."""
-        message = await self._webhooks.test(_space(), request.webhook_id, request.request_id)
+        message = await self._webhooks.test(calls.space(), request.webhook_id, request.request_id)
         return webhook_pb2.TestWebhookResponse(delivery=_delivery(message))
 
     async def ListWebhookDeliveries(
@@ -79,23 +76,11 @@ class WebhookServicer(webhook_pb2_grpc.WebhookServiceServicer):
     ) -> webhook_pb2.ListWebhookDeliveriesResponse:
         """See the proto."""
         page = await self._webhooks.list_messages(
-            _space(), request.webhook_id, request.page_size, request.page_token
+            calls.space(), request.webhook_id, request.page_size, request.page_token
         )
         return webhook_pb2.ListWebhookDeliveriesResponse(
             deliveries=map(_delivery, page.items), next_page_token=page.next_place
         )
-
-
-def _space() -> str:
-    return validation.space("tenant_id", context.principal().space)
-
-
-def _time(microseconds: int) -> timestamp_pb2.Timestamp | None:
-    if not microseconds:
-        return None
-    moment = timestamp_pb2.Timestamp()
-    moment.FromMicroseconds(microseconds)
-    return moment
 
 
 def _webhook(webhook: Webhook) -> webhook_pb2.Webhook:
@@ -107,11 +92,11 @@ def _webhook(webhook: Webhook) -> webhook_pb2.Webhook:
         include_answer=webhook.include_answer,
         enabled=webhook.enabled,
         disabled_reason=webhook.disabled_reason,
-        failing_time=_time(webhook.failing_time),
+        failing_time=calls.moment(webhook.failing_time),
         dropped_messages=webhook.dropped,
-        previous_secret_expire_time=_time(webhook.previous_secret_expire_time),
-        create_time=_time(webhook.create_time),
-        update_time=_time(webhook.update_time),
+        previous_secret_expire_time=calls.moment(webhook.previous_secret_expire_time),
+        create_time=calls.moment(webhook.create_time),
+        update_time=calls.moment(webhook.update_time),
     )
 
 
@@ -124,7 +109,7 @@ def _delivery(message: Message) -> webhook_pb2.WebhookDelivery:
         attempts=message.attempts,
         last_status=message.status,
         last_error=message.error,
-        event_time=_time(message.event_time),
-        last_attempt_time=_time(message.attempt_time),
-        next_attempt_time=_time(message.next_time),
+        event_time=calls.moment(message.event_time),
+        last_attempt_time=calls.moment(message.attempt_time),
+        next_attempt_time=calls.moment(message.next_time),
     )

@@ -66,8 +66,8 @@ class MessageQueue(Protocol):
         error: str,
         pause_seconds: float,
         disabled_after: float,
-    ) -> bool:
-        """Says what became of a claimed message; False when the lease had ended and it is another's.
+    ) -> None:
+        """Says what became of a claimed message; does nothing when the lease had ended and it is another's.
 
         disabled_after: seconds without a success after which a last failure switches the webhook off.
         """

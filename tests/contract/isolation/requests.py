@@ -33,6 +33,7 @@ REQUEST, PAGE = "request", "page"
 # What a field names, by its own name or by "Message.name".
 _KINDS = {
     "api_key_id": "key",
+    "caller_api_key_id": "key",
     "attachment_id": "attachment",
     "collection_id": "collection",
     "collection_ids": "collection",

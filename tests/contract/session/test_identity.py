@@ -664,6 +664,7 @@ async def test_a_key_ends_when_it_was_to_end(people: People) -> None:
     assert made.api_key.expire_time == ends
     assert (await people.identify(made.secret)).expire_time == ends
     traded = await people.house.identity.Authenticate(pb.AuthenticateRequest(api_key=made.secret))
+    assert (await people.identify(traded.tokens.access_token)).expire_time == ends
     async with asyncio.timeout(30):
         while time.time() < now + 3.1:
             await asyncio.sleep(0.1)
@@ -671,12 +672,43 @@ async def test_a_key_ends_when_it_was_to_end(people: People) -> None:
     assert (error.code, error.reason) == (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_EXPIRED")
     # What it was traded for ends with it, and nobody else hears that there was such a key.
     assert (await refusal(people.identify(traded.tokens.access_token))).reason == "TOKEN_REVOKED"
+    assert (await refusal(people.renew(traded.tokens.refresh_token))).reason == "TOKEN_REVOKED"
+    fields = {"label": "k", "caller_api_key_id": made.api_key_id}
+    assert (await refusal(people.call("CreateApiKey", "member-1", **fields))).reason == "API_KEY_EXPIRED"
     assert (await refusal(people.identify(made.secret[:-1] + "x"))).reason == "CREDENTIAL_WRONG"
     error = await refusal(people.house.identity.Authenticate(pb.AuthenticateRequest(api_key=made.secret)))
     assert error.reason == "API_KEY_EXPIRED"
     [listed] = (await people.call("ListApiKeys", "member-1")).api_keys
     assert listed.expire_time == ends
     await people.call("RevokeApiKey", "member-1", api_key_id=made.api_key_id)
+
+
+async def test_no_key_outlives_the_one_that_made_it(people: People) -> None:
+    await people.create("member-1")
+    now = round(time.time())
+    ends, sooner, later = (timestamp_pb2.Timestamp(seconds=now + more) for more in (3600, 60, 7200))
+    lasting = await people.call("CreateApiKey", "member-1", label="k")
+    passing = await people.call("CreateApiKey", "member-1", label="k", expire_time=ends)
+    for by, wanted, given in (
+        (passing, None, ends),
+        (passing, later, ends),
+        (passing, sooner, sooner),
+        (lasting, None, None),
+        (lasting, later, later),
+    ):
+        made = await people.call(
+            *("CreateApiKey", "member-1"), label="k", expire_time=wanted, caller_api_key_id=by.api_key_id
+        )
+        caller = await people.identify(made.secret)
+        assert (caller.expire_time if caller.HasField("expire_time") else None) == given
+    # Tokens that were traded for a key are known by it, too.
+    traded = await people.house.identity.Authenticate(pb.AuthenticateRequest(api_key=passing.secret))
+    assert (await people.identify(traded.tokens.access_token)).api_key_id == passing.api_key_id
+
+    owners = await people.call("CreateApiKey", label="k")
+    for unknown in (owners.api_key_id, "0" * 16):
+        error = await refusal(people.call("CreateApiKey", "member-1", label="k", caller_api_key_id=unknown))
+        assert error.reason == "API_KEY_NOT_FOUND"
 
 
 async def test_a_stream_asks_for_its_caller_when_the_token_has_ended_too(people: People) -> None:

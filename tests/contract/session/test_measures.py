@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from services.chassis import context
 from services.chassis.errors import NotFoundError, ResourceExhaustedError, UnavailableError
 from services.session.model import Topic
 from services.session.redis_store import RedisStore, open_redis_store
+from services.session.webhooks.redis_webhooks import RedisWebhooks
 from tests.support.measured import Measured
 from tests.support.redis_server import RedisServer, running_redis
 
@@ -43,6 +48,21 @@ async def test_calls_are_measured_by_operation_and_outcome(
     with pytest.raises(UnavailableError):
         await store.get_session("local", "ses_1")
     assert measured.values(CALLS)["hmget unavailable"] == 1
+
+
+async def test_calls_of_somebody_have_spans_and_what_the_service_does_by_itself_has_none(
+    world: tuple[RedisServer, RedisStore, Measured], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, store, _ = world
+    kept = InMemorySpanExporter()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr("services.chassis.telemetry.tracer", lambda: tracers.get_tracer("test"))
+    assert await RedisWebhooks(store).due_spaces() == []
+    assert kept.get_finished_spans() == ()
+    with context.entered(context.of_the_house(30)):
+        assert await RedisWebhooks(store).due_spaces() == []
+    assert [span.name for span in kept.get_finished_spans()] == ["redis webhooks_due"]
 
 
 async def test_how_full_it_is_is_told_with_its_limit_where_it_has_one(

@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 import redis
 
-from meldrag.session.v1 import session_pb2, webhook_pb2, webhook_pb2_grpc
+from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2, webhook_pb2_grpc
 from services.session.redis_store import open_redis_store
 from services.session.webhooks import webhooks as rules
 from services.session.webhooks.delivering import Deliveries
+from services.session.webhooks.model import Outcome
 from services.session.webhooks.posting import Poster
 from services.session.webhooks.reaching import Reach, allowed
 from services.session.webhooks.redis_webhooks import RedisWebhooks
@@ -406,12 +407,17 @@ async def test_a_new_secret_signs_beside_the_one_before_it(
             verify(made.secret, both.headers, both.body, now=both.time)
 
             monkeypatch.setattr(rules, "ROTATION_SECONDS", 0.0)
-            last = (await hooks.stub.RotateWebhookSecret(rotate)).secret
+            again = await hooks.stub.RotateWebhookSecret(rotate)
+            last = again.secret
+            # Its time is over at once.
+            assert not again.webhook.HasField("previous_secret_expire_time")
             await hooks.ended()
             one = (await came(receiver, 2))[1]
     verify(last, one.headers, one.body, now=one.time)
     with pytest.raises(ValueError, match="signature"):
         verify(made.secret, one.headers, one.body, now=one.time)
+    assert not (await hooks.get(hook.webhook_id)).HasField("previous_secret_expire_time")
+    assert not hooks.redis.hexists(f"meld:{{local}}:webhook:{hook.webhook_id}", "old_secret")
 
 
 async def test_secrets_are_in_no_answer_after_the_first(hooks: Hooks) -> None:
@@ -443,8 +449,140 @@ async def test_webhooks_are_changed_switched_off_and_removed(hooks: Hooks) -> No
     await hooks.stub.DeleteWebhook(remove)
     assert (await refusal(hooks.stub.DeleteWebhook(remove))).reason == "WEBHOOK_NOT_FOUND"
     assert not (await hooks.stub.ListWebhooks(webhook_pb2.ListWebhooksRequest())).webhooks
-    left = [key for key in hooks.redis.keys("meld:*") if b"hook" in key or b":message:" in key]
-    assert left == []
+    assert of_webhooks(hooks) == []
+
+
+def switch(hook: Any, enabled: bool) -> Any:
+    """Asks for a webhook to be switched on or off."""
+    return webhook_pb2.UpdateWebhookRequest(webhook_id=hook.webhook_id, enabled=enabled)
+
+
+async def test_what_waits_while_one_is_switched_off_and_on_is_not_sent(hooks: Hooks) -> None:
+    with Receiver() as receiver, Receiver(path="/other") as other:
+        hook, _ = await hooks.hook(receiver.url)
+        untouched, _ = await hooks.hook(other.url)
+        before = await hooks.ended()
+        # Nothing is switched by this.
+        await hooks.stub.UpdateWebhook(switch(hook, True))
+        assert len(await in_state(hooks, hook, WAITING)) == 1
+        await hooks.stub.UpdateWebhook(switch(hook, False))
+        [cancelled] = await hooks.deliveries(hook.webhook_id)
+        assert (cancelled.state, cancelled.HasField("next_attempt_time")) == (CANCELLED, False)
+        await hooks.stub.UpdateWebhook(switch(hook, True))
+        after = await hooks.ended()
+        async with worker(hooks):
+            await soon(lambda: in_state(hooks, hook, DELIVERED))
+            await soon(lambda: in_state(hooks, untouched, DELIVERED, 2))
+    assert [json.loads(one.body)["data"]["run_id"] for one in receiver.received] == [after]
+    told = {json.loads(one.body)["data"]["run_id"] for one in other.received}
+    assert told == {before, after}
+
+
+async def test_what_waits_when_the_receiver_switches_it_off_is_not_sent_later(hooks: Hooks) -> None:
+    with Receiver(500, 410, 200) as receiver:
+        hook, _ = await hooks.hook(receiver.url)
+        async with worker(hooks, 2.0):
+            first = await hooks.ended()
+            await came(receiver)
+            await hooks.ended()
+            await came(receiver, 2)
+            await soon(lambda: in_state(hooks, hook, FAILED))
+            await hooks.stub.UpdateWebhook(switch(hook, True))
+            assert len(await in_state(hooks, hook, CANCELLED)) == 1
+            after = await hooks.ended()
+            await soon(lambda: in_state(hooks, hook, DELIVERED))
+            await asyncio.sleep(2.5)
+    told = [json.loads(one.body)["data"]["run_id"] for one in receiver.received]
+    assert (told.count(first), told.count(after), len(told)) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.DELIVERED, DELIVERED),
+        (Outcome.AGAIN, CANCELLED),
+        (Outcome.FAILED, CANCELLED),
+    ],
+)
+async def test_one_that_is_being_sent_when_it_is_switched_off_is_as_it_went(
+    hooks: Hooks, outcome: Outcome, state: int
+) -> None:
+    hook, _ = await hooks.hook("http://127.0.0.1:9/hook")
+    await hooks.ended()
+    [held] = await hooks.queue.claim(SPACE, 1, 60.0)
+    for enabled in (False, True):
+        await hooks.stub.UpdateWebhook(switch(hook, enabled))
+    await hooks.queue.settle(held, outcome, status=204, error="", pause_seconds=0.0, disabled_after=1000.0)
+    [sent] = await hooks.deliveries(hook.webhook_id)
+    assert (sent.state, sent.last_status, sent.HasField("next_attempt_time")) == (state, 204, False)
+    assert hooks.redis.zcard("meld:{local}:webhooks:waiting") == 0
+
+
+async def test_with_the_last_webhook_goes_what_waits_and_is_listed_no_more(hooks: Hooks) -> None:
+    hook, _ = await hooks.hook("http://127.0.0.1:9/hook")
+    other, _ = await hooks.hook("http://127.0.0.1:9/hook")
+    test = webhook_pb2.TestWebhookRequest(webhook_id=hook.webhook_id)
+    # The list has the newest 100 of them.
+    for _ in range(101):
+        await hooks.stub.TestWebhook(test)
+    for one in (hook, other):
+        await hooks.stub.DeleteWebhook(webhook_pb2.DeleteWebhookRequest(webhook_id=one.webhook_id))
+    assert of_webhooks(hooks) == []
+
+
+def of_webhooks(hooks: Hooks) -> list[bytes]:
+    """The keys that the store has for webhooks."""
+    return [key for key in hooks.redis.keys("meld:*") if b"hook" in key or b":message:" in key]
+
+
+OWNER = (("x-tenant", "home"), ("x-subject", "usr_owner"))
+
+
+async def member(hooks: Hooks) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The id of a new user, and the metadata of their calls."""
+    new = identity_pb2.CreateUserRequest(name="mary", password="the tide comes at nine", role="member")
+    user_id = (await hooks.house.identity.CreateUser(new, metadata=OWNER)).user.user_id
+    return user_id, (("x-tenant", "home"), ("x-subject", user_id), ("x-role", "member"))
+
+
+async def test_with_a_user_go_their_webhooks_and_what_waits(hooks: Hooks) -> None:
+    user_id, theirs = await member(hooks)
+    for label in ("first", "second"):
+        new = webhook_pb2.CreateWebhookRequest(url="http://127.0.0.1:9/hook", label=label)
+        await hooks.stub.CreateWebhook(new, metadata=theirs)
+    await hooks.ended(theirs)
+    assert of_webhooks(hooks) != []
+    assert await hooks.queue.due_spaces() == [f"home.{user_id}"]
+
+    remove = identity_pb2.DeleteUserRequest(user_id=user_id)
+    await hooks.house.identity.DeleteUser(remove, metadata=OWNER)
+    # A run that was still going on tells nobody of its end.
+    await hooks.ended(theirs)
+    assert of_webhooks(hooks) == []
+    assert await hooks.queue.due_spaces() == []
+
+
+async def test_a_user_who_is_disabled_is_sent_nothing_until_enabled_again(hooks: Hooks) -> None:
+    user_id, theirs = await member(hooks)
+    with Receiver() as receiver:
+        new = webhook_pb2.CreateWebhookRequest(url=receiver.url)
+        hook = (await hooks.stub.CreateWebhook(new, metadata=theirs)).webhook
+        asked = webhook_pb2.ListWebhookDeliveriesRequest(webhook_id=hook.webhook_id)
+
+        async def cancelled() -> bool:
+            found = (await hooks.stub.ListWebhookDeliveries(asked, metadata=theirs)).deliveries
+            return [one.state for one in found] == [CANCELLED]
+
+        async with worker(hooks):
+            for disabled in (True, False):
+                change = identity_pb2.UpdateUserRequest(user_id=user_id, disabled=disabled)
+                await hooks.house.identity.UpdateUser(change, metadata=OWNER)
+                run_id = await hooks.ended(theirs)
+                if disabled:
+                    await soon(cancelled)
+            [got] = await came(receiver)
+    assert json.loads(got.body)["data"]["run_id"] == run_id
+    assert len(receiver.received) == 1
 
 
 async def test_there_are_at_most_twenty(hooks: Hooks) -> None:

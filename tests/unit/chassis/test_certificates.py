@@ -137,6 +137,18 @@ def test_the_three_files_are_read(variables: Files) -> None:
     assert found.key.decode() not in repr(found)
 
 
+def test_a_renewed_one_counts_after_a_restart(variables: Files, house: Authority) -> None:
+    before = load(ServiceSettings)
+    known = before.certificates
+    renewed = house.sign("session-renewed")
+    for kept, new in ((variables.certificate, renewed.certificate), (variables.key, renewed.key)):
+        kept.write_bytes(new.read_bytes())
+    assert before.certificates == known
+    started = load(ServiceSettings).certificates
+    assert started is not None
+    assert started.key == renewed.key.read_bytes()
+
+
 @pytest.mark.parametrize("missing", ["MELD_MTLS_CA", "MELD_MTLS_CERTIFICATE", "MELD_MTLS_KEY"])
 def test_one_without_the_others_is_refused(
     variables: Files, monkeypatch: pytest.MonkeyPatch, missing: str

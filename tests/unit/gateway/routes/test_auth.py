@@ -21,6 +21,7 @@ from tests.unit.gateway.identity.conftest import (
     Open,
     bearer,
     guarded_services,
+    identify,
     open_gateway,
     services,
     tokens,
@@ -295,6 +296,22 @@ def test_a_key_is_given_an_end_and_shows_it(http: FlaskClient, services: Scripte
         refused = http.post("/api/v1/api-keys", json={"label": "cron", "expires": wrong}, headers=member)
         assert (refused.status_code, said(refused)["metadata"]["field"]) == (400, "expires")
     assert len(services.requests["CreateApiKey"]) == 2
+
+
+@pytest.mark.parametrize("shown", ["tok-member", "mrk_k1_s3cret"])
+def test_the_key_by_which_one_came_is_told_to_who_makes_another(
+    http: FlaskClient, services: ScriptedServices, shown: str
+) -> None:
+    async def known(request: identity_pb2.IdentifyRequest) -> identity_pb2.IdentifyResponse:
+        said = await identify(request)
+        said.caller.api_key_id = "k1"
+        return said
+
+    services.script["CreateApiKey"] = identity_pb2.CreateApiKeyResponse(api_key_id="k2", secret="mrk_k2_x")
+    http.post("/api/v1/api-keys", json={"label": "cron"}, headers=bearer(shown))
+    services.script["Identify"] = known
+    http.post("/api/v1/api-keys", json={"label": "cron"}, headers=bearer(shown))
+    assert [one.caller_api_key_id for one in services.requests["CreateApiKey"]] == ["", "k1"]
 
 
 def test_what_was_done_is_told_to_administrators(http: FlaskClient, services: ScriptedServices) -> None:

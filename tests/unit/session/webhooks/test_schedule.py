@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -31,6 +33,23 @@ def test_a_receiver_may_ask_for_more_and_not_for_less() -> None:
     assert schedule.pause(2, 1.0) == 300.0
     assert schedule.pause(1, 1e9) == 86_400.0
     assert schedule.pause(10, 60.0) is None
+
+
+@pytest.fixture
+def west(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock is twelve hours behind."""
+    monkeypatch.setenv("TZ", "WEST12")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("west")
+def test_a_date_without_a_zone_is_in_utc_and_the_last_one_there_is_does_no_harm() -> None:
+    soon = datetime.fromtimestamp(NOW + 90, UTC).strftime("%a, %d %b %Y %H:%M:%S -0000")
+    assert retry_after(soon, lambda: NOW) == 90.0
+    assert retry_after("Fri, 31 Dec 9999 23:59:59 -0000", lambda: NOW) == 86_400.0
 
 
 @pytest.mark.parametrize(
