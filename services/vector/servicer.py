@@ -380,8 +380,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     async def RevertReembed(self, request: pb.RevertReembedRequest, context: Any) -> pb.RevertReembedResponse:
         """See the contract."""
         del context
-        identifiers.line("request_id", request.request_id, 128)
-        found = await self._application.building.revert(_caller(), request.collection_id)
+        found = await self._application.building.revert(_caller(), request.collection_id, _request(request))
         return pb.RevertReembedResponse(collection=await self._shown(found))
 
     async def FinishReembed(self, request: pb.FinishReembedRequest, context: Any) -> pb.FinishReembedResponse:

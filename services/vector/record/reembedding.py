@@ -17,15 +17,17 @@ from datetime import datetime
 from enum import IntEnum
 
 from services.vector.access import Caller, Role
-from services.vector.documents import Collection, DocumentState
+from services.vector.documents import Collection, DocumentState, Request
 from services.vector.embedding.ports import ModelName
 from services.vector.faults import reembed_nothing, reembed_running
-from services.vector.record import generations
+from services.vector.record import generations, requests
 from services.vector.record.collections import find
 from services.vector.record.database import Connection, Database
 from services.vector.record.generations import Generation, GenerationState
 from services.vector.record.mending import recount
 from services.vector.record.times import now_micros
+
+REVERT = "RevertReembed"
 
 # Searches that began before a switch still ask the generation before.
 _LEAST_KEEP_MICROS = 60_000_000
@@ -107,18 +109,23 @@ class Reembedding:
 
         return await self._database.write(work, milestone="reembed_begin")
 
-    async def revert(self, caller: Caller, collection_id: str) -> Collection:
+    async def revert(self, caller: Caller, collection_id: str, request: Request | None) -> Collection:
         """Goes back to the generation before: at once, or when the passages that came since are embedded.
 
-        Raises what `find` raises, FailedPreconditionError (REEMBED_NOTHING_KEPT), AbortedError
+        A repeat of the request changes nothing: what was left is now what one could go back to. Raises what
+        `find` raises, FailedPreconditionError (REEMBED_NOTHING_KEPT, REQUEST_ID_REUSED), AbortedError
         (REEMBED_RUNNING).
         """
 
         def work(connection: Connection) -> Collection:
+            known = requests.outcome(connection, caller.space, REVERT, request)
             collection = find(connection, caller, collection_id, Role.OWNER)
+            if known is not None:
+                return collection
             building = generations.find(connection, collection.key, GenerationState.BUILDING)
             if building is not None:
                 if building.reverts:
+                    requests.remember(connection, caller.space, REVERT, request, collection_id)
                     return collection
                 raise reembed_running(collection_id, str(building.model))
             kept = generations.find(connection, collection.key, GenerationState.PREVIOUS)
@@ -128,6 +135,7 @@ class Reembedding:
             keep = current.keep_micros if current else 0
             _take_up(connection, collection, kept, keep, reverts=True)
             _switch(connection, kept.key)
+            requests.remember(connection, caller.space, REVERT, request, collection_id)
             return find(connection, caller, collection_id, Role.OWNER)
 
         return await self._database.write(work, milestone="reembed_switch")

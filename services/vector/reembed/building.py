@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from services.chassis import context
 from services.chassis.errors import ServiceError
 from services.vector.access import Caller
-from services.vector.documents import Collection
+from services.vector.documents import Collection, Request
 from services.vector.embedding.ports import (
     Embedder,
     EmbedderRejectedError,
@@ -78,9 +78,9 @@ class Building:
         self.wake()
         return key
 
-    async def revert(self, caller: Caller, collection_id: str) -> Collection:
+    async def revert(self, caller: Caller, collection_id: str, request: Request | None) -> Collection:
         """Raises what Reembedding.revert raises."""
-        return self._woken(await self._record.reembedding.revert(caller, collection_id))
+        return self._woken(await self._record.reembedding.revert(caller, collection_id, request))
 
     async def cancel(self, caller: Caller, collection_id: str) -> Collection:
         """Raises what Reembedding.cancel raises."""

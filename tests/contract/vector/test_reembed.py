@@ -501,3 +501,15 @@ async def test_a_build_goes_with_a_snapshot_and_goes_on_where_it_is_restored(
         await eventually(switched)
         assert (await best(client, TEXTS[3])).hits[0].text == TEXTS[3]
         assert await faults(client) == []
+
+
+async def test_the_same_request_to_go_back_sent_again_does_not_go_forward(client: Client) -> None:
+    await reembed(client)
+    request = pb.RevertReembedRequest(collection_id="books", request_id="back")
+    first = await client.call("RevertReembed", request)
+    assert first.collection.embedding_model == "words"
+    assert await client.call("RevertReembed", request) == first
+    other = pb.RevertReembedRequest(collection_id="books", request_id="forward")
+    assert (await client.call("RevertReembed", other)).collection.embedding_model == "other"
+    # Late, when it would do something again.
+    assert (await client.call("RevertReembed", request)).collection.embedding_model == "other"

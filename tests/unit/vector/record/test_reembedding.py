@@ -138,7 +138,7 @@ async def test_going_back_builds_only_what_came_since(record: Record) -> None:
     await take(record, 10)
     await embed(record, NEW)
     await record.documents.delete(OWNER, "books", f"{3:032x}", None)
-    assert (await record.reembedding.revert(OWNER, "books")).model == NEW
+    assert (await record.reembedding.revert(OWNER, "books", None)).model == NEW
     assert await record.reembedding.state(1) is GenerationState.BUILDING
     assert await embed(record, OLD) == 1
     assert await record.reembedding.switch(1)
@@ -152,10 +152,10 @@ async def test_going_back_can_be_given_up_and_is_still_possible(record: Record) 
     await record.reembedding.switch(key)
     await take(record, 10)
     await embed(record, NEW)
-    await record.reembedding.revert(OWNER, "books")
+    await record.reembedding.revert(OWNER, "books", None)
     await record.reembedding.cancel(OWNER, "books")
     assert await record.reembedding.state(1) is GenerationState.PREVIOUS
     assert await record.vectors.waiting(OLD, 10) == []
-    await record.reembedding.revert(OWNER, "books")
+    await record.reembedding.revert(OWNER, "books", None)
     assert await embed(record, OLD) == 1
     assert await record.reembedding.switch(1)
