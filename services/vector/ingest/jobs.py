@@ -147,9 +147,10 @@ class Jobs:
         """Takes up what an ended process left. Blocks on the disk, before anybody is served."""
         left = await self._ingests.abandoned(self._worker, 0.0)
         kept = await self._ingests.kept()
-        names = [_name(one) for one in (*(job.document for job in left), *kept)]
-        self._spool.clear(names)
+        self._spool.clear({_name(one) for one in (*(job.document for job in left), *kept)})
         for document in kept:
+            if document.state is not DocumentState.FAILED:
+                continue
             if self._spool.path(_name(document)).exists():
                 self._spool.keep(_name(document))
             else:
@@ -203,10 +204,11 @@ class Jobs:
         request: Request | None,
         claim: ExitStack,
     ) -> AsyncGenerator[Step, None]:
-        """Makes a job of a file in the spool; the claim and the file are the job's from then on.
+        """Makes a job of a file in the spool; the claim and the file are the job's when this returns.
 
-        Returns its steps, to the commit; they raise ServiceError with the reason when there is none. Raises
-        NotFoundError when the document was taken back.
+        Whoever calls closes the claim where it raises. Returns its steps, to the commit; they raise
+        ServiceError with the reason when there is none. Raises NotFoundError when the document was taken
+        back.
         """
         job = await self._ingests.put(
             document.document_id,
@@ -218,7 +220,7 @@ class Jobs:
             worker=self._worker,
         )
         steps: asyncio.Queue[Step | ServiceError | None] = asyncio.Queue()
-        live = self._begin(job, claim)
+        live = self._begin(job, claim.pop_all())
         live.followers.append(steps)
         return _followed(live, steps, Step(Stage.RECEIVED, job.document))
 
@@ -293,13 +295,14 @@ class Jobs:
         if not self._spool.path(_name(document)).exists():
             await self._fail(job, Failure(_INTERRUPTED, _LOST), again=False)
             return
-        self._spool.use(_name(document))
         try:
             claim = self._claims.hold(job.caller.space, document.collection_key, document.external_id, "")
         except ServiceError as busy:
             # Another upload under the same id came first; it is looked at again when that has ended.
             _log.info("a job waits: %s", busy.message)
+            self._spool.keep(_name(document))
             return
+        self._spool.use(_name(document))
         _log.info("a job is taken up", extra={"fields": {"document": document.document_id}})
         self._begin(job, claim)
 
@@ -326,8 +329,7 @@ class Jobs:
             end = ingest_cancelled(document_id)
         except ExtractionError as error:
             end = as_service_error(error)
-            keep = error.reason in _WORTH_ANOTHER_TRY
-            await self._fail(live.job, Failure(error.reason, error.message), again=keep)
+            keep = await self._refused(live.job, error)
         except Exception as error:
             end = self._fault(error, document_id)
             keep = await self._broken(live, end)
@@ -384,6 +386,15 @@ class Jobs:
         _log.error("an ingest failed", exc_info=error, extra={"fields": {"document": document_id}})
         return InternalError("the document could not be read", reason="INTERNAL")
 
+    async def _refused(self, job: Job, error: ExtractionError) -> bool:
+        """Says in the document why its file was not taken. Returns whether the bytes are kept."""
+        again = error.reason in _WORTH_ANOTHER_TRY
+        try:
+            await self._fail(job, Failure(error.reason, error.message), again=again)
+        except ServiceError as second:
+            return self._unnoted(job, second)
+        return again
+
     async def _broken(self, live: _Live, error: ServiceError) -> bool:
         """After a failure that is not the file's: whoever waits hears of it, and nothing is left. Where
         nobody does, the document says it. Returns whether the bytes are kept.
@@ -396,8 +407,13 @@ class Jobs:
             failure = Failure(_INTERRUPTED, f"it could not be taken: {error.message}")
             await self._fail(live.job, failure, again=True)
         except ServiceError as second:
-            # The record does not take it. The job is found again once its lease is over.
-            _log.warning("the end of an ingest could not be noted: %s", second.message)
+            return self._unnoted(live.job, second)
+        return True
+
+    def _unnoted(self, job: Job, error: ServiceError) -> bool:
+        """The record does not take the end of a job, which is found again once its lease is over."""
+        _log.warning("the end of an ingest could not be noted: %s", error.message)
+        self._spool.keep(_name(job.document))
         return True
 
     async def _fail(self, job: Job, failure: Failure, *, again: bool) -> None:
@@ -412,16 +428,19 @@ class Jobs:
         before = self._spool.kept
         if not before:
             return
-        total, beyond, names = 0, [], set()
+        total, beyond, names = 0, dict[str, str](), set[str]()
         for document in await self._ingests.kept():
-            total += document.size
-            if total > _KEPT_BYTES:
-                beyond.append(document.document_id)
+            failed = document.state is DocumentState.FAILED
+            total += document.size if failed else 0
+            if failed and total > _KEPT_BYTES:
+                beyond[document.document_id] = _name(document)
             else:
                 names.add(_name(document))
         if beyond:
-            await self._ingests.forget(beyond)
-        for name in before - names:
+            forgotten = await self._ingests.forget(list(beyond))
+            # The rest was put into the queue again meanwhile.
+            names |= {name for document_id, name in beyond.items() if document_id not in forgotten}
+        for name in (before & self._spool.kept) - names:
             self._spool.drop(name)
 
 
