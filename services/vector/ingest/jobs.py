@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from services.chassis.errors import (
 )
 from services.vector.access import Caller
 from services.vector.documents import Document, DocumentState, Failure, QueuePlace, Request
+from services.vector.embedding.ports import ModelName
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.model import Extraction, Limits
 from services.vector.faults import ingest_cancelled, original_gone
@@ -122,9 +123,11 @@ class Jobs:
         claims: Claims,
         turns: Turns,
         committed: Callable[[], None],
-        embedding_rate: Callable[[], float | None],
+        embedding_rates: Callable[[], Mapping[ModelName, float | None]],
     ) -> None:
-        """committed: called after each commit. embedding_rate: passages a second; None while unknown."""
+        """committed: called after each commit. embedding_rates: by model that can be asked, passages a
+        second; None while unknown.
+        """
         self._documents = documents
         self._ingests = ingests
         self._vectors = vectors
@@ -136,7 +139,7 @@ class Jobs:
         self._claims = claims
         self._turns = turns
         self._committed = committed
-        self._embedding_rate = embedding_rate
+        self._embedding_rates = embedding_rates
         self._worker = secrets.token_hex(8)
         self._live: dict[str, _Live] = {}
         self._arriving: dict[str, asyncio.Event] = {}
@@ -272,13 +275,12 @@ class Jobs:
             if one.document_id in turns
         }
         embedding = [one for one in documents if one.state is DocumentState.EMBEDDING]
-        if embedding:
-            found = await self._vectors.places([one.key for one in embedding])
-            rate = self._embedding_rate()
+        for model, rate in self._embedding_rates().items() if embedding else ():
+            found = await self._vectors.places(model, [one.key for one in embedding])
             for one in embedding:
                 if (turn := found.get(one.key)) is not None:
                     seconds = turn.last / rate if rate else None
-                    places[one.document_id] = QueuePlace(turn.first, seconds)
+                    places.setdefault(one.document_id, QueuePlace(turn.first, seconds))
         return places
 
     def _until_read(self, turn: int) -> float | None:
