@@ -60,7 +60,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The generation before, for those who may want to go back to it. missing: passages it does not have."""
+    """The generation before, for those who may want to go back to it, until its `expire_time`."""
 
     generation: Generation
     vectors: int
@@ -182,11 +182,22 @@ class Reembedding:
         )
 
     async def building(self) -> list[int]:
-        """Keys of generations that are being built; some, where there are very many."""
+        """Keys of all generations that are being built: one that waits for its model holds up no other."""
+
+        def work(connection: Connection) -> list[int]:
+            rows = connection.execute(
+                "SELECT key FROM generations WHERE state = ? ORDER BY key", (GenerationState.BUILDING,)
+            )
+            return [key for (key,) in rows]
+
+        return await self._database.read(work)
+
+    async def under_way(self, collection_key: int) -> bool:
+        """Whether a generation of the collection is being built."""
         return await self._database.read(
-            lambda connection: [
-                one.key for one in generations.in_state(connection, GenerationState.BUILDING, _MOST_AT_ONCE)
-            ]
+            lambda connection: (
+                generations.find(connection, collection_key, GenerationState.BUILDING) is not None
+            )
         )
 
     async def retire_expired(self) -> int:
@@ -290,12 +301,13 @@ def _complete(connection: Connection, generation_key: int) -> bool:
     if row is None or row[0] != GenerationState.BUILDING:
         return False
     (missing,) = connection.execute(
-        # The queue first: where much is missing the first row of it tells.
-        "SELECT EXISTS (SELECT 1 FROM embedding_queue q WHERE q.generation_key = ?1 AND EXISTS"
-        "  (SELECT 1 FROM vectors v WHERE v.chunk_key = q.chunk_key AND v.generation_key = ?2))"
-        " OR EXISTS (SELECT 1 FROM index_additions WHERE generation_key = ?1)"
-        " OR EXISTS (SELECT 1 FROM vectors v WHERE v.generation_key = ?2 AND NOT EXISTS"
-        "  (SELECT 1 FROM vectors n WHERE n.chunk_key = v.chunk_key AND n.generation_key = ?1))",
+        # The queue first: where much is missing the first row of it tells. Not OR, of which SQLite computes
+        # both sides always.
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM embedding_queue q WHERE q.generation_key = ?1 AND EXISTS"
+        "  (SELECT 1 FROM vectors v WHERE v.chunk_key = q.chunk_key AND v.generation_key = ?2)) THEN 1"
+        " WHEN EXISTS (SELECT 1 FROM index_additions WHERE generation_key = ?1) THEN 1"
+        " ELSE EXISTS (SELECT 1 FROM vectors v WHERE v.generation_key = ?2 AND NOT EXISTS"
+        "  (SELECT 1 FROM vectors n WHERE n.chunk_key = v.chunk_key AND n.generation_key = ?1)) END",
         (generation_key, row[1]),
     ).fetchone()
     return not missing
@@ -310,6 +322,12 @@ def _switch(connection: Connection, generation_key: int) -> bool:
     kept = generations.find(connection, collection_key, GenerationState.PREVIOUS)
     if kept is not None:
         generations.retire(connection, kept.key)
+    # Nobody makes what it lacks any more; whoever goes back to it queues that again.
+    connection.execute(
+        "DELETE FROM embedding_queue WHERE generation_key IN"
+        " (SELECT key FROM generations WHERE collection_key = ? AND state = ?)",
+        (collection_key, GenerationState.CURRENT),
+    )
     connection.execute(
         "UPDATE generations SET state = ?, expire_time = ? WHERE collection_key = ? AND state = ?",
         (GenerationState.PREVIOUS, _expiry(keep), collection_key, GenerationState.CURRENT),

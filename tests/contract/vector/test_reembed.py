@@ -513,3 +513,25 @@ async def test_the_same_request_to_go_back_sent_again_does_not_go_forward(client
     assert (await client.call("RevertReembed", other)).collection.embedding_model == "other"
     # Late, when it would do something again.
     assert (await client.call("RevertReembed", request)).collection.embedding_model == "other"
+
+
+async def test_the_model_is_asked_only_for_who_may_and_before_anything_is_built(
+    client: Client, new: WordEmbedder
+) -> None:
+    new.gate.clear()
+    request = pb.ReembedCollectionRequest(collection_id="books")
+    call = client.stub.ReembedCollection(request, timeout=30, metadata=client.metadata)
+    await call.read()
+    call.cancel()
+    new.down = True
+    # It is under way, so who asks again follows it, whether the model answers now or not.
+    call = client.stub.ReembedCollection(request, timeout=30, metadata=client.metadata)
+    assert (await call.read()).reembedding.stage == pb.REEMBED_STAGE_EMBEDDING
+    call.cancel()
+    await change(client, "CancelReembed")
+    with pytest.raises(ServiceError) as error:
+        await reembed(client)
+    assert refused(error.value) == ("UNAVAILABLE", "EMBEDDER_UNAVAILABLE")
+    with pytest.raises(ServiceError) as error:
+        await reembed(client.person("anna"))
+    assert refused(error.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
