@@ -149,7 +149,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             to_embed()
             keeper.wake()
 
-        building = Building(record, roster, questions, queued=queued, forget=cache.drop)
+        building = Building(record, roster, questions, queued=queued, forget=cache.forget)
 
         def stored() -> None:
             keeper.wake()

@@ -220,12 +220,11 @@ class Reembedding:
             return 0
         return await self._database.write(work)
 
-    async def retired(self) -> list[tuple[int, int]]:
-        """Generations whose vectors are still to be removed, each with the key of its collection."""
+    async def retired(self) -> list[int]:
+        """Keys of generations whose vectors are still to be removed; some, where there are very many."""
         return await self._database.read(
             lambda connection: [
-                (one.key, one.collection_key)
-                for one in generations.in_state(connection, GenerationState.RETIRED, _MOST_AT_ONCE)
+                one.key for one in generations.in_state(connection, GenerationState.RETIRED, _MOST_AT_ONCE)
             ]
         )
 

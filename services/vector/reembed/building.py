@@ -54,7 +54,7 @@ class Building:
         forget: Callable[[int], None],
     ) -> None:
         """queued: called when passages or the vector index have something to do. forget: vectors of a
-        collection that are in memory.
+        generation that are in memory.
         """
         self._record = record
         self._roster = roster
@@ -150,8 +150,8 @@ class Building:
         reembedding = self._record.reembedding
         if await reembedding.retire_expired():
             self._queued()
-        for key, collection_key in await reembedding.retired():
-            self._forget(collection_key)
+        for key in await reembedding.retired():
+            self._forget(key)
             while await reembedding.clear(key):
                 pass
             self._queued()

@@ -535,3 +535,40 @@ async def test_the_model_is_asked_only_for_who_may_and_before_anything_is_built(
     with pytest.raises(ServiceError) as error:
         await reembed(client.person("anna"))
     assert refused(error.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
+
+
+async def test_what_answers_stays_in_memory_when_what_was_before_goes(client: Client, tmp_path: Path) -> None:
+    await reembed(client)
+    await best(client, TEXTS[3])
+    misses = client.application.searching._dense._cache.misses  # type: ignore[attr-defined]
+    await change(client, "FinishReembed")
+    await eventually(lambda: cleared(tmp_path))
+    await best(client, TEXTS[3])
+    assert client.application.searching._dense._cache.misses == misses  # type: ignore[attr-defined]
+
+
+async def test_vectors_from_before_revisions_were_known_are_compared_with_those_of_the_model(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, WordEmbedder()) as client:
+        await fill(client)
+    model = WordEmbedder(revision="one")
+    async with running(tmp_path, model) as client:
+        await client.create("new")
+        await client.ready("A kingfisher dives for fish.", collection_id="new")
+        asked: list[str] = []
+        plain = model.embed_queries
+
+        def recorded(texts: Any, *, deadline: float) -> Any:
+            asked.extend(texts)
+            return plain(texts, deadline=deadline)
+
+        model.embed_queries = recorded  # type: ignore[method-assign]
+        both = {"collection_ids": ["new", "books"], "mode": pb.SEARCH_MODE_DENSE, "top_k": 31}
+        found = await client.search(TEXTS[7], similarity_threshold=-1, **both)
+        assert asked == [TEXTS[7]]
+        cosines = [hit.vector_score for hit in found.hits]
+        assert len(cosines) == 31
+        # One scale for all: the passage about something else is among the last.
+        assert cosines == sorted(cosines, reverse=True)
+        assert found.hits[-1].collection_id == "new"

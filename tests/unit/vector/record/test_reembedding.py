@@ -122,7 +122,7 @@ async def test_a_generation_that_is_retired_is_gone_from_everything(record: Reco
     await record.reembedding.cancel(OWNER, "books")
     assert await record.vectors.waiting(NEW, 10) == []
     assert await record.index_queue.drops() == [key]
-    ((retired, _),) = await record.reembedding.retired()
+    (retired,) = await record.reembedding.retired()
     assert retired == key
     assert not await record.reembedding.clear(key)
     assert await record.reembedding.retired() == []
