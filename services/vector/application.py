@@ -16,7 +16,13 @@ from services.chassis.health import Dependency
 from services.chassis.start import StartError
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
-from services.vector.embedding.ports import Embedder, EmbedderRejectedError, EmbedderUnavailableError, Vectors
+from services.vector.embedding.ports import (
+    Embedder,
+    EmbedderRejectedError,
+    EmbedderUnavailableError,
+    Vectors,
+    name_of,
+)
 from services.vector.embedding.roster import Roster
 from services.vector.evaluation.evaluating import Evaluating
 from services.vector.extraction.extractor import Extractor
@@ -143,7 +149,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             to_embed()
             keeper.wake()
 
-        building = Building(record, roster, questions, queued=queued, forget=cache.drop)
+        building = Building(record, roster, questions, queued=queued, forget=cache.forget)
 
         def stored() -> None:
             keeper.wake()
@@ -175,7 +181,9 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             claims=claims,
             turns=Turns(SLOTS),
             committed=queued,
-            embedding_rate=lambda: workers[0].rate,
+            embedding_rates=lambda: {
+                name_of(embedder): worker.rate for embedder, worker in zip(roster.all, workers, strict=True)
+            },
         )
         dense = DenseSearch(
             roster,

@@ -15,8 +15,8 @@ from meldrag.vector.v1 import vector_pb2 as pb
 from meldrag.vector.v1 import vector_pb2_grpc
 from services.chassis import context as call
 from services.chassis.errors import InvalidArgumentError, ServiceError
-from services.vector import identifiers, messages, reading
-from services.vector.access import Caller, Grant, Role
+from services.vector import asking, identifiers, messages, reading
+from services.vector.access import Grant, Role
 from services.vector.application import Application
 from services.vector.citations import Claim
 from services.vector.documents import Collection, Document, DocumentState, Request
@@ -28,10 +28,9 @@ from services.vector.faults import document_not_found, invalid_field, invalid_pa
 from services.vector.ingest.importing import TextItem
 from services.vector.ingest.ingestion import Header
 from services.vector.ingest.spool import PIECE_BYTES
-from services.vector.search.searching import Mode, Question, mismatch, require_model
+from services.vector.search.searching import Question, mismatch, require_model
 from services.vector.upkeep.walking import Cursor, Scope
 
-_PAGE, _MOST_PAGE = 100, 1_000
 _MOST_COLLECTIONS = 16
 _MOST_CITATIONS = 1_000
 _MOST_GRANTS = 256
@@ -39,7 +38,6 @@ _MOST_NAME_CHARACTERS = 128
 _MOST_TEXTS = 256
 _MOST_TEXT_CHARACTERS = 32_000
 _MOST_QUERY_CHARACTERS = 8_000
-_MOST_HITS = 1_000
 _MOST_DROPPED = 1_000
 # A week, and a year.
 _KEEP_SECONDS, _MOST_KEEP_SECONDS = 604_800.0, 31_536_000.0
@@ -63,7 +61,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         del context
         application = self._application
         made = await application.record.collections.create(
-            _caller(),
+            asking.caller(),
             identifiers.collection_id(request.collection_id),
             description=identifiers.line("description", request.description, 1_000),
             model=name_of(application.embedder),
@@ -74,7 +72,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     async def GetCollection(self, request: pb.GetCollectionRequest, context: Any) -> pb.GetCollectionResponse:
         """See the contract."""
         del context
-        found = await self._application.record.collections.get(_caller(), request.collection_id)
+        found = await self._application.record.collections.get(asking.caller(), request.collection_id)
         return pb.GetCollectionResponse(collection=await self._shown(found))
 
     async def ListCollections(
@@ -82,10 +80,10 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     ) -> pb.ListCollectionsResponse:
         """See the contract."""
         del context
-        size = _page_size(request.page_size)
-        scope = ("collections", _caller().space)
+        size = asking.page_size(request.page_size)
+        scope = ("collections", asking.caller().space)
         after = str(self._place(request.page_token, scope, ""))
-        found = await self._application.record.collections.page(_caller(), after, size + 1)
+        found = await self._application.record.collections.page(asking.caller(), after, size + 1)
         return pb.ListCollectionsResponse(
             collections=await self._all_shown(found[:size]),
             next_page_token=self._next([one.collection_id for one in found], size, scope),
@@ -97,7 +95,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         changed = await self._application.record.collections.set_access(
-            _caller(), request.collection_id, _grants(request), _request(request)
+            asking.caller(), request.collection_id, _grants(request), _request(request)
         )
         return pb.SetCollectionAccessResponse(collection=await self._shown(changed))
 
@@ -107,7 +105,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         receipt = await self._application.deletion.collection(
-            _caller(), request.collection_id, _request(request)
+            asking.caller(), request.collection_id, _request(request)
         )
         return pb.DeleteCollectionResponse(receipt=messages.receipt(receipt))
 
@@ -120,10 +118,12 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         application = self._application
         requests = aiter(request_iterator)
         header = _header(await anext(requests, pb.IngestDocumentRequest()))
-        collection = await application.record.collections.get(_caller(), header[0], Role.WRITER)
+        collection = await application.record.collections.get(asking.caller(), header[0], Role.WRITER)
         await self._require_taking(collection)
         deadline = begun + max(0.0, call.remaining() - _MARGIN_SECONDS)
-        steps = application.ingestion.ingest(_caller(), collection, header[1], _pieces(requests), deadline)
+        steps = application.ingestion.ingest(
+            asking.caller(), collection, header[1], _pieces(requests), deadline
+        )
         async with aclosing(steps):
             async for step in steps:
                 elapsed = Duration()
@@ -143,10 +143,10 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         requests = aiter(request_iterator)
         first = await anext(requests, pb.ImportDocumentsRequest())
         collection = await self._application.record.collections.get(
-            _caller(), first.collection_id, Role.WRITER
+            asking.caller(), first.collection_id, Role.WRITER
         )
         await self._require_taking(collection)
-        outcomes = self._application.importing.run(_caller(), collection, _items(first, requests))
+        outcomes = self._application.importing.run(asking.caller(), collection, _items(first, requests))
         index = 0
         async with aclosing(outcomes):
             async for outcome in outcomes:
@@ -168,12 +168,12 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Any) -> pb.ListDocumentsResponse:
         """See the contract."""
         del context
-        size = _page_size(request.page_size)
+        size = asking.page_size(request.page_size)
         states = [_state(number) for number in request.states]
         content_sha256 = identifiers.sha256("content_sha256", request.content_sha256)
         scope = (
             "documents",
-            _caller().space,
+            asking.caller().space,
             request.collection_id,
             states,
             request.external_id,
@@ -183,7 +183,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         if not isinstance(before, int):
             raise invalid_page_token()
         found = await self._application.record.documents.page(
-            _caller(),
+            asking.caller(),
             request.collection_id,
             before_key=before,
             size=size + 1,
@@ -217,7 +217,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         receipt = await self._application.deletion.document(
-            _caller(), request.collection_id, request.document_id, _request(request)
+            asking.caller(), request.collection_id, request.document_id, _request(request)
         )
         return pb.DeleteDocumentResponse(receipt=messages.receipt(receipt))
 
@@ -226,16 +226,18 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         del context
         application = self._application
         removal = await application.jobs.cancel(
-            _caller(), request.collection_id, request.document_id, _request(request)
+            asking.caller(), request.collection_id, request.document_id, _request(request)
         )
-        receipt = await application.deletion.cancelled(_caller(), removal)
+        receipt = await application.deletion.cancelled(asking.caller(), removal)
         return pb.CancelIngestResponse(receipt=messages.receipt(receipt))
 
     async def RetryIngest(self, request: pb.RetryIngestRequest, context: Any) -> pb.RetryIngestResponse:
         """See the contract."""
         del context
         jobs = self._application.jobs
-        document = await jobs.retry(_caller(), request.collection_id, request.document_id, _request(request))
+        document = await jobs.retry(
+            asking.caller(), request.collection_id, request.document_id, _request(request)
+        )
         places = await jobs.places([document])
         return pb.RetryIngestResponse(document=messages.document(document, places.get(document.document_id)))
 
@@ -247,7 +249,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
             dict.fromkeys(identifiers.few("collection_ids", request.collection_ids, _MOST_COLLECTIONS))
         )
         asked = _question(request, application.default_hits, application.default_threshold)
-        collections = await application.record.collections.get_all(_caller(), ids)
+        collections = await application.record.collections.get_all(asking.caller(), ids)
         found = await application.searching.search(collections, asked)
         return pb.SearchResponse(
             hits=map(messages.hit, found.hits),
@@ -267,7 +269,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
             Claim(one.document_id, one.extraction_sha256, one.span.byte_start, one.span.byte_end, one.quote)
             for one in request.citations
         ]
-        verdicts = await self._application.citations.verify(_caller(), claims)
+        verdicts = await self._application.citations.verify(asking.caller(), claims)
         return pb.VerifyCitationsResponse(
             verdicts=[
                 pb.CitationVerdict(
@@ -295,7 +297,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     async def GetDeletion(self, request: pb.GetDeletionRequest, context: Any) -> pb.GetDeletionResponse:
         """See the contract."""
         del context
-        receipt = await self._application.deletion.receipt(_caller().space, request.tombstone_id)
+        receipt = await self._application.deletion.receipt(asking.caller().space, request.tombstone_id)
         return pb.GetDeletionResponse(receipt=messages.receipt(receipt))
 
     async def CheckIndex(self, request: pb.CheckIndexRequest, context: Any) -> pb.CheckIndexResponse:
@@ -349,7 +351,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     ) -> AsyncIterator[pb.ReembedCollectionResponse]:
         """See the contract."""
         del context
-        building, caller = self._application.building, _caller()
+        building, caller = self._application.building, asking.caller()
         identifiers.line("request_id", request.request_id, 128)
         model = identifiers.line("embedding_model", request.embedding_model, 255)
         key = await building.begin(caller, request.collection_id, model, _kept_for(request))
@@ -374,21 +376,22 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         identifiers.line("request_id", request.request_id, 128)
-        found = await self._application.building.cancel(_caller(), request.collection_id)
+        found = await self._application.building.cancel(asking.caller(), request.collection_id)
         return pb.CancelReembedResponse(collection=await self._shown(found))
 
     async def RevertReembed(self, request: pb.RevertReembedRequest, context: Any) -> pb.RevertReembedResponse:
         """See the contract."""
         del context
-        identifiers.line("request_id", request.request_id, 128)
-        found = await self._application.building.revert(_caller(), request.collection_id)
+        found = await self._application.building.revert(
+            asking.caller(), request.collection_id, _request(request)
+        )
         return pb.RevertReembedResponse(collection=await self._shown(found))
 
     async def FinishReembed(self, request: pb.FinishReembedRequest, context: Any) -> pb.FinishReembedResponse:
         """See the contract."""
         del context
         identifiers.line("request_id", request.request_id, 128)
-        found = await self._application.building.finish(_caller(), request.collection_id)
+        found = await self._application.building.finish(asking.caller(), request.collection_id)
         return pb.FinishReembedResponse(collection=await self._shown(found))
 
     async def _shown(self, collection: Collection) -> pb.Collection:
@@ -426,19 +429,15 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
     async def _document(self, collection_id: str, document_id: str) -> Document:
         if not identifiers.is_document_id(document_id):
             # It still depends on the collection which of the two is not found.
-            await self._application.record.collections.get(_caller(), collection_id)
+            await self._application.record.collections.get(asking.caller(), collection_id)
             raise document_not_found(document_id)
-        return await self._application.record.documents.get(_caller(), collection_id, document_id)
+        return await self._application.record.documents.get(asking.caller(), collection_id, document_id)
 
     def _place(self, token: str, scope: tuple[object, ...], first: str | int) -> str | int:
         return self._application.page_tokens.read(token, *scope) if token else first
 
     def _next(self, places: Sequence[str | int], size: int, scope: tuple[object, ...]) -> str:
         return self._application.page_tokens.make(places[size - 1], *scope) if len(places) > size else ""
-
-
-def _caller() -> Caller:
-    return Caller.of(call.principal())
 
 
 def _request(request: Any) -> Request | None:
@@ -480,10 +479,6 @@ def _kept_for(request: pb.ReembedCollectionRequest) -> float:
     if not 0 <= seconds <= _MOST_KEEP_SECONDS:
         raise invalid_field("keep_previous", seconds, "must be 0 to 31536000 seconds")
     return seconds
-
-
-def _page_size(given: int) -> int:
-    return identifiers.whole("page_size", given or _PAGE, 1, _MOST_PAGE)
 
 
 def _state(number: int) -> DocumentState:
@@ -550,17 +545,11 @@ def _question(request: pb.SearchRequest, hits: int, threshold: float) -> Questio
     identifiers.whole("query", len(request.query), 1, _MOST_QUERY_CHARACTERS)
     if "\0" in request.query:
         raise invalid_field("query", request.query, "must hold no NUL character")
-    if request.mode not in pb.SearchMode.values():
-        raise invalid_field("mode", request.mode, "must be a mode of search")
-    if request.HasField("similarity_threshold"):
-        threshold = request.similarity_threshold
-        if not -1.0 <= threshold <= 1.0:
-            raise invalid_field("similarity_threshold", threshold, "must be -1 to 1")
     return Question(
         text=request.query,
-        top_k=identifiers.whole("top_k", request.top_k or hits, 1, _MOST_HITS),
-        mode=Mode(request.mode or Mode.HYBRID),
-        threshold=threshold,
+        mode=asking.mode(request),
+        threshold=asking.threshold(request, threshold),
+        top_k=asking.top_k(request, hits),
         condition=messages.condition(request.filter),
         explain=request.explain,
     )

@@ -17,7 +17,7 @@ Vectors = NDArray[np.float32]
 class ModelName:
     """What tells one model's vectors from another's. revision: names its files; empty where not known.
 
-    Vectors of different names are never compared.
+    Vectors are compared only where their names agree, see `agrees`.
     """
 
     name: str

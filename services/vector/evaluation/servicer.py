@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meldrag.vector.v1 import vector_pb2 as pb
-from services.chassis import context as call
 from services.chassis.deadline import within
-from services.vector import identifiers, messages
+from services.vector import asking, identifiers, messages
 from services.vector.access import Caller
 from services.vector.documents import Request
 from services.vector.evaluation import kept
@@ -22,7 +22,6 @@ from services.vector.search.searching import Mode, require_model
 if TYPE_CHECKING:
     from services.vector.application import Application
 
-_PAGE, _MOST_PAGE = 100, 1_000
 _MOST_SETTINGS = 2
 _MOST_NAME = 64
 _MOST_LABEL = 200
@@ -43,7 +42,7 @@ class EvaluationMethods:
     ) -> AsyncIterator[pb.RunEvaluationResponse]:
         """See the contract."""
         del context
-        application, caller = self._application, _caller()
+        application, caller = self._application, asking.caller()
         requests = aiter(request_iterator)
         first = await anext(requests, pb.RunEvaluationRequest())
         header = _header(first)
@@ -85,12 +84,12 @@ class EvaluationMethods:
     ) -> pb.ListEvaluationsResponse:
         """See the contract."""
         del context
-        scope = ("evaluations", _caller().space, request.collection_id)
+        scope = ("evaluations", asking.caller().space, request.collection_id)
         page = await self._application.record.evaluations.page(
-            _caller(),
+            asking.caller(),
             request.collection_id,
             self._position(request.page_token, scope, 2**62),
-            _page_size(request.page_size),
+            asking.page_size(request.page_size),
         )
         return pb.ListEvaluationsResponse(
             evaluations=[kept.read(pb.Evaluation, data) for _, data in page.kept],
@@ -102,13 +101,13 @@ class EvaluationMethods:
     ) -> pb.ListEvaluationQueriesResponse:
         """See the contract."""
         del context
-        scope = ("evaluated queries", _caller().space, request.collection_id, request.evaluation_id)
+        scope = ("evaluated queries", asking.caller().space, request.collection_id, request.evaluation_id)
         page = await self._application.record.evaluations.queries(
-            _caller(),
+            asking.caller(),
             request.collection_id,
             request.evaluation_id,
             self._position(request.page_token, scope, -1),
-            _page_size(request.page_size),
+            asking.page_size(request.page_size),
         )
         return pb.ListEvaluationQueriesResponse(
             queries=[kept.read(pb.EvaluatedQuery, data) for _, data in page.kept],
@@ -123,7 +122,7 @@ class EvaluationMethods:
         identifiers.line("request_id", request.request_id, 128)
         asked = f"{request.collection_id}/{request.evaluation_id}"
         await self._application.record.evaluations.delete(
-            _caller(),
+            asking.caller(),
             request.collection_id,
             request.evaluation_id,
             Request(request.request_id, asked) if request.request_id else None,
@@ -131,7 +130,7 @@ class EvaluationMethods:
         return pb.DeleteEvaluationResponse()
 
     async def _evaluation(self, collection_id: str, evaluation_id: str) -> pb.Evaluation:
-        data = await self._application.record.evaluations.get(_caller(), collection_id, evaluation_id)
+        data = await self._application.record.evaluations.get(asking.caller(), collection_id, evaluation_id)
         return kept.read(pb.Evaluation, data)
 
     async def _keep(
@@ -168,14 +167,6 @@ class EvaluationMethods:
         return self._application.page_tokens.make(page[-1][0], *scope) if more else ""
 
 
-def _caller() -> Caller:
-    return Caller.of(call.principal())
-
-
-def _page_size(given: int) -> int:
-    return identifiers.whole("page_size", given or _PAGE, 1, _MOST_PAGE)
-
-
 def _header(message: pb.RunEvaluationRequest) -> pb.EvaluationHeader:
     if message.WhichOneof("part") != "header":
         raise invalid_field("header", message.WhichOneof("part") or "", "must come first")
@@ -201,24 +192,15 @@ def _settings(header: pb.EvaluationHeader, hits: int, threshold: float) -> tuple
         if len(given) == len(made):
             raise invalid_field("settings.name", given[0], "must be unlike that of the other setting")
         first, second = made
-        return first, Setting(f"{second.name} (2)", *_unnamed(second))
+        return first, replace(second, name=f"{second.name} (2)")
     return tuple(made)
-
-
-def _unnamed(setting: Setting) -> tuple[Any, ...]:
-    return setting.mode, setting.top_k, setting.threshold, setting.condition
 
 
 def _setting(given: pb.EvaluationSetting, hits: int, threshold: float) -> Setting:
     identifiers.line("settings.name", given.name, _MOST_NAME)
-    if given.mode not in pb.SearchMode.values():
-        raise invalid_field("settings.mode", given.mode, "must be a mode of search")
-    if given.HasField("similarity_threshold"):
-        threshold = given.similarity_threshold
-        if not -1.0 <= threshold <= 1.0:
-            raise invalid_field("settings.similarity_threshold", threshold, "must be -1 to 1")
-    mode = Mode(given.mode or Mode.HYBRID)
-    top_k = identifiers.whole("settings.top_k", given.top_k or hits, 1, _MOST_RANK)
+    mode = asking.mode(given, "settings.")
+    threshold = asking.threshold(given, threshold, "settings.")
+    top_k = asking.top_k(given, hits, "settings.")
     said = [f"top_k {top_k}"] if given.top_k else []
     said += [f"threshold {threshold:g}"] if given.HasField("similarity_threshold") else []
     said += ["filtered"] if given.HasField("filter") else []

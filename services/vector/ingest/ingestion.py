@@ -77,7 +77,11 @@ class Ingestion:
                     document = step.document
                     yield step
             except TimeoutError:
-                message = "the document was not read in time; it goes on, look at it later"
+                message = (
+                    "the document did not arrive in time; send it again"
+                    if document is None
+                    else "the document was not read in time; it goes on, look at it later"
+                )
                 raise DeadlineExceededError(message, reason="DEADLINE") from None
         if header.wait_ready and document is not None:
             async for step in self._vectors(caller, document):
@@ -119,7 +123,7 @@ class Ingestion:
                     caller=caller,
                     media_type=header.media_type,
                     request=request,
-                    claim=claim.pop_all(),
+                    claim=claim,
                 )
                 handed_over = True
             finally:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from services.chassis.errors import (
 )
 from services.vector.access import Caller
 from services.vector.documents import Document, DocumentState, Failure, QueuePlace, Request
+from services.vector.embedding.ports import ModelName
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.model import Extraction, Limits
 from services.vector.faults import ingest_cancelled, original_gone
@@ -122,9 +123,11 @@ class Jobs:
         claims: Claims,
         turns: Turns,
         committed: Callable[[], None],
-        embedding_rate: Callable[[], float | None],
+        embedding_rates: Callable[[], Mapping[ModelName, float | None]],
     ) -> None:
-        """committed: called after each commit. embedding_rate: passages a second; None while unknown."""
+        """committed: called after each commit. embedding_rates: by model that can be asked, passages a
+        second; None while unknown.
+        """
         self._documents = documents
         self._ingests = ingests
         self._vectors = vectors
@@ -136,7 +139,7 @@ class Jobs:
         self._claims = claims
         self._turns = turns
         self._committed = committed
-        self._embedding_rate = embedding_rate
+        self._embedding_rates = embedding_rates
         self._worker = secrets.token_hex(8)
         self._live: dict[str, _Live] = {}
         self._arriving: dict[str, asyncio.Event] = {}
@@ -147,9 +150,10 @@ class Jobs:
         """Takes up what an ended process left. Blocks on the disk, before anybody is served."""
         left = await self._ingests.abandoned(self._worker, 0.0)
         kept = await self._ingests.kept()
-        names = [_name(one) for one in (*(job.document for job in left), *kept)]
-        self._spool.clear(names)
+        self._spool.clear({_name(one) for one in (*(job.document for job in left), *kept)})
         for document in kept:
+            if document.state is not DocumentState.FAILED:
+                continue
             if self._spool.path(_name(document)).exists():
                 self._spool.keep(_name(document))
             else:
@@ -203,10 +207,11 @@ class Jobs:
         request: Request | None,
         claim: ExitStack,
     ) -> AsyncGenerator[Step, None]:
-        """Makes a job of a file in the spool; the claim and the file are the job's from then on.
+        """Makes a job of a file in the spool; the claim and the file are the job's when this returns.
 
-        Returns its steps, to the commit; they raise ServiceError with the reason when there is none. Raises
-        NotFoundError when the document was taken back.
+        Whoever calls closes the claim where it raises. Returns its steps, to the commit; they raise
+        ServiceError with the reason when there is none. Raises NotFoundError when the document was taken
+        back.
         """
         job = await self._ingests.put(
             document.document_id,
@@ -218,7 +223,7 @@ class Jobs:
             worker=self._worker,
         )
         steps: asyncio.Queue[Step | ServiceError | None] = asyncio.Queue()
-        live = self._begin(job, claim)
+        live = self._begin(job, claim.pop_all())
         live.followers.append(steps)
         return _followed(live, steps, Step(Stage.RECEIVED, job.document))
 
@@ -270,13 +275,12 @@ class Jobs:
             if one.document_id in turns
         }
         embedding = [one for one in documents if one.state is DocumentState.EMBEDDING]
-        if embedding:
-            found = await self._vectors.places([one.key for one in embedding])
-            rate = self._embedding_rate()
+        for model, rate in self._embedding_rates().items() if embedding else ():
+            found = await self._vectors.places(model, [one.key for one in embedding])
             for one in embedding:
                 if (turn := found.get(one.key)) is not None:
                     seconds = turn.last / rate if rate else None
-                    places[one.document_id] = QueuePlace(turn.first, seconds)
+                    places.setdefault(one.document_id, QueuePlace(turn.first, seconds))
         return places
 
     def _until_read(self, turn: int) -> float | None:
@@ -293,13 +297,14 @@ class Jobs:
         if not self._spool.path(_name(document)).exists():
             await self._fail(job, Failure(_INTERRUPTED, _LOST), again=False)
             return
-        self._spool.use(_name(document))
         try:
             claim = self._claims.hold(job.caller.space, document.collection_key, document.external_id, "")
         except ServiceError as busy:
             # Another upload under the same id came first; it is looked at again when that has ended.
             _log.info("a job waits: %s", busy.message)
+            self._spool.keep(_name(document))
             return
+        self._spool.use(_name(document))
         _log.info("a job is taken up", extra={"fields": {"document": document.document_id}})
         self._begin(job, claim)
 
@@ -326,8 +331,7 @@ class Jobs:
             end = ingest_cancelled(document_id)
         except ExtractionError as error:
             end = as_service_error(error)
-            keep = error.reason in _WORTH_ANOTHER_TRY
-            await self._fail(live.job, Failure(error.reason, error.message), again=keep)
+            keep = await self._refused(live.job, error)
         except Exception as error:
             end = self._fault(error, document_id)
             keep = await self._broken(live, end)
@@ -384,6 +388,15 @@ class Jobs:
         _log.error("an ingest failed", exc_info=error, extra={"fields": {"document": document_id}})
         return InternalError("the document could not be read", reason="INTERNAL")
 
+    async def _refused(self, job: Job, error: ExtractionError) -> bool:
+        """Says in the document why its file was not taken. Returns whether the bytes are kept."""
+        again = error.reason in _WORTH_ANOTHER_TRY
+        try:
+            await self._fail(job, Failure(error.reason, error.message), again=again)
+        except ServiceError as second:
+            return self._unnoted(job, second)
+        return again
+
     async def _broken(self, live: _Live, error: ServiceError) -> bool:
         """After a failure that is not the file's: whoever waits hears of it, and nothing is left. Where
         nobody does, the document says it. Returns whether the bytes are kept.
@@ -396,8 +409,13 @@ class Jobs:
             failure = Failure(_INTERRUPTED, f"it could not be taken: {error.message}")
             await self._fail(live.job, failure, again=True)
         except ServiceError as second:
-            # The record does not take it. The job is found again once its lease is over.
-            _log.warning("the end of an ingest could not be noted: %s", second.message)
+            return self._unnoted(live.job, second)
+        return True
+
+    def _unnoted(self, job: Job, error: ServiceError) -> bool:
+        """The record does not take the end of a job, which is found again once its lease is over."""
+        _log.warning("the end of an ingest could not be noted: %s", error.message)
+        self._spool.keep(_name(job.document))
         return True
 
     async def _fail(self, job: Job, failure: Failure, *, again: bool) -> None:
@@ -412,16 +430,19 @@ class Jobs:
         before = self._spool.kept
         if not before:
             return
-        total, beyond, names = 0, [], set()
+        total, beyond, names = 0, dict[str, str](), set[str]()
         for document in await self._ingests.kept():
-            total += document.size
-            if total > _KEPT_BYTES:
-                beyond.append(document.document_id)
+            failed = document.state is DocumentState.FAILED
+            total += document.size if failed else 0
+            if failed and total > _KEPT_BYTES:
+                beyond[document.document_id] = _name(document)
             else:
                 names.add(_name(document))
         if beyond:
-            await self._ingests.forget(beyond)
-        for name in before - names:
+            forgotten = await self._ingests.forget(list(beyond))
+            # The rest was put into the queue again meanwhile.
+            names |= {name for document_id, name in beyond.items() if document_id not in forgotten}
+        for name in (before & self._spool.kept) - names:
             self._spool.drop(name)
 
 

@@ -64,10 +64,16 @@ class Turns:
     def _next(self) -> None:
         while self._free and self._queues:
             space = next(iter(self._queues))
-            queue = self._queues.pop(space)
+            queue = self._queues[space]
             waiting = queue.popleft()
-            if queue:
-                self._queues[space] = queue
+            # Its task was cancelled, and has not come to leave yet.
+            gone = waiting.turn.cancelled()
+            if not queue:
+                del self._queues[space]
+            elif not gone:
+                self._queues[space] = self._queues.pop(space)
+            if gone:
+                continue
             self._free -= 1
             waiting.turn.set_result(None)
 

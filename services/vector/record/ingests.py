@@ -133,28 +133,30 @@ class Ingests:
         return await self._database.read(work)
 
     async def kept(self) -> list[Document]:
-        """Failed documents whose bytes are kept, the newest first."""
+        """Documents whose bytes are kept, the newest first: FAILED ones, and those on their way in."""
 
         def work(connection: Connection) -> list[Document]:
             rows = connection.execute(
                 "SELECT i.document_id FROM ingests i JOIN documents d ON d.document_id = i.document_id"
-                " WHERE d.state = ? ORDER BY d.key DESC",
-                (DocumentState.FAILED,),
+                " ORDER BY d.key DESC"
             ).fetchall()
             return [document_by_id(connection, document_id) for (document_id,) in rows]
 
         return await self._database.read(work)
 
-    async def forget(self, document_ids: Sequence[str]) -> None:
-        """The bytes of these failed documents are not kept any more."""
+    async def forget(self, document_ids: Sequence[str]) -> frozenset[str]:
+        """The bytes of those of these documents that are FAILED are not kept any more; which they are."""
 
-        def work(connection: Connection) -> None:
-            connection.execute(
-                "DELETE FROM ingests WHERE document_id IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(document_ids)),),
+        def work(connection: Connection) -> frozenset[str]:
+            rows = connection.execute(
+                "DELETE FROM ingests WHERE document_id IN (SELECT value FROM json_each(?))"
+                " AND document_id IN (SELECT document_id FROM documents WHERE state = ?)"
+                " RETURNING document_id",
+                (json.dumps(list(document_ids)), DocumentState.FAILED),
             )
+            return frozenset(document_id for (document_id,) in rows)
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def retry(
         self, caller: Caller, collection_id: str, document_id: str, request: Request | None, worker: str

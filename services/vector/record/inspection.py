@@ -387,6 +387,8 @@ ORPHANS = (
     ("ingests", "document_id NOT IN (SELECT document_id FROM documents)"),
     ("documents", "collection_key NOT IN (SELECT key FROM collections)"),
     ("grants", "collection_key NOT IN (SELECT key FROM collections)"),
+    ("evaluated_queries", "evaluation_key NOT IN (SELECT key FROM evaluations)"),
+    ("evaluations", "collection_key NOT IN (SELECT key FROM collections)"),
 )
 
 

@@ -17,15 +17,17 @@ from datetime import datetime
 from enum import IntEnum
 
 from services.vector.access import Caller, Role
-from services.vector.documents import Collection, DocumentState
+from services.vector.documents import Collection, DocumentState, Request
 from services.vector.embedding.ports import ModelName
 from services.vector.faults import reembed_nothing, reembed_running
-from services.vector.record import generations
+from services.vector.record import generations, requests
 from services.vector.record.collections import find
 from services.vector.record.database import Connection, Database
 from services.vector.record.generations import Generation, GenerationState
 from services.vector.record.mending import recount
 from services.vector.record.times import now_micros
+
+REVERT = "RevertReembed"
 
 # Searches that began before a switch still ask the generation before.
 _LEAST_KEEP_MICROS = 60_000_000
@@ -58,7 +60,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The generation before, for those who may want to go back to it. missing: passages it does not have."""
+    """The generation before, for those who may want to go back to it, until its `expire_time`."""
 
     generation: Generation
     vectors: int
@@ -107,18 +109,23 @@ class Reembedding:
 
         return await self._database.write(work, milestone="reembed_begin")
 
-    async def revert(self, caller: Caller, collection_id: str) -> Collection:
+    async def revert(self, caller: Caller, collection_id: str, request: Request | None) -> Collection:
         """Goes back to the generation before: at once, or when the passages that came since are embedded.
 
-        Raises what `find` raises, FailedPreconditionError (REEMBED_NOTHING_KEPT), AbortedError
+        A repeat of the request changes nothing: what was left is now what one could go back to. Raises what
+        `find` raises, FailedPreconditionError (REEMBED_NOTHING_KEPT, REQUEST_ID_REUSED), AbortedError
         (REEMBED_RUNNING).
         """
 
         def work(connection: Connection) -> Collection:
+            known = requests.outcome(connection, caller.space, REVERT, request)
             collection = find(connection, caller, collection_id, Role.OWNER)
+            if known is not None:
+                return collection
             building = generations.find(connection, collection.key, GenerationState.BUILDING)
             if building is not None:
                 if building.reverts:
+                    requests.remember(connection, caller.space, REVERT, request, collection_id)
                     return collection
                 raise reembed_running(collection_id, str(building.model))
             kept = generations.find(connection, collection.key, GenerationState.PREVIOUS)
@@ -128,6 +135,7 @@ class Reembedding:
             keep = current.keep_micros if current else 0
             _take_up(connection, collection, kept, keep, reverts=True)
             _switch(connection, kept.key)
+            requests.remember(connection, caller.space, REVERT, request, collection_id)
             return find(connection, caller, collection_id, Role.OWNER)
 
         return await self._database.write(work, milestone="reembed_switch")
@@ -174,11 +182,22 @@ class Reembedding:
         )
 
     async def building(self) -> list[int]:
-        """Keys of generations that are being built; some, where there are very many."""
+        """Keys of all generations that are being built: one that waits for its model holds up no other."""
+
+        def work(connection: Connection) -> list[int]:
+            rows = connection.execute(
+                "SELECT key FROM generations WHERE state = ? ORDER BY key", (GenerationState.BUILDING,)
+            )
+            return [key for (key,) in rows]
+
+        return await self._database.read(work)
+
+    async def under_way(self, collection_key: int) -> bool:
+        """Whether a generation of the collection is being built."""
         return await self._database.read(
-            lambda connection: [
-                one.key for one in generations.in_state(connection, GenerationState.BUILDING, _MOST_AT_ONCE)
-            ]
+            lambda connection: (
+                generations.find(connection, collection_key, GenerationState.BUILDING) is not None
+            )
         )
 
     async def retire_expired(self) -> int:
@@ -201,12 +220,11 @@ class Reembedding:
             return 0
         return await self._database.write(work)
 
-    async def retired(self) -> list[tuple[int, int]]:
-        """Generations whose vectors are still to be removed, each with the key of its collection."""
+    async def retired(self) -> list[int]:
+        """Keys of generations whose vectors are still to be removed; some, where there are very many."""
         return await self._database.read(
             lambda connection: [
-                (one.key, one.collection_key)
-                for one in generations.in_state(connection, GenerationState.RETIRED, _MOST_AT_ONCE)
+                one.key for one in generations.in_state(connection, GenerationState.RETIRED, _MOST_AT_ONCE)
             ]
         )
 
@@ -282,12 +300,13 @@ def _complete(connection: Connection, generation_key: int) -> bool:
     if row is None or row[0] != GenerationState.BUILDING:
         return False
     (missing,) = connection.execute(
-        # The queue first: where much is missing the first row of it tells.
-        "SELECT EXISTS (SELECT 1 FROM embedding_queue q WHERE q.generation_key = ?1 AND EXISTS"
-        "  (SELECT 1 FROM vectors v WHERE v.chunk_key = q.chunk_key AND v.generation_key = ?2))"
-        " OR EXISTS (SELECT 1 FROM index_additions WHERE generation_key = ?1)"
-        " OR EXISTS (SELECT 1 FROM vectors v WHERE v.generation_key = ?2 AND NOT EXISTS"
-        "  (SELECT 1 FROM vectors n WHERE n.chunk_key = v.chunk_key AND n.generation_key = ?1))",
+        # The queue first: where much is missing the first row of it tells. Not OR, of which SQLite computes
+        # both sides always.
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM embedding_queue q WHERE q.generation_key = ?1 AND EXISTS"
+        "  (SELECT 1 FROM vectors v WHERE v.chunk_key = q.chunk_key AND v.generation_key = ?2)) THEN 1"
+        " WHEN EXISTS (SELECT 1 FROM index_additions WHERE generation_key = ?1) THEN 1"
+        " ELSE EXISTS (SELECT 1 FROM vectors v WHERE v.generation_key = ?2 AND NOT EXISTS"
+        "  (SELECT 1 FROM vectors n WHERE n.chunk_key = v.chunk_key AND n.generation_key = ?1)) END",
         (generation_key, row[1]),
     ).fetchone()
     return not missing
@@ -302,6 +321,12 @@ def _switch(connection: Connection, generation_key: int) -> bool:
     kept = generations.find(connection, collection_key, GenerationState.PREVIOUS)
     if kept is not None:
         generations.retire(connection, kept.key)
+    # Nobody makes what it lacks any more; whoever goes back to it queues that again.
+    connection.execute(
+        "DELETE FROM embedding_queue WHERE generation_key IN"
+        " (SELECT key FROM generations WHERE collection_key = ? AND state = ?)",
+        (collection_key, GenerationState.CURRENT),
+    )
     connection.execute(
         "UPDATE generations SET state = ?, expire_time = ? WHERE collection_key = ? AND state = ?",
         (GenerationState.PREVIOUS, _expiry(keep), collection_key, GenerationState.CURRENT),

@@ -97,9 +97,16 @@ class Vectors:
 
         return await self._database.read(work)
 
-    async def places(self, document_keys: Sequence[int]) -> dict[int, Turns]:
-        """By document, for those with passages that wait: where these stand among all that wait."""
-        return await self._database.read(lambda connection: _places(connection, document_keys))
+    async def places(self, model: ModelName, document_keys: Sequence[int]) -> dict[int, Turns]:
+        """By document, for those with passages that wait for this model: where these stand among all that do.
+
+        What the model refused, and is asked again much later, is not counted.
+        """
+
+        def work(connection: Connection) -> dict[int, Turns]:
+            return _places(connection, _made_by(connection, model), document_keys)
+
+        return await self._database.read(work)
 
     async def store(self, vectors: Sequence[tuple[int, int, Matrix]]) -> list[Progress]:
         """Writes vectors, each (generation key, chunk key, (dimension,)), and queues them for the index.
@@ -245,18 +252,24 @@ def _waiting(connection: Connection, generation_keys: str, space: str, limit: in
     ]
 
 
-def _places(connection: Connection, document_keys: Sequence[int]) -> dict[int, Turns]:
+def _places(connection: Connection, generation_keys: str, document_keys: Sequence[int]) -> dict[int, Turns]:
+    now = now_micros()
     mine = connection.execute(
         "SELECT h.document_key, q.space, min(q.chunk_key), count(*) FROM json_each(?) k"
         " JOIN chunks h ON h.document_key = k.value JOIN embedding_queue q ON q.chunk_key = h.key"
         " JOIN generations g ON g.key = q.generation_key AND g.state = ?"
+        " WHERE +q.generation_key IN (SELECT value FROM json_each(?)) AND q.not_before <= ?"
         " GROUP BY h.document_key ORDER BY q.space, min(q.chunk_key)",
-        (json.dumps(list(document_keys)), GenerationState.CURRENT),
+        (json.dumps(list(document_keys)), GenerationState.CURRENT, generation_keys, now),
     ).fetchall()
     if not mine:
         return {}
     waiting: dict[str, int] = dict(
-        connection.execute("SELECT space, count(*) FROM embedding_queue GROUP BY space").fetchall()
+        connection.execute(
+            "SELECT space, count(*) FROM embedding_queue"
+            " WHERE +generation_key IN (SELECT value FROM json_each(?)) AND not_before <= ? GROUP BY space",
+            (generation_keys, now),
+        ).fetchall()
     )
 
     def turn(space: str, rank: int) -> int:
@@ -270,8 +283,9 @@ def _places(connection: Connection, document_keys: Sequence[int]) -> dict[int, T
         if space != before:
             before, rank, from_key = space, 0, 0
         (between,) = connection.execute(
-            "SELECT count(*) FROM embedding_queue WHERE space = ? AND chunk_key >= ? AND chunk_key < ?",
-            (space, from_key, first_key),
+            "SELECT count(*) FROM embedding_queue WHERE space = ? AND chunk_key >= ? AND chunk_key < ?"
+            " AND +generation_key IN (SELECT value FROM json_each(?)) AND not_before <= ?",
+            (space, from_key, first_key, generation_keys, now),
         ).fetchone()
         rank, from_key = rank + between, first_key
         found[document_key] = Turns(turn(space, rank), turn(space, rank + count - 1))

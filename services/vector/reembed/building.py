@@ -14,8 +14,8 @@ from concurrent.futures import Executor
 
 from services.chassis import context
 from services.chassis.errors import ServiceError
-from services.vector.access import Caller
-from services.vector.documents import Collection
+from services.vector.access import Caller, Role
+from services.vector.documents import Collection, Request
 from services.vector.embedding.ports import (
     Embedder,
     EmbedderRejectedError,
@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 30.0
 # While something is being built nobody tells when the vector index has caught up.
 _LOOK_SECONDS = 0.25
+# Each look of one who watches counts all that is built.
+_WATCH_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
 _PROBE_SECONDS = 20.0
 _PROBE_SHARE = 0.5
@@ -52,7 +54,7 @@ class Building:
         forget: Callable[[int], None],
     ) -> None:
         """queued: called when passages or the vector index have something to do. forget: vectors of a
-        collection that are in memory.
+        generation that are in memory.
         """
         self._record = record
         self._roster = roster
@@ -64,23 +66,26 @@ class Building:
     async def begin(self, caller: Caller, collection_id: str, model: str, keep_seconds: float) -> int:
         """Begins, or finds what was begun; the key of the generation. Needs the owner of the collection.
 
-        model: a name of the roster; the configured one where empty. The model is asked for one vector first:
-        a wrong name or key shows at once and not after an hour. Raises what Reembedding.begin raises,
-        FailedPreconditionError (EMBEDDING_MODEL_UNUSABLE), UnavailableError (EMBEDDER_UNAVAILABLE).
+        model: a name of the roster; the configured one where empty. Before anything is built the model is
+        asked for one vector: a wrong name or key shows at once and not after an hour. Raises what
+        Reembedding.begin raises, FailedPreconditionError (EMBEDDING_MODEL_UNUSABLE), UnavailableError
+        (EMBEDDER_UNAVAILABLE).
         """
+        collection = await self._record.collections.get(caller, collection_id, Role.OWNER)
         embedder = self._roster.named(model)
         if embedder is None:
             known = ", ".join(dict.fromkeys(one.model for one in self._roster.all))
             raise embedding_model_unusable(model, f"this service is set to use {known}")
-        await self._probe(embedder)
+        if not await self._record.reembedding.under_way(collection.key):
+            await self._probe(embedder)
         keep = int(keep_seconds * 1e6)
         key = await self._record.reembedding.begin(caller, collection_id, name_of(embedder), keep)
         self.wake()
         return key
 
-    async def revert(self, caller: Caller, collection_id: str) -> Collection:
+    async def revert(self, caller: Caller, collection_id: str, request: Request | None) -> Collection:
         """Raises what Reembedding.revert raises."""
-        return self._woken(await self._record.reembedding.revert(caller, collection_id))
+        return self._woken(await self._record.reembedding.revert(caller, collection_id, request))
 
     async def cancel(self, caller: Caller, collection_id: str) -> Collection:
         """Raises what Reembedding.cancel raises."""
@@ -111,7 +116,7 @@ class Building:
                 return
             else:
                 raise reembed_cancelled(collection_id)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_WATCH_SECONDS)
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -145,8 +150,8 @@ class Building:
         reembedding = self._record.reembedding
         if await reembedding.retire_expired():
             self._queued()
-        for key, collection_key in await reembedding.retired():
-            self._forget(collection_key)
+        for key in await reembedding.retired():
+            self._forget(key)
             while await reembedding.clear(key):
                 pass
             self._queued()

@@ -158,6 +158,10 @@ class VectorCache:
         for key in [key for key, one in self._loaded.items() if one.collection_key == collection_key]:
             del self._loaded[key]
 
+    def forget(self, generation_key: int) -> None:
+        """Nobody asks this generation any more."""
+        self._loaded.pop(generation_key, None)
+
     def _shrink(self, used: int) -> None:
         while self.bytes > self._limit:
             oldest = next(iter(self._loaded))

@@ -182,11 +182,13 @@ class Searching:
                     *(self._passages.allowed(one.key, asked.condition) for one in collections)
                 )
             )
-        lexical, near = await self._both(collections, asked, parsed, allowed)
+        models = self._models(collections)
+        lexical, near = await self._both(collections, models, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
         pool = _Pool()
-        models = _numbered(collections)
-        for one, query, found, nearest in zip(collections, near.queries, lexical, near.scores, strict=True):
+        for one, model, query, found, nearest in zip(
+            collections, models, near.queries, lexical, near.scores, strict=True
+        ):
             await self._add(
                 pool,
                 one,
@@ -196,11 +198,11 @@ class Searching:
                 query=query,
                 lexical=found,
                 nearest=nearest,
-                model=models[one.key],
+                model=model,
             )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
-            for side in await self._both(collections, asked, parsed, anywhere):
+            for side in await self._both(collections, models, asked, parsed, anywhere):
                 for scores, keys in zip(
                     side.scores if isinstance(side, _Near) else side, allowed, strict=True
                 ):
@@ -209,9 +211,18 @@ class Searching:
         self._searches.add(1, {"mode": mode.name.lower(), "degraded": near.degraded.lower() or "no"})
         return answer
 
+    def _models(self, collections: Sequence[Collection]) -> list[int]:
+        """The number of the model of each: the first of the collections that has the same.
+
+        Two names are of one model where one of them does not know its revision.
+        """
+        makers = [self._roster.find(one.model) or one.model for one in collections]
+        return [makers.index(maker) for maker in makers]
+
     async def _both(
         self,
         collections: Sequence[Collection],
+        models: Sequence[int],
         asked: Question,
         parsed: Parsed,
         allowed: Sequence[Keys | None],
@@ -221,7 +232,7 @@ class Searching:
         expressions = () if asked.mode is Mode.DENSE else (parsed.any, *parsed.exact)
         return await asyncio.gather(
             self._lexical(collections, expressions, depth, allowed),
-            self._near(collections, asked, parsed.text or asked.text, depth, allowed),
+            self._near(collections, asked, parsed.text or asked.text, depth, allowed, models=models),
         )
 
     async def _lexical(
@@ -245,15 +256,19 @@ class Searching:
         text: str,
         depth: int,
         allowed: Sequence[Keys | None],
+        *,
+        models: Sequence[int],
     ) -> _Near:
         nothing: Sequence[Matrix | None] = [None] * len(collections)
         if asked.mode is Mode.LEXICAL:
             return _Near(nothing, [{} for _ in collections])
         try:
-            models = list(dict.fromkeys(one.model for one in collections))
-            made = await asyncio.gather(*(self._dense.embed(model, text) for model in models))
-            by_model = dict(zip(models, made, strict=True))
-            queries = [by_model[one.model] for one in collections]
+            numbers = list(dict.fromkeys(models))
+            made = await asyncio.gather(
+                *(self._dense.embed(collections[number].model, text) for number in numbers)
+            )
+            by_model = dict(zip(numbers, made, strict=True))
+            queries = [by_model[number] for number in models]
             return _Near(
                 queries,
                 [
@@ -361,12 +376,6 @@ def mismatch(collection: Collection, roster: Roster) -> str:
     except ServiceError as error:
         return error.message
     return ""
-
-
-def _numbered(collections: Sequence[Collection]) -> dict[int, int]:
-    """The number of the model of each collection, by the collection's key."""
-    models = list(dict.fromkeys(one.model for one in collections))
-    return {one.key: models.index(one.model) for one in collections}
 
 
 def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:

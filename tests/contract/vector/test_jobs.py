@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
-from services.chassis.errors import ServiceError
+from services.chassis.context import LOCAL_OWNER
+from services.chassis.errors import ServiceError, UnavailableError
+from services.vector.access import Caller
 from services.vector.embedding.ports import EmbedderRejectedError, Vectors, name_of
+from services.vector.ingest.ingestion import Header
 from tests.contract.vector.world import Client, WordEmbedder, eventually, ingest_requests, refused, running
 
 TEXT = "The heron stands in the shallow water and waits."
@@ -499,3 +503,95 @@ async def test_a_job_whose_bytes_are_lost_says_so(tmp_path: Path) -> None:
         with pytest.raises(ServiceError) as error:
             await retry(client, row.document_id)
         assert refused(error.value) == ("FAILED_PRECONDITION", "ORIGINAL_GONE")
+
+
+# -- what goes wrong in between ----------------------------------------------------------------------
+
+
+async def record_down(*_: Any, **__: Any) -> Any:
+    raise UnavailableError("the record takes nothing", reason="RECORD_BUSY")
+
+
+async def test_an_upload_that_could_not_be_made_a_job_gives_its_id_free(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(client.application.record.ingests, "put", record_down)
+        with pytest.raises(ServiceError) as error:
+            await client.ingest(TEXT, external_id="heron", request_id="first")
+    assert refused(error.value) == ("UNAVAILABLE", "RECORD_BUSY")
+    assert spooled(tmp_path) == []
+    assert (await client.ready(TEXT, external_id="heron", request_id="first")).external_id == "heron"
+
+
+async def test_a_retry_while_old_failures_are_cleared_away_keeps_its_bytes(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = await fail_for_time(client)
+    jobs = client.application.jobs
+    monkeypatch.setattr("services.vector.ingest.jobs._KEPT_BYTES", 1)
+    kept = jobs._ingests.kept
+
+    async def overtaken() -> Any:
+        found = await kept()
+        await retry(client, failed.document_id)
+        return found
+
+    async with nobody_reads(client):
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs._ingests, "kept", overtaken)
+            await jobs._trim()
+    await becomes(client, failed.document_id, pb.DOCUMENT_STATE_READY)
+
+
+async def test_a_job_that_waits_for_another_of_its_id_leaves_no_file_when_it_is_cancelled(
+    client: Client, tmp_path: Path
+) -> None:
+    jobs = client.application.jobs
+    async with nobody_reads(client):
+        upload = await begun(client, TEXT, external_id="heron")
+        (row,) = await client.list()
+        live = jobs._live[row.document_id]
+        assert live.task is not None
+        live.task.cancel()
+        with pytest.raises(ServiceError):
+            await upload
+        await client.application.record.ingests.beat("a worker that died", [row.document_id])
+        with jobs._claims.hold(LOCAL_OWNER.space, live.job.document.collection_key, "heron", ""):
+            await jobs.look()
+            assert jobs._live == {}
+            assert nothing_left(await cancel(client, row.document_id))
+    assert spooled(tmp_path) == []
+    assert await faults(client) == []
+
+
+async def test_a_refusal_that_the_record_does_not_take_is_said_later(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(client.application.record.documents, "fail", record_down)
+        with pytest.raises(ServiceError) as error:
+            await client.ingest(b"%PDF-1.7 broken", filename="a.pdf")
+    assert refused(error.value) == ("INVALID_ARGUMENT", "DOCUMENT_UNREADABLE")
+    (row,) = await client.list()
+    assert row.state == pb.DOCUMENT_STATE_PARSING
+    await client.application.record.ingests.beat("a worker that died", [row.document_id])
+    await client.application.jobs.look()
+    failed = await becomes(client, row.document_id, pb.DOCUMENT_STATE_FAILED)
+    assert failed.error.reason == "DOCUMENT_UNREADABLE"
+
+
+async def test_a_document_that_has_not_arrived_in_time_is_not_said_to_go_on(client: Client) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"half of it"
+        await asyncio.Event().wait()
+
+    caller = Caller.of(LOCAL_OWNER)
+    books = await client.application.record.collections.get(caller, "books")
+    header = Header("a.txt", "", "", "", {}, "", 0, "", wait_ready=False)
+    steps = client.application.ingestion.ingest(caller, books, header, never(), time.monotonic() + 0.5)
+    with pytest.raises(ServiceError) as error:
+        await anext(steps)
+    assert refused(error.value) == ("DEADLINE_EXCEEDED", "DEADLINE")
+    assert "send it again" in error.value.message
+    assert await client.list() == []

@@ -501,3 +501,74 @@ async def test_a_build_goes_with_a_snapshot_and_goes_on_where_it_is_restored(
         await eventually(switched)
         assert (await best(client, TEXTS[3])).hits[0].text == TEXTS[3]
         assert await faults(client) == []
+
+
+async def test_the_same_request_to_go_back_sent_again_does_not_go_forward(client: Client) -> None:
+    await reembed(client)
+    request = pb.RevertReembedRequest(collection_id="books", request_id="back")
+    first = await client.call("RevertReembed", request)
+    assert first.collection.embedding_model == "words"
+    assert await client.call("RevertReembed", request) == first
+    other = pb.RevertReembedRequest(collection_id="books", request_id="forward")
+    assert (await client.call("RevertReembed", other)).collection.embedding_model == "other"
+    # Late, when it would do something again.
+    assert (await client.call("RevertReembed", request)).collection.embedding_model == "other"
+
+
+async def test_the_model_is_asked_only_for_who_may_and_before_anything_is_built(
+    client: Client, new: WordEmbedder
+) -> None:
+    new.gate.clear()
+    request = pb.ReembedCollectionRequest(collection_id="books")
+    call = client.stub.ReembedCollection(request, timeout=30, metadata=client.metadata)
+    await call.read()
+    call.cancel()
+    new.down = True
+    # It is under way, so who asks again follows it, whether the model answers now or not.
+    call = client.stub.ReembedCollection(request, timeout=30, metadata=client.metadata)
+    assert (await call.read()).reembedding.stage == pb.REEMBED_STAGE_EMBEDDING
+    call.cancel()
+    await change(client, "CancelReembed")
+    with pytest.raises(ServiceError) as error:
+        await reembed(client)
+    assert refused(error.value) == ("UNAVAILABLE", "EMBEDDER_UNAVAILABLE")
+    with pytest.raises(ServiceError) as error:
+        await reembed(client.person("anna"))
+    assert refused(error.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
+
+
+async def test_what_answers_stays_in_memory_when_what_was_before_goes(client: Client, tmp_path: Path) -> None:
+    await reembed(client)
+    await best(client, TEXTS[3])
+    misses = client.application.searching._dense._cache.misses  # type: ignore[attr-defined]
+    await change(client, "FinishReembed")
+    await eventually(lambda: cleared(tmp_path))
+    await best(client, TEXTS[3])
+    assert client.application.searching._dense._cache.misses == misses  # type: ignore[attr-defined]
+
+
+async def test_vectors_from_before_revisions_were_known_are_compared_with_those_of_the_model(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, WordEmbedder()) as client:
+        await fill(client)
+    model = WordEmbedder(revision="one")
+    async with running(tmp_path, model) as client:
+        await client.create("new")
+        await client.ready("A kingfisher dives for fish.", collection_id="new")
+        asked: list[str] = []
+        plain = model.embed_queries
+
+        def recorded(texts: Any, *, deadline: float) -> Any:
+            asked.extend(texts)
+            return plain(texts, deadline=deadline)
+
+        model.embed_queries = recorded  # type: ignore[method-assign]
+        both = {"collection_ids": ["new", "books"], "mode": pb.SEARCH_MODE_DENSE, "top_k": 31}
+        found = await client.search(TEXTS[7], similarity_threshold=-1, **both)
+        assert asked == [TEXTS[7]]
+        cosines = [hit.vector_score for hit in found.hits]
+        assert len(cosines) == 31
+        # One scale for all: the passage about something else is among the last.
+        assert cosines == sorted(cosines, reverse=True)
+        assert found.hits[-1].collection_id == "new"

@@ -157,6 +157,18 @@ DAMAGES: dict[str, tuple[list[str], set[str]]] = {
         {"RECORD_ORPHAN", "LEXICAL_ORPHAN", "COUNT_WRONG"},
     ),
     "a grant of nothing": (["INSERT INTO grants VALUES (99, 'group:everyone', 2)"], {"RECORD_ORPHAN"}),
+    "an evaluation of nothing": (
+        [
+            "INSERT INTO evaluations (key, evaluation_id, collection_key, subject, report)"
+            " VALUES (7, 'e', 99, '', x'')",
+            "INSERT INTO evaluated_queries VALUES (7, 0, x'')",
+        ],
+        {"RECORD_ORPHAN"},
+    ),
+    "an evaluated query of nothing": (
+        ["INSERT INTO evaluated_queries VALUES (7, 0, x'')"],
+        {"RECORD_ORPHAN"},
+    ),
 }
 LOST = ("text", "hash", "passage", "title")
 

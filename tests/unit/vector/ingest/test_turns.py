@@ -75,3 +75,20 @@ async def test_who_leaves_gives_the_turn_on(moment: str) -> None:
     assert turns.places() == {}
     async with asyncio.timeout(5), turns.turn("d", "after"):
         pass
+
+
+async def test_who_was_cancelled_and_has_not_left_yet_is_passed_over() -> None:
+    turns, order, hold = Turns(1), list[str](), asyncio.Event()
+    hold.set()
+    async with turns.turn("a", "first"):
+        second = asyncio.create_task(take(turns, order, "a", "second", hold))
+        third = asyncio.create_task(take(turns, order, "a", "third", hold))
+        await settled()
+        # The turn is given back before the cancelled task runs again.
+        second.cancel()
+    async with asyncio.timeout(5):
+        await third
+    assert second.cancelled()
+    assert order == ["third"]
+    async with asyncio.timeout(5), turns.turn("d", "after"):
+        pass

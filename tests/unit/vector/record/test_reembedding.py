@@ -14,10 +14,12 @@ from services.chassis.context import LOCAL_OWNER
 from services.vector.access import Caller
 from services.vector.documents import DocumentState, Draft, Passage
 from services.vector.embedding.ports import ModelName
+from services.vector.record.database import Connection
 from services.vector.record.documents import Commit
 from services.vector.record.generations import GenerationState
 from services.vector.record.record import Record, opened
 from services.vector.record.reembedding import Stage
+from services.vector.record.vectors import Turns
 
 OWNER = Caller.of(LOCAL_OWNER)
 OLD, NEW = ModelName("old", 2), ModelName("new", 3)
@@ -120,7 +122,7 @@ async def test_a_generation_that_is_retired_is_gone_from_everything(record: Reco
     await record.reembedding.cancel(OWNER, "books")
     assert await record.vectors.waiting(NEW, 10) == []
     assert await record.index_queue.drops() == [key]
-    ((retired, _),) = await record.reembedding.retired()
+    (retired,) = await record.reembedding.retired()
     assert retired == key
     assert not await record.reembedding.clear(key)
     assert await record.reembedding.retired() == []
@@ -138,7 +140,7 @@ async def test_going_back_builds_only_what_came_since(record: Record) -> None:
     await take(record, 10)
     await embed(record, NEW)
     await record.documents.delete(OWNER, "books", f"{3:032x}", None)
-    assert (await record.reembedding.revert(OWNER, "books")).model == NEW
+    assert (await record.reembedding.revert(OWNER, "books", None)).model == NEW
     assert await record.reembedding.state(1) is GenerationState.BUILDING
     assert await embed(record, OLD) == 1
     assert await record.reembedding.switch(1)
@@ -152,10 +154,64 @@ async def test_going_back_can_be_given_up_and_is_still_possible(record: Record) 
     await record.reembedding.switch(key)
     await take(record, 10)
     await embed(record, NEW)
-    await record.reembedding.revert(OWNER, "books")
+    await record.reembedding.revert(OWNER, "books", None)
     await record.reembedding.cancel(OWNER, "books")
     assert await record.reembedding.state(1) is GenerationState.PREVIOUS
     assert await record.vectors.waiting(OLD, 10) == []
-    await record.reembedding.revert(OWNER, "books")
+    await record.reembedding.revert(OWNER, "books", None)
     assert await embed(record, OLD) == 1
     assert await record.reembedding.switch(1)
+
+
+async def waiting_of(record: Record, generation_key: int) -> int:
+    def work(connection: Connection) -> int:
+        (count,) = connection.execute(
+            "SELECT count(*) FROM embedding_queue WHERE generation_key = ?", (generation_key,)
+        ).fetchone()
+        return int(count)
+
+    return await record._database.read(work)
+
+
+async def test_nothing_waits_for_vectors_of_a_generation_that_was_replaced(record: Record) -> None:
+    key = await record.reembedding.begin(OWNER, "books", NEW, 0)
+    await embed(record, NEW)
+    await take(record, 10)
+    assert await waiting_of(record, 1) == 1
+    assert await record.reembedding.switch(key)
+    assert await waiting_of(record, 1) == 0
+    # Who goes back makes it after all.
+    await embed(record, NEW)
+    await record.reembedding.revert(OWNER, "books", None)
+    assert await waiting_of(record, 1) == 1
+
+
+async def test_a_place_counts_only_what_its_own_model_is_asked_for_now(record: Record) -> None:
+    for number in range(10, 14):
+        await take(record, number)
+    keys = [one.chunk_key for one in await record.vectors.waiting(OLD, 10)]
+    last = await record.documents.get(OWNER, "books", f"{13:032x}")
+    assert await record.vectors.places(OLD, [last.key]) == {last.key: Turns(4, 4)}
+    # Fourteen passages wait for another model, and nobody has that.
+    await record.reembedding.begin(OWNER, "books", NEW, 0)
+    assert await record.vectors.places(OLD, [last.key]) == {last.key: Turns(4, 4)}
+    assert await record.vectors.places(NEW, [last.key]) == {}
+    await record.vectors.postpone(1, keys[0], 3600)
+    assert await record.vectors.places(OLD, [last.key]) == {last.key: Turns(3, 3)}
+    await record.vectors.postpone(1, keys[3], 3600)
+    assert await record.vectors.places(OLD, [last.key]) == {}
+
+
+async def test_builds_that_wait_for_ever_hold_up_no_other(record: Record) -> None:
+    for number in range(70):
+        await record.collections.create(OWNER, f"c{number:02}", description="", model=OLD, request=None)
+        await record.reembedding.begin(OWNER, f"c{number:02}", NEW, 0)
+    assert len(await record.reembedding.building()) == 70
+
+
+async def test_whether_anything_is_under_way(record: Record) -> None:
+    assert not await record.reembedding.under_way(1)
+    await record.reembedding.begin(OWNER, "books", NEW, 0)
+    assert await record.reembedding.under_way(1)
+    await record.reembedding.cancel(OWNER, "books")
+    assert not await record.reembedding.under_way(1)

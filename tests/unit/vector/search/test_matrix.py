@@ -103,3 +103,15 @@ def test_nearest_is_exact_and_breaks_ties_by_key() -> None:
     assert [key for key, _ in nearest(keys, vectors, query, 1)] == [4]
     assert [key for key, _ in nearest(keys, vectors, query, 9)] == [4, 9, 7, 2]
     assert nearest(keys[:0], vectors[:0], query, 3) == []
+
+
+async def test_a_generation_that_is_forgotten_leaves_the_others_of_its_collection() -> None:
+    rows = Rows()
+    cache = VectorCache(rows, 1 << 20)
+    rows.keys = [5, 3, 9]
+    await cache.get(1, 2, rows.count, 1)
+    await cache.get(2, 2, rows.count, 1)
+    cache.forget(1)
+    assert cache.peek(1) is None
+    assert cache.peek(2) is not None
+    cache.forget(1)
