@@ -61,7 +61,7 @@ def test_every_method_says_who_may_call_it_and_for_how_long(method: MethodDescri
 def test_a_request_that_names_a_resource_is_bound_to_its_tenant(method: MethodDescriptor) -> None:
     """Where a request has the id of something owned, the tenant field says so, unless it creates it."""
     owned = {"collection_id", "collection_ids", "document_id", "session_id", "run_id"}
-    owned |= {"user_id", "api_key_id", "attachment_id", "workflow_id", "evaluation_id"}
+    owned |= {"user_id", "api_key_id", "attachment_id", "workflow_id", "evaluation_id", "webhook_id"}
     named = owned & set(method.input_type.fields_by_name)
     makes = method.name.startswith(("Create", "Run", "List", "Draw")) or method.client_streaming
     # An id that only narrows what is done to all of the tenant's may be empty.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -83,11 +83,6 @@ class Receiver:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.received) >= count, seconds), self.received
             return list(self.received)
-
-    def wait_until(self, true: Callable[[list[Received]], bool], seconds: float = _WAIT_SECONDS) -> None:
-        """Waits for what came to be as wanted."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: true(self.received), seconds), self.received
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

@@ -76,8 +76,7 @@ def knowledge(tmp_path: Path) -> Iterator[Knowledge]:
 
 @pytest.fixture
 def gateway(knowledge: Knowledge, tmp_path: Path) -> Iterator[Gateway]:
-    # Only the addresses of the scripted services are asked for.
-    with running_gateway(knowledge, tmp_path) as gateway:  # type: ignore[arg-type]
+    with running_gateway(knowledge, tmp_path) as gateway:
         yield gateway
 
 

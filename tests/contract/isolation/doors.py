@@ -249,23 +249,37 @@ _VIEWS = {
         "/collections/{collection}/documents/{document}/text",
     ),
     "deletion": ("/deletions/{deletion}",),
+    "evaluation": (
+        "/collections/{collection}/evaluations",
+        "/collections/{collection}/evaluations/{evaluation}",
+    ),
     "session": ("/sessions", "/sessions/{session}", "/sessions/{session}/export"),
     "run": ("/runs", "/runs/{run}"),
     "live run": ("/runs/{live run}",),
     "attachment": ("/attachments", "/attachments/{attachment}/content"),
     "workflow": ("/workflows", "/workflows/{workflow}"),
     "key": ("/api-keys",),
+    "webhook": ("/webhooks", "/webhooks/{webhook}", "/webhooks/{webhook}/deliveries"),
+}
+# What has no view of its own, and why.
+UNSEEN = {
+    "user": "no route shows one user, and the list of a tenant grows by each attacker",
+    **dict.fromkeys(("extraction", "external", "resource", "cursor"), "names a document, which is looked at"),
 }
 _USED = re.compile(r'"last_used": ?("[^"]*"|null)')
 
 
 async def view(victim: Possessions) -> dict[str, tuple[int, str]]:
-    """What the victim finds of the own things."""
+    """What the victim finds of the own things. Something, unless all there is has no view."""
+    assert victim.made
+    assert victim.made.keys() <= _VIEWS.keys() | UNSEEN.keys()
     seen = {}
     for kind, paths in _VIEWS.items():
         if kind in victim.made:
             for path in paths:
                 named = re.sub(r"\{([a-z ]+)\}", lambda found: victim.made[found[1]], path)
                 heard = await victim.resident.hear(Asked("GET", f"{API}{named}"))
+                assert heard.status == 200, (path, heard)
                 seen[path] = (heard.status, _USED.sub("", heard.body))
+    assert seen or victim.made.keys() <= UNSEEN.keys()
     return seen

@@ -21,6 +21,7 @@ from tests.support.documented import document_of_code
 REQUEST, PAGE, TAG = "request", "page", "tag"
 
 HOUSE_WIDE = "of the whole house with all its tenants, and for its administration alone"
+HEALTH = "how the house is; nothing in it is anybody's"
 PUBLISHED = "comes with the release and is the same for everybody"
 COMPUTED = "computes from the request and the release alone"
 CREDENTIAL = "whoever shows the credential is its owner; it names no other thing"
@@ -28,8 +29,9 @@ EXEMPT = {
     **dict.fromkeys(("index", "asset", "docs", "openapi_document"), PUBLISHED),
     **dict.fromkeys(("list_agents", "get_agent", "list_models", "get_model"), PUBLISHED),
     **dict.fromkeys(("route_task", "create_embeddings", "draw_steps"), COMPUTED),
-    **dict.fromkeys(("live", "ready", "health", "metrics", "profile", "purge_deleted"), HOUSE_WIDE),
-    **dict.fromkeys(("make_backup", "verify_backup", "restore_backup", "get_system"), HOUSE_WIDE),
+    **dict.fromkeys(("live", "ready", "health", "get_system"), HEALTH),
+    **dict.fromkeys(("metrics", "profile", "purge_deleted"), HOUSE_WIDE),
+    **dict.fromkeys(("make_backup", "verify_backup", "restore_backup"), HOUSE_WIDE),
     "get_insights": "counts what list_runs tells the caller, which is attacked",
     "create_webhook": "makes one for the caller and names no other thing",
     "ways": "how one signs in here",
@@ -482,7 +484,7 @@ def _sent(
         case "upload_document" | "put_attachment":
             files = {"file": ("gulls.txt", b"The gulls are mine.")}
             return Asked(operation.method, path, query, headers, files=files, form=body)
-        case "cancel_run" | "replay_run" | "purge_deleted":
+        case "cancel_run" | "replay_run":
             return Asked(operation.method, path, query, headers)
     return Asked(operation.method, path, query, headers, json=body)
 

@@ -227,8 +227,7 @@ async def test_a_last_failure_is_told_to_the_owner_and_days_of_them_switch_it_of
         # What happens when that has been so for longer than the schedule takes.
         async with worker(hooks, 0.05, disabled_after=0.0):
             await hooks.ended()
-            waiting = await hooks.ended()
-            del waiting
+            await hooks.ended()
             await soon(lambda: in_state(hooks, hook, FAILED, 2))
     now = await hooks.get(hook.webhook_id)
     assert (now.enabled, now.disabled_reason) == (False, "failing")

@@ -15,7 +15,7 @@ from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
 from services.chassis.lock import lock_directory
 from tests.contract.vector.processes import free_port, launched, process
-from tests.contract.vector.world import Client, eventually, running
+from tests.contract.vector.world import Client, all_ready, eventually, running
 
 pytestmark = pytest.mark.slow
 
@@ -33,11 +33,6 @@ async def fill(client: Client) -> dict[str, bytes]:
         acked[outcome.document.document_id] = text.encode()
     await eventually(lambda: all_ready(client))
     return acked
-
-
-async def all_ready(client: Client) -> bool:
-    documents = await client.list(page_size=1000)
-    return all(one.state in (pb.DOCUMENT_STATE_READY, pb.DOCUMENT_STATE_FAILED) for one in documents)
 
 
 async def index_ready(client: Client) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -371,10 +372,22 @@ async def test_others_are_answered_meanwhile(library: Client) -> None:
         timeout=60,
         metadata=library.metadata,
     )
-    assert (await call.read()).done == 0
+    done = (await call.read()).done
+    assert done == 0
+
+    async def watch() -> None:
+        """Reads on as steps come, so that none waits to be read."""
+        nonlocal done
+        while (step := await call.read()) is not grpc.aio.EOF:
+            done = step.done
+
+    watching = asyncio.create_task(watch())
     assert (await library.search("warm stove")).hits[0].external_id == "cat"
-    assert (await call.read()).done < 5_000
+    assert done < 5_000
+    assert not watching.done()
     call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
 
 
 def _bytes(folder: Path) -> bytes:

@@ -19,7 +19,15 @@ from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.access import Caller
 from services.vector.embedding.ports import EmbedderRejectedError, Vectors, name_of
 from services.vector.ingest.ingestion import Header
-from tests.contract.vector.world import Client, WordEmbedder, eventually, ingest_requests, refused, running
+from tests.contract.vector.world import (
+    Client,
+    WordEmbedder,
+    eventually,
+    ingest_requests,
+    refused,
+    running,
+    walk,
+)
 
 TEXT = "The heron stands in the shallow water and waits."
 IN_QUEUE = (pb.DOCUMENT_STATE_RECEIVED, pb.DOCUMENT_STATE_PARSING)
@@ -77,19 +85,6 @@ def nothing_left(receipt: pb.DeletionReceipt) -> bool:
 
 def spooled(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "vector" / "spool").iterdir())
-
-
-async def faults(client: Client) -> list[str]:
-    """What the check of everything finds."""
-    found: list[str] = []
-    token = ""
-    while True:
-        request = pb.CheckIndexRequest(every_tenant=True, page_token=token)
-        page = await client.call("CheckIndex", request, seconds=60)
-        found += [one.message for one in page.faults]
-        token = page.next_page_token
-        if not token:
-            return found
 
 
 # -- places ------------------------------------------------------------------------------------------
@@ -228,7 +223,7 @@ async def test_cancelled_while_it_waits_and_again_it_is_the_same_receipt(
     # The id and the turns are free again.
     again = await client.ready(TEXT, external_id="heron")
     assert again.document_id != row.document_id
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
 
 
 async def test_cancelled_while_it_is_read_the_parser_ends(client: Client, tmp_path: Path) -> None:
@@ -267,7 +262,7 @@ async def test_cancelled_while_vectors_are_made(client: Client, embedder: WordEm
     other = await client.ready("Another text.")
     assert [one.document_id for one in await client.list()] == [other.document_id]
     assert not (await client.search("paragraph words", mode=pb.SEARCH_MODE_LEXICAL)).hits
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
     assert (await cancel(client, document.document_id, request_id="c")).tombstone_id == receipt.tombstone_id
 
 
@@ -323,7 +318,7 @@ async def test_what_failed_for_want_of_time_is_tried_again_under_its_id(
 ) -> None:
     failed = await fail_for_time(client, external_id="heron", title="Heron")
     assert len(spooled(tmp_path)) == 1
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
     again = await retry(client, failed.document_id, request_id="again")
     assert again.document_id == failed.document_id
     assert again.state in IN_QUEUE
@@ -352,7 +347,7 @@ async def test_bytes_of_a_failure_go_with_it(client: Client, tmp_path: Path) -> 
     request = pb.DeleteCollectionRequest(collection_id="books")
     assert nothing_left((await client.call("DeleteCollection", request)).receipt)
     assert spooled(tmp_path) == []
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
 
 
 async def test_only_the_newest_failures_are_kept(
@@ -436,7 +431,7 @@ async def test_jobs_go_on_in_the_next_process(tmp_path: Path) -> None:
         assert after.keys() == rows.keys()
         assert {one.external_id: one.title for one in after.values()} == {f"e{n}": f"T{n}" for n in range(4)}
         assert spooled(tmp_path) == []
-        assert await faults(client) == []
+        assert await walk(client, every_tenant=True) == []
 
 
 async def test_a_job_that_its_worker_left_is_found_by_its_heartbeat(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from services.chassis.errors import ServiceError
 from services.vector.index.chroma import ChromaIndex
 from tests.contract.vector.processes import process
 from tests.contract.vector.snapshots import exported
-from tests.contract.vector.test_upkeep import settled, walk
-from tests.contract.vector.world import Client, WordEmbedder, eventually, ingest_requests, running
+from tests.contract.vector.test_upkeep import settled
+from tests.contract.vector.world import Client, WordEmbedder, eventually, ingest_requests, running, walk
 
 SECRET = "qzcanaryvxk"
 # The keyword index keeps the stem of a word, and of that what differs from the word before.

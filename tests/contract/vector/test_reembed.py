@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
-from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running
+from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, refused, running, walk
 
 TEXTS = [f"The {bird} number {number} waits in reeds{number}." for number, bird in enumerate(["heron"] * 30)]
 NEW = ("other", 32)
@@ -47,31 +47,12 @@ async def fill(client: Client) -> None:
     await eventually(lambda: all_ready(client))
 
 
-async def all_ready(client: Client) -> bool:
-    """But for those that a kill interrupted on their way in."""
-    ended = (pb.DOCUMENT_STATE_READY, pb.DOCUMENT_STATE_FAILED)
-    return all(one.state in ended for one in await client.list(page_size=1000))
-
-
 async def index_empty(client: Client) -> bool:
     return await client.application.record.index_queue.pending() == 0
 
 
 async def best(client: Client, text: str) -> pb.SearchResponse:
     return await client.search(text, mode=pb.SEARCH_MODE_DENSE, top_k=1)
-
-
-async def faults(client: Client) -> list[pb.IndexFault]:
-    """All that a check of everything finds."""
-    found: list[pb.IndexFault] = []
-    token = ""
-    for _ in range(200):
-        page = await client.call("CheckIndex", pb.CheckIndexRequest(every_tenant=True, page_token=token))
-        found += page.faults
-        token = page.next_page_token
-        if not token:
-            return found
-    raise AssertionError("it does not end")
 
 
 def rows(folder: Path, statement: str) -> list[Any]:
@@ -138,7 +119,7 @@ async def test_the_old_vectors_answer_until_the_new_ones_are_whole(
     # Nothing was left out of it, and nothing was embedded twice.
     assert len(new.passages) == len(set(new.passages)) == 31
     assert {*TEXTS, "a.txt\nA kingfisher dives."} == set(new.passages)
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
 
 
 async def test_a_question_is_asked_with_the_model_that_made_the_vectors(
@@ -196,7 +177,7 @@ async def test_the_way_back_honours_what_came_and_went(client: Client) -> None:
     assert shown.previous_embedding.embedding_model == "other"
     assert (await best(client, "A kingfisher dives.")).hits[0].document_id == came.document_id
     assert {first, second}.isdisjoint(await ids(client))
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
     # And forward again, from what is kept.
     steps = await reembed(client)
     assert steps[-1].collection.embedding_model == "other"
@@ -232,7 +213,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(
     await eventually(lambda: index_empty(client))
     assert (await collection(client)).embedding_model == "words"
     assert (await best(client, TEXTS[2])).hits[0].text == TEXTS[2]
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
     # Nothing to give up is no fault.
     assert not (await change(client, "CancelReembed")).HasField("reembedding")
 
@@ -255,7 +236,7 @@ async def test_the_vectors_before_are_forgotten_when_somebody_says_so(client: Cl
     with pytest.raises(ServiceError) as error:
         await change(client, "RevertReembed")
     assert refused(error.value) == ("FAILED_PRECONDITION", "REEMBED_NOTHING_KEPT")
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
 
 
 async def test_a_repeat_has_nothing_to_do(client: Client, new: WordEmbedder) -> None:
@@ -354,7 +335,7 @@ async def test_a_collection_whose_model_is_gone_says_so_takes_words_and_gets_ano
         assert (await watching)[-1].collection.embedding_notice == ""
         await eventually(lambda: all_ready(client))
         assert (await best(client, "A kingfisher dives.")).hits[0].document_id == came.document_id
-        assert await faults(client) == []
+        assert await walk(client, every_tenant=True) == []
 
 
 async def test_other_files_of_the_same_model_are_another_model(tmp_path: Path) -> None:
@@ -415,7 +396,7 @@ async def test_a_deleted_collection_leaves_none_of_its_generations(
     for table in ("generations", "vectors", "embedding_queue", "index_additions", "index_drops"):
         assert rows(tmp_path, f"SELECT count(*) FROM {table}") == [(0,)]
     assert await client.application.keeper.collection_keys() == []
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
 
 
 async def test_the_index_answers_after_the_switch_as_before(tmp_path: Path) -> None:
@@ -428,7 +409,7 @@ async def test_the_index_answers_after_the_switch_as_before(tmp_path: Path) -> N
         assert (await collection(client)).embedding_model == "words"
         for number in (0, 11, 29):
             assert (await best(client, TEXTS[number])).hits[0].text == TEXTS[number]
-        assert await faults(client) == []
+        assert await walk(client, every_tenant=True) == []
 
 
 async def test_what_a_check_finds_in_either_generation_is_mended(client: Client, new: WordEmbedder) -> None:
@@ -445,23 +426,16 @@ async def test_what_a_check_finds_in_either_generation_is_mended(client: Client,
         )
 
     await database.write(harm)
-    found = await faults(client)
+    found = await walk(client, every_tenant=True)
     assert {one.kind for one in found} == {
         pb.INDEX_FAULT_KIND_EMBEDDING_DAMAGED,
         pb.INDEX_FAULT_KIND_EMBEDDING_MISSING,
     }
     assert sum(one.chunks for one in found if one.kind == pb.INDEX_FAULT_KIND_EMBEDDING_DAMAGED) == 2
-    token = ""
-    while True:
-        request = pb.RepairIndexRequest(every_tenant=True, page_token=token)
-        page = await client.call("RepairIndex", request)
-        assert all(one.mended for one in page.faults)
-        token = page.next_page_token
-        if not token:
-            break
+    assert all(one.mended for one in await walk(client, "RepairIndex", every_tenant=True))
 
     async def mended() -> bool:
-        return await index_empty(client) and await faults(client) == []
+        return await index_empty(client) and await walk(client, every_tenant=True) == []
 
     await eventually(mended)
 
@@ -500,7 +474,7 @@ async def test_a_build_goes_with_a_snapshot_and_goes_on_where_it_is_restored(
 
         await eventually(switched)
         assert (await best(client, TEXTS[3])).hits[0].text == TEXTS[3]
-        assert await faults(client) == []
+        assert await walk(client, every_tenant=True) == []
 
 
 async def test_the_same_request_to_go_back_sent_again_does_not_go_forward(client: Client) -> None:

@@ -17,18 +17,16 @@ from tests.contract.vector.processes import Process, process
 from tests.contract.vector.test_reembed import (
     NEW,
     TEXTS,
-    all_ready,
     best,
     change,
     cleared,
     collection,
-    faults,
     fill,
     ids,
     index_empty,
     reembed,
 )
-from tests.contract.vector.world import Client, WordEmbedder, eventually, running
+from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, running, walk
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +66,7 @@ async def whole(client: Client, model: str) -> None:
     assert shown.vectors == shown.chunks == len(await ids(client))
     for number in (0, 13, 29):
         assert (await best(client, TEXTS[number])).hits[0].text == TEXTS[number]
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
 
 
 async def begun(service: Process) -> None:

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
-from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running
+from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running, walk
 
 TEXTS = [
     f"Entry {number} of the register speaks of subject{number} and of nothing else." for number in range(12)
@@ -25,20 +25,6 @@ async def settled(client: Client) -> bool:
     keeper, queue = client.application.keeper, client.application.record.index_queue
     figures = await client.application.record.figures()
     return keeper.state.name == "READY" and await queue.pending() == 0 and figures.waiting == 0
-
-
-async def walk(client: Client, method: str = "CheckIndex", **fields: Any) -> list[pb.IndexFault]:
-    """All pages."""
-    kind = getattr(pb, f"{method}Request")
-    faults: list[pb.IndexFault] = []
-    token = ""
-    for _ in range(200):
-        answer = await client.call(method, kind(page_token=token, **fields), seconds=60)
-        faults += answer.faults
-        token = answer.next_page_token
-        if not token:
-            return faults
-    raise AssertionError("no end")
 
 
 def kinds(faults: list[pb.IndexFault]) -> set[str]:

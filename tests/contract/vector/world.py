@@ -234,6 +234,26 @@ async def eventually(condition: Any, seconds: float = 30.0) -> Any:
     return value
 
 
+async def all_ready(client: Client) -> bool:
+    """Whether every document is ready, but for those that a kill interrupted on their way in."""
+    ended = (pb.DOCUMENT_STATE_READY, pb.DOCUMENT_STATE_FAILED)
+    return all(one.state in ended for one in await client.list(page_size=1000))
+
+
+async def walk(client: Client, method: str = "CheckIndex", **fields: Any) -> list[pb.IndexFault]:
+    """The faults of all pages of CheckIndex, or of RepairIndex."""
+    kind = getattr(pb, f"{method}Request")
+    faults: list[pb.IndexFault] = []
+    token = ""
+    for _ in range(200):
+        answer = await client.call(method, kind(page_token=token, **fields), seconds=60)
+        faults += answer.faults
+        token = answer.next_page_token
+        if not token:
+            return faults
+    raise AssertionError("no end")
+
+
 def refused(error: ServiceError) -> tuple[str, str]:
     """Code and reason of an error."""
     return error.code.name, error.reason

@@ -31,10 +31,8 @@ STEPS = [
 
 
 @pytest.fixture(autouse=True)
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MELD_URL", "MELD_TOKEN", "MELD_COLLECTION", "MELD_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder in which every command is given."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 

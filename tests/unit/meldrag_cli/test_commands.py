@@ -56,13 +56,6 @@ ANSWERED = events(
 )
 
 
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MELD_URL", "MELD_TOKEN", "MELD_COLLECTION", "MELD_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-
 def test_what_is_no_terminal_gets_the_answer_that_stands_and_its_sources(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

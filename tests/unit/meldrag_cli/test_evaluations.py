@@ -12,7 +12,6 @@ import pytest
 from meldrag_cli.app import main
 from tests.architecture.sources import ROOT
 from tests.unit.meldrag_cli.scripted import Answer, events, problem, scripted
-from tests.unit.meldrag_cli.test_commands import environment  # noqa: F401 # for every test
 
 URL = "/api/v1/collections/notes/evaluations"
 ID = "ab" * 16

@@ -116,16 +116,14 @@ def test_a_login_that_has_ended_is_forgotten_and_no_other(
 def test_nobody_reads_half_of_the_file(tmp_path: Path) -> None:
     logins = Logins(tmp_path)
     logins.keep(URL, tokens(0))
-    stop = threading.Event()
 
     def write() -> None:
         for number in range(200):
             logins.keep(f"http://{number}", tokens(number))
-        stop.set()
 
     thread = threading.Thread(target=write)
     thread.start()
-    while not stop.is_set():
+    while thread.is_alive():
         assert json.loads((tmp_path / FILE).read_text())["logins"]
     thread.join()
     assert len(json.loads((tmp_path / FILE).read_text())["logins"]) == 201

@@ -399,6 +399,7 @@ def test_a_restore_goes_on_when_nobody_waits_any_more(house: House) -> None:
         if not house.left:
             break
         threading.Event().wait(0.05)
+    assert house.left == []
     assert house.kept == before
 
 

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 
+import pytest
 from flask.testing import FlaskClient
 from google.protobuf import timestamp_pb2
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
 
 from meldrag.session.v1 import session_pb2
+from services.chassis import telemetry
 from services.chassis.errors import UnavailableError
+from services.gateway.clients import Clients
+from services.gateway.door import Door, slots_for
 from services.gateway.routes.insights import contracts_sha256
+from services.gateway.settings import GatewaySettings
+from tests.unit.gateway.conftest import client_of
 from tests.unit.gateway.scripted_services import ScriptedServices
 
 
@@ -69,10 +78,23 @@ def test_a_record_that_is_down_is_no_empty_insight(http: FlaskClient, services: 
     assert http.get("/api/v1/insights").status_code == 503
 
 
-def test_the_system_names_its_contracts_and_what_failed(http: FlaskClient) -> None:
-    answer = http.get("/api/v1/system")
+@pytest.fixture
+def measuring(
+    monkeypatch: pytest.MonkeyPatch, services: ScriptedServices, clients: Clients, settings: GatewaySettings
+) -> Iterator[FlaskClient]:
+    """A gateway that measures what it answers, as a started one does."""
+    meters = MeterProvider(metric_readers=[PrometheusMetricReader(scope_info_enabled=False)])
+    monkeypatch.setattr(telemetry, "meter", lambda: meters.get_meter("test"))
+    yield client_of(Door(settings, clients, slots_for(16)))
+    meters.shutdown()
+
+
+def test_the_system_names_its_contracts_and_what_failed(measuring: FlaskClient) -> None:
+    assert measuring.get("/api/v1/nowhere").status_code == 404
+    answer = measuring.get("/api/v1/system")
     assert answer.json is not None
     assert answer.json["versions"]["contracts_sha256"] == contracts_sha256()
     assert re.fullmatch("[0-9a-f]{64}", contracts_sha256())
     requests = answer.json["requests"]
+    assert requests["refused"] >= 1
     assert requests["refused"] + requests["failed"] == sum(error["count"] for error in requests["errors"])

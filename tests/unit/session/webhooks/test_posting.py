@@ -12,6 +12,7 @@ import pytest
 
 from services.session.webhooks.posting import Poster, PostingError, Reply
 from services.session.webhooks.reaching import Target
+from tests.support.authority import Authority
 from tests.support.redis_server import free_port
 
 
@@ -102,13 +103,12 @@ async def test_the_next_address_is_tried_where_one_takes_no_connection() -> None
 
 
 async def test_a_certificate_must_be_the_hosts_and_trusted(tmp_path: Path) -> None:
-    ours, theirs = certificate(tmp_path, "hooks.example.org"), certificate(tmp_path, "other.example.org")
-    trusting = ssl.create_default_context()
-    for cert, _ in (ours, theirs):
-        trusting.load_verify_locations(cert)
-    for (cert, key), tls, good in ((ours, trusting, True), (theirs, trusting, False), (ours, None, False)):
+    authority = Authority(tmp_path)
+    ours, theirs = (authority.sign(host, name=f"{host}.example.org") for host in ("hooks", "other"))
+    trusting = ssl.create_default_context(cafile=ours.authority)
+    for files, tls, good in ((ours, trusting, True), (theirs, trusting, False), (ours, None, False)):
         serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        serving.load_cert_chain(cert, key)
+        serving.load_cert_chain(files.certificate, files.key)
         async with server(b"HTTP/1.1 200 OK\r\n\r\n", serving) as (port, came):
             poster = Poster(tls=tls)
             if good:
@@ -117,38 +117,3 @@ async def test_a_certificate_must_be_the_hosts_and_trusted(tmp_path: Path) -> No
                 with pytest.raises(PostingError, match="the certificate is not valid"):
                     await poster.post(to(port, "https"), ["127.0.0.1"], {}, b"{}")
                 assert came == []
-
-
-def certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """A certificate that a host signed for itself, and its key."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / f"{host}.pem", folder / f"{host}.key"
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return paths
