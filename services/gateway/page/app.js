@@ -83,7 +83,9 @@ const views = new Views(
     collections,
     documents,
     openConversation,
-    conversationsChanged: async () => {
+    conversationsChanged: () => listSessions(),
+    conversationDeleted: async (session) => {
+      if (address().session === session) await conversation.open("");
       await listSessions();
     },
     read: (view, opener) => reader.open(view, opener),
@@ -171,6 +173,11 @@ connectFiles({
 for (const button of document.querySelectorAll("[data-new-conversation]")) {
   button.addEventListener("click", () => openConversation(""));
 }
+/** @type {HTMLElement} */ (document.querySelector(".skip")).addEventListener("click", (event) => {
+  event.preventDefault(); // Its address would be taken for a place of the page.
+  const [desk, view] = [byId("main"), byId("view")];
+  (desk.hidden ? view : desk).focus();
+});
 onMove((now, before) => {
   views.show();
   if (now.session !== before.session || now.run !== before.run) conversation.restore();

@@ -11,6 +11,7 @@ import { asProblem } from "./problem.js";
  * @property {import("./announcer.js").Announcer} announcer
  * @property {(session: string) => void} openConversation
  * @property {() => Promise<void>} conversationsChanged
+ * @property {(session: string) => Promise<void>} conversationDeleted
  * @property {(view: import("./reader.js").View, opener: HTMLElement) => void} read Opens a document beside the view.
  * @property {import("./collections.js").Collections} collections
  * @property {import("./documents.js").Documents} documents

@@ -6,7 +6,7 @@ import { ago } from "../format.js";
 import { letters } from "../keyboard.js";
 import { asProblem } from "../problem.js";
 import { themes } from "../theme.js";
-import { button, choice, empty, field, head, section, sure, table, trouble } from "./parts.js";
+import { button, choice, empty, field, head, section, single, sure, table, trouble } from "./parts.js";
 
 const ROLES = ["owner", "admin", "member", "viewer"];
 const AUDIT_PAGE = 50;
@@ -245,7 +245,7 @@ function audit({ signal }) {
   /** @type {any[]} */
   let known = [];
   let next = "";
-  async function load() {
+  const load = single(async () => {
     try {
       const query = new URLSearchParams({ page_size: String(AUDIT_PAGE), ...(next && { page_token: next }) });
       const page = await json("GET", `${BASE}/audit?${query}`, { signal });
@@ -256,7 +256,7 @@ function audit({ signal }) {
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(trouble(error, load));
     }
-  }
+  });
   function shown() {
     return table(
       "Audit log",

@@ -200,3 +200,17 @@ export function sure(drawing, label, { yes, no }, act) {
 export function field(label, input, rule) {
   return element("label", { class: "field" }, element("span", { class: "field-name" }, label), input, rule ? element("span", { class: "rule" }, rule) : "");
 }
+
+/**
+ * Lets one call be under way at a time; who calls meanwhile waits for the same one.
+ * @param {() => Promise<void>} act
+ * @returns {() => Promise<void>}
+ */
+export function single(act) {
+  /** @type {Promise<void> | null} */
+  let underWay = null;
+  return () =>
+    (underWay ??= act().finally(() => {
+      underWay = null;
+    }));
+}
