@@ -81,7 +81,6 @@ const views = new Views(
   {
     announcer,
     collections,
-    documents,
     openConversation,
     conversationsChanged: () => listSessions(),
     conversationDeleted: async (session) => {

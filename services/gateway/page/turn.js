@@ -3,10 +3,11 @@
 import { AnswerText } from "./answer.js";
 import { Approvals } from "./approvals.js";
 import { api } from "./api.js";
-import { element, icon } from "./dom.js";
+import { element, icon, style } from "./dom.js";
 import { fileList } from "./files.js";
 import { count, dollars, duration, number, where } from "./format.js";
 import { asProblem } from "./problem.js";
+import { STATES } from "./run.js";
 import { Verification, sourceList } from "./sources.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -36,29 +37,8 @@ const WITHOUT = {
 /** @type {Record<string, string>} */
 const MARKS = { RUNNING: "running", WAITING: "waiting", SUCCEEDED: "done", FAILED: "bad" };
 
-/** @type {Record<string, string>} How a step of a workflow stands. */
-const STATES = {
-  RUNNING: "at work",
-  WAITING: "waits for a decision",
-  SUCCEEDED: "done",
-  FAILED: "failed",
-  SKIPPED: "skipped",
-  CANCELLED: "stopped",
-};
-
 /** Agents whose answers hold more than text, sources and files. */
 const TYPED = new Set(["ceo", "executor", "triage", "research", "performance", "coaching", "code_analyzer", "code_debugger", "code_repair", "test_generator", "image", "audio"]);
-
-/** @type {Promise<void> | null} The style of typed results. */
-let style = null;
-
-/** @returns {Promise<void>} */
-function loadStyle() {
-  return new Promise((resolve, reject) => {
-    const onerror = () => reject(new TypeError("fetch of the style failed"));
-    document.head.append(element("link", { rel: "stylesheet", href: "/assets/results.css", onload: () => resolve(), onerror }));
-  });
-}
 
 export class Turn {
   element = element("article", { class: "turn" });
@@ -320,11 +300,9 @@ export class Turn {
    */
   async #drawTyped(place, result) {
     try {
-      style ??= loadStyle();
-      const [{ typedResult }] = await Promise.all([import("./results.js"), style]);
+      const [{ typedResult }] = await Promise.all([import("./results.js"), style("/assets/results.css")]);
       place.replaceChildren(...typedResult(result, this.#company.agentName));
     } catch (error) {
-      style = null;
       place.replaceChildren(element("p", { class: "notice" }, icon("alert"), `The details cannot be shown: ${asProblem(error).sentence}`));
     }
   }

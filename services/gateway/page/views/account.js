@@ -5,8 +5,9 @@ import { element } from "../dom.js";
 import { ago } from "../format.js";
 import { letters } from "../keyboard.js";
 import { asProblem } from "../problem.js";
+import { table } from "../table.js";
 import { themes } from "../theme.js";
-import { button, choice, empty, field, head, section, single, sure, table, trouble } from "./parts.js";
+import { button, choice, empty, field, head, section, single, sure, trouble } from "./parts.js";
 
 const ROLES = ["owner", "admin", "member", "viewer"];
 const AUDIT_PAGE = 50;

@@ -3,7 +3,8 @@
 import { BASE, collectionPath, json } from "../api.js";
 import { byId, element } from "../dom.js";
 import { count, number, where } from "../format.js";
-import { button, choice, empty, head, section, sure, table, trouble } from "./parts.js";
+import { table } from "../table.js";
+import { button, choice, empty, head, section, sure, trouble } from "./parts.js";
 
 /** @typedef {import("../api.js").Passage & {lexical_score: number, vector_score: number, headings: string[]}} Hit */
 

@@ -5,7 +5,8 @@ import { element } from "../dom.js";
 import { sleep } from "../events.js";
 import { number } from "../format.js";
 import { asProblem, failed } from "../problem.js";
-import { button, empty, head, section, table, tiles, trouble } from "./parts.js";
+import { table } from "../table.js";
+import { button, empty, head, section, tiles, trouble } from "./parts.js";
 
 /** Milliseconds between looks. */
 const PAUSE = 10_000;

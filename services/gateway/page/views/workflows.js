@@ -4,9 +4,10 @@ import { setAddress } from "../address.js";
 import { BASE, api, json, requestId } from "../api.js";
 import { element } from "../dom.js";
 import { follow } from "../events.js";
-import { Graph, STATES, needs, titleOf } from "../graph.js";
+import { count } from "../format.js";
+import { Graph, needs, titleOf } from "../graph.js";
 import { Problem, asProblem } from "../problem.js";
-import { after, isLast, newRun } from "../run.js";
+import { STATES, after, isLast, newRun } from "../run.js";
 import { Turn } from "../turn.js";
 import { button, empty, field, head } from "./parts.js";
 
@@ -62,7 +63,7 @@ export async function open(root, house) {
             },
           },
           element("span", { class: "row-title" }, workflow.title),
-          element("span", { class: "row-facts" }, `${workflow.steps.length} steps${workflow.built_in ? "" : ", yours"}`),
+          element("span", { class: "row-facts" }, `${count(workflow.steps.length, "step")}${workflow.built_in ? "" : ", yours"}`),
         ),
       ),
     ),
