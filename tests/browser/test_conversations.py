@@ -1,7 +1,8 @@
-"""A conversation that is open stays so until somebody leaves it, and the list of all has each of them once."""
+"""A conversation that is open stays so until somebody leaves it; the list of all has each of them once."""
 
 from __future__ import annotations
 
+import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -96,3 +97,31 @@ def test_a_page_of_conversations_is_added_once(serve: Serve, open_page: OpenPage
     )
     expect(rows).to_have_text([f"Tide {number}" for number in range(8)])
     expect(page.locator("#view .rule[role=status]")).to_have_text("8 conversations found.")
+
+
+def test_another_agent_is_not_asked_while_one_answers(serve: Serve, open_page: OpenPage) -> None:
+    go_on = threading.Event()
+
+    def one_by_one(gateway: ScriptedGateway, run: Run) -> None:
+        if len(gateway.runs) == 2:
+            go_on.wait(20)
+        gateway.succeed(run, gateway.result(run, "It reaches 4.2 metres.", []))
+
+    gateway, url = serve(one_by_one)
+    page = open_page(url)
+    ask(page, "How high is the tide?")
+    page.fill("#question", "And the neap tide?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn")).to_have_count(2)
+    first = page.locator(".turn").first
+    first.get_by_label("Ask another agent").select_option(label="Coaching")
+    first.get_by_role("button", name="Ask again").click()
+    expect(first.locator(".again")).to_contain_text("Another question is being answered.")
+    expect(page.locator(".turn")).to_have_count(2)
+    go_on.set()
+    expect(page.locator(".turn").last).to_have_attribute("data-outcome", "SUCCEEDED")
+    first.get_by_role("button", name="Ask again").click()
+    expect(page.locator(".turn")).to_have_count(3)
+    expect(first.locator(".again")).not_to_contain_text("Another question")
+    expect(page.locator(".turn").last).to_have_attribute("data-outcome", "SUCCEEDED")
+    assert list(gateway.runs.values())[-1].request["agent"] == "coaching"

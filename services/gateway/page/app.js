@@ -56,8 +56,10 @@ const company = {
   announcer,
   agents: () => known,
   onAskAgain: (question, agent) => {
+    if (conversation.busy) return false;
     if (address().view) views.go("ask");
     conversation.ask({ question, agent, workflow: "", files: [] });
+    return true;
   },
 };
 

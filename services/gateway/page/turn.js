@@ -22,7 +22,7 @@ import { Verification, sourceList } from "./sources.js";
  * @property {(documents: {collection_id: string, document_id: string}[]) => void} onIngested What was extracted has become these.
  * @property {import("./announcer.js").Announcer} announcer
  * @property {() => import("./api.js").Agent[]} agents
- * @property {(question: string, agent: string) => void} onAskAgain
+ * @property {(question: string, agent: string) => boolean} onAskAgain False while another question is under way.
  */
 
 /** @type {Record<string, string>} */
@@ -334,18 +334,19 @@ export class Turn {
   #againWith(answered) {
     const question = this.#question.textContent ?? "";
     const others = this.#company.agents().filter(({ id }) => id !== answered);
-    if (others.length === 0 || question === "") return "";
+    // Another agent would be asked without the files.
+    if (others.length === 0 || question === "" || this.#files.hasChildNodes()) return "";
     const select = element("select", { "aria-label": "Ask another agent" }, element("option", { value: "" }, "Ask another agent"), ...others.map(({ id, name }) => element("option", { value: id }, name)));
-    const go = element(
-      "button",
-      { class: "small", type: "button", hidden: true, onclick: () => this.#company.onAskAgain(question, select.value) },
-      icon("retry"),
-      "Ask again",
-    );
+    const said = element("span", { class: "rule", role: "status" });
+    const ask = () => {
+      const asked = this.#company.onAskAgain(question, select.value);
+      said.textContent = asked ? "" : "Another question is being answered. Ask again when it has ended.";
+    };
+    const go = element("button", { class: "small", type: "button", hidden: true, onclick: ask }, icon("retry"), "Ask again");
     select.addEventListener("change", () => {
       go.hidden = select.value === "";
     });
-    return element("div", { class: "again" }, select, go);
+    return element("div", { class: "again" }, select, go, said);
   }
 
   /**

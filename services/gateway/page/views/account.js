@@ -7,7 +7,7 @@ import { letters } from "../keyboard.js";
 import { asProblem } from "../problem.js";
 import { table } from "../table.js";
 import { themes } from "../theme.js";
-import { button, choice, empty, field, head, section, single, sure, trouble } from "./parts.js";
+import { MOST, button, choice, cut, empty, field, head, section, single, sure, trouble } from "./parts.js";
 
 const ROLES = ["owner", "admin", "member", "viewer"];
 const AUDIT_PAGE = 50;
@@ -172,7 +172,8 @@ function users({ signal }, self) {
 
   async function draw() {
     try {
-      known = (await json("GET", `${BASE}/users?page_size=200`, { signal })).users;
+      const { users: listed, next_page_token } = await json("GET", `${BASE}/users?page_size=${MOST}`, { signal });
+      known = listed;
       list.replaceChildren(
         table(
           "Users",
@@ -190,6 +191,7 @@ function users({ signal }, self) {
                 }),
           ]),
         ),
+        cut(next_page_token, "users"),
       );
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(trouble(error, draw));

@@ -1,9 +1,13 @@
 /** What the views are made of: headings, figures, choices and questions. */
 
 import { element, icon, tool } from "../dom.js";
+import { number } from "../format.js";
 import { asProblem } from "../problem.js";
 
 /** @typedef {import("../dom.js").Child} Child */
+
+/** Entries that a list is asked for at once: as many as the gateway gives. */
+export const MOST = 1_000;
 
 /**
  * The head of a view.
@@ -97,6 +101,16 @@ export function choice(label, options, chosen, onChoose) {
  */
 export function empty(title, text) {
   return element("div", { class: "empty" }, element("p", { class: "empty-title" }, title), element("p", {}, text));
+}
+
+/**
+ * Says that a list goes on beyond what is shown.
+ * @param {string | null | undefined} next The token of its next page.
+ * @param {string} noun In the plural.
+ * @param {string} [verb]
+ */
+export function cut(next, noun, verb = "shown") {
+  return next ? element("p", { class: "notice" }, icon("alert"), `Only the first ${number(MOST)} ${noun} are ${verb}.`) : "";
 }
 
 /**
