@@ -6,10 +6,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import pytest
-from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, TimeoutError, expect, sync_playwright
 
 from tests.browser.scripted import Run, ScriptedGateway, serving
 from tests.support.launched import House, launched
@@ -49,20 +50,41 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-def arrived(page: Page) -> None:
+# Pages, and how many requests of each were lost because the machine's network changed.
+_lost: WeakKeyDictionary[Page, int] = WeakKeyDictionary()
+
+
+def watched(page: Page) -> Page:
+    """Notes what a page loses to changes of the network, for `arrived`; called before it goes anywhere."""
+    _lost[page] = 0
+
+    def note(request: Request) -> None:
+        if "ERR_NETWORK_CHANGED" in (request.failure or ""):
+            _lost[page] += 1
+
+    page.on("requestfailed", note)
+    return page
+
+
+def arrived(
+    page: Page,
+    selector: str = "#agent option:nth-child(2)",
+    state: Literal["attached", "visible"] = "attached",
+) -> None:
     """Waits until the page stands, and loads it again where the machine's network changed meanwhile.
 
     Chromium gives up what it is loading whenever an interface of the machine comes or goes, as those of
-    sandboxes and containers do.
+    sandboxes and containers do. Whatever else keeps a page from standing fails.
     """
-    for last in (False, False, True):
+    for timeout in (8_000, 8_000, 20_000):
         try:
-            timeout = 15_000 if last else 7_000
-            page.wait_for_selector("#agent option:nth-child(2)", state="attached", timeout=timeout)
+            page.wait_for_selector(selector, state=state, timeout=timeout)
             return
         except TimeoutError:
-            if last:
+            if timeout == 20_000:
                 raise
+        if _lost[page]:
+            _lost[page] = 0
             page.reload()
 
 
@@ -79,7 +101,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     def open_one(url: str, **options: Any) -> Page:
         context = browser.new_context(**{"viewport": DESKTOP, **options})
         contexts.append(context)
-        page = context.new_page()
+        page = watched(context.new_page())
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: offences.append(f"script error: {error}"))
         page.on("dialog", lambda dialog: (offences.append(f"dialog: {dialog.message}"), dialog.dismiss()))

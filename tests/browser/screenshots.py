@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.conftest import FLAGS, arrived
+from tests.browser.conftest import FLAGS, arrived, watched
 from tests.support.launched import ROOT, launched
 
 WIDTHS = (390, 820, 1440)
@@ -72,7 +72,7 @@ def shoot(browser: Browser, base_url: str, sessions: list[str], folder: Path) ->
                 color_scheme="light" if theme == "light" else "dark",
                 reduced_motion="reduce",
             )
-            page = context.new_page()
+            page = watched(context.new_page())
             for name, place in places.items():
                 page.goto(f"{base_url}/{place}")
                 page.reload()

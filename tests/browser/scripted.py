@@ -529,6 +529,12 @@ class _Handler(BaseHTTPRequestHandler):
     def sessions(self) -> None:
         self._json({"sessions": list(self.state.sessions.values())[::-1], "next_page_token": None})
 
+    def delete_session(self, session: str) -> None:
+        if self.state.sessions.pop(session, None) is None:
+            self._problem(404, "SESSION_NOT_FOUND", f"no session {session}")
+        else:
+            self._json({"deleted_messages": len(self.state.messages.pop(session))})
+
     def session_messages(self, session: str) -> None:
         if session in self.state.messages:
             self._json({"messages": self.state.messages[session], "next_page_token": None})
@@ -562,5 +568,6 @@ _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("POST", f"{_API}/runs/([^/]+)/cancel", _Handler.cancel_run),
     ("POST", f"{_API}/sessions", _Handler.create_session),
     ("GET", f"{_API}/sessions", _Handler.sessions),
+    ("DELETE", f"{_API}/sessions/([^/]+)", _Handler.delete_session),
     ("GET", f"{_API}/sessions/([^/]+)/messages", _Handler.session_messages),
 ]

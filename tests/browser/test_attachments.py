@@ -100,6 +100,8 @@ def test_auto_takes_the_agent_of_what_is_attached(
     expect(page.locator(".chip")).to_have_text(f"{name}{len(data) / 1000:.1f} KB")
     ask(page)
     expect(page.locator(".turn")).to_have_attribute("data-outcome", "SUCCEEDED")
+    # Another agent would be asked without them.
+    expect(page.get_by_label("Ask another agent")).to_have_count(0)
     (run,) = gateway.runs.values()
     (file,) = gateway.files.values()
     assert (file.filename, file.media_type, file.data) == (name, kind, data)
@@ -114,6 +116,7 @@ def test_a_question_without_files_has_no_inputs(open_page: OpenPage, serve: Serv
     page = open_page(url)
     ask(page)
     expect(page.locator(".turn")).to_have_attribute("data-outcome", "SUCCEEDED")
+    expect(page.get_by_label("Ask another agent")).to_be_visible()
     (run,) = gateway.runs.values()
     assert "inputs" not in run.request
     assert run.request["agent"] == "auto"

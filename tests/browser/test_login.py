@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import DESKTOP, OpenPage
+from tests.browser.conftest import DESKTOP, OpenPage, arrived, watched
 from tests.support.launched import House, launched
 
 pytestmark = pytest.mark.browser
@@ -36,15 +36,8 @@ def window(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def at_the_door(page: Page) -> None:
-    """Waits until it asks who is there; loads again where the network changed while the page came."""
-    for last in (False, False, True):
-        try:
-            page.wait_for_selector("#login[open]", timeout=20_000 if last else 8_000)
-            return
-        except TimeoutError:
-            if last:
-                raise
-            page.reload()
+    """Waits until it asks who is there."""
+    arrived(page, "#login[open]", "visible")
 
 
 def fill_in(page: Page, name: str, password: str) -> None:
@@ -54,7 +47,7 @@ def fill_in(page: Page, name: str, password: str) -> None:
 
 
 def test_from_the_first_owner_to_signing_out(guarded: House, window: BrowserContext) -> None:
-    page = window.new_page()
+    page = watched(window.new_page())
     page.set_default_timeout(15_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -107,7 +100,7 @@ def test_keys_users_and_the_audit_log(guarded: House, window: BrowserContext) ->
     api = httpx.Client(base_url=f"{guarded.base_url}/api/v1", timeout=30)
     # 409 where another test has made her.
     api.post("/auth/setup", json={"name": "olga", "password": PASSWORD, "setup_code": CODE})
-    page = window.new_page()
+    page = watched(window.new_page())
     page.set_default_timeout(15_000)
     page.goto(f"{guarded.base_url}/#view=account")
     at_the_door(page)

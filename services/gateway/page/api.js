@@ -216,7 +216,7 @@ export const api = {
   /** @returns {Promise<Workflow[]>} None where the server knows no list of them. */
   async workflows() {
     try {
-      const { workflows } = await json("GET", `${BASE}/workflows`);
+      const { workflows } = await json("GET", `${BASE}/workflows?page_size=1000`);
       return workflows.map((/** @type {any} */ { id, workflow_id, ...rest }) => ({ id: id ?? workflow_id, ...rest }));
     } catch (error) {
       if (asProblem(error).status === 404) return [];
@@ -226,7 +226,7 @@ export const api = {
 
   /** @returns {Promise<Collection[]>} */
   async collections() {
-    return (await json("GET", `${BASE}/collections`)).collections;
+    return (await json("GET", `${BASE}/collections?page_size=1000`)).collections;
   },
 
   /**

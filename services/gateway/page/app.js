@@ -56,8 +56,10 @@ const company = {
   announcer,
   agents: () => known,
   onAskAgain: (question, agent) => {
+    if (conversation.busy) return false;
     if (address().view) views.go("ask");
     conversation.ask({ question, agent, workflow: "", files: [] });
+    return true;
   },
 };
 
@@ -81,9 +83,10 @@ const views = new Views(
   {
     announcer,
     collections,
-    documents,
     openConversation,
-    conversationsChanged: async () => {
+    conversationsChanged: () => listSessions(),
+    conversationDeleted: async (session) => {
+      if (address().session === session) await conversation.open("");
       await listSessions();
     },
     read: (view, opener) => reader.open(view, opener),
@@ -171,6 +174,11 @@ connectFiles({
 for (const button of document.querySelectorAll("[data-new-conversation]")) {
   button.addEventListener("click", () => openConversation(""));
 }
+/** @type {HTMLElement} */ (document.querySelector(".skip")).addEventListener("click", (event) => {
+  event.preventDefault(); // Its address would be taken for a place of the page.
+  const [desk, view] = [byId("main"), byId("view")];
+  (desk.hidden ? view : desk).focus();
+});
 onMove((now, before) => {
   views.show();
   if (now.session !== before.session || now.run !== before.run) conversation.restore();

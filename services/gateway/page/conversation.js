@@ -86,6 +86,11 @@ export class Conversation {
     return this.restore();
   }
 
+  /** Whether a run is under way. */
+  get busy() {
+    return this.#asking !== null;
+  }
+
   /** @param {Request} request */
   async ask(request) {
     if (this.#asking) return;

@@ -387,7 +387,7 @@ export class Documents {
       this.#counted();
       this.#inform(receiptText(document, receipt));
       // For a view that shows the whole receipt.
-      this.#note.dispatchEvent(new CustomEvent("receipt", { detail: { title: document.title, receipt } }));
+      this.#note.dispatchEvent(new CustomEvent("receipt", { detail: { id: document.id, title: document.title, receipt } }));
       (next?.querySelector("button") ?? this.#note).focus();
     } catch (error) {
       row.item.classList.remove("leaving");

@@ -34,13 +34,20 @@ export function element(tag, attributes = {}, ...children) {
  * @param {string} name
  */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `#icon-${name}`);
-  svg.append(use);
-  return svg;
+  return shape("svg", { class: "icon", "aria-hidden": "true" }, shape("use", { href: `#icon-${name}` }));
+}
+
+/**
+ * An element of a drawing.
+ * @param {string} name
+ * @param {Record<string, string | number>} attributes
+ * @param {...Child} children
+ */
+export function shape(name, attributes, ...children) {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
+  node.append(...children.filter(isShown));
+  return node;
 }
 
 /**
@@ -51,6 +58,31 @@ export function icon(name) {
  */
 export function tool(drawing, label, onclick) {
   return element("button", { class: "tool", type: "button", "aria-label": label, title: label, onclick }, icon(drawing));
+}
+
+/** @type {Map<string, Promise<void>>} */
+const styles = new Map();
+
+/**
+ * Loads a style sheet once. After an error the next call tries again.
+ * @param {string} href
+ * @returns {Promise<void>}
+ */
+export function style(href) {
+  const known = styles.get(href);
+  if (known) return known;
+  /** @type {Promise<void>} */
+  const loading = new Promise((resolve, reject) => {
+    const onerror = () => {
+      link.remove();
+      styles.delete(href);
+      reject(new TypeError("fetch of the style failed"));
+    };
+    const link = element("link", { rel: "stylesheet", href, onload: () => resolve(), onerror });
+    document.head.append(link);
+  });
+  styles.set(href, loading);
+  return loading;
 }
 
 /**

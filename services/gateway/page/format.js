@@ -35,6 +35,12 @@ export function size(bytes) {
 export const dollars = (value) => `$${value.toFixed(value < 0.1 ? 4 : 2)}`;
 
 /**
+ * A share: "100 %", "8.3 %".
+ * @param {number} share 0 to 1.
+ */
+export const percent = (share) => `${(share * 100).toFixed(share === 1 || share === 0 ? 0 : 1)} %`;
+
+/**
  * A span of time: "0.4 s", "12 s", "2 min 5 s".
  * @param {number} milliseconds
  */
@@ -66,3 +72,9 @@ export function ago(then, now = new Date()) {
  * @param {{ page?: number | null, location?: string | null } | null | undefined} place
  */
 export const where = (place) => place?.location || (place?.page ? `page ${place.page}` : "");
+
+/**
+ * Says that a search did without meaning.
+ * @param {string} reason A code: "MODEL_UNAVAILABLE".
+ */
+export const wordsOnly = (reason) => `Searched by words only (${reason}).`;

@@ -1,6 +1,9 @@
 /** Steps of a workflow or of a plan, drawn with what each waits for. */
 
-const SVG = "http://www.w3.org/2000/svg";
+import { shape } from "./dom.js";
+import { count } from "./format.js";
+import { STATES } from "./run.js";
+
 const [WIDTH, HEIGHT, APART, BELOW, EDGE] = [224, 58, 46, 22, 6];
 /** Letters that fit into a box, of its title and of what is under it. */
 const [LETTERS, SMALL_LETTERS] = [23, 28];
@@ -16,17 +19,6 @@ const [LETTERS, SMALL_LETTERS] = [23, 28];
  * @property {object} [approval]
  * @property {object} [meld]
  */
-
-/** @type {Record<string, string>} */
-export const STATES = {
-  PENDING: "waiting for its turn",
-  RUNNING: "at work",
-  WAITING: "waits for a decision",
-  SUCCEEDED: "done",
-  FAILED: "failed",
-  SKIPPED: "skipped",
-  CANCELLED: "stopped",
-};
 
 /**
  * What each step waits for: what it is said to follow, and what it takes something from.
@@ -92,7 +84,7 @@ export class Graph {
       const state = known.get(step.step_id);
       return titleOf(step) + (state ? `: ${STATES[state] ?? state}` : "");
     });
-    this.element.setAttribute("aria-label", `${this.#steps.length} steps. ${words.join("; ")}`);
+    this.element.setAttribute("aria-label", `${count(this.#steps.length, "step")}. ${words.join("; ")}`);
   }
 }
 
@@ -153,15 +145,3 @@ function drawn(step, place, agentName) {
  * @param {number} most
  */
 const short = (words, most) => (words.length > most ? `${words.slice(0, most - 1).trimEnd()}…` : words);
-
-/**
- * @param {string} name
- * @param {Record<string, string | number>} attributes
- * @param {...(Node | string)} children
- */
-function shape(name, attributes, ...children) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
-  node.append(...children.filter((child) => child !== ""));
-  return node;
-}

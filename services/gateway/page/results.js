@@ -1,8 +1,10 @@
 /** What an agent answers besides text, drawn as what it is: plans, findings, changes, tests, disagreements. */
 
 import { element, icon } from "./dom.js";
-import { count, number } from "./format.js";
-import { Graph, STATES } from "./graph.js";
+import { count, number, percent } from "./format.js";
+import { Graph } from "./graph.js";
+import { STATES } from "./run.js";
+import { table } from "./table.js";
 
 /** @typedef {import("./dom.js").Child} Child */
 
@@ -37,7 +39,7 @@ export function typedResult(result, agentName) {
     some(result.tests) && part("Tests", tests(result.tests)),
     (result.coverage || result.mutation_score != null) && generated(result),
     some(result.suspicious_lines) && suspects(result.suspicious_lines),
-    isRules(result.findings) && rules(result.findings),
+    some(result.findings) && "rule" in result.findings[0] && rules(result.findings),
     some(result.observations) && observations(result.observations),
     some(result.milestones) && milestones(result.milestones),
     some(result.questions) && questions(result.questions),
@@ -51,9 +53,6 @@ export function typedResult(result, agentName) {
 /** @param {unknown} list */
 const some = (list) => Array.isArray(list) && list.length > 0;
 
-/** @param {unknown} list */
-const isRules = (list) => Array.isArray(list) && list.length > 0 && "rule" in list[0];
-
 /**
  * @param {string} title
  * @param {...Child} children
@@ -64,27 +63,14 @@ function part(title, ...children) {
 
 /**
  * @param {string} label
- * @param {(string | {name: string, number: true})[]} columns
+ * @param {import("./table.js").Column[]} columns
  * @param {Child[][]} rows
  */
-function table(label, columns, rows) {
-  const heads = columns.map((column) => (typeof column === "string" ? { name: column, number: false } : column));
+function resultTable(label, columns, rows) {
   const left = rows.length - MOST_ROWS;
-  return element(
-    "div",
-    { class: "result-table", tabindex: "0", role: "region", "aria-label": label },
-    element(
-      "table",
-      {},
-      element("thead", {}, element("tr", {}, ...heads.map(({ name, number: counts }) => element("th", { scope: "col", class: counts ? "number" : null }, name)))),
-      element(
-        "tbody",
-        {},
-        ...rows.slice(0, MOST_ROWS).map((row) => element("tr", {}, ...row.map((cell, at) => element("td", { class: heads[at].number ? "number" : null }, cell)))),
-      ),
-    ),
-    left > 0 && element("p", { class: "left-out" }, `${number(left)} more are in the answer's JSON.`),
-  );
+  const shown = table(label, columns, rows.slice(0, MOST_ROWS), "result-table");
+  if (left > 0) shown.append(element("p", { class: "left-out" }, `${number(left)} more are in the answer's JSON.`));
+  return shown;
 }
 
 /** @param {any} result */
@@ -113,7 +99,7 @@ function options({ options: weighed, decision }) {
       option === decision ? "chosen" : why,
     ];
   });
-  return part("Options", table("Options", ["Option", { name: "Score", number: true }, "", "Remark"], rows));
+  return part("Options", resultTable("Options", ["Option", { name: "Score", number: true }, "", "Remark"], rows));
 }
 
 /**
@@ -141,7 +127,7 @@ function steps(done, agentName) {
     (STATES[state] ?? VERDICTS[state]?.[0] ?? "") + (attempts > 1 ? `, try ${attempts}` : ""),
     error || reason || "",
   ]);
-  return part("Steps", table("Steps", ["Step", "Agent", "State", "Remark"], rows));
+  return part("Steps", resultTable("Steps", ["Step", "Agent", "State", "Remark"], rows));
 }
 
 /**
@@ -229,14 +215,12 @@ function tests(run) {
     "div",
     {},
     element("p", { class: "remark" }, `${number(passed)} of ${count(run.length, "test")} passed.`),
-    table("Tests", ["Test", "Outcome", "Message", { name: "Time", number: true }], rows),
+    resultTable("Tests", ["Test", "Outcome", "Message", { name: "Time", number: true }], rows),
   );
 }
 
 /** @param {any} result */
 function generated({ passed, coverage, coverage_before, mutation_score, mutants, mutants_killed, survivors = [] }) {
-  /** @param {number} share */
-  const percent = (share) => `${(share * 100).toFixed(1)} %`;
   /** @type {[string, string][]} */
   const facts = [];
   if (passed != null) facts.push(["Tests that pass", number(passed)]);
@@ -246,7 +230,7 @@ function generated({ passed, coverage, coverage_before, mutation_score, mutants,
   return part(
     "Test report",
     element("dl", { class: "result-facts" }, ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
-    some(survivors) && table("Planted faults that no test found", ["Place", "Planted fault that no test found"], survivors.map((/** @type {any} */ { path, line, description }) => [place(path, line), description])),
+    some(survivors) && resultTable("Planted faults that no test found", ["Place", "Planted fault that no test found"], survivors.map((/** @type {any} */ { path, line, description }) => [place(path, line), description])),
   );
 }
 
@@ -260,7 +244,7 @@ const place = (path, line) => element("code", { class: path.length < 40 ? "place
 function suspects(lines) {
   return part(
     "Suspicious lines",
-    table("Suspicious lines", ["Place", "Line", { name: "Suspicion", number: true }], lines.map(({ path, line, code, score }) => [place(path, line), element("code", {}, code), score.toFixed(2)])),
+    resultTable("Suspicious lines", ["Place", "Line", { name: "Suspicion", number: true }], lines.map(({ path, line, code, score }) => [place(path, line), element("code", {}, code), score.toFixed(2)])),
   );
 }
 
@@ -268,7 +252,7 @@ function suspects(lines) {
 function rules(found) {
   return part(
     "Findings",
-    table("Findings", ["Severity", "Place", "Finding", "Rule"], found.map(({ severity, path, line, message, rule, tool }) => [
+    resultTable("Findings", ["Severity", "Place", "Finding", "Rule"], found.map(({ severity, path, line, message, rule, tool }) => [
       element("span", { class: "outcome", "data-tone": /error|high|critical/i.test(severity) ? "bad" : "" }, String(severity).toLowerCase()),
       place(path, line),
       message,
@@ -281,7 +265,7 @@ function rules(found) {
 function observations(seen) {
   return part(
     "Observations",
-    table("Observations", ["What", { name: "Effect", number: true }, { name: "p, corrected", number: true }], seen.map(({ statement, effect, unit, corrected_p_value, significant }) => [
+    resultTable("Observations", ["What", { name: "Effect", number: true }, { name: "p, corrected", number: true }], seen.map(({ statement, effect, unit, corrected_p_value, significant }) => [
       significant ? element("strong", {}, statement) : statement,
       `${number(Math.round(effect * 1000) / 1000)} ${unit}`.trim(),
       corrected_p_value < 0.001 ? "< 0.001" : corrected_p_value.toFixed(3),
@@ -314,7 +298,7 @@ function metrics(list) {
     "details",
     { class: "result folded" },
     element("summary", {}, `${count(list.length, "measurement")}`),
-    table("Measurements", ["What", { name: "Value", number: true }], list.map(({ name, value, unit }) => [String(name).replaceAll("_", " "), `${number(Math.round(value * 1000) / 1000)} ${unit ?? ""}`.trim()])),
+    resultTable("Measurements", ["What", { name: "Value", number: true }], list.map(({ name, value, unit }) => [String(name).replaceAll("_", " "), `${number(Math.round(value * 1000) / 1000)} ${unit ?? ""}`.trim()])),
   );
 }
 

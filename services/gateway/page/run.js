@@ -22,6 +22,17 @@
  * @property {string | null} decideBefore RFC 3339, of a step that waits.
  */
 
+/** @type {Record<string, string>} How a step stands, for people. */
+export const STATES = {
+  PENDING: "waiting for its turn",
+  RUNNING: "at work",
+  WAITING: "waits for a decision",
+  SUCCEEDED: "done",
+  FAILED: "failed",
+  SKIPPED: "skipped",
+  CANCELLED: "stopped",
+};
+
 /**
  * @typedef {object} Run
  * @property {string} id Empty until an event has told it.

@@ -3,10 +3,11 @@
 import { AnswerText } from "./answer.js";
 import { Approvals } from "./approvals.js";
 import { api } from "./api.js";
-import { element, icon } from "./dom.js";
+import { element, icon, style } from "./dom.js";
 import { fileList } from "./files.js";
 import { count, dollars, duration, number, where } from "./format.js";
 import { asProblem } from "./problem.js";
+import { STATES } from "./run.js";
 import { Verification, sourceList } from "./sources.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -21,7 +22,7 @@ import { Verification, sourceList } from "./sources.js";
  * @property {(documents: {collection_id: string, document_id: string}[]) => void} onIngested What was extracted has become these.
  * @property {import("./announcer.js").Announcer} announcer
  * @property {() => import("./api.js").Agent[]} agents
- * @property {(question: string, agent: string) => void} onAskAgain
+ * @property {(question: string, agent: string) => boolean} onAskAgain False while another question is under way.
  */
 
 /** @type {Record<string, string>} */
@@ -36,29 +37,8 @@ const WITHOUT = {
 /** @type {Record<string, string>} */
 const MARKS = { RUNNING: "running", WAITING: "waiting", SUCCEEDED: "done", FAILED: "bad" };
 
-/** @type {Record<string, string>} How a step of a workflow stands. */
-const STATES = {
-  RUNNING: "at work",
-  WAITING: "waits for a decision",
-  SUCCEEDED: "done",
-  FAILED: "failed",
-  SKIPPED: "skipped",
-  CANCELLED: "stopped",
-};
-
 /** Agents whose answers hold more than text, sources and files. */
 const TYPED = new Set(["ceo", "executor", "triage", "research", "performance", "coaching", "code_analyzer", "code_debugger", "code_repair", "test_generator", "image", "audio"]);
-
-/** @type {Promise<void> | null} The style of typed results. */
-let style = null;
-
-/** @returns {Promise<void>} */
-function loadStyle() {
-  return new Promise((resolve, reject) => {
-    const onerror = () => reject(new TypeError("fetch of the style failed"));
-    document.head.append(element("link", { rel: "stylesheet", href: "/assets/results.css", onload: () => resolve(), onerror }));
-  });
-}
 
 export class Turn {
   element = element("article", { class: "turn" });
@@ -320,11 +300,9 @@ export class Turn {
    */
   async #drawTyped(place, result) {
     try {
-      style ??= loadStyle();
-      const [{ typedResult }] = await Promise.all([import("./results.js"), style]);
+      const [{ typedResult }] = await Promise.all([import("./results.js"), style("/assets/results.css")]);
       place.replaceChildren(...typedResult(result, this.#company.agentName));
     } catch (error) {
-      style = null;
       place.replaceChildren(element("p", { class: "notice" }, icon("alert"), `The details cannot be shown: ${asProblem(error).sentence}`));
     }
   }
@@ -356,18 +334,19 @@ export class Turn {
   #againWith(answered) {
     const question = this.#question.textContent ?? "";
     const others = this.#company.agents().filter(({ id }) => id !== answered);
-    if (others.length === 0 || question === "") return "";
+    // Another agent would be asked without the files.
+    if (others.length === 0 || question === "" || this.#files.hasChildNodes()) return "";
     const select = element("select", { "aria-label": "Ask another agent" }, element("option", { value: "" }, "Ask another agent"), ...others.map(({ id, name }) => element("option", { value: id }, name)));
-    const go = element(
-      "button",
-      { class: "small", type: "button", hidden: true, onclick: () => this.#company.onAskAgain(question, select.value) },
-      icon("retry"),
-      "Ask again",
-    );
+    const said = element("span", { class: "rule", role: "status" });
+    const ask = () => {
+      const asked = this.#company.onAskAgain(question, select.value);
+      said.textContent = asked ? "" : "Another question is being answered. Ask again when it has ended.";
+    };
+    const go = element("button", { class: "small", type: "button", hidden: true, onclick: ask }, icon("retry"), "Ask again");
     select.addEventListener("change", () => {
       go.hidden = select.value === "";
     });
-    return element("div", { class: "again" }, select, go);
+    return element("div", { class: "again" }, select, go, said);
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The views beside the conversation: which one is open, and loading it when it is first wanted. */
 
 import { address, goTo } from "./address.js";
-import { byId, element } from "./dom.js";
+import { byId, element, style } from "./dom.js";
 import { asProblem } from "./problem.js";
 
 /**
@@ -11,9 +11,9 @@ import { asProblem } from "./problem.js";
  * @property {import("./announcer.js").Announcer} announcer
  * @property {(session: string) => void} openConversation
  * @property {() => Promise<void>} conversationsChanged
+ * @property {(session: string) => Promise<void>} conversationDeleted
  * @property {(view: import("./reader.js").View, opener: HTMLElement) => void} read Opens a document beside the view.
  * @property {import("./collections.js").Collections} collections
- * @property {import("./documents.js").Documents} documents
  * @property {(agent: string) => string} agentName
  * @property {() => Promise<void>} named Settled when agents have their names.
  * @property {() => import("./api.js").Agent[]} agents
@@ -37,8 +37,6 @@ export class Views {
   #desk = byId("main");
   #places = byId("places");
   #leaving = new AbortController();
-  /** @type {Promise<unknown> | null} */
-  #style = null;
   #house;
   #onGone;
 
@@ -84,8 +82,7 @@ export class Views {
     if (!known) return;
     this.#root.setAttribute("aria-busy", "true");
     try {
-      this.#style ??= Promise.all([style("/assets/views.css"), style("/assets/results.css")]);
-      const [{ open }] = await Promise.all([known.load(), this.#style]);
+      const [{ open }] = await Promise.all([known.load(), style("/assets/views.css"), style("/assets/results.css")]);
       if (signal.aborted) return;
       const inner = element("div", { class: "view-inner" });
       this.#root.replaceChildren(inner);
@@ -93,7 +90,6 @@ export class Views {
       await open(inner, { ...this.#house, signal, item });
     } catch (error) {
       if (signal.aborted) return;
-      this.#style = null;
       this.#root.append(
         element(
           "div",
@@ -106,19 +102,4 @@ export class Views {
       if (!signal.aborted) this.#root.removeAttribute("aria-busy");
     }
   }
-}
-
-/**
- * @param {string} href
- * @returns {Promise<void>}
- */
-function style(href) {
-  return new Promise((resolve, reject) => {
-    const onerror = () => {
-      link.remove();
-      reject(new TypeError("fetch of the style failed"));
-    };
-    const link = element("link", { rel: "stylesheet", href, onload: () => resolve(), onerror });
-    document.head.append(link);
-  });
 }

@@ -2,7 +2,7 @@
 
 import { BASE, json } from "./api.js";
 import { element } from "./dom.js";
-import { number } from "./format.js";
+import { number, wordsOnly } from "./format.js";
 import { asProblem } from "./problem.js";
 
 /** How deep the search looks. */
@@ -52,6 +52,6 @@ function told({ hits, dropped = [], degraded_reason }, question, place) {
     element("p", {}, "A search for ", asked, " finds it as ", element("strong", {}, `number ${at + 1} of ${number(hits.length)}`), "."),
     element("dl", { class: "why-scores" }, ...scores.map(([name, value, rule]) => element("div", {}, element("dt", {}, name), element("dd", {}, value, element("span", { class: "muted" }, ` ${rule}`))))),
     hit.headings?.length > 0 ? element("p", { class: "muted" }, `It stands under ${hit.headings.join(" › ")}.`) : "",
-    degraded_reason ? element("p", { class: "muted" }, degraded_reason) : "",
+    degraded_reason ? element("p", { class: "muted" }, wordsOnly(degraded_reason)) : "",
   ].filter((part) => part !== "");
 }

@@ -5,8 +5,9 @@ import { element } from "../dom.js";
 import { ago } from "../format.js";
 import { letters } from "../keyboard.js";
 import { asProblem } from "../problem.js";
+import { table } from "../table.js";
 import { themes } from "../theme.js";
-import { button, choice, empty, field, head, section, sure, table, trouble } from "./parts.js";
+import { MOST, button, choice, cut, empty, field, head, section, single, sure, trouble } from "./parts.js";
 
 const ROLES = ["owner", "admin", "member", "viewer"];
 const AUDIT_PAGE = 50;
@@ -171,7 +172,8 @@ function users({ signal }, self) {
 
   async function draw() {
     try {
-      known = (await json("GET", `${BASE}/users?page_size=200`, { signal })).users;
+      const { users: listed, next_page_token } = await json("GET", `${BASE}/users?page_size=${MOST}`, { signal });
+      known = listed;
       list.replaceChildren(
         table(
           "Users",
@@ -189,6 +191,7 @@ function users({ signal }, self) {
                 }),
           ]),
         ),
+        cut(next_page_token, "users"),
       );
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(trouble(error, draw));
@@ -245,7 +248,7 @@ function audit({ signal }) {
   /** @type {any[]} */
   let known = [];
   let next = "";
-  async function load() {
+  const load = single(async () => {
     try {
       const query = new URLSearchParams({ page_size: String(AUDIT_PAGE), ...(next && { page_token: next }) });
       const page = await json("GET", `${BASE}/audit?${query}`, { signal });
@@ -256,7 +259,7 @@ function audit({ signal }) {
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(trouble(error, load));
     }
-  }
+  });
   function shown() {
     return table(
       "Audit log",

@@ -3,7 +3,7 @@
 import { BASE, json } from "../api.js";
 import { element, icon, tool } from "../dom.js";
 import { ago, count } from "../format.js";
-import { button, empty, head, sure, trouble } from "./parts.js";
+import { button, empty, head, single, sure, trouble } from "./parts.js";
 
 /** @typedef {import("../api.js").Session} Session */
 
@@ -16,7 +16,7 @@ const TITLE_LENGTH = 200;
 const path = (session) => `${BASE}/sessions/${encodeURIComponent(session)}`;
 
 /** @type {import("../views.js").Open} */
-export async function open(root, { signal, announcer, openConversation, conversationsChanged }) {
+export async function open(root, { signal, announcer, openConversation, conversationsChanged, conversationDeleted }) {
   /** @type {Session[]} */
   let known = [];
   let next = "";
@@ -36,12 +36,12 @@ export async function open(root, { signal, announcer, openConversation, conversa
     more,
   );
 
-  async function load() {
+  const load = single(async () => {
     const query = new URLSearchParams({ page_size: String(PAGE), ...(next && { page_token: next }) });
     const page = await json("GET", `${BASE}/sessions?${query}`, { signal });
     known = [...known, ...page.sessions];
     next = page.next_page_token ?? "";
-  }
+  });
 
   /** @param {unknown} error */
   function fail(error) {
@@ -142,7 +142,7 @@ export async function open(root, { signal, announcer, openConversation, conversa
     draw();
     note.textContent = `“${session.title || "Untitled"}” is deleted, with ${count(deleted_messages, "message")}.`;
     search.focus();
-    await conversationsChanged();
+    await conversationDeleted(session.id);
   }
 
   search.addEventListener("input", async () => {

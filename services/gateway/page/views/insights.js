@@ -1,9 +1,10 @@
 /** Insights: what was recorded about runs, and nothing else. */
 
 import { BASE, json } from "../api.js";
-import { element, icon } from "../dom.js";
-import { count, duration, number } from "../format.js";
-import { choice, empty, head, section, table, tiles, trouble } from "./parts.js";
+import { element, icon, shape } from "../dom.js";
+import { count, duration, number, percent } from "../format.js";
+import { table } from "../table.js";
+import { choice, empty, head, section, tiles, trouble } from "./parts.js";
 
 /** @type {[string, string][]} */
 const PERIODS = [
@@ -12,7 +13,6 @@ const PERIODS = [
   ["30d", "30 days"],
 ];
 const CHOSEN = "meld.period";
-const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * @typedef {object} Figures
@@ -122,9 +122,6 @@ function outcomes({ succeeded, failed, cancelled }) {
   return [`${number(succeeded)} succeeded`, `${number(failed)} failed`, cancelled ? `${number(cancelled)} stopped` : ""].filter(Boolean).join(", ");
 }
 
-/** @param {number} share */
-const percent = (share) => `${(share * 100).toFixed(share === 1 || share === 0 ? 0 : 1)} %`;
-
 /** @param {number | null} seconds */
 const time = (seconds) => (seconds === null ? "–" : duration(seconds * 1000));
 
@@ -134,18 +131,6 @@ const time = (seconds) => (seconds === null ? "–" : duration(seconds * 1000));
  */
 function link(href, words) {
   return element("a", { class: "small", href, download: "", "aria-label": `Export as ${words}` }, icon("download"), words);
-}
-
-/**
- * @param {string} name
- * @param {Record<string, string | number>} attributes
- * @param {...(Node | string)} children
- */
-function shape(name, attributes, ...children) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
-  node.append(...children);
-  return node;
 }
 
 /** @param {number} share 0 to 1. */

@@ -2,8 +2,9 @@
 
 import { BASE, collectionPath, json } from "../api.js";
 import { byId, element } from "../dom.js";
-import { count, number, where } from "../format.js";
-import { button, choice, empty, head, section, sure, table, trouble } from "./parts.js";
+import { count, number, where, wordsOnly } from "../format.js";
+import { table } from "../table.js";
+import { MOST, button, choice, cut, empty, head, sure, trouble } from "./parts.js";
 
 /** @typedef {import("../api.js").Passage & {lexical_score: number, vector_score: number, headings: string[]}} Hit */
 
@@ -38,19 +39,37 @@ export async function open(root, { signal, collections, read, announcer }) {
     element("section", { class: "part" }, title, searchForm(), results, documents),
   );
   borrow(documents, signal);
-  select.addEventListener("chosen", () => draw(), { signal });
-  note.addEventListener("receipt", (event) => show(/** @type {CustomEvent} */ (event).detail), { signal });
+  let chosen = collections.current;
+  /** Counts searches and what ends them: an older, slower one is not shown. */
+  let searches = 0;
+  select.addEventListener("chosen", choose, { signal });
+  note.addEventListener("receipt", (event) => removed(/** @type {CustomEvent} */ (event).detail), { signal });
 
   async function draw() {
+    title.textContent = collections.current || "Documents";
     try {
-      const { collections: known } = await json("GET", `${BASE}/collections?page_size=200`, { signal });
+      const { collections: known, next_page_token } = await json("GET", `${BASE}/collections?page_size=${MOST}`, { signal });
       if (signal.aborted) return;
-      list.replaceChildren(known.length > 0 ? overview(known) : empty("No collection yet", "The first is made with the first file that you add."));
+      list.replaceChildren(
+        known.length > 0 ? overview(known) : empty("No collection yet", "The first is made with the first file that you add."),
+        cut(next_page_token, "collections"),
+      );
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(trouble(error, draw));
     }
-    title.textContent = collections.current || "Documents";
+  }
+
+  function choose() {
+    if (chosen !== collections.current) forget();
+    chosen = collections.current;
+    return draw();
+  }
+
+  /** Takes away what was found, and what is being looked for. */
+  function forget() {
+    searches += 1;
     results.replaceChildren();
+    results.removeAttribute("aria-busy");
   }
 
   /** @param {(import("../api.js").Collection & {role?: string, owner?: string})[]} known */
@@ -77,8 +96,18 @@ export async function open(root, { signal, collections, read, announcer }) {
   async function remove(id) {
     const receipt = await json("DELETE", collectionPath(id), { deadline: 60_000 });
     show({ title: id, receipt });
-    await collections.load();
-    await draw();
+    await collections.load().catch(draw); // Otherwise it draws as the collections say that they are known.
+  }
+
+  /** @param {{id: string, title: string, receipt: any}} deleted */
+  function removed(deleted) {
+    show(deleted);
+    // What else was found still stands.
+    for (const hit of /** @type {NodeListOf<HTMLElement>} */ (results.querySelectorAll(".hit"))) {
+      if (hit.dataset.document === deleted.id) hit.remove();
+    }
+    if (!results.querySelector(".hit")) forget();
+    draw();
   }
 
   /** @param {{title: string, receipt: any}} made */
@@ -101,7 +130,6 @@ export async function open(root, { signal, collections, read, announcer }) {
         close,
       ),
     );
-    draw();
   }
 
   function searchForm() {
@@ -120,18 +148,21 @@ export async function open(root, { signal, collections, read, announcer }) {
     async function find() {
       const asked = query.value.trim();
       if (asked === "" || !collections.current) {
-        results.replaceChildren();
+        forget();
         return;
       }
+      searches += 1;
+      const search = searches;
       results.setAttribute("aria-busy", "true");
       try {
         const found = await json("POST", `${collectionPath(collections.current)}/search`, { body: { query: asked, mode, top_k: HITS }, signal });
+        if (search !== searches) return;
         results.replaceChildren(...hits(found));
         announcer.say(`${count(found.hits.length, "passage")} found`);
       } catch (error) {
-        if (!signal.aborted) results.replaceChildren(trouble(error, find));
+        if (!signal.aborted && search === searches) results.replaceChildren(trouble(error, find));
       } finally {
-        results.removeAttribute("aria-busy");
+        if (search === searches) results.removeAttribute("aria-busy");
       }
     }
     form.addEventListener("submit", (event) => {
@@ -139,7 +170,7 @@ export async function open(root, { signal, collections, read, announcer }) {
       find();
     });
     query.addEventListener("input", () => {
-      if (query.value === "") results.replaceChildren();
+      if (query.value === "") forget();
     });
     return form;
   }
@@ -148,7 +179,7 @@ export async function open(root, { signal, collections, read, announcer }) {
   function hits({ hits: found, degraded_reason, pending_vectors }) {
     const places = found.map((hit) => ({ ...hit, quote: hit.text }));
     const most = Math.max(...found.map(({ lexical_score }) => lexical_score), 0.001);
-    const said = [degraded_reason, pending_vectors ? `${count(pending_vectors, "passage")} have no vector yet and are found by words only.` : ""].filter(Boolean);
+    const said = [degraded_reason && wordsOnly(degraded_reason), pending_vectors ? `${count(pending_vectors, "passage")} have no vector yet and are found by words only.` : ""].filter(Boolean);
     const notes = said.map((words) => element("p", { class: "part-note" }, words ?? ""));
     if (found.length === 0) return [...notes, empty("Nothing was found", "Other words may find it; search by meaning finds what is said differently.")];
     return [
@@ -159,7 +190,7 @@ export async function open(root, { signal, collections, read, announcer }) {
         ...places.map((place, index) =>
           element(
             "li",
-            { class: "hit" },
+            { class: "hit", "data-document": place.document_id },
             element(
               "button",
               {

@@ -1,9 +1,13 @@
-/** What the views are made of: headings, tables, figures, choices and questions. */
+/** What the views are made of: headings, figures, choices and questions. */
 
-import { element, icon } from "../dom.js";
+import { element, icon, tool } from "../dom.js";
+import { number } from "../format.js";
 import { asProblem } from "../problem.js";
 
 /** @typedef {import("../dom.js").Child} Child */
+
+/** Entries that a list is asked for at once: as many as the gateway gives. */
+export const MOST = 1_000;
 
 /**
  * The head of a view.
@@ -44,57 +48,17 @@ export function button(label, onclick, { drawing, primary, name } = {}) {
 }
 
 /**
- * A table that scrolls by itself where it is wider than its place.
- * @param {string} label
- * @param {(string | {name: string, number?: boolean, unseen?: boolean})[]} columns
- * @param {Child[][]} rows
- */
-export function table(label, columns, rows) {
-  const heads = columns.map((column) => (typeof column === "string" ? { name: column } : column));
-  return element(
-    "div",
-    { class: "table-scroll", tabindex: "0", role: "region", "aria-label": label },
-    element(
-      "table",
-      { class: "table" },
-      element(
-        "thead",
-        {},
-        element(
-          "tr",
-          {},
-          ...heads.map(({ name, number, unseen }) =>
-            element("th", { scope: "col", class: number ? "number" : null }, element("span", { class: unseen ? "unseen" : null }, name)),
-          ),
-        ),
-      ),
-      element(
-        "tbody",
-        {},
-        ...rows.map((row) =>
-          element(
-            "tr",
-            {},
-            ...row.map((cell, index) => element("td", { class: heads[index]?.number ? "number" : null }, cell)),
-          ),
-        ),
-      ),
-    ),
-  );
-}
-
-/**
  * Figures side by side.
- * @param {{name: string, value: string, detail?: string, tone?: string}[]} figures
+ * @param {{name: string, value: string, detail?: string}[]} figures
  */
 export function tiles(figures) {
   return element(
     "dl",
     { class: "tiles" },
-    ...figures.map(({ name, value, detail, tone }) =>
+    ...figures.map(({ name, value, detail }) =>
       element(
         "div",
-        { class: "tile", "data-tone": tone },
+        { class: "tile" },
         element("dt", {}, name),
         element("dd", {}, value, detail ? element("span", { class: "tile-detail" }, detail) : ""),
       ),
@@ -134,16 +98,19 @@ export function choice(label, options, chosen, onChoose) {
 /**
  * @param {string} title
  * @param {string} text
- * @param {...Child} actions
  */
-export function empty(title, text, ...actions) {
-  return element(
-    "div",
-    { class: "empty" },
-    element("p", { class: "empty-title" }, title),
-    element("p", {}, text),
-    actions.length > 0 && element("div", { class: "empty-actions" }, ...actions),
-  );
+export function empty(title, text) {
+  return element("div", { class: "empty" }, element("p", { class: "empty-title" }, title), element("p", {}, text));
+}
+
+/**
+ * Says that a list goes on beyond what is shown.
+ * @param {string | null | undefined} next The token of its next page.
+ * @param {string} noun In the plural.
+ * @param {string} [verb]
+ */
+export function cut(next, noun, verb = "shown") {
+  return next ? element("p", { class: "notice" }, icon("alert"), `Only the first ${number(MOST)} ${noun} are ${verb}.`) : "";
 }
 
 /**
@@ -170,7 +137,7 @@ export function trouble(error, retry) {
 export function sure(drawing, label, { yes, no }, act) {
   const place = element("span", { class: "sure" });
   const rest = () => {
-    const first = element("button", { class: "tool", type: "button", "aria-label": label, title: label, onclick: ask }, icon(drawing));
+    const first = tool(drawing, label, () => ask());
     place.replaceChildren(first);
     return first;
   };
@@ -195,8 +162,21 @@ export function sure(drawing, label, { yes, no }, act) {
  * A field under its label.
  * @param {string} label
  * @param {HTMLElement} input
- * @param {string} [rule]
  */
-export function field(label, input, rule) {
-  return element("label", { class: "field" }, element("span", { class: "field-name" }, label), input, rule ? element("span", { class: "rule" }, rule) : "");
+export function field(label, input) {
+  return element("label", { class: "field" }, element("span", { class: "field-name" }, label), input);
+}
+
+/**
+ * Lets one call be under way at a time; who calls meanwhile waits for the same one.
+ * @param {() => Promise<void>} act
+ * @returns {() => Promise<void>}
+ */
+export function single(act) {
+  /** @type {Promise<void> | null} */
+  let underWay = null;
+  return () =>
+    (underWay ??= act().finally(() => {
+      underWay = null;
+    }));
 }

@@ -5,7 +5,8 @@ import { element } from "../dom.js";
 import { sleep } from "../events.js";
 import { number } from "../format.js";
 import { asProblem, failed } from "../problem.js";
-import { button, empty, head, section, table, tiles, trouble } from "./parts.js";
+import { table } from "../table.js";
+import { MOST, button, cut, empty, head, section, tiles, trouble } from "./parts.js";
 
 /** Milliseconds between looks. */
 const PAUSE = 10_000;
@@ -46,8 +47,8 @@ export async function open(root, { signal, collections }) {
 
   async function drawRest() {
     try {
-      const [system, known] = await Promise.all([json("GET", `${BASE}/system`, { signal }), json("GET", `${BASE}/collections`, { signal })]);
-      rest.replaceChildren(...drawSystem(system, known.collections));
+      const [system, known] = await Promise.all([json("GET", `${BASE}/system`, { signal }), json("GET", `${BASE}/collections?page_size=${MOST}`, { signal })]);
+      rest.replaceChildren(...drawSystem(system, known));
     } catch (error) {
       if (!signal.aborted) rest.replaceChildren(trouble(error, drawRest));
     }
@@ -95,9 +96,9 @@ function drawHealth({ services = {} }) {
 
 /**
  * @param {any} system
- * @param {import("../api.js").Collection[]} collections
+ * @param {{collections: import("../api.js").Collection[], next_page_token?: string | null}} known
  */
-function drawSystem({ versions, login, requests }, collections) {
+function drawSystem({ versions, login, requests }, { collections, next_page_token }) {
   /** @param {"documents" | "chunks" | "vectors"} name */
   const sum = (name) => number(collections.reduce((all, collection) => all + (collection[name] ?? 0), 0));
   const answered = requests
@@ -116,6 +117,7 @@ function drawSystem({ versions, login, requests }, collections) {
         { name: "Passages", value: sum("chunks"), detail: `${sum("vectors")} with a vector` },
         ...answered,
       ]),
+      cut(next_page_token, "collections", "counted"),
     ),
     section("Errors", requests ? errors(requests.errors) : element("p", { class: "part-note" }, "Who administers the house sees here which requests failed.")),
     section(

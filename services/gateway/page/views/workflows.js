@@ -4,11 +4,12 @@ import { setAddress } from "../address.js";
 import { BASE, api, json, requestId } from "../api.js";
 import { element } from "../dom.js";
 import { follow } from "../events.js";
-import { Graph, STATES, needs, titleOf } from "../graph.js";
+import { count } from "../format.js";
+import { Graph, needs, titleOf } from "../graph.js";
 import { Problem, asProblem } from "../problem.js";
-import { after, isLast, newRun } from "../run.js";
+import { STATES, after, isLast, newRun } from "../run.js";
 import { Turn } from "../turn.js";
-import { button, empty, field, head } from "./parts.js";
+import { MOST, button, cut, empty, field, head } from "./parts.js";
 
 /** The last run of each workflow in this tab, to come back to. */
 const LAST = "meld.workflow.";
@@ -25,7 +26,7 @@ const LAST = "meld.workflow.";
 /** @type {import("../views.js").Open} */
 export async function open(root, house) {
   const { signal, named, item } = house;
-  const [{ workflows }] = await Promise.all([json("GET", `${BASE}/workflows?page_size=200`, { signal }), named()]);
+  const [{ workflows, next_page_token }] = await Promise.all([json("GET", `${BASE}/workflows?page_size=${MOST}`, { signal }), named()]);
   if (signal.aborted) return;
   root.append(head("Workflows", "Several agents at work, each on its step."));
   if (workflows.length === 0) {
@@ -62,12 +63,12 @@ export async function open(root, house) {
             },
           },
           element("span", { class: "row-title" }, workflow.title),
-          element("span", { class: "row-facts" }, `${workflow.steps.length} steps${workflow.built_in ? "" : ", yours"}`),
+          element("span", { class: "row-facts" }, `${count(workflow.steps.length, "step")}${workflow.built_in ? "" : ", yours"}`),
         ),
       ),
     ),
   );
-  root.append(element("div", { class: "workflows" }, list, place));
+  root.append(cut(next_page_token, "workflows"), element("div", { class: "workflows" }, list, place));
   choose(workflows.find((/** @type {Workflow} */ { id }) => id === item) ?? workflows[0]);
 }
 
