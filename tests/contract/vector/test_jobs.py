@@ -557,7 +557,7 @@ async def test_a_job_that_waits_for_another_of_its_id_leaves_no_file_when_it_is_
             assert jobs._live == {}
             assert nothing_left(await cancel(client, row.document_id))
     assert spooled(tmp_path) == []
-    assert await faults(client) == []
+    assert await walk(client, every_tenant=True) == []
 
 
 async def test_a_refusal_that_the_record_does_not_take_is_said_later(
