@@ -138,9 +138,9 @@ compose() {
     MELD_FILES=$(files_sum)
     MELD_SECRETS_APP=$(secrets_of app) MELD_SECRETS_AGENTS=$(secrets_of agents)
     MELD_SECRETS_VECTOR=$(secrets_of vector) MELD_SECRETS_SESSION=$(secrets_of session)
-    MELD_SECRETS_REDIS=$(secrets_of redis)
+    MELD_SECRETS_REDIS=$(secrets_of redis) MELD_SECRETS_NOTEBOOK=$(secrets_of notebook)
     export MELD_LOGIN MELD_FILES MELD_SECRETS_APP MELD_SECRETS_AGENTS MELD_SECRETS_VECTOR MELD_SECRETS_SESSION \
-        MELD_SECRETS_REDIS
+        MELD_SECRETS_REDIS MELD_SECRETS_NOTEBOOK
     docker compose -p "$PROJECT" "${files[@]}" "$@"
 }
 
@@ -149,11 +149,12 @@ compose() {
 secrets_of() {
     local names=(jwt_secret_key meld_service_token)
     case $1 in
-        app) names+=(flask_secret_key meld_oidc_client_secret redis_password meld_snapshot_key) ;;
+        app) names=(jwt_secret_key flask_secret_key meld_oidc_client_secret redis_password meld_snapshot_key) ;;
         agents) names+=(openai_api_key anthropic_api_key google_api_key cohere_api_key meld_mcp_servers) ;;
         vector) names+=(openai_api_key meld_snapshot_key) ;;
         session) names+=(meld_setup_code redis_password meld_snapshot_key) ;;
         redis) names=(redis_password) ;;
+        notebook) names=(meld_service_token jupyter_token) ;;
     esac
     (cd "$SECRETS" 2>/dev/null && stat -c %.9Y -- "${names[@]}" 2>/dev/null | sort | tail -n 1) || true
 }
@@ -161,7 +162,7 @@ secrets_of() {
 # Services whose containers were made with other secrets than there are now.
 behind_secrets() {
     local service id
-    for service in app agents vector session redis; do
+    for service in app agents vector session redis notebook; do
         for id in $(containers_of "$service"); do
             # Plain `docker compose` gives no time; such a container is as new as its making.
             docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$id" \
@@ -648,11 +649,14 @@ cmd_rotate_secrets() {
     local name
     confirm "New keys and a new Redis password are made; what uses them restarts, and everybody signs in again."
     mkdir -p "$MADE_UP"
-    for name in "${GENERATED[@]}" jupyter_token; do
+    # Grafana keeps its password itself.
+    for name in "${GENERATED[@]}" meld_service_token jupyter_token; do
         if [ -n "$(given_secret "$name")" ]; then
             say "$name: comes from .env; change it there"
         elif [ "$name" = redis_password ] && [ "$(mode)" = development ]; then
             say "$name: none in development"
+        elif [ "$name" = meld_service_token ] && [ "$(mode)" != development ]; then
+            say "$name: none but in development"
         else
             make_up "$name"
             say "$name: new"

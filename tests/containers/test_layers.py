@@ -157,6 +157,16 @@ def test_development_is_at_the_doors_that_the_guide_names(development: System) -
     assert f"{development.project}-proxy" not in names
 
 
+def run_example(development: System) -> None:
+    key = development.headers["Authorization"].removeprefix("Bearer ")
+    development.run(
+        *("docker", "exec", "-e", f"MELD_API_KEY={key}", development.container("notebook")),
+        *("jupyter", "execute", "--output=/tmp/done", "examples/first-steps.ipynb"),
+    )
+    done = json.loads(development.execute("notebook", "cat", "/tmp/done.ipynb"))
+    assert any("1958" in json.dumps(cell.get("outputs", [])) for cell in done["cells"])
+
+
 def test_the_notebook_asks_for_its_token_and_its_example_runs(development: System) -> None:
     said = development.manage("start").stdout
     found = re.search(r"http://127\.0\.0\.1:(\d+)/lab\?token=([0-9a-f]{64})", said)
@@ -167,13 +177,14 @@ def test_the_notebook_asks_for_its_token_and_its_example_runs(development: Syste
         f"{server}/api/contents/examples", headers={"Authorization": f"token {token}"}, timeout=10
     )
     assert [entry["name"] for entry in listed.json()["content"]] == ["first-steps.ipynb"]
-    key = development.headers["Authorization"].removeprefix("Bearer ")
-    development.run(
-        *("docker", "exec", "-e", f"MELD_API_KEY={key}", development.container("notebook")),
-        *("jupyter", "execute", "--output=/tmp/done", "examples/first-steps.ipynb"),
-    )
-    done = json.loads(development.execute("notebook", "cat", "/tmp/done.ipynb"))
-    assert any("1958" in json.dumps(cell.get("outputs", [])) for cell in done["cells"])
+    run_example(development)
+
+    # New secrets reach it as well: it comes back with another token, and its example calls the services.
+    said = development.manage("--yes", "rotate-secrets").stdout
+    assert "meld_service_token: new" in said
+    assert f"token={token}" not in said
+    development.wait_ready(60)
+    run_example(development)
 
 
 def test_notebooks_are_kept_without_outputs() -> None:

@@ -60,6 +60,22 @@ def test_what_watches_the_system_needs_no_login(running: System) -> None:
     assert '"services":' in running.manage("health").stdout
 
 
+def test_measurements_are_open_to_this_machine_and_to_who_may_administer(running: System) -> None:
+    def asked_from_elsewhere(*more: str) -> str:
+        command = ("docker", "run", "--rm", "--network", f"{running.project}-edge", "--entrypoint", "curl")
+        quiet = ("-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20")
+        return running.run(
+            *command, "meld-rag/gateway:latest", *quiet, *more, "http://proxy:8080/metrics"
+        ).stdout
+
+    address = ("-H", "X-Forwarded-For: 127.0.0.1")
+    assert asked_from_elsewhere() == asked_from_elsewhere(*address) == "403"
+    assert asked_from_elsewhere("-H", "Authorization: Bearer mrk_none") == "401"
+    assert asked_from_elsewhere("-H", f"Authorization: {running.headers['Authorization']}") == "200"
+    forwarded = httpx.get(f"{running.base_url}/metrics", headers={"X-Forwarded-For": "10.1.2.3"}, timeout=30)
+    assert forwarded.status_code == 403
+
+
 def test_the_setup_code_was_good_once(running: System) -> None:
     again = httpx.post(
         f"{running.base_url}/api/v1/auth/setup",
