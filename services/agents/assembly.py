@@ -16,7 +16,9 @@ from services.agents.adapters.quota_client import QuotaClient
 from services.agents.adapters.replica_client import ReplicaClient, replica_name
 from services.agents.adapters.session_client import SessionClient
 from services.agents.adapters.vector_client import VectorClient
+from services.agents.chat.capabilities import Capability
 from services.agents.chat.prices import parse_prices
+from services.agents.chat.providers import configured
 from services.agents.foreign.consulting import check_consulting
 from services.agents.foreign.offering import NoForeignTools
 from services.agents.journal.terms import Equipment
@@ -157,6 +159,7 @@ async def assemble(
                     runs=runs,
                     replays=Replays(worker, session),
                     library=library,
+                    calls_tools=model is not None and _calls_tools(settings),
                 ),
                 ReplicaServicer(runs),
             ),
@@ -166,6 +169,11 @@ async def assemble(
         for task in tasks:
             task.cancel()
         await runs.close(_DETACHED_GRACE_SECONDS)
+
+
+def _calls_tools(settings: AgentsSettings) -> bool:
+    """Whether one of the models may ask for tools."""
+    return any(Capability.TOOLS in provider.capabilities for provider in configured(settings))
 
 
 def _allowance(settings: AgentsSettings) -> Allowance:

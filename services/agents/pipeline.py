@@ -7,14 +7,14 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from meldrag.agents.v1 import agents_pb2, results_pb2
 from services.agents import results, wire
-from services.agents.answering import citations, generative, prompt
+from services.agents.answering import calling, citations, generative, prompt
 from services.agents.answering.extractive import Embed, Evidence
 from services.agents.answering.followup import search_query
 from services.agents.answering.sources import VerifiedSources
@@ -54,7 +54,13 @@ from services.agents.workflow.conductor import Conductor
 from services.agents.workflow.ports import Catalog
 from services.agents.workflow.stage import RunStage
 from services.chassis import telemetry
-from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError, UnavailableError
+from services.chassis.errors import (
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    ServiceError,
+    UnavailableError,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -100,13 +106,16 @@ class _Case:
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer whose citations hold. cut: the model met its limit of tokens in it."""
+    """An answer whose citations hold. cut: the model met its limit of tokens in it. calls: what it asks of
+    the caller's tools instead, or besides.
+    """
 
     mode: agents_pb2.AnswerMode
     findings: tuple[Finding, ...]
     evidence: Evidence
     sources: VerifiedSources
     cut: bool = False
+    calls: tuple[agents_pb2.ToolCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,8 +198,10 @@ class Pipeline:
             self._tell_retrieval(run, case.retrieval)
         equipped = await self._equip(run, case)
         answer = await self._answer(run, case, equipped) if case.reads else self._unread()
-        result = await self._typed_result(run, case, answer, equipped)
-        mode = _told(run, case.hosted.definition, result, answer.mode)
+        result, mode = results_pb2.AgentResult(), answer.mode
+        if not calling.has_tools(request):
+            result = await self._typed_result(run, case, answer, equipped)
+            mode = _told(run, case.hosted.definition, result, mode)
         run.emit(result=result)
         run.tell_usage()
         return agents_pb2.RunResult(
@@ -205,6 +216,7 @@ class Pipeline:
             # Runs below others append nothing.
             session_id="" if run.key.parent_run_id else request.session_id,
             cut=answer.cut,
+            tool_calls=answer.calls,
         )
 
     @staticmethod
@@ -244,7 +256,19 @@ class Pipeline:
     def _chosen(self, request: agents_pb2.RunAgentRequest, agent_id: str) -> tuple[Hosted, Message]:
         """The agent with its inputs. Raises NotFoundError and InvalidArgumentError."""
         hosted = self._registry.get(agent_id)
+        if calling.has_tools(request):
+            self._check_passes_tools(hosted.definition)
         return hosted, self._registry.parse_inputs(hosted, json_format.MessageToDict(request.inputs))
+
+    def _check_passes_tools(self, definition: AgentDefinition[Any, Any]) -> None:
+        """Raises InvalidArgumentError (CALLER_TOOLS_UNSUPPORTED)."""
+        if not definition.passes_tools:
+            reason = f"the agent {definition.agent_id} passes no tools of its caller to a model"
+        elif self._model is None:
+            reason = "no model is configured that could ask for tools"
+        else:
+            return
+        raise InvalidArgumentError(reason, reason="CALLER_TOOLS_UNSUPPORTED", metadata={"field": "tools"})
 
     async def _choose(self, request: agents_pb2.RunAgentRequest) -> Route | None:
         return await self._triage.route(request.message) if request.agent_id == AUTO else None
@@ -291,6 +315,8 @@ class Pipeline:
 
     async def _answer(self, run: Run, case: _Case, equipped: _Equipped) -> _Answer:
         retrieval = case.retrieval
+        if calling.has_tools(case.request) and self._model is not None:
+            return await self._generate_with_tools(run, case, self._model, equipped.fence)
         has_material = bool(retrieval.passages or case.conversation.turns or len(case.request.inputs.fields))
         if not has_material:
             return self._no_answer(run, case, Evidence((), None))
@@ -313,6 +339,22 @@ class Pipeline:
         finally:
             run.tell_usage()
 
+    async def _generate_with_tools(self, run: Run, case: _Case, model: ChatModel, fence: str) -> _Answer:
+        """The model's answer, or what it asks for. Quotes would not be what the caller waits for, so there is
+        nothing to fall back to. Raises UnavailableError (MODEL_FAILED).
+        """
+        try:
+            return await self._generate(run, case, model, fence)
+        except ModelError as error:
+            raise UnavailableError(
+                f"{error.model or 'the model'}: {error}",
+                reason="MODEL_FAILED",
+                metadata={"model": error.model},
+                retry_after=error.retry_after,
+            ) from error
+        finally:
+            run.tell_usage()
+
     async def _generate(self, run: Run, case: _Case, model: ChatModel, fence: str) -> _Answer:
         request, passages = case.request, case.retrieval.passages
         shown = prompt.shown_passages(passages, self._limits.passage_tokens)
@@ -320,7 +362,7 @@ class Pipeline:
         asked = Prompt(
             prompt.messages(
                 agent_prompt=case.hosted.prompt,
-                rules=self._rules,
+                rules=f"{self._rules}\n{calling.RULES}" if calling.has_tools(request) else self._rules,
                 question=request.message,
                 passages=shown,
                 turns=case.conversation.turns,
@@ -328,10 +370,13 @@ class Pipeline:
                 history_tokens=self._limits.history_tokens,
                 fence=fence,
                 instructions=request.instructions,
+                further=calling.told(request.tool_exchanges, fence),
             ),
             request.temperature if request.HasField("temperature") else None,
             request.max_output_tokens if request.HasField("max_output_tokens") else None,
             run.ledger.tokens_left(),
+            tools=calling.offered(request),
+            calls=_wanted_calls(request),
         )
         draft = await generative.draft(
             model,
@@ -342,9 +387,10 @@ class Pipeline:
             say=run.say,
         )
         run.ledger.charge_tokens(draft.done)
+        calls = calling.calls(draft.requests, request, draft.done.model)
         # The text is out; what comes after it is not worth an embedding.
         evidence = Evidence(passages, None)
-        if draft.declined:
+        if draft.declined and not calls:
             return self._no_answer(run, case, evidence)
         sources, broken = await VerifiedSources.adopt(self._retriever, draft.book)
         text = citations.without_marks(draft.text, broken)
@@ -361,6 +407,7 @@ class Pipeline:
             evidence,
             sources,
             cut=draft.done.cut,
+            calls=calls,
         )
 
     async def _without_model(self, run: Run, case: _Case, error: ModelError) -> _Answer:
@@ -495,6 +542,12 @@ class Pipeline:
 
     def _notes(self, run: Run, session_id: str) -> RunNotes | None:
         return RunNotes(self._conversations, session_id, run.key.run_id) if session_id else None
+
+
+def _wanted_calls(request: agents_pb2.RunAgentRequest) -> Literal["", "may", "must"]:
+    if not calling.has_tools(request):
+        return ""
+    return "must" if request.tool_required else "may"
 
 
 def _given_turns(request: agents_pb2.RunAgentRequest) -> tuple[Turn, ...]:

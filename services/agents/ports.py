@@ -6,7 +6,7 @@ import enum
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from google.protobuf.any_pb2 import Any as Any_
@@ -367,7 +367,8 @@ class Prompt:
 
     budget_tokens: it writes no more than this, whatever the choice would be. schema: JSON Schema to which its
     answer is held where the model has JSON_SCHEMA; others see nothing of it. tools: offered where the model
-    has TOOLS.
+    has TOOLS. calls: they are the caller's, whom nothing else can serve, so that only a model with TOOLS is
+    asked: it "may" or it "must" ask for one; empty where they are the run's own.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -376,11 +377,13 @@ class Prompt:
     budget_tokens: int | None = None
     schema: JsonObject | None = None
     tools: tuple[OfferedTool, ...] = ()
+    calls: Literal["", "may", "must"] = ""
 
     @property
     def needs(self) -> Capabilities:
         """Without which a model cannot be asked this."""
-        return frozenset(part.needs for message in self.messages for part in message.attachments)
+        shown = frozenset(part.needs for message in self.messages for part in message.attachments)
+        return shown | {Capability.TOOLS} if self.calls else shown
 
 
 @dataclass(frozen=True)

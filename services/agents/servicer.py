@@ -30,13 +30,22 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
     """The contract's methods; the chassis refuses those that come in a later release."""
 
     def __init__(
-        self, *, registry: Registry, triage: Triage, runs: Runs, replays: Replays, library: Library
+        self,
+        *,
+        registry: Registry,
+        triage: Triage,
+        runs: Runs,
+        replays: Replays,
+        library: Library,
+        calls_tools: bool = False,
     ) -> None:
+        """calls_tools: whether a model is configured that asks for tools."""
         self._registry = registry
         self._triage = triage
         self._runs = runs
         self._replays = replays
         self._library = library
+        self._calls_tools = calls_tools
 
     async def ListAgents(
         self, request: agents_pb2.ListAgentsRequest, rpc: Any
@@ -44,13 +53,19 @@ class AgentServicer(agents_pb2_grpc.AgentServiceServicer):
         """The agents, page by page."""
         del rpc
         ids, following = validation.page(request.page_size, request.page_token, self._registry.ids())
-        agents = [_agent(self._registry.get(agent_id)) for agent_id in ids]
+        agents = [self._agent(agent_id) for agent_id in ids]
         return agents_pb2.ListAgentsResponse(agents=agents, next_page_token=following)
 
     async def GetAgent(self, request: agents_pb2.GetAgentRequest, rpc: Any) -> agents_pb2.GetAgentResponse:
         """One agent."""
         del rpc
-        return agents_pb2.GetAgentResponse(agent=_agent(self._registry.get(request.agent_id)))
+        return agents_pb2.GetAgentResponse(agent=self._agent(request.agent_id))
+
+    def _agent(self, agent_id: str) -> agents_pb2.Agent:
+        hosted = self._registry.get(agent_id)
+        agent = _agent(hosted)
+        agent.passes_tools = hosted.definition.passes_tools and self._calls_tools
+        return agent
 
     async def RouteTask(self, request: agents_pb2.RouteTaskRequest, rpc: Any) -> agents_pb2.RouteTaskResponse:
         """The agent for a message."""

@@ -42,6 +42,16 @@ class Principal:
             raise ValueError("an identity has a dot in its tenant or its subject")
         return f"{self.tenant_id}.{self.subject}"
 
+    @property
+    def administers_house(self) -> bool:
+        """Whether what all tenants have together is this caller's to see and to change: for administrators of
+        the house's own tenant and for the house itself. Who administers another tenant does not.
+        """
+        if options_pb2.SCOPE_ADMINISTRATION not in self.scopes:
+            return False
+        of_this_machine = (self.tenant_id, self.subject) == (LOCAL_OWNER.tenant_id, LOCAL_OWNER.subject)
+        return of_this_machine or self.tenant_id == SERVICE.tenant_id
+
 
 # The one person who uses a house that listens on loopback only.
 LOCAL_OWNER = Principal("local", "owner", frozenset(options_pb2.Scope.values()))

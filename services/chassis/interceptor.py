@@ -127,7 +127,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """The request, or the stream of them, whose first message names the tenant's resource."""
         if not streaming:
             _check_readable(request)
-            rule.check_tenant_field(request)
+            rule.check_request(context.principal(), request)
             return request
 
         async def messages() -> AsyncIterator[Message]:
@@ -135,7 +135,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async for message in request:
                 _check_readable(message)
                 if first:
-                    rule.check_tenant_field(message)
+                    rule.check_request(context.principal(), message)
                     first = False
                 yield message
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
+from services.chassis import context
+from services.chassis.access import check_house
 from services.chassis.errors import ServiceError
 from services.gateway import conditional
 from services.gateway.body import idempotency_key
@@ -15,6 +17,7 @@ from services.gateway.calls import asked_timeout
 from services.gateway.door import EXTENSION, Door
 from services.gateway.identity import admission
 from services.gateway.observation import ROUTE_KEY, Observed
+from services.gateway.openapi.operation import declared
 from services.gateway.problem import ProblemError, from_http_exception, from_service_error, internal
 from services.gateway.proxies import Proxies
 from services.gateway.routes import (
@@ -61,6 +64,7 @@ def create_app(door: Door) -> Flask:
     app.before_request(_check_timeout)
     if door.settings.login_required:
         admission.install(app)
+    app.before_request(_check_house)
     app.before_request(_check_key)
     conditional.install(app)
     for noun in (
@@ -98,6 +102,14 @@ def create_app(door: Door) -> Flask:
 def _name_route() -> None:
     rule = request.url_rule
     request.environ[ROUTE_KEY] = rule.rule if rule is not None else "unknown"
+
+
+def _check_house() -> None:
+    """What is of all tenants together is for the administrators of the house's own, as in the services."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    said = declared(view) if view is not None else None
+    if said is not None and said.house_wide:
+        check_house(context.principal())
 
 
 def _check_timeout() -> None:

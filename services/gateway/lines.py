@@ -151,6 +151,11 @@ class Import:
         except ProblemError as error:
             self.fail(error)
 
+    @property
+    def empty(self) -> bool:
+        """Whether the body, read to its end, had no line."""
+        return self._lines == 0 and self._failure is None
+
     def _parse(self, line: bytes | None) -> tuple[vector_pb2.ImportDocumentsRequest | None, _Line]:
         index, self._lines = self._lines, self._lines + 1
         external_id = ""

@@ -48,6 +48,7 @@ _STATUS_OF_REASON: Mapping[str, int] = {
     "EVENTS_EXPIRED": 410,
     "FORMAT_UNSUPPORTED": 415,
     "MESSAGE_TOO_LARGE": 413,
+    "MODEL_FAILED": 502,
     "PARSER_LIMIT": 413,
     # The services and this process do not hold the same key: nobody's sign-in helps.
     "PASS_EXPIRED": 502,

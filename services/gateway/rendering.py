@@ -380,6 +380,7 @@ def agent(value: agents_pb2.Agent) -> dict[str, Json]:
         "result_schema": struct(value.result_schema),
         "tools": list(value.tools),
         "examples": list(value.examples),
+        "passes_tools": value.passes_tools,
     }
 
 

@@ -141,7 +141,9 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         """See the contract."""
         del context
         requests = aiter(request_iterator)
-        first = await anext(requests, pb.ImportDocumentsRequest())
+        first = await anext(requests, None)
+        if first is None:
+            raise invalid_field("text", "", "is missing: no document came")
         collection = await self._application.record.collections.get(
             asking.caller(), first.collection_id, Role.WRITER
         )

@@ -71,6 +71,29 @@ def test_a_request_that_names_a_resource_is_bound_to_its_tenant(method: MethodDe
     assert access.tenant_field or makes or not named, f"{named} belong to a tenant"
 
 
+# What administrators of any tenant may call, since it stays within the caller's own tenant; and why it does.
+WITHIN_A_TENANT = {
+    "CreateUser": "the user is of the caller's tenant",
+    "ListUsers": "of the caller's tenant",
+    "AuthenticateExternal": "finds or makes a user of the caller's tenant",
+    "ListAuditEntries": "of the caller's tenant",
+}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+def test_administration_is_of_a_tenant_or_of_the_house(method: MethodDescriptor) -> None:
+    """What administrators alone may do says whether it is of the whole house, or stays within a tenant."""
+    access = method.GetOptions().Extensions[options_pb2.access]
+    of_the_house = bool(access.house_wide or access.house_wide_field)
+    if access.scope == options_pb2.SCOPE_ADMINISTRATION:
+        within = bool(access.tenant_field) or method.name in WITHIN_A_TENANT
+        assert of_the_house != within, "is it of one tenant, or does it need house_wide?"
+    else:
+        assert not of_the_house, "what is of the whole house is administration"
+    flags = [name for name in method.input_type.fields_by_name if name.startswith("every_")]
+    assert flags == ([access.house_wide_field] if access.house_wide_field else [])
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
 def test_only_what_does_no_harm_twice_may_be_retried(method: MethodDescriptor) -> None:
     """A method that is declared idempotent reads, deletes, or knows repeats by request_id or state."""

@@ -183,7 +183,8 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             DOOR,
             SERVICE,
             "contract/vector/test_import.py::test_one_id_many_times_in_one_stream_ends_with_the_last",
-            "unit/gateway/routes/test_documents.py::test_an_import_of_nothing_is_a_sum_of_nothing",
+            "contract/vector/test_import.py::test_an_import_of_nothing_is_refused",
+            "unit/gateway/routes/test_documents.py::test_an_import_of_nothing_is_400",
         ),
     ),
     40: (

@@ -274,7 +274,7 @@ def test_who_may_not_administer_gets_and_brings_nothing(house: House, tmp_path: 
     ):
         refused = vera.meld(*words)
         assert refused.returncode == 1
-        assert "BACKUP_NOT_ALLOWED" in refused.stderr
+        assert "SCOPE_MISSING" in refused.stderr
     assert not (vera.folder / "mine.tar").exists()
     restoring = Screen(olga.environment, olga.folder, "restore", "sound.tar")
     restoring.until("Replace all documents, conversations and users")

@@ -106,6 +106,13 @@ BAD = [
         Bad(37, repr(name)[:20], "/collections", body={"name": name})
         for name in ("..", "a", "c" * 600, LOOKALIKE, "-ab", "ab.", "a..b", "a/b", "")
     ),
+    Bad(
+        39,
+        "no line",
+        "/collections/rows/documents/import",
+        raw=b"\n",
+        headers={"Content-Type": "application/x-ndjson"},
+    ),
     Bad(39, "no citation", "/citations/verify", body={"citations": []}),
     Bad(39, "10,001 citations", "/citations/verify", (400, 413, 429), {"citations": [CITATION] * 10_001}),
     *(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import openai
 import pytest
 
 from tests.support.launched import ROOT, House, launched
-from tests.support.model_server import Answer, ModelServer
+from tests.support.model_server import Answer, Calls, ModelServer
 from tests.support.pictures import page, saved
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -214,6 +215,56 @@ def test_an_api_that_is_not_offered_says_so(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.responses.create(model="meld-auto", input="Why?")
     assert caught.value.code == "unknown_url"
+
+
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "sea_temperature",
+        "description": "How warm the sea is at a place.",
+        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]},
+    },
+}
+
+
+def test_tools_without_a_model_are_refused_by_name(client: openai.OpenAI) -> None:
+    for model in ("meld-research", "meld-auto", "meld-image"):
+        with pytest.raises(openai.BadRequestError, match="tools") as caught:
+            client.chat.completions.create(model=model, messages=QUESTION, tools=[TOOL])
+        assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "tools")
+
+
+def test_the_model_asks_for_a_tool_of_the_client_and_goes_on_with_its_answer(tmp_path: Path) -> None:
+    asks = Calls([("sea_temperature", '{"place": "Elmsund"}')], usage=(50, 5))
+    answered = Answer("Fourteen metres [1], and 19 degrees.", usage=(90, 9))
+    with ModelServer(asks, answered, asks, answered) as model:
+        more = {"OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "sk-scripted-key"}
+        more["MELD_MODEL_CAPABILITIES"] = "gpt-4=tools"
+        with launched(tmp_path, more) as house, client_of(house) as client:
+            fill(house)
+            asked: dict[str, Any] = {"model": "meld-research", "tools": [TOOL], "extra_body": OURS}
+
+            first = client.chat.completions.create(messages=QUESTION, **asked)
+            assert first.choices[0].finish_reason == "tool_calls"
+            said = first.choices[0].message
+            (call,) = said.tool_calls or ()
+            assert json.loads(call.function.arguments) == {"place": "Elmsund"}  # type: ignore[union-attr]
+            told: Any = {"role": "tool", "tool_call_id": call.id, "content": "19 degrees"}
+            last: Any = client.chat.completions.create(messages=[*QUESTION, said, told], **asked)
+            assert last.choices[0].finish_reason == "stop"
+            assert last.choices[0].message.content == "Fourteen metres [1], and 19 degrees."
+            assert [source["quote"] for source in last.sources] == [DEEP]
+            assert "19 degrees" in model.chats[1].messages[-1]["content"]
+
+            chunks = list(client.chat.completions.create(messages=QUESTION, stream=True, **asked))
+            assert chunks[-1].choices[0].finish_reason == "tool_calls"
+            (delta,) = (part for chunk in chunks for part in chunk.choices[0].delta.tool_calls or ())
+            assert (delta.index, delta.function and delta.function.name) == (0, "sea_temperature")
+            back: Any = {"role": "assistant", "tool_calls": [delta.to_dict()]}
+            told["tool_call_id"] = delta.id
+            again = client.chat.completions.create(messages=[*QUESTION, back, told], stream=True, **asked)
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in again)
+            assert text == "Fourteen metres [1], and 19 degrees."
 
 
 def test_with_a_model_tokens_are_counted_and_a_client_that_leaves_stops_it(tmp_path: Path) -> None:

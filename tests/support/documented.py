@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flask import Flask
 from jsonschema import Draft202012Validator
 
 from services.gateway.app import create_app
@@ -19,7 +20,12 @@ NOWHERE = Addresses("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1")
 
 def document_of_code() -> dict[str, Any]:
     """The document as the code makes it, without a process."""
-    return document(create_app(Door(GatewaySettings(), Clients(NOWHERE), slots_for(16))))
+    return document(app_of_code())
+
+
+def app_of_code() -> Flask:
+    """The application with all its routes, which reaches no service."""
+    return create_app(Door(GatewaySettings(), Clients(NOWHERE), slots_for(16)))
 
 
 class Documented:

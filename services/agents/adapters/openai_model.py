@@ -187,6 +187,7 @@ class OpenAIEndpoint:
             model=self.model,
             messages=[_message(message, shown) for message in prompt.messages],
             tools=[_tool(tool) for tool in self._offered(prompt)] or openai.omit,
+            tool_choice="required" if prompt.calls == "must" and prompt.tools else openai.omit,
             response_format=self._format(prompt) or openai.omit,
             stream=True,
             stream_options={"include_usage": True},

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from services.agents.answering.citations import CitationBook, MarkRewriter, passage_citer
 from services.agents.answering.prompt import NO_ANSWER
 from services.agents.model import Passage
-from services.agents.ports import ChatModel, Meter, ModelDone, ModelError, Prompt, TextPiece
+from services.agents.ports import ChatModel, Meter, ModelDone, ModelError, Prompt, TextPiece, ToolRequest
 
 # Beyond this a model is out of control.
 _MAX_CHARACTERS = 400_000
@@ -17,12 +17,16 @@ _MAX_CHARACTERS = 400_000
 
 @dataclass(frozen=True)
 class Draft:
-    """What a model wrote. Its citations are not verified yet; `declined` says that it saw no answer."""
+    """What a model wrote. Its citations are not verified yet; `declined` says that it saw no answer.
+
+    requests: the tools that it asks for instead, or besides.
+    """
 
     text: str
     book: CitationBook
     done: ModelDone
     declined: bool
+    requests: tuple[ToolRequest, ...] = ()
 
 
 async def draft(
@@ -43,6 +47,7 @@ async def draft(
     opening = _Opening()
     said: list[str] = []
     length = 0
+    requests: list[ToolRequest] = []
     done: ModelDone | None = None
 
     def show(text: str) -> None:
@@ -57,15 +62,17 @@ async def draft(
                 if length > _MAX_CHARACTERS:
                     raise ModelError("the model does not end", model="", ill=True, truncated=bool(said))
                 show(rewriter.feed(opening.feed(piece.text)))
-            elif isinstance(piece, ModelDone):
+            elif isinstance(piece, ToolRequest):
+                requests.append(piece)
+            else:
                 done = piece
     if done is None:
         raise ModelError("the model's answer broke off", model="", ill=True, truncated=bool(said))
     if opening.declined:
-        return Draft("", book, done, declined=True)
+        return Draft("", book, done, declined=True, requests=tuple(requests))
     show(rewriter.feed(opening.rest()))
     show(rewriter.finish())
-    return Draft("".join(said), book, done, declined=False)
+    return Draft("".join(said), book, done, declined=False, requests=tuple(requests))
 
 
 class _Opening:

@@ -56,18 +56,20 @@ def messages(
     history_tokens: int,
     fence: str,
     instructions: str = "",
+    further: Sequence[ChatMessage] = (),
 ) -> tuple[ChatMessage, ...]:
     """The messages of a run.
 
     passages: exactly those to be shown, numbered from 1. inputs: the caller's inputs as text, data like the
     passages; empty where there are none. fence: a name that nobody could know before. instructions: how the
-    caller wants answers to be; empty for nothing.
+    caller wants answers to be; empty for nothing. further: what followed on the question.
     """
     wishes = f"\n\n{_WISHES}\n\n{harmless(instructions.strip())}" if instructions.strip() else ""
     return (
         ChatMessage("system", f"{agent_prompt.strip()}\n\n{rules.strip()}{wishes}"),
         *_history(turns, history_tokens),
         ChatMessage("user", _request(question, passages, inputs, fence)),
+        *further,
     )
 
 

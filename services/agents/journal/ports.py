@@ -247,6 +247,8 @@ def _plain(prompt: Prompt) -> dict[str, Any]:
         "budget_tokens": prompt.budget_tokens,
         "schema": prompt.schema,
         "tools": [dataclasses.asdict(tool) for tool in prompt.tools],
+        # Not in journals of the time before there were any.
+        **({"calls": prompt.calls} if prompt.calls else {}),
     }
 
 

@@ -113,7 +113,8 @@ class AgentDefinition(Generic[In, Out]):
     done. Others, like a program in the sandbox, are used again. tell: the result in words, for the answer's
     text; empty when there is nothing to tell. reads: whether documents are searched, and an answer is written
     from them, before `compose`. consults: whether it uses tools of others (Work.foreign), which the setting
-    MELD_MCP_SERVERS may then add to `tools`.
+    MELD_MCP_SERVERS may then add to `tools`. passes_tools: whether tools of a caller are offered to the model
+    that writes its answer; such a run makes no typed result.
     """
 
     agent_id: str
@@ -128,6 +129,7 @@ class AgentDefinition(Generic[In, Out]):
     tell: Callable[[Out], str] | None = None
     reads: Callable[[In], bool] = lambda _: True
     consults: bool = False
+    passes_tools: bool = False
 
 
 def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:

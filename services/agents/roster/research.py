@@ -226,4 +226,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tell=tell,
     consults=True,
+    passes_tools=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -10,10 +10,12 @@ from google.protobuf import struct_pb2
 
 from meldrag.agents.v1 import agents_pb2
 from services.gateway.body import Fields, parse_object, to_struct
-from services.gateway.openai import content
+from services.gateway.openai import calling, content
+from services.gateway.openai.calling import Offer, Said
 from services.gateway.openai.content import Content, Media
-from services.gateway.openai.models import AUTO, agent_of
-from services.gateway.problem import ProblemError, invalid
+from services.gateway.openai.failure import unsupported
+from services.gateway.openai.models import AUTO, agent_of, model_of
+from services.gateway.problem import invalid
 
 Json = Any
 SourcesAs = Literal["field", "footnotes", "none"]
@@ -33,7 +35,6 @@ _TOLERATED = (
     "prompt_cache_key",
     "prompt_cache_retention",
     "service_tier",
-    "parallel_tool_calls",
     "reasoning_effort",
     "verbosity",
     "prediction",
@@ -47,6 +48,7 @@ class Asked:
 
     model: as it was asked for. agent_id: "auto" lets triage choose. media: pictures and recordings of the
     question. earlier: those of the newest message before it that has any. inputs: None where there are none.
+    offer: the client's tools; exchanges: what they were asked for the question and have answered.
     """
 
     model: str
@@ -64,6 +66,13 @@ class Asked:
     inputs: struct_pb2.Struct | None
     temperature: float | None
     max_output_tokens: int | None
+    offer: Offer
+    exchanges: tuple[agents_pb2.ToolExchange, ...]
+
+    @property
+    def passes_tools(self) -> bool:
+        """Whether it takes an agent that passes the client's tools to its model."""
+        return bool(self.offer.tools or self.exchanges)
 
     def run(
         self, agent_id: str, attachment_ids: Sequence[str], request_id: str
@@ -83,6 +92,9 @@ class Asked:
             max_output_tokens=self.max_output_tokens,
             history=self.history,
             instructions=self.instructions,
+            tools=self.offer.tools,
+            tool_required=self.offer.required,
+            tool_exchanges=self.exchanges,
         )
         if attachment_ids:
             named = request.inputs.fields["attachment_ids"]
@@ -98,6 +110,8 @@ class Asked:
         gets a question without any is given what came before, if it works on that. Raises ProblemError 400.
         """
         kinds = {item.kind for item in self.media}
+        if self.agent_id == AUTO and self.passes_tools:
+            raise unsupported("tools", f"{model_of(AUTO)} passes none on; name an agent that does")
         if self.agent_id == AUTO:
             if len(kinds) > 1:
                 raise invalid(
@@ -141,8 +155,11 @@ def read(fields: Fields) -> Asked:
         inputs=ours.struct("inputs"),
         temperature=fields.number("temperature"),
         max_output_tokens=older if most is None else most,
+        offer=calling.offer(fields),
+        exchanges=talk.exchanges,
     )
-    _refuse_tools(fields)
+    if session_id and asked.passes_tools:
+        raise invalid("session_id", "a session keeps no calls of tools; leave it out and send what was said")
     _refuse_promises(fields)
     for name in _TOLERATED:
         fields.drop(name)
@@ -218,50 +235,103 @@ class _Ours:
 
 
 @dataclass(frozen=True)
+class _Message:
+    """One message. calls: what an assistant asked for; answers: the call that a tool's message answers."""
+
+    role: str
+    content: Content
+    calls: tuple[agents_pb2.ToolCall, ...] = ()
+    answers: str = ""
+
+    @property
+    def said(self) -> Said:
+        """Without what only a user's message has."""
+        return Said(self.content.text, self.calls, self.answers)
+
+
+@dataclass(frozen=True)
 class _Talk:
-    """The messages, told apart. turns: what was said before the question, whether by the caller."""
+    """The messages, told apart. turns: what was said before the question, whether by the caller. exchanges:
+    what the question has led to so far.
+    """
 
     question: Content
     instructions: tuple[str, ...]
     turns: tuple[tuple[bool, Content], ...]
+    exchanges: tuple[agents_pb2.ToolExchange, ...]
 
     @classmethod
     def of(cls, messages: Json) -> _Talk:
         if not isinstance(messages, list) or not messages:
             raise invalid("messages", "a list of at least one message is needed")
         instructions: list[str] = []
-        turns: list[tuple[bool, Content]] = []
-        for index, message in enumerate(messages):
+        talk: list[_Message] = []
+        for index, value in enumerate(messages):
             path = f"messages[{index}]"
-            role, said = _message(message, path)
-            if role in ("system", "developer"):
+            message = _message(value, path)
+            said = message.content
+            if message.role in ("system", "developer"):
                 if said.media:
-                    raise invalid(f"{path}.content", f"a {role} message holds text alone")
+                    raise invalid(f"{path}.content", f"a {message.role} message holds text alone")
                 instructions.append(said.text)
-            elif said.text or said.media:
-                turns.append((role == "user", said))
-        if not turns or not turns[-1][0]:
+            elif said.text or said.media or message.calls or message.answers:
+                talk.append(message)
+        asked = max((at for at, message in enumerate(talk) if message.role == "user"), default=-1)
+        behind = talk[asked + 1 :]
+        if asked < 0 or not all(message.calls or message.answers for message in behind):
             raise invalid(
-                "messages", "the last message must be the user's, and not empty: it is the question"
+                "messages",
+                "the last message must be the user's, and not empty: it is the question; or a tool's, which"
+                " answers what was asked of it for that question",
             )
-        return cls(turns[-1][1], tuple(filter(None, instructions)), tuple(turns[:-1]))
+        return cls(
+            talk[asked].content,
+            tuple(filter(None, instructions)),
+            tuple(_turns(talk[:asked])),
+            calling.exchanges([message.said for message in behind]),
+        )
 
 
-def _message(value: Json, path: str) -> tuple[str, Content]:
+def _turns(talk: Sequence[_Message]) -> Iterator[tuple[bool, Content]]:
+    """What was said, whether by the caller. Tools that were asked for an earlier question are the caller's:
+    what they answered is told as the caller's words.
+    """
+    names: dict[str, str] = {}
+    for message in talk:
+        names |= {call.call_id: call.name for call in message.calls}
+        if message.answers:
+            if message.answers not in names:
+                raise invalid("messages", "a tool's message answers one of the tool_calls before it")
+            yield True, Content(f"({names[message.answers]} answered: {message.content.text})")
+        elif message.content.text or message.content.media:
+            yield message.role == "user", message.content
+
+
+def _message(value: Json, path: str) -> _Message:
     if not isinstance(value, dict):
         raise invalid(path, "an object is needed")
     # Clients send back what they were given, with all that is not there as null.
     fields = Fields({name: item for name, item in value.items() if item is not None}, f"{path}.")
     role = fields.text("role", required=True)
-    if role in ("tool", "function") or any(fields.json(name) for name in ("tool_calls", "function_call")):
-        raise invalid(path, "no agent calls tools of the caller, so there is no answer of one")
-    if role not in ("system", "developer", "user", "assistant"):
-        raise invalid(f"{path}.role", "must be one of system, developer, user, assistant")
+    if role not in ("system", "developer", "user", "assistant", "tool"):
+        raise invalid(f"{path}.role", "must be one of system, developer, user, assistant, tool")
+    calls: tuple[agents_pb2.ToolCall, ...] = ()
+    answers = ""
+    if role == "assistant" and fields.has("tool_calls"):
+        calls = calling.asked(fields.json("tool_calls"), f"{path}.tool_calls")
+    if role == "tool":
+        answers = fields.text("tool_call_id", required=True)
+        if not answers:
+            raise invalid(f"{path}.tool_call_id", "names the call that is answered")
+    if any(fields.json(name) for name in ("tool_calls", "function_call")):
+        raise invalid(path, "tools are asked for by the assistant, in tool_calls")
     said = content.read(fields.json("content"), f"{path}.content")
+    if said.media and answers:
+        raise invalid(f"{path}.content", "a tool answers with text")
     for name in ("name", "refusal", "annotations"):
         fields.drop(name)
     fields.finish()
-    return role, said
+    return _Message(role, said, calls, answers)
 
 
 def _fitting(turns: Sequence[tuple[bool, Content]]) -> tuple[agents_pb2.PriorTurn, ...]:
@@ -280,34 +350,21 @@ def _fitting(turns: Sequence[tuple[bool, Content]]) -> tuple[agents_pb2.PriorTur
 # -- what cannot be done -------------------------------------------------------------------------------------
 
 
-def _refuse_tools(fields: Fields) -> None:
-    """No agent calls tools of the caller; they may stand there beside the word that none is to be called."""
-    offered = [name for name in ("tools", "functions") if fields.json(name)]
-    choices = [fields.json("tool_choice"), fields.json("function_call")]
-    wanted = [choice for choice in choices if choice not in (None, "none", "auto")]
-    if wanted or (offered and "none" not in choices):
-        raise _unsupported(
-            offered[0] if offered else "tool_choice",
-            "agents use tools of their own and call none of the caller's; leave them out, or say "
-            'tool_choice "none"',
-        )
-
-
 def _refuse_promises(fields: Fields) -> None:
     """What would be a lie to pass over. Raises ProblemError 400 that names it."""
     if fields.integer("n", minimum=1) not in (None, 1):
-        raise _unsupported("n", "there is one answer to a question")
+        raise unsupported("n", "there is one answer to a question")
     if fields.boolean("logprobs") or fields.integer("top_logprobs"):
-        raise _unsupported("logprobs", "answers have citations, and no probabilities of tokens")
+        raise unsupported("logprobs", "answers have citations, and no probabilities of tokens")
     if fields.boolean("store"):
-        raise _unsupported("store", "completions are not kept under this API; runs are, under /api/v1/runs")
+        raise unsupported("store", "completions are not kept under this API; runs are, under /api/v1/runs")
     form = fields.object("response_format")
     if form is not None and form.text("type", required=True) != "text":
-        raise _unsupported(
+        raise unsupported(
             "response_format", "an agent's answer is a text; its typed result is in the field meld.result"
         )
     if fields.json("modalities") not in (None, ["text"]):
-        raise _unsupported("modalities", "an answer is a text; what agents draw or speak are attachments")
+        raise unsupported("modalities", "an answer is a text; what agents draw or speak are attachments")
     for name, why in (
         ("stop", "an answer with citations is not cut in the middle"),
         ("logit_bias", "it reaches no model from here"),
@@ -315,8 +372,4 @@ def _refuse_promises(fields: Fields) -> None:
         ("web_search_options", "agents search the documents, not the web"),
     ):
         if fields.json(name):
-            raise _unsupported(name, why)
-
-
-def _unsupported(field: str, why: str) -> ProblemError:
-    return ProblemError(400, "UNSUPPORTED_PARAMETER", f"{field}: {why}", metadata={"field": field})
+            raise unsupported(name, why)

@@ -6,6 +6,7 @@ from typing import Any
 
 from meldrag.agents.v1 import agents_pb2
 from services.gateway import rendering
+from services.gateway.openai import calling
 from services.gateway.openai.asking import Asked, SourcesAs
 
 Json = Any
@@ -47,6 +48,8 @@ def usage(result: agents_pb2.RunResult) -> dict[str, Json]:
 
 
 def _finish(result: agents_pb2.RunResult) -> str:
+    if result.tool_calls:
+        return "tool_calls"
     return "length" if result.cut else "stop"
 
 
@@ -61,7 +64,10 @@ def _about(result: agents_pb2.RunResult, as_: SourcesAs) -> dict[str, Json]:
 def whole(asked: Asked, created: int, result: agents_pb2.RunResult) -> dict[str, Json]:
     """The completion of a run that has succeeded. created: when it began, in seconds since 1970."""
     text = result.text + (footnotes(result) if asked.sources == "footnotes" else "")
-    message = {"role": "assistant", "content": text, "refusal": None}
+    message: dict[str, Json] = {"role": "assistant", "content": text, "refusal": None}
+    if result.tool_calls:
+        message["tool_calls"] = calling.told(result.tool_calls, one=asked.offer.one)
+        message["content"] = text or None
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(result)}
     return {
         "id": _id(result.run_id),
@@ -130,6 +136,8 @@ class Chunks:
         notes = footnotes(result) if self._asked.sources == "footnotes" else ""
         self._waiting += notes
         chunks = self._flush()
+        for index, call in enumerate(calling.told(result.tool_calls, one=self._asked.offer.one)):
+            chunks.append(self._chunk({"tool_calls": [{"index": index, **call}]}))
         last = self._chunk({}, _finish(result)) | _about(result, self._asked.sources)
         chunks.append(last)
         if self._asked.usage_wanted:

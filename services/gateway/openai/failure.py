@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.gateway.problem import ProblemError
+
 Json = Any
 
 _TYPES = {
@@ -21,6 +23,8 @@ _PARAMETERS = {
     "instructions": "messages",
     "max_output_tokens": "max_completion_tokens",
     "message": "messages",
+    "tool_exchanges": "messages",
+    "tool_required": "tool_choice",
     "texts": "input",
 }
 # Codes that clients of OpenAI know, for reasons of ours.
@@ -35,6 +39,11 @@ _CODES = {
 }
 # What may be otherwise when it is asked again in a moment.
 _PASSING = frozenset((408, 429, 502, 503, 504))
+
+
+def unsupported(field: str, why: str) -> ProblemError:
+    """What to raise for a parameter that it would be a lie to pass over."""
+    return ProblemError(400, "UNSUPPORTED_PARAMETER", f"{field}: {why}", metadata={"field": field})
 
 
 def error(problem: Mapping[str, Json]) -> dict[str, Json]:

@@ -187,9 +187,32 @@ _PART = {
         },
     ]
 }
-_CHAT_MESSAGE = _body(
-    {"role": {"type": "string", "enum": ["system", "developer", "user", "assistant"]}},
+_CALL = _body(
     {
+        "id": _TEXT,
+        "function": _body({"name": _TEXT}, {"arguments": _TEXT | {"description": "A JSON object."}}),
+    },
+    {"type": {"const": "function"}, "index": {"type": "integer"}},
+)
+_TOOL = _body(
+    {
+        "type": {"const": "function"},
+        "function": _body(
+            {"name": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}},
+            {
+                "description": _TEXT | {"maxLength": 4000},
+                "parameters": _OBJECT | {"description": "JSON Schema of the arguments."},
+                "strict": {"const": False},
+            },
+        ),
+    },
+    {},
+)
+_CHAT_MESSAGE = _body(
+    {"role": {"type": "string", "enum": ["system", "developer", "user", "assistant", "tool"]}},
+    {
+        "tool_calls": array(_CALL) | {"description": "What an assistant asked for."},
+        "tool_call_id": _TEXT | {"description": "The call that a tool's message answers."},
         "content": {"anyOf": [_TEXT, array(_PART)]},
         "name": _TEXT,
         "refusal": _TEXT,
@@ -207,7 +230,6 @@ _WISHES = (
     "prompt_cache_key",
     "prompt_cache_retention",
     "service_tier",
-    "parallel_tool_calls",
     "reasoning_effort",
     "verbosity",
     "prediction",
@@ -311,9 +333,16 @@ BODIES: dict[str, Schema] = {
             "store": {"const": False},
             "response_format": _body({"type": {"const": "text"}}, {}),
             "modalities": {"const": ["text"]},
-            "tools": array(_OBJECT) | {"description": "Not called; only beside tool_choice none."},
+            "tools": array(_TOOL)
+            | {"description": "For agents that have passes_tools; the client calls them and answers."},
+            "parallel_tool_calls": _FLAG | {"description": "Whether several may be asked for at once."},
             "functions": array(_OBJECT) | {"description": "Not called; only beside function_call none."},
-            "tool_choice": {"type": "string", "enum": ["none", "auto"]},
+            "tool_choice": {
+                "anyOf": [
+                    {"type": "string", "enum": ["none", "auto", "required"]},
+                    _body({"type": {"const": "function"}, "function": _body({"name": _TEXT}, {})}, {}),
+                ]
+            },
             "function_call": {"type": "string", "enum": ["none", "auto"]},
             **{name: {"description": "Read and passed over."} for name in _WISHES},
         },

@@ -60,6 +60,7 @@ _REPEATED = {
     "same": "Done twice is done once, so it can be repeated as it is; the key is checked and has no effect.",
     "anew": "Each request is done for itself; the key is checked and has no effect.",
 }
+_HOUSE_WIDE = "Of the whole house: for the administrators of its own tenant."
 _PARAMETERS: dict[str, Schema] = {
     "PageSize": {
         "name": "page_size",
@@ -200,7 +201,8 @@ def _operation(rule: str, method: str, view: Any, said: Operation) -> Schema:
         # Without login everybody is the owner, so no credential is needed either.
         "security": [] if said.public else [{}, {"bearer": []}, {"cookie": []}],
     }
-    if rest := " ".join(rest.split()):
+    rest = " ".join((*rest.split(), *((_HOUSE_WIDE,) if said.house_wide else ())))
+    if rest:
         made["description"] = rest
     if said.body:
         made["requestBody"] = {

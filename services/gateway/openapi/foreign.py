@@ -14,7 +14,7 @@ def _always(value: str) -> Schema:
 
 
 _NULL: Schema = {"type": "null"}
-_FINISH: Schema = {"type": "string", "enum": ["stop", "length"]}
+_FINISH: Schema = {"type": "string", "enum": ["stop", "length", "tool_calls"]}
 _VERSION = _always("2.0")
 _RPC_ID: Schema = {"type": ["string", "integer", "null"]}
 _RPC_FAULT = record({"code": WHOLE, "message": TEXT, "data": {}}, optional=("data",))
@@ -92,8 +92,22 @@ def _usage() -> Schema:
     return record(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), WHOLE))
 
 
+def _called(more: dict[str, Schema] | None = None) -> Schema:
+    """What the model asks of the client's tools."""
+    function = record({"name": TEXT, "arguments": TEXT | {"description": "A JSON object."}})
+    return record({**(more or {}), "id": TEXT, "type": _always("function"), "function": function})
+
+
 def _completion(made: Components) -> Schema:
-    message = record({"role": _always("assistant"), "content": TEXT, "refusal": _NULL})
+    message = record(
+        {
+            "role": _always("assistant"),
+            "content": nullable(TEXT),
+            "refusal": _NULL,
+            "tool_calls": array(_called()),
+        },
+        optional=("tool_calls",),
+    )
     choice = record({"index": WHOLE, "message": message, "logprobs": _NULL, "finish_reason": _FINISH})
     return record(
         {
@@ -111,7 +125,10 @@ def _completion(made: Components) -> Schema:
 
 
 def _chunk(made: Components) -> Schema:
-    delta = record({"role": TEXT, "content": TEXT}, optional=("role", "content"))
+    delta = record(
+        {"role": TEXT, "content": TEXT, "tool_calls": array(_called({"index": WHOLE}))},
+        optional=("role", "content", "tool_calls"),
+    )
     finish = nullable(_FINISH)
     choice = record({"index": WHOLE, "delta": delta, "logprobs": _NULL, "finish_reason": finish})
     return record(

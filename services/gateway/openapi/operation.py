@@ -62,7 +62,8 @@ class Operation:
     twice ("key"), whether it creates nothing ("reads"), whether doing it twice is doing it once ("same") or
     whether each request is done for itself, since what it makes is told once and kept nowhere ("anew").
     paged: it has page_size and page_token. conditional: the answer has a strong ETag and If-None-Match is
-    heard. matched: a change that hears If-Match. public: it needs no login. tells: the form of its problems.
+    heard. matched: a change that hears If-Match. public: it needs no login. house_wide: it is of all tenants
+    together, and for the administrators of the house's own. tells: the form of its problems.
     """
 
     answers: Mapping[int, Answer]
@@ -75,6 +76,7 @@ class Operation:
     conditional: bool = False
     matched: bool = False
     public: bool = False
+    house_wide: bool = False
     tells: Tells = "Problem"
 
 
@@ -90,6 +92,7 @@ def operation(
     conditional: bool = False,
     matched: bool = False,
     public: bool = False,
+    house_wide: bool = False,
     tells: Tells = "Problem",
 ) -> Callable[[Route], Route]:
     """Declares a route; the function stays as it is. body: a component of JSON, or schemas by media type."""
@@ -105,6 +108,7 @@ def operation(
         conditional,
         matched,
         public,
+        house_wide,
         tells,
     )
 

@@ -367,7 +367,7 @@ SHAPES = (
         {
             "id": "agent_id",
             "name": "display_name",
-            **_same("purpose input_schema result_schema tools examples"),
+            **_same("purpose input_schema result_schema tools examples passes_tools"),
         },
     ),
     Shape(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
@@ -168,8 +169,8 @@ def _stage(said: vector_pb2.IngestDocumentResponse) -> bytes:
 def import_documents(collection_id: str) -> Response:
     """Takes lines {id, title, text, metadata}; answers with a line for each, then a sum.
 
-    A line that is refused carries its error and ends nothing. Answers begin while
-    lines still come. Should the knowledge service die and come back within a
+    A line that is refused carries its error and ends nothing; a body without lines is refused. Answers
+    begin while lines still come. Should the knowledge service die and come back within a
     minute, the import goes on where it was; a line that it had taken and not yet
     answered is then told as existing.
     """
@@ -184,16 +185,23 @@ def import_documents(collection_id: str) -> Response:
     lines = Import(collection_id, body)
     with contextlib.ExitStack() as held:
         held.callback(door().slots.take())
+        held.callback(body.abandon)
+        messages = lines.messages()
+        # The service takes no import of nothing, so the call begins with the first line that can be sent.
+        begun = next(messages, None)
+        write = _line_events if events else _plain_lines
+        if begun is None:
+            if lines.empty:
+                raise invalid("body", "holds no line, so there is nothing to import")
+            return Response(write(lines.rest()), content_type=EVENT_STREAM if events else NDJSON)
         waiting = Spill()
         held.callback(waiting.close)
-        upstream = lasting_import(lines.messages(), waiting)
+        upstream = lasting_import(itertools.chain((begun,), messages), waiting)
         held.callback(upstream.close)
-        held.callback(body.abandon)
         try:
             first = upstream.wait(client)
         except EndOfStreamError:
             first = None
-        write = _line_events if events else _plain_lines
 
         def failed(problem: ProblemError) -> bytes:
             lines.fail(problem)

@@ -96,7 +96,7 @@ def repair_index() -> Response:
 
 
 @blueprint.post("/index/purge")
-@operation(answers={200: json("Purge")}, problems=(409, 507), repeat="key")
+@operation(answers={200: json("Purge")}, problems=(409, 507), repeat="key", house_wide=True)
 def purge_deleted() -> Response:
     """Writes record and indexes anew without what was deleted."""
     Query(request).finish()

@@ -14,7 +14,6 @@ from google.protobuf import timestamp_pb2
 from google.protobuf.descriptor import FileDescriptor
 from prometheus_client.parser import text_string_to_metric_families
 
-from meldrag.options.v1 import options_pb2
 from meldrag.session.v1 import session_pb2
 from services.chassis import context
 from services.gateway import insights, rendering
@@ -75,9 +74,9 @@ def get_insights() -> Response:
 @blueprint.get("/system")
 @operation(answers={200: json("System")})
 def get_system() -> Response:
-    """What runs here, and, for administrators, which requests failed since the gateway started."""
+    """What runs here, and, for administrators of the house, which requests failed since the start."""
     Query(request).finish()
-    administers = options_pb2.SCOPE_ADMINISTRATION in context.principal().scopes
+    told = context.principal().administers_house and door().settings.metrics_enabled
     return answer(
         {
             "versions": {
@@ -88,7 +87,7 @@ def get_system() -> Response:
                 "flask": version("flask"),
             },
             "login": door().settings.login_required,
-            "requests": _requests() if administers and door().settings.metrics_enabled else None,
+            "requests": _requests() if told else None,
         }
     )
 

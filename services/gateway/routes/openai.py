@@ -82,6 +82,8 @@ def create_chat_completion() -> Response:
         held.callback(door().slots.take())
         asked = asking.read(json_object(request, door().settings.meld_max_chat_bytes))
         agent_id, media = asked.taken()
+        if asked.passes_tools:
+            _check_passes_tools(agent_id)
         attachment_ids = _kept(asked, agent_id, media, request_id)
         upstream = stream(door().clients.agents.RunAgent, asked.run(agent_id, attachment_ids, request_id))
         held.callback(upstream.close)
@@ -145,6 +147,17 @@ def _line(value: models.Json) -> bytes:
 
 def _failed(problem: ProblemError) -> bytes:
     return _line(failure.error(problem.document()))
+
+
+def _check_passes_tools(agent_id: str) -> None:
+    """Raises ProblemError 400."""
+    agent = unary(door().clients.agents.GetAgent, agents_pb2.GetAgentRequest(agent_id=agent_id)).agent
+    if not agent.passes_tools:
+        raise failure.unsupported(
+            "tools",
+            f"{models.model_of(agent_id)} asks for none of the caller's: the agent passes none on, or no"
+            ' model that asks for tools is configured; leave them out, or say tool_choice "none"',
+        )
 
 
 def _kept(asked: Asked, agent_id: str, media: Sequence[Media], request_id: str) -> list[str]:

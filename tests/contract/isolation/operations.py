@@ -97,6 +97,9 @@ NOT_IDS = {
     "create_embeddings.user": _OVER,
     "run_evaluation.id": "a name that the query has in this request",
     "verify_citations.collection": _OVER,
+    "create_chat_completion.id": "a call of a tool, named in the same request",
+    "tool_call_id": "a call of a tool, named in the same request",
+    "passes_tools": "whether it does",
 }
 _LIKE_AN_ID = re.compile(
     r"(.*[_-])?(ids?|keys?|tokens?|cursors?|sha256|uris?|users?|groups?|tags?|match|collections?|sessions?"

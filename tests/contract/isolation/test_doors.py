@@ -21,6 +21,7 @@ from services.chassis.context import Principal
 from services.chassis.interceptor import CallInterceptor
 from services.chassis.roles import MEMBER, OWNER, VIEWER, scopes_of
 from services.gateway.clients import Addresses
+from services.gateway.openapi.operation import declared
 from services.session import servicer as session_servicer
 from services.session.identity import model as identity_model
 from services.session.page_tokens import PageTokens
@@ -32,12 +33,14 @@ from tests.contract.isolation.doors import Attacker, attack, furnish, view
 from tests.contract.isolation.house import running_house
 from tests.contract.isolation.operations import (
     EXEMPT,
+    HOUSE_WIDE,
     NOT_IDS,
     TOLD_WITHIN_A_TENANT,
     Asked,
     every_operation,
 )
 from tests.contract.isolation.residents import HOME, Heard, Possessions, Resident, Town, town_at
+from tests.support.documented import app_of_code
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
@@ -320,12 +323,36 @@ async def test_what_is_the_same_for_everybody_holds_nothing_of_anybody(
         assert not [secret for secret in victim.secrets if secret in heard.raw]
 
 
-@pytest.mark.parametrize("name", ["make_backup", "verify_backup", "restore_backup", "purge_deleted"])
-async def test_what_is_of_the_whole_house_is_refused_to_who_does_not_administer(
-    name: str, neighbours: tuple[Attacker, ...]
+WHOLE_HOUSE = sorted(name for name, why in EXEMPT.items() if why == HOUSE_WIDE)
+
+
+async def test_what_is_of_the_whole_house_says_so_where_its_route_is() -> None:
+    views = app_of_code().view_functions.values()
+    said = {view.__name__ for view in views if (found := declared(view)) and found.house_wide}
+    assert sorted(said) == WHOLE_HOUSE
+
+
+@pytest.mark.parametrize("name", [*WHOLE_HOUSE, "check_index", "repair_index"])
+async def test_what_is_of_the_whole_house_is_refused_to_who_does_not_administer_it(
+    name: str, neighbours: tuple[Attacker, ...], stranger: Attacker
 ) -> None:
     method, path = every_operation()[name]
-    sent = {"content": b"no archive", "headers": {"Content-Type": "application/x-tar"}}
-    asked = Asked(method, path, **(sent if name in ("verify_backup", "restore_backup") else {}))
-    for attacker in neighbours:
-        assert (await attacker.resident.hear(asked)).status == 403
+    sent: dict[str, Any] = {}
+    if name in ("verify_backup", "restore_backup"):
+        sent = {"content": b"no archive", "headers": {"Content-Type": "application/x-tar"}}
+    elif name in OPERATIONS:
+        sent = {"json": {"every_tenant": True}}
+    for attacker in (*neighbours, stranger):
+        heard = await attacker.resident.hear(Asked(method, path, **sent))
+        # An answer that should not be is megabytes, so nothing of it is shown.
+        told = heard.json()["reason"] if heard.status == 403 else ""
+        expected = "NOT_OF_THE_HOUSE" if attacker is stranger else "SCOPE_MISSING"
+        assert (heard.status, told) == (403, expected)
+
+
+async def test_which_requests_failed_is_told_to_who_administers_the_house(
+    town: Town, stranger: Attacker
+) -> None:
+    owner = await town.owner(HOME)
+    assert (await owner.ask("GET", "/system"))["requests"]["answered"] > 0
+    assert (await stranger.resident.ask("GET", "/system"))["requests"] is None

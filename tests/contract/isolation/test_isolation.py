@@ -23,7 +23,7 @@ from meldrag.vector.v1 import vector_pb2
 from services.chassis.context import Principal
 from services.chassis.interceptor import CallInterceptor
 from services.chassis.passes import METADATA_KEY, Passes
-from services.chassis.roles import MEMBER, OWNER
+from services.chassis.roles import ADMIN, MEMBER, OWNER
 from tests.contract.isolation.attacks import attack, belongings_seen, own_request
 from tests.contract.isolation.belongings import AGENTS, IDENTITY, SESSION, VECTOR, WEBHOOK, Belongings
 from tests.contract.isolation.house import MARK_KEY, METHODS, House, Person, running_house
@@ -58,6 +58,14 @@ TOLD_WITHIN_A_TENANT = {
         "collection_id": "an id is taken once in a tenant; that it is taken is all that is said"
     },
 }
+
+
+def access_of(path: str) -> Any:
+    """What the contract says about who may call the method."""
+    options: Any = METHODS[path].GetOptions()
+    return options.Extensions[options_pb2.access]
+
+
 ATTACKED = sorted(METHODS.keys() - EXEMPT.keys())
 
 
@@ -132,16 +140,42 @@ async def steady(victim: Belongings, service: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "path",
-    [
-        path
-        for path, method in METHODS.items()
-        if method.GetOptions().Extensions[options_pb2.access].scope  # type: ignore[index]
-        == options_pb2.SCOPE_ADMINISTRATION
-    ],
+    [path for path in METHODS if access_of(path).scope == options_pb2.SCOPE_ADMINISTRATION],
 )
 async def test_administration_is_closed_to_members(path: str, neighbour: Person) -> None:
     answer = await neighbour.call(path, METHODS[path].input_type._concrete_class())
     assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "SCOPE_MISSING")
+
+
+async def test_what_is_of_the_whole_house_says_so_in_its_contract() -> None:
+    assert {path for path in METHODS if access_of(path).house_wide} == {
+        path for path, why in EXEMPT.items() if why == HOUSE_WIDE
+    }
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in METHODS if access_of(path).house_wide or access_of(path).house_wide_field]
+)
+async def test_the_house_is_closed_to_owners_of_other_tenants(
+    path: str, house: House, stranger: Person
+) -> None:
+    request = METHODS[path].input_type._concrete_class()
+    if flag := access_of(path).house_wide_field:
+        setattr(request, flag, True)
+    for person in (stranger, house.person("local", "mallory", OWNER), house.person("homes", "owner", ADMIN)):
+        answer = await person.call(path, request)
+        assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "NOT_OF_THE_HOUSE")
+        assert answer.responses == ()
+
+
+@pytest.mark.parametrize("path", [path for path in METHODS if access_of(path).house_wide_field])
+async def test_a_tenant_of_its_own_is_open_to_its_owner_and_the_house_to_its_own(
+    path: str, house: House, stranger: Person
+) -> None:
+    make = METHODS[path].input_type._concrete_class
+    flag = {access_of(path).house_wide_field: True}
+    assert (await stranger.call(path, make())).code == "OK"
+    assert (await house.person("home", "olga", ADMIN).call(path, make(**flag))).code == "OK"
 
 
 @pytest.mark.parametrize("path", METHODS)
@@ -149,7 +183,7 @@ async def test_who_calls_is_what_a_pass_says_and_nothing_else(
     path: str, house: House, neighbour: Person
 ) -> None:
     """Metadata that names somebody is not believed; methods for all are asked without a pass."""
-    public = METHODS[path].GetOptions().Extensions[options_pb2.access].scope == options_pb2.SCOPE_PUBLIC  # type: ignore[index]
+    public = access_of(path).scope == options_pb2.SCOPE_PUBLIC
     named = (("x-tenant-id", "home"), ("x-user-id", "anna"), ("x-role", "owner"), ("x-subject", "anna"))
     forged = Passes(secrets.token_bytes(32)).issue(neighbour.principal)
     for shown, reason in (

@@ -57,6 +57,12 @@ async def test_the_same_again_changes_nothing_and_another_text_replaces(
     assert (documents["a"].title, dict(documents["a"].metadata)) == ("B", {"k": 1})
 
 
+async def test_an_import_of_nothing_is_refused(client: Client) -> None:
+    with pytest.raises(ServiceError) as error:
+        await client.import_all([])
+    assert (error.value.code.name, error.value.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+
+
 async def test_one_id_many_times_in_one_stream_ends_with_the_last(client: Client) -> None:
     outcomes = await client.import_all([{"external_id": "a", "text": f"Version {n}."} for n in range(30)])
     assert not [one for one in outcomes if one.error.reason]
@@ -89,10 +95,9 @@ async def test_a_caller_who_waits_for_each_answer_is_not_kept_waiting(client: Cl
     assert indexes == [0, 1, 2]
 
 
-@pytest.mark.parametrize("documents", [[{"text": "x"}], []])
-async def test_a_stream_to_no_collection_ends_at_once(client: Client, documents: list) -> None:
+async def test_a_stream_to_no_collection_ends_at_once(client: Client) -> None:
     with pytest.raises(ServiceError) as error:
-        await client.import_all(documents, "missing")
+        await client.import_all([{"text": "x"}], "missing")
     assert refused(error.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
 
 

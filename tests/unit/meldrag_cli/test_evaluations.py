@@ -151,9 +151,16 @@ def test_other_golden_sets_are_no_baseline(golden: str, capsys: pytest.CaptureFi
 
 
 def test_the_second_setting_against_the_first(golden: str) -> None:
-    assert evaluate(answered(0.75, 0.5), golden, "--max-drop", "0.3")[0] == 0
-    assert evaluate(answered(0.75, 0.5), golden, "--max-drop", "0.2")[0] == 1
-    assert evaluate(answered(0.75), golden, "--max-drop", "0.2")[0] == 2
+    two = ("-s", "mode=lexical", "-s", "mode=vector")
+    assert evaluate(answered(0.75, 0.5), golden, *two, "--max-drop", "0.3")[0] == 0
+    assert evaluate(answered(0.75, 0.5), golden, *two, "--max-drop", "0.2")[0] == 1
+
+
+@pytest.mark.parametrize("settings", [(), ("-s", "mode=lexical"), ("-s", "top_k=1") * 3])
+def test_a_drop_from_nothing_is_refused_before_anything_is_asked(
+    golden: str, settings: tuple[str, ...]
+) -> None:
+    assert evaluate(answered(0.75), golden, *settings, "--max-drop", "0.2") == (2, [])
 
 
 @pytest.mark.parametrize("bad", ["mode", "top_k=many", "explain=1", "{", "similarity_threshold=x"])

@@ -85,6 +85,8 @@ def evaluate(
 ) -> None:
     """Measure how well a collection answers; fails when that is worse than it may be."""
     terminal = Terminal(as_json=as_json)
+    if max_drop is not None and not baseline and len(setting or ()) != 2:
+        raise UsageFailure("USAGE", "--max-drop needs a --baseline, or two settings")
     floors = [gates.floor(each) for each in fail_below or ()]
     asked: dict[str, Any] = {"settings": [_setting(each) for each in setting or ()]}
     asked |= {"cutoffs": cutoff, "label": label}
@@ -114,8 +116,6 @@ def evaluate(
         allowed = _MAX_DROP if max_drop is None else max_drop
         told += gates.dropped(before["settings"][-1], report["settings"][-1], allowed)
     elif max_drop is not None:
-        if len(report["settings"]) != 2:
-            raise UsageFailure("USAGE", "--max-drop needs a --baseline, or two settings")
         first, second = report["settings"]
         told += gates.dropped(first, second, max_drop)
     terminal.give({**report, "regressions": told})

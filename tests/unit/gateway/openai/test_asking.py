@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 from typing import Any
 
 import pytest
@@ -23,6 +24,26 @@ def user(content: Any) -> dict[str, Any]:
 
 def assistant(content: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content}
+
+
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "depth",
+        "description": "How deep.",
+        "parameters": {"type": "object", "properties": {"at": {"type": "string", "maxLength": 9}}},
+    },
+}
+
+
+def calls(*ids: str) -> dict[str, Any]:
+    function = {"name": "depth", "arguments": "{}"}
+    asked = [{"id": one, "type": "function", "function": function} for one in ids]
+    return {"role": "assistant", "content": None, "refusal": None, "tool_calls": asked}
+
+
+def answers(call_id: str, content: Any) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
 def asked(**members: Any) -> asking.Asked:
@@ -98,12 +119,101 @@ def test_of_a_long_history_the_newest_turns_are_kept() -> None:
         [{"role": "system", "content": [PICTURE]}, user("q")],
         [user("q"), {"role": "tool", "tool_call_id": "1", "content": "7"}, user("r")],
         [user("q"), {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, user("r")],
+        [user("q"), calls("c1")],
+        [user("q"), calls("c1", "c2"), answers("c1", "7")],
+        [user("q"), calls("c1"), answers("c2", "7")],
+        [user("q"), calls("c1"), answers("c1", "7"), answers("c1", "8")],
+        [user("q"), answers("c1", "7")],
+        [user("q"), {"role": "tool", "content": "7"}],
+        [user("q"), calls("c1"), {**answers("c1", "7"), "content": [PICTURE]}],
+        [user("q"), {**calls("c1"), "role": "user"}],
+        [user("q"), {"role": "function", "name": "f", "content": "7"}],
+        [answers("c1", "7")],
     ],
 )
 def test_messages_that_are_no_question_are_refused(messages: Any) -> None:
     problem = refused(messages=messages)
     assert problem.status == 400
     assert problem.metadata["field"].startswith("messages") or problem.reason == "UNKNOWN_FIELD"
+
+
+# -- tools ---------------------------------------------------------------------------------------------------
+
+
+def test_tools_are_passed_on_as_they_are() -> None:
+    run = asked(tools=[TOOL]).run("research", [], "")
+    (tool,) = run.tools
+    assert (tool.name, tool.description) == ("depth", "How deep.")
+    assert json.loads(tool.parameters) == TOOL["function"]["parameters"]
+    assert not run.tool_required
+
+
+@pytest.mark.parametrize(
+    ("choice", "names", "required"),
+    [
+        ("auto", ["depth", "tide"], False),
+        ("required", ["depth", "tide"], True),
+        ({"type": "function", "function": {"name": "tide"}}, ["tide"], True),
+        ("none", [], False),
+    ],
+)
+def test_a_choice_of_tools_is_kept(choice: Any, names: list[str], required: bool) -> None:
+    tide = {"type": "function", "function": {"name": "tide"}}
+    offer = asked(tools=[TOOL, tide], tool_choice=choice).offer
+    assert ([tool.name for tool in offer.tools], offer.required) == (names, required)
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"tools": {"a": 1}}, "tools"),
+        ({"tools": ["f"]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": "x"}}]},
+            "tools[0].function.parameters",
+        ),
+        ({"tools": [TOOL], "tool_choice": "always"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice"),
+        ({"tools": [TOOL], "session_id": "ses_1"}, "session_id"),
+    ],
+)
+def test_tools_that_are_none_are_named(members: dict[str, Any], field: str) -> None:
+    problem = refused(**members)
+    assert (problem.reason, problem.metadata["field"]) == ("INVALID_FIELD", field)
+
+
+def test_tools_need_an_agent_that_is_named() -> None:
+    with pytest.raises(ProblemError, match="name an agent"):
+        asked(model="meld-auto", tools=[TOOL]).taken()
+
+
+def test_what_tools_answered_goes_on_from_the_question() -> None:
+    asks = {**calls("c1", "c2"), "content": "I ask."}
+    said = asked(
+        messages=[user("Why?"), asks, answers("c2", "low"), answers("c1", [{"type": "text", "text": "9"}])]
+    )
+    run = said.run("research", [], "")
+    assert (run.message, list(run.history)) == ("Why?", [])
+    (exchange,) = run.tool_exchanges
+    assert exchange.text == "I ask."
+    assert [(call.call_id, call.name, call.arguments) for call in exchange.calls] == [
+        ("c1", "depth", "{}"),
+        ("c2", "depth", "{}"),
+    ]
+    assert {answer.call_id: answer.text for answer in exchange.answers} == {"c1": "9", "c2": "low"}
+    assert said.passes_tools
+
+
+def test_tools_of_earlier_questions_are_told_as_the_callers_words() -> None:
+    said = asked(messages=[user("a"), calls("c1"), answers("c1", "9"), assistant("Nine."), user("b")])
+    assert [(turn.from_caller, turn.text) for turn in said.history] == [
+        (True, "a"),
+        (True, "(depth answered: 9)"),
+        (False, "Nine."),
+    ]
+    assert not said.passes_tools
 
 
 # -- pictures and recordings ---------------------------------------------------------------------------------
@@ -214,8 +324,9 @@ def test_what_cannot_be_used_is_named(members: dict[str, Any], field: str) -> No
         ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
         ({"top_logprobs": 3}, "logprobs"),
-        ({"tools": [{"type": "function"}]}, "tools"),
-        ({"tools": [{"type": "function"}], "tool_choice": "auto"}, "tools"),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]}, "tools"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"response_format": {"type": "json_object"}}, "response_format"),

@@ -161,3 +161,26 @@ def test_a_text_that_was_sent_and_does_not_stand_is_withdrawn_in_words() -> None
     assert shown.startswith("It is [9] nine.")
     assert "withdrawn" in shown
     assert shown.endswith("Fourteen.")
+
+
+def test_what_the_model_asks_of_tools_is_told_as_the_protocol_has_it() -> None:
+    asks = [agents_pb2.ToolCall(call_id=f"c{n}", name="depth", arguments='{"at": 1}') for n in (1, 2)]
+    result = agents_pb2.RunResult(run_id="run_1", agent_id="research", tool_calls=asks)
+    tools = [{"type": "function", "function": {"name": "depth"}}]
+    told = completion.whole(asked(model="meld-research", tools=tools), 1, result)
+    (choice,) = told["choices"]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+    first = {"id": "c1", "type": "function", "function": {"name": "depth", "arguments": '{"at": 1}'}}
+    assert choice["message"]["tool_calls"] == [first, {**first, "id": "c2"}]
+
+    streamed = chunks(STARTED, text("I ask."), ended(result), model="meld-research", tools=tools)
+    assert written(streamed) == "I ask."
+    deltas = [chunk["choices"][0]["delta"] for chunk in streamed]
+    assert [delta["tool_calls"] for delta in deltas if "tool_calls" in delta] == [
+        [{"index": 0, **first}],
+        [{"index": 1, **first, "id": "c2"}],
+    ]
+    assert streamed[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+    one = asked(model="meld-research", tools=tools, parallel_tool_calls=False)
+    assert completion.whole(one, 1, result)["choices"][0]["message"]["tool_calls"] == [first]

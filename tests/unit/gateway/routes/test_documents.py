@@ -309,9 +309,27 @@ def test_an_import_can_be_followed_as_events(http: FlaskClient, importing: Scrip
     assert [event["event"] for event in got] == ["document", "done"]
 
 
-def test_an_import_of_nothing_is_a_sum_of_nothing(http: FlaskClient, importing: ScriptedServices) -> None:
-    answer = import_lines(http, b"\n\n")
-    assert json.loads(answer.text)["lines"] == 0
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+@pytest.mark.parametrize("body", [b"", b"\n\n", b" \r\n"])
+def test_an_import_of_nothing_is_400(
+    http: FlaskClient, importing: ScriptedServices, body: bytes, accept: str
+) -> None:
+    answer = import_lines(http, body, accept)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert (answer.json["reason"], answer.json["metadata"]["field"]) == ("INVALID_FIELD", "body")
+    assert "ImportDocuments" not in importing.requests
+
+
+def test_an_import_of_refused_lines_alone_asks_no_service(
+    http: FlaskClient, importing: ScriptedServices
+) -> None:
+    answer = import_lines(http, b"not JSON\n{}\n")
+    *lines, last = [json.loads(line) for line in answer.text.splitlines()]
+    assert (answer.status_code, answer.content_type) == (200, "application/x-ndjson")
+    assert [line["error"]["reason"] for line in lines] == ["INVALID_JSON", "INVALID_FIELD"]
+    assert last == {"done": True, "lines": 2, "documents": 0, "existing": 0, "failed": 2, "error": None}
+    assert "ImportDocuments" not in importing.requests
 
 
 def test_lines_beyond_the_limits_are_refused_alone(http: FlaskClient, importing: ScriptedServices) -> None:
