@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RUN_FINISHED = "run.finished"
+DOCUMENT_READY = "document.ready"
+DOCUMENT_FAILED = "document.failed"
 TEST = "webhook.test"
+DOCUMENT_TYPES = (DOCUMENT_FAILED, DOCUMENT_READY)
 # Those that a webhook may listen to.
-EVENT_TYPES = (RUN_FINISHED,)
+EVENT_TYPES = (*DOCUMENT_TYPES, RUN_FINISHED)
 
 # Why one is switched off; "" while it is on.
 DISABLED_REASONS = ("", "owner", "gone", "failing")
@@ -134,3 +137,51 @@ class Ending:
 
 
 NOTHING_SAID = Ending()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Somebody with a webhook that is sent what happens to documents, as a caller of other services.
+
+    cursor: how far they were told, "" where that is nothing yet. since: what happened before does not count.
+    """
+
+    tenant_id: str
+    subject: str
+    role: str
+    groups: tuple[str, ...]
+    cursor: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEvent:
+    """What happened to a document. event_type: one of DOCUMENT_TYPES. warnings: how many it has."""
+
+    event_type: str
+    collection_id: str
+    document_id: str
+    title: str
+    filename: str
+    error_reason: str
+    warnings: int
+    event_time: int
+
+    @property
+    def name(self) -> str:
+        """The same whenever it is told. A document is READY once, and may have FAILED more often."""
+        ready = self.event_type == DOCUMENT_READY
+        return self.document_id if ready else f"{self.document_id} {self.event_time}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What receivers are told."""
+        return {
+            "collection_id": self.collection_id,
+            "document_id": self.document_id,
+            "error_reason": self.error_reason or None,
+            "filename": self.filename or None,
+            "state": "READY" if self.event_type == DOCUMENT_READY else "FAILED",
+            "title": self.title,
+            "warnings": self.warnings,
+        }

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from services.chassis import context
+from services.chassis.context import Principal
 from services.session import validation
 from services.session.conversations import new_id
 from services.session.failures import invalid_field
 from services.session.model import Page
 from services.session.page_tokens import PageTokens
-from services.session.webhooks import naming, signing
-from services.session.webhooks.model import EVENT_TYPES, Message, NewWebhook, Webhook, WebhookChange
+from services.session.webhooks import failures, naming, signing
+from services.session.webhooks.model import (
+    EVENT_TYPES,
+    DocumentEvent,
+    Listener,
+    Message,
+    NewWebhook,
+    Webhook,
+    WebhookChange,
+)
 from services.session.webhooks.reaching import Reach, target
 from services.session.webhooks.store import WebhookStore
 
 MAX_WEBHOOKS = 20
 # For which the secret before the last one signs as well.
 ROTATION_SECONDS = 86_400.0
+# Ten for each of twenty webhooks fit into what documents may have of the queue.
+MAX_DOCUMENT_EVENTS = 10
+MAX_CURSOR_CHARACTERS = 500
+# Whose services may ask who listens: those of a house with login, and of one without.
+_HOUSE = tuple((one.tenant_id, one.subject) for one in (context.SERVICE, context.LOCAL_OWNER))
 
 
 class Webhooks:
@@ -100,3 +115,32 @@ class Webhooks:
         tokens = PageTokens(key, space, "ListWebhookDeliveries", webhook_id)
         page = await self._store.list_messages(space, webhook_id, tokens.place(page_token), count)
         return replace(page, next_place=tokens.token(page.next_place))
+
+    async def list_listeners(self, caller: Principal, page_size: int, page_token: str) -> Page[Listener]:
+        """A page of the people of the whole house who are told of documents.
+
+        Raises PermissionDeniedError (NOT_OF_THE_HOUSE).
+        """
+        if (caller.tenant_id, caller.subject) not in _HOUSE:
+            raise failures.not_of_the_house()
+        count = validation.page_size(page_size)
+        key = await self._store.page_token_key()
+        tokens = PageTokens(key, caller.space, "ListDocumentListeners", "")
+        page = await self._store.list_listeners(tokens.place(page_token), count)
+        return replace(page, next_place=tokens.token(page.next_place))
+
+    async def put_document_events(
+        self, space: str, previous: str, cursor: str, events: Sequence[DocumentEvent]
+    ) -> None:
+        """Tells the webhooks of a person what happened to documents that this person may read.
+
+        previous, cursor: where the caller's list of what happened stood before these events, and behind.
+        """
+        for name, value in (("previous_cursor", previous), ("cursor", cursor)):
+            if len(value) > MAX_CURSOR_CHARACTERS:
+                raise invalid_field(name, value, f"must have at most {MAX_CURSOR_CHARACTERS} characters")
+        if len(events) > MAX_DOCUMENT_EVENTS:
+            raise invalid_field("events", str(len(events)), f"must be at most {MAX_DOCUMENT_EVENTS}")
+        for event in events:
+            naming.document_event(event)
+        await self._store.put_document_events(space, previous, cursor, events)
