@@ -83,7 +83,7 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 5
+SCHEMA = 6
 
 # What belongs to no generation.
 STORE_KEY = "meld:{store}"

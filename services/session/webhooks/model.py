@@ -19,7 +19,7 @@ DOCUMENT_TYPES = (DOCUMENT_FAILED, DOCUMENT_READY)
 EVENT_TYPES = (*DOCUMENT_TYPES, RUN_FINISHED)
 
 # Why one is switched off; "" while it is on.
-DISABLED_REASONS = ("", "owner", "gone", "failing")
+DISABLED_REASONS = ("", "owner", "gone", "failing", "key")
 
 # Of the answer that a message may hold.
 ANSWER_CHARACTERS = 32_000
@@ -42,6 +42,8 @@ class Outcome(enum.Enum):
     FAILED = "failed"
     # The receiver wants no more of them, ever.
     GONE = "gone"
+    # It cannot be signed: its secret was made with another key than the house has.
+    UNSIGNED = "unsigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class NewWebhook:
     label: str
     event_types: tuple[str, ...]
     include_answer: bool
+    # As it is kept, see secret_making.
     secret: str = field(repr=False)
 
 
@@ -71,9 +74,9 @@ class WebhookChange:
 class Webhook:
     """A webhook as its owner sees it, without its secret.
 
-    disabled_reason: "", "owner", "gone" or "failing". failing_time: since when nothing arrives; 0 when the
-    last try was a good one. dropped: messages for which there was no room. previous_secret_expire_time: until
-    when the secret before the last one signs as well, 0 when it does not.
+    disabled_reason: of DISABLED_REASONS. failing_time: since when nothing arrives; 0 when the last try was a
+    good one. dropped: messages for which there was no room. previous_secret_expire_time: until when the
+    secret before the last one signs as well, 0 when it does not.
     """
 
     webhook_id: str
@@ -110,8 +113,8 @@ class Message:
 class Claimed:
     """A message that is this process's to send, until its lease ends.
 
-    secrets: the one that holds, then the one before it while that holds as well. token: proves to the
-    store whose it is.
+    secrets: as they are kept, the one that holds, then the one before it while that holds as well. token:
+    proves to the store whose it is.
     """
 
     space: str

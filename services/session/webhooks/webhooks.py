@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from secrets import token_hex
 
 from services.chassis import context
 from services.chassis.context import Principal
@@ -13,7 +13,7 @@ from services.session.conversations import new_id
 from services.session.failures import invalid_field
 from services.session.model import Page
 from services.session.page_tokens import PageTokens
-from services.session.webhooks import failures, naming, signing
+from services.session.webhooks import failures, naming
 from services.session.webhooks.model import (
     EVENT_TYPES,
     DocumentEvent,
@@ -24,6 +24,7 @@ from services.session.webhooks.model import (
     WebhookChange,
 )
 from services.session.webhooks.reaching import Reach, target
+from services.session.webhooks.secret_making import SecretMaker
 from services.session.webhooks.store import WebhookStore
 
 MAX_WEBHOOKS = 20
@@ -42,9 +43,17 @@ class Webhooks:
     All methods raise InvalidArgumentError (INVALID_FIELD, INVALID_PAGE_TOKEN) and what the store raises.
     """
 
-    def __init__(self, store: WebhookStore, reach: Reach, make_id: Callable[[str], str] = new_id) -> None:
+    def __init__(
+        self,
+        store: WebhookStore,
+        reach: Reach,
+        make_id: Callable[[str], str] = new_id,
+        *,
+        secrets: SecretMaker | None = None,
+    ) -> None:
         self._store = store
         self._reach = reach
+        self._secrets = secrets or SecretMaker()
         self._make_id = make_id
 
     async def create(
@@ -54,16 +63,18 @@ class Webhooks:
 
         Raises what Reach.addresses raises.
         """
+        webhook_id = self._make_id("whk_")
+        secret = self._secrets.make(webhook_id)
         kept = NewWebhook(
-            self._make_id("whk_"),
+            webhook_id,
             url,
             naming.label("label", label),
             naming.event_types(event_types) or tuple(sorted(EVENT_TYPES)),
             include_answer,
-            signing.new_secret(),
+            secret.kept,
         )
         await self._reach.addresses(target("url", url))
-        return await self._store.create_webhook(space, kept, MAX_WEBHOOKS), kept.secret
+        return await self._store.create_webhook(space, kept, MAX_WEBHOOKS), secret.shown
 
     async def get(self, space: str, webhook_id: str) -> Webhook:
         """A webhook."""
@@ -92,8 +103,9 @@ class Webhooks:
     async def rotate(self, space: str, webhook_id: str) -> tuple[Webhook, str]:
         """Gives a webhook another secret, which nobody learns again."""
         validation.identifier("webhook_id", webhook_id)
-        secret = signing.new_secret()
-        return await self._store.rotate_secret(space, webhook_id, secret, ROTATION_SECONDS), secret
+        secret = self._secrets.make(webhook_id)
+        webhook = await self._store.rotate_secret(space, webhook_id, secret.kept, ROTATION_SECONDS)
+        return webhook, secret.shown
 
     async def delete(self, space: str, webhook_id: str) -> None:
         """Removes a webhook and its messages."""
@@ -102,7 +114,7 @@ class Webhooks:
     async def test(self, space: str, webhook_id: str, request_id: str) -> Message:
         """Sends a message that says nothing, once per request id when there is one."""
         validation.identifier("webhook_id", webhook_id)
-        event = validation.request_id(request_id) if request_id else secrets.token_hex(16)
+        event = validation.request_id(request_id) if request_id else token_hex(16)
         return await self._store.test_webhook(space, webhook_id, event)
 
     async def list_messages(
