@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import grpc.aio
 
 from services.agents.adapters.attachment_client import AttachmentClient
+from services.agents.adapters.document_feed import DocumentEvents
 from services.agents.adapters.item_client import WorkflowShelf
+from services.agents.adapters.listener_client import ListenerClient
 from services.agents.adapters.open_runs import OpenRunItems
 from services.agents.adapters.quota_client import QuotaClient
 from services.agents.adapters.replica_client import ReplicaClient, replica_name
@@ -33,6 +35,7 @@ from services.agents.routing.classifier import Examples
 from services.agents.runs import RunLimits, Runs
 from services.agents.servicer import SERVICE, AgentServicer, ReplicaServicer, hosted
 from services.agents.settings import AgentsSettings
+from services.agents.telling.telling import Telling
 from services.agents.workflow.library import Library
 from services.chassis import passes
 from services.chassis.access import rules
@@ -146,9 +149,13 @@ async def assemble(
         Dependency("session", session.ping, required=False),
         *([Dependency("model", model.ping, required=False)] if model else []),
     ]
+    telling = Telling(
+        DocumentEvents(vector_channel), ListenerClient(session_channel), login=settings.login_required
+    )
     tasks = [
         asyncio.create_task(routes.keep_learning(), name="learn routes"),
         asyncio.create_task(runs.keep_inheriting(), name="runs of ended processes"),
+        asyncio.create_task(telling.keep_telling(), name="tell of documents"),
     ]
     try:
         yield House(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Any
 
-from services.agents.adapters import quota_client, session_client, vector_client
+from services.agents.adapters import listener_client, quota_client, session_client, vector_client
 from services.agents.adapters.models import foreign_tools, open_audio, open_models, open_painter
 from services.agents.assembly import assemble
 from services.agents.chat.measures import ModelMeasures
@@ -28,7 +28,11 @@ async def serve(settings: AgentsSettings) -> None:
         )
         session = await stack.enter_async_context(
             open_aio_channel(
-                settings.meld_session_address, session_client.SERVICE, quota_client.SERVICE, **known_by
+                settings.meld_session_address,
+                session_client.SERVICE,
+                quota_client.SERVICE,
+                listener_client.SERVICE,
+                **known_by,
             )
         )
         measures = ModelMeasures(parse_prices(settings.meld_model_prices))

@@ -10,7 +10,7 @@ what is known of an attachment, whose bytes lie one behind the other in a part o
 own, in the order of these lines. A user stands alone with the hash of the password, and
 so does an API key ("apikey") with the hash of its secret; tokens are in no snapshot. Each line of the log
 ("audit") of what was done to them stands alone too, by its place.
-A webhook stands alone with its secrets, which are needed as they are, and without its messages.
+A webhook stands alone with its secrets, or the seeds of them, and without its messages.
 Values are base64. `expires` is in milliseconds since 1970; 0 stands for never.
 """
 
@@ -31,7 +31,7 @@ from services.session.failures import snapshot_invalid
 from services.session.identity import naming
 from services.session.identity.model import Action
 from services.session.model import NewAttachment, NewItem, Payload, RunState
-from services.session.webhooks import signing
+from services.session.webhooks import secret_making
 from services.session.webhooks.model import DISABLED_REASONS
 from services.session.webhooks.naming import event_types, label
 from services.session.webhooks.reaching import target
@@ -433,7 +433,7 @@ class Verification:
         if {text["answers"], text["enabled"]} - {"0", "1"} or text["reason"] not in DISABLED_REASONS:
             raise ValueError("other values")
         for secret in (text["secret"], *(() if before is None else (before,))):
-            signing.check(secret)
+            secret_making.check(secret)
         for name in ("failing", "dropped", "old_until", "created", "updated"):
             _number(fields[name])
 

@@ -44,6 +44,7 @@ from services.session.webhooks.delivering import Deliveries
 from services.session.webhooks.posting import Poster
 from services.session.webhooks.reaching import Reach
 from services.session.webhooks.redis_webhooks import RedisWebhooks
+from services.session.webhooks.secret_making import SecretMaker
 from services.session.webhooks.servicer import WebhookServicer
 from services.session.webhooks.webhooks import Webhooks
 
@@ -90,12 +91,13 @@ async def session_server(
         )
         identities = identity_servicer(settings, RedisIdentity(store), passwords)
         hooks, reach = RedisWebhooks(store), Reach(settings.webhook_allow)
-        webhooks = WebhookServicer(Webhooks(hooks, reach))
+        secrets = SecretMaker(settings.token_secret)
+        webhooks = WebhookServicer(Webhooks(hooks, reach, secrets=secrets))
         async with (
             watching.following(),
             kept.tidying(),
             AttachmentSweep(files, known).sweeping(),
-            Deliveries(hooks, reach, Poster()).sending(),
+            Deliveries(hooks, reach, Poster(), secrets=secrets).sending(),
         ):
             yield Server(
                 name="session",

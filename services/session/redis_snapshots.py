@@ -79,7 +79,7 @@ _FOLLOWS = re.compile(
     rf"|users|usernames|owners|externals|apikeys:[^:]+|webhooks)|\{{webhooks\}}:spaces"
 )
 _PASSES = re.compile(
-    rf"\{{{SPACE}\}}:(?:webhooks:waiting|webhook:[^:]+:messages|(?:once|family|attempts|quota|message):.+)",
+    rf"\{{{SPACE}\}}:(?:webhooks:(?:waiting|heard)|webhook:[^:]+:messages|(?:once|family|attempts|quota|message):.+)",
     re.DOTALL,
 )
 

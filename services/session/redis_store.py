@@ -83,7 +83,7 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 5
+SCHEMA = 6
 
 # What belongs to no generation.
 STORE_KEY = "meld:{store}"
@@ -118,6 +118,9 @@ JOURNAL_BYTES = 16_000_000
 
 # Messages of one person's webhooks that may wait; one holds at most an answer.
 WAITING_MESSAGES = 500
+# So many of them when documents are told of: the others of an import wait where they are listed, so that runs
+# have room.
+WAITING_DOCUMENTS = 250
 
 # What the smallest attachment counts; the scripts' `weight` has the same.
 LEAST_BYTES = 4096
@@ -180,6 +183,8 @@ _SCRIPTS = (
     "webhooks_due",
     "webhooks_claim",
     "webhook_settle",
+    "document_listeners",
+    "document_events_put",
 )
 
 

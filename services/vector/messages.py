@@ -15,6 +15,7 @@ from services.vector import identifiers
 from services.vector.access import Grant
 from services.vector.documents import Collection, Document, QueuePlace, Receipt, Scalar
 from services.vector.faults import invalid_field
+from services.vector.record.happenings import Happening
 from services.vector.record.passages import Condition
 from services.vector.record.reembedding import Change, Kept, Progress
 from services.vector.search.searching import DroppedPassage, ScoredPassage
@@ -28,6 +29,28 @@ def timestamp(moment: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(moment)
     return stamp
+
+
+def moment(field: str, given: Timestamp) -> datetime:
+    """Of a message. Raises INVALID_FIELD."""
+    try:
+        return given.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise invalid_field(field, given.seconds, "must be a time") from None
+
+
+def document_event(value: Happening) -> pb.DocumentEvent:
+    """As the contract says it."""
+    return pb.DocumentEvent(
+        collection_id=value.collection_id,
+        document_id=value.document_id,
+        state=pb.DocumentState.Name(int(value.state)),
+        error_reason=value.error_reason,
+        event_time=timestamp(value.time),
+        title=value.title,
+        filename=value.filename,
+        warning_count=value.warnings,
+    )
 
 
 def struct(values: Mapping[str, Scalar]) -> Struct:

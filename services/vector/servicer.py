@@ -199,6 +199,23 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
             next_page_token=self._next([one.key for one in found], size, scope),
         )
 
+    async def ListDocumentEvents(
+        self, request: pb.ListDocumentEventsRequest, context: Any
+    ) -> pb.ListDocumentEventsResponse:
+        """See the contract."""
+        del context
+        scope = ("document events", asking.caller().space)
+        page = await self._application.record.happenings.after(
+            asking.caller(),
+            int(self._place(request.page_token, scope, 0)),
+            messages.moment("start_time", request.start_time) if request.HasField("start_time") else None,
+            asking.page_size(request.page_size),
+        )
+        return pb.ListDocumentEventsResponse(
+            events=map(messages.document_event, page.happenings),
+            next_page_token=self._application.page_tokens.make(page.position, *scope),
+        )
+
     async def ReadDocumentText(
         self, request: pb.ReadDocumentTextRequest, context: Any
     ) -> AsyncIterator[pb.ReadDocumentTextResponse]:

@@ -75,6 +75,37 @@ def test_with_certificates_every_service_has_them(service: str) -> None:
         assert {"-tls", *(f"-tls-{option}={files[name]}" for option, name in PROBE.items())} <= set(asked)
 
 
+def test_a_layer_gives_webhooks_a_way_out_and_nothing_else_gets_one() -> None:
+    core = yaml.safe_load((ROOT / "compose" / "compose.yaml").read_text())
+    assert core["services"]["session"]["networks"] == ["internal"]
+    layer = yaml.safe_load((ROOT / "compose" / "compose.webhooks.yaml").read_text())
+    assert set(layer["services"]) == {"session"}
+    (own,) = set(layer["services"]["session"]["networks"]) - {"internal"}
+    assert not layer["networks"][own].get("internal")
+    # Nobody else stands there, and nothing is published.
+    assert own not in core["networks"]
+    assert set(layer["services"]["session"]) == {"networks", "extra_hosts"}
+
+
+@pytest.mark.parametrize("others", [(), ("prod",), ("dev",), ("prod", "scale", "sentinel")])
+def test_compose_takes_the_layer_of_webhooks(others: tuple[str, ...]) -> None:
+    docker = shutil.which("docker")
+    if docker is None:
+        pytest.skip("docker is not installed")
+    known = subprocess.run([docker, "compose", "version"], capture_output=True, check=False)
+    if known.returncode:
+        pytest.skip("Compose v2 is not installed")
+    files = [f"compose/compose{layer}.yaml" for layer in ("", *(f".{one}" for one in others), ".webhooks")]
+    command = [docker, "compose", *(word for file in files for word in ("-f", file)), "config"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert {"internal", "webhooks"} <= set(services["session"]["networks"])
+    others_there = {name for name, one in services.items() if "webhooks" in (one.get("networks") or {})}
+    assert others_there == {"session"}
+
+
 def test_no_layer_says_otherwise() -> None:
     for layer in (ROOT / "compose").glob("compose.*.yaml"):
         for name in ("MELD_LOGIN", "MELD_ALLOW_ANONYMOUS"):

@@ -19,8 +19,8 @@ from tests.architecture.sources import ROOT
 DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
     "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments GetDocument "
-    "ListDocuments ReadDocumentText DeleteDocument CancelIngest RetryIngest Search VerifyCitations "
-    "RunEvaluation GetEvaluation ListEvaluations ListEvaluationQueries DeleteEvaluation "
+    "ListDocuments ListDocumentEvents ReadDocumentText DeleteDocument CancelIngest RetryIngest Search "
+    "VerifyCitations RunEvaluation GetEvaluation ListEvaluations ListEvaluationQueries DeleteEvaluation "
     "GetDeletion EmbedTexts CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
@@ -30,7 +30,7 @@ DECLARED = {
     "AuthenticateExternal Identify RefreshToken RevokeToken CreateApiKey ListApiKeys RevokeApiKey "
     "ConsumeQuota ListAuditEntries",
     "WebhookService": "CreateWebhook GetWebhook ListWebhooks UpdateWebhook DeleteWebhook "
-    "RotateWebhookSecret TestWebhook ListWebhookDeliveries",
+    "RotateWebhookSecret TestWebhook ListWebhookDeliveries ListDocumentListeners PutDocumentEvents",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow DecideStep CreateWorkflow "
     "GetWorkflow ListWorkflows UpdateWorkflow DeleteWorkflow DrawWorkflow CancelRun ReplayRun",
     "ReplicaService": "ReachRun ReachStep",

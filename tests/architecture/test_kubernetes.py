@@ -403,6 +403,18 @@ def test_vector_has_the_agents_way_out_where_its_model_is_a_service() -> None:
     assert EMBEDDING in (OVERLAY / "kustomization.yaml").read_text()
 
 
+def test_webhooks_have_a_way_out_and_none_into_private_networks() -> None:
+    (policy,) = documents(FOLDER / "webhooks" / "network.yaml")
+
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "session"}
+    (outside,) = policy["spec"]["egress"]
+    models = named("NetworkPolicy", "agents")["spec"]["egress"][-1]
+    assert outside["to"] == models["to"]
+    assert {one["port"] for one in outside["ports"]} == {80, 443}
+    dns = named("NetworkPolicy", "dns")["spec"]["podSelector"]["matchExpressions"][0]
+    assert "session" in dns["values"]
+
+
 @pytest.mark.parametrize("kustomization", ["base", "production"])
 def test_every_image_of_ours_has_a_tag(kustomization: str) -> None:
     ours = {f"meld-rag/{service}" for service, _ in WORKLOADS.values() if service}
@@ -487,7 +499,10 @@ def copied(tmp_path: Path) -> Path:
 @GO
 @pytest.mark.parametrize(
     "folder",
-    ["base", "overlays/production", "overlays/production with embedding", "overlays/production with mtls"],
+    [
+        *("base", "overlays/production", "overlays/production with embedding"),
+        *("overlays/production with mtls", "overlays/production with webhooks"),
+    ],
 )
 def test_the_types_of_kubernetes_know_every_field(
     folder: str, copied: Path, build: Callable[[Path], subprocess.CompletedProcess[str]]
@@ -501,6 +516,8 @@ def test_the_types_of_kubernetes_know_every_field(
         made = "  - name: certificates\n    literals: [ca.crt=x, tls.crt=x, tls.key=x]\n"
         text = file.read_text().replace("secretGenerator:\n", f"secretGenerator:\n{made}")
         file.write_text(f"{text}components: [../../mtls]\n")
+    if wanted == "webhooks":
+        file.write_text(f"{file.read_text()}components: [../../webhooks]\n")
     if folder == "base":
         # It waits for an overlay to bring these.
         with (copied / "base" / "kustomization.yaml").open("a") as base:
@@ -513,6 +530,7 @@ def test_the_types_of_kubernetes_know_every_field(
     assert (done.returncode, done.stderr) == (0, "")
     assert ("name: embedding" in done.stdout) == (wanted == "embedding")
     assert ("-tls-server-name" in done.stdout) == (wanted == "mtls")
+    assert ("name: webhooks" in done.stdout) == (wanted == "webhooks")
     objects = [one for one in yaml.safe_load_all(done.stdout) if one]
     assert len([one for one in objects if one["kind"] in ("Deployment", "StatefulSet")]) == len(WORKLOADS)
     assert {one["metadata"].get("namespace") for one in objects if one["kind"] != "Namespace"} == {"meld-rag"}

@@ -26,6 +26,8 @@ from services.chassis.passes import Passes
 from services.chassis.settings import ServiceSettings
 from tests.support.launched import ROOT, House, launched
 from tests.support.model_server import Answer, ModelServer, Stall
+from tests.support.webhook_receiver import Receiver
+from tests.unit.session.webhooks.verification import verify
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -40,6 +42,7 @@ LOGIN = {
     "MELD_SERVICE_TOKEN": TOKEN,
     "MELD_SETUP_CODE": CODE,
     "MELD_RATE_LIMIT_PER_MINUTE": "300",
+    "MELD_WEBHOOK_ALLOW": "127.0.0.1",
     # Used up by the first run.
     "MELD_DAILY_TOKENS": "2",
 }
@@ -167,6 +170,37 @@ def nothing_left(town: Town, user_id: str) -> bool:
             assert said.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             return True
     return False
+
+
+def test_webhooks_are_told_of_the_documents_that_their_owners_may_read(town: Town) -> None:
+    with (
+        Receiver(path="/olga") as hers,
+        Receiver(path="/anna") as annas,
+        Receiver(path="/vera") as veras,
+        town.client("olga") as olga,
+        town.client("anna") as anna,
+        town.client("vera") as vera,
+    ):
+        hooks = []
+        for who, receiver in ((olga, hers), (anna, annas), (vera, veras)):
+            made = {"url": receiver.url, "event_types": ["document.ready"]}
+            hooks.append((who, who.post("/webhooks", json=made).raise_for_status().json()))
+        for name in ("secret", "shared"):
+            olga.post("/collections", json={"name": name}).raise_for_status()
+        grants = {"access": [{"user": anna.get("/auth/me").json()["id"], "role": "reader"}]}
+        olga.put("/collections/shared/access", json=grants).raise_for_status()
+        for name in ("secret", "shared"):
+            file = {"file": (f"{name}.md", f"# Of {name} things\n\n{TEXT}\n")}
+            olga.post(f"/collections/{name}/documents", files=file).raise_for_status()
+        told = [verify(hooks[0][1]["secret"], one.headers, one.body) for one in hers.wait(2)]
+        assert {one["data"]["collection_id"] for one in told} == {"secret", "shared"}
+        [got] = annas.wait()
+        assert verify(hooks[1][1]["secret"], got.headers, got.body)["data"]["filename"] == "shared.md"
+        # Another look at all of it.
+        time.sleep(5)
+        assert (len(hers.received), len(annas.received), len(veras.received)) == (2, 1, 0)
+        for who, hook in hooks:
+            who.delete(f"/webhooks/{hook['id']}").raise_for_status()
 
 
 def test_roles_decide_what_somebody_may(town: Town) -> None:

@@ -1,4 +1,4 @@
-"""A program is told of the end of a run, through the door and whatever is killed."""
+"""A program is told of the end of a run and of documents, through the door and whatever is killed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,21 @@ def api(telling: House) -> Iterator[httpx.Client]:
             client.post("/collections", json={"name": "notes"}).raise_for_status()
             file = {"file": ("elmsund.md", f"# Elmsund\n\n{TEXT}\n")}
             client.post("/collections/notes/documents", files=file).raise_for_status()
+            # So that no webhook of a test is told of it.
+            ready(client, 1)
         yield client
+
+
+def ready(api: httpx.Client, count: int, seconds: float = 60) -> list[str]:
+    """The ids of the documents of the collection, when so many are ready."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = api.get("/collections/notes/documents", params={"state": "READY"}).raise_for_status()
+        found = [one["id"] for one in answer.json()["documents"]]
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.1)
 
 
 def asked(api: httpx.Client) -> dict[str, Any]:
@@ -130,6 +144,67 @@ def test_nothing_is_lost_when_the_session_service_is_killed_before_it_has_arrive
         assert [one["data"]["run_id"] for one in said] == [run["run_id"]] * 2
         assert len({one.headers["webhook-id"] for one in got}) == 1
         assert delivered(api, hook, 60)["attempts"] == 2
+
+
+def uploaded(api: httpx.Client, name: str, content: str | bytes) -> dict[str, Any]:
+    """A document on its way in."""
+    answer = api.post("/collections/notes/documents", files={"file": (name, content)})
+    answer.raise_for_status()
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def test_a_document_is_told_of_when_it_is_ready_and_when_it_fails(api: httpx.Client) -> None:
+    documents = {"event_types": ["document.ready", "document.failed"]}
+    with Receiver() as receiver:
+        hook = api.post("/webhooks", json={"url": receiver.url, **documents}).raise_for_status().json()
+        document = uploaded(api, "pier.md", "# The pier\n\nThe pier of Elmsund is long.\n")
+        [got] = receiver.wait()
+        said = verify(hook["secret"], got.headers, got.body)
+        assert (said["type"], said["data"]) == (
+            "document.ready",
+            {
+                "collection_id": "notes",
+                "document_id": document["id"],
+                "error_reason": None,
+                "filename": "pier.md",
+                "state": "READY",
+                "title": "The pier",
+                "warnings": 0,
+            },
+        )
+        assert api.get(f"/collections/notes/documents/{document['id']}").json()["state"] == "READY"
+        broken = api.post("/collections/notes/documents", files={"file": ("a.pdf", b"%PDF-1.7 broken")})
+        got = receiver.wait(2)[1]
+        said = verify(hook["secret"], got.headers, got.body)
+        assert (said["type"], said["data"]["filename"]) == ("document.failed", "a.pdf")
+        assert said["data"]["error_reason"]
+        del broken
+        api.delete(f"/webhooks/{hook['id']}").raise_for_status()
+
+
+def test_a_document_is_told_of_once_whatever_is_killed_on_the_way(telling: House, api: httpx.Client) -> None:
+    with Receiver(500, 200) as receiver:
+        only = {"url": receiver.url, "event_types": ["document.ready"]}
+        hook = api.post("/webhooks", json=only).raise_for_status().json()
+        before = len(ready(api, 1))
+        # Who carries it stands still, so that it is committed and told to nobody.
+        telling.send("agents", signal.SIGSTOP)
+        document = uploaded(api, "mole.md", "# The mole\n\nThe mole of Elmsund is short.\n")
+        assert document["id"] in ready(api, before + 1)
+        for name in ("vector", "session", "agents"):
+            telling.send(name, signal.SIGKILL)
+        receiver.wait(1, 90)
+        # It is in the queue, and the first try has failed.
+        for name in ("session", "agents"):
+            telling.send(name, signal.SIGKILL)
+        got = receiver.wait(2, 120)
+        said = [verify(hook["secret"], one.headers, one.body) for one in got]
+        assert [one["data"]["document_id"] for one in said] == [document["id"]] * 2
+        assert len({one.headers["webhook-id"] for one in got}) == 1
+        delivered(api, hook, 60)
+        listed = api.get(f"/webhooks/{hook['id']}/deliveries").raise_for_status().json()["deliveries"]
+        assert [one["state"] for one in listed] == ["DELIVERED"]
 
 
 def test_logs_name_no_secret_and_no_address(telling: House, api: httpx.Client) -> None:

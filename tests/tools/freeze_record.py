@@ -3,8 +3,9 @@
     git worktree add /tmp/old COMMIT
     cd /tmp/old && PYTHONPATH=. python THIS/tests/tools/freeze_record.py > THIS/tests/fixtures/record-2.sql
 
-It runs with the code of that release (the last commit with schema version 2 is the parent of fabde8d), and
-names and times are the same each time, so the same commit gives the same file.
+It runs with the code of that release, and names and times are the same each time, so the same commit gives
+the same file. The last commit with schema version 2 is the parent of fabde8d, for which this script stands in
+the history; as it is now it is for version 3, whose last commit is 40790c2.
 """
 
 from __future__ import annotations
@@ -32,16 +33,19 @@ _TEXTS = (
 
 async def fill(path: Path) -> None:
     """Two documents with vectors, one that still waits for its own, one that was deleted."""
+    from services.chassis.context import LOCAL_OWNER
+    from services.vector.access import Caller
     from services.vector.documents import Draft, Passage, Request
+    from services.vector.embedding.ports import ModelName
     from services.vector.record.record import opened
 
+    owner = Caller.of(LOCAL_OWNER)
     with opened(path) as record:
         collection = await record.collections.create(
-            "local",
+            owner,
             "books",
             description="Of an older release",
-            embedding_model="words",
-            dimension=4,
+            model=ModelName("words", 4),
             request=Request("create-1", "f"),
         )
         made = []
@@ -52,11 +56,13 @@ async def fill(path: Path) -> None:
             for part in text.split("\n\n"):
                 passages.append(Passage(at, at + len(part), 0, (title,), part))
                 at += len(part) + 2
+            filename = f"{external_id}.txt"
+            arrived = await record.documents.receive(collection.key, external_id, title, filename, {})
             draft = Draft(
-                document_id=secrets.token_hex(16),
+                document_id=arrived.document_id,
                 external_id=external_id,
                 title=title,
-                filename=f"{external_id}.txt",
+                filename=filename,
                 size=len(data),
                 media_type="text/plain",
                 content_sha256=sha256,
@@ -67,11 +73,11 @@ async def fill(path: Path) -> None:
                 create_time=datetime.fromtimestamp(_MOMENT + number, UTC),
                 passages=passages,
             )
-            made.append((await record.documents.commit(collection.key, "local", draft, None)).document)
+            made.append((await record.documents.commit(collection.key, owner, draft, None)).document)
             if external_id == "harbour":
                 await store(record, [1, 2])
         await store(record, [5])
-        await record.documents.delete("local", "books", made[2].document_id, Request("delete-1", "f"))
+        await record.documents.delete(owner, "books", made[2].document_id, Request("delete-1", "f"))
 
 
 async def store(record: Any, chunk_keys: list[int]) -> None:
@@ -79,7 +85,7 @@ async def store(record: Any, chunk_keys: list[int]) -> None:
     import numpy as np
 
     rows = np.eye(4, dtype=np.float32)
-    await record.vectors.store([(key, rows[(key - 1) % 4]) for key in chunk_keys])
+    await record.vectors.store([(1, key, rows[(key - 1) % 4]) for key in chunk_keys])
 
 
 def main() -> None:

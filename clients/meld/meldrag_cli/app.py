@@ -21,6 +21,7 @@ from meldrag_cli.commands.identity import keys, login, logout, setup, whoami
 from meldrag_cli.commands.knowledge import collections, documents, ingest, search
 from meldrag_cli.commands.options import Start
 from meldrag_cli.commands.reembed import reembed
+from meldrag_cli.commands.webhooks import webhooks
 from meldrag_cli.commands.workflows import workflows
 from meldrag_cli.failures import INTERRUPTED, REFUSED, Failure, UsageFailure
 from meldrag_cli.terminal import Terminal
@@ -36,7 +37,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
 GROUPS: Mapping[str, Mapping[str, typer.Typer]] = {
     _QUESTIONS: {"agents": agents, "workflow": workflows, "sessions": sessions},
     _KNOWLEDGE: {"collections": collections, "documents": documents, "evaluations": evaluations},
-    _PERSON: {"keys": keys},
+    _PERSON: {"keys": keys, "webhooks": webhooks},
 }
 # Python has the other name for something else.
 _OTHER_NAMES: Mapping[Callable[..., None], str] = {evaluate: "eval"}

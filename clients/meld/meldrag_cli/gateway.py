@@ -124,6 +124,10 @@ class Gateway:
         """Sends a JSON object, or nothing, and returns the one that answers."""
         return self._json(self._send("POST", where, seconds, json=body, headers=_once()))
 
+    def patch(self, where: str, body: Mapping[str, Any]) -> Json:
+        """Changes what a JSON object names, and returns how it is then."""
+        return self._json(self._send("PATCH", where, _ANSWER_SECONDS, json=body))
+
     def delete(self, where: str, seconds: float = 300.0) -> Json:
         """Deletes what is at a path; empty when there is nothing to tell of it."""
         answer = self._send("DELETE", where, seconds, headers=_once())

@@ -51,7 +51,7 @@ class VectorClient:
         try:
             found = await self._stub.Search(request)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return tuple(_passage(hit) for hit in found.hits), found.degraded_reason
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
@@ -60,7 +60,7 @@ class VectorClient:
         try:
             made = await self._stub.EmbedTexts(request, timeout=_EMBED_SECONDS)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return np.array([embedding.values for embedding in made.embeddings], dtype=np.float32)
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:
@@ -79,7 +79,7 @@ class VectorClient:
         try:
             answer = await self._stub.VerifyCitations(request)
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return [
             Standing(verdict.page, verdict.location) if verdict.verified else None
             for verdict in answer.verdicts
@@ -116,7 +116,7 @@ class VectorClient:
             async for said in self._stub.IngestDocument(parts(), timeout=_INGEST_SECONDS):
                 document_id = said.document.document_id
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return document_id
 
 
@@ -138,7 +138,7 @@ def _passage(hit: vector_pb2.Hit) -> Passage:
     )
 
 
-def _translated(error: grpc.RpcError) -> ServiceError:
+def translated(error: grpc.RpcError) -> ServiceError:
     failure = from_rpc_error(error)
     if failure.reason in _SILENT:
         return UnavailableError(

@@ -32,7 +32,7 @@ _WEBHOOK_URL: Schema = {
     "description": "Where messages are sent; not into private networks unless the house allows it.",
 }
 _LABEL: Schema = {"type": "string", "maxLength": 100}
-_EVENT_TYPE: Schema = {"type": "string", "enum": ["run.finished"]}
+_EVENT_TYPE: Schema = {"type": "string", "enum": ["document.failed", "document.ready", "run.finished"]}
 
 
 def _body(needed: dict[str, Schema], optional: dict[str, Schema], **more: Any) -> Schema:

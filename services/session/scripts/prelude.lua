@@ -172,6 +172,34 @@ local MESSAGE = {'message_id', 'webhook_id', 'type', 'state', 'attempts', 'statu
 -- How long a message is known, in milliseconds; it is not tried for so long. How many are kept of a webhook.
 local MESSAGE_LIFE, MESSAGES_KEPT = 1209600000, 100
 
+-- Where it stands how far a person was told of documents: the cursor in what the vector service lists, and since when
+-- it counts. waiting: messages that wait.
+local function heard(waiting)
+  return waiting:sub(1, -8) .. 'heard'
+end
+
+-- Whether a webhook is sent what happens to documents.
+local function hears(hook)
+  local known = redis.call('HMGET', hook, 'types', 'enabled')
+  return known[2] == '1' and (' ' .. known[1]):find(' document.', 1, true) ~= nil
+end
+
+-- What happens to documents counts for a person from now on, if it did not already; or no more, when no webhook of
+-- theirs is sent it. index: of webhooks. hooks: prefix of their keys. Returns whether it counts.
+local function keep_hearing(index, hooks, waiting)
+  local key = heard(waiting)
+  for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+    if hears(hooks .. id) then
+      if redis.call('HSETNX', key, 'since', digits(now())) == 1 then
+        redis.call('HSET', key, 'cursor', '')
+      end
+      return true
+    end
+  end
+  redis.call('UNLINK', key)
+  return false
+end
+
 -- A message waits no more: its webhook is switched off. Whoever is sending it keeps the lease, and may still say
 -- that the receiver has it. waiting: messages that wait. key: of the message.
 local function cancel(waiting, key, id)
@@ -191,6 +219,7 @@ local function remove_webhook(keys, id, space, messages)
     redis.call('UNLINK', messages .. message)
   end
   redis.call('UNLINK', keys[5])
+  keep_hearing(keys[2], keys[1]:sub(1, -#id - 1), keys[4])
   if redis.call('EXISTS', keys[2]) == 0 then
     for _, message in ipairs(redis.call('ZRANGE', keys[4], 0, -1)) do
       redis.call('UNLINK', messages .. message)

@@ -1,4 +1,4 @@
--- KEYS: webhook, index of webhooks, spaces that have webhooks.
+-- KEYS: webhook, index of webhooks, spaces that have webhooks, messages that wait.
 -- ARGV: most webhooks, id, space, then fields and values.
 -- Returns {'ok', fields} or {'full'}.
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[1]) then
@@ -9,4 +9,5 @@ redis.call('HSET', KEYS[1], 'webhook_id', ARGV[2], 'enabled', '1', 'reason', '',
   'old_until', 0, 'created', time, 'updated', time, unpack(ARGV, 4))
 redis.call('ZADD', KEYS[2], time, ARGV[2])
 redis.call('SADD', KEYS[3], ARGV[3])
+keep_hearing(KEYS[2], KEYS[1]:sub(1, -#ARGV[2] - 1), KEYS[4])
 return {'ok', picked(KEYS[1], WEBHOOK)}

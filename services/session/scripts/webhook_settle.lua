@@ -1,5 +1,5 @@
 -- KEYS: message, messages that wait, webhook, messages of the webhook.
--- ARGV: token, outcome (delivered, again, failed or gone), HTTP status, error, microseconds until the next try,
+-- ARGV: token, outcome (delivered, again, failed, gone or unsigned), HTTP status, error, microseconds until the next try,
 -- microseconds without a success after which a last failure switches the webhook off, id of the message.
 -- Returns {'ok'}, or {'taken'} when the lease has ended and somebody else holds or has settled it.
 -- One that was cancelled meanwhile is not tried again.
@@ -27,11 +27,13 @@ if not failing then
 end
 if outcome == 'delivered' then
   redis.call('HSET', KEYS[3], 'failing', 0)
-elseif failing == 0 then
+elseif failing == 0 and outcome ~= 'unsigned' then
   redis.call('HSET', KEYS[3], 'failing', digits(time))
   failing = time
 end
-if outcome == 'gone' then
+if outcome == 'unsigned' then
+  redis.call('HSET', KEYS[3], 'enabled', '0', 'reason', 'key')
+elseif outcome == 'gone' then
   redis.call('HSET', KEYS[3], 'enabled', '0', 'reason', 'gone')
 elseif outcome == 'failed' and time - failing >= tonumber(ARGV[6]) then
   redis.call('HSET', KEYS[3], 'enabled', '0', 'reason', 'failing')

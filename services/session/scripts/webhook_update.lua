@@ -1,4 +1,4 @@
--- KEYS: webhook, messages that wait. ARGV: '1' when it begins anew, id, prefix of message keys, then fields and values.
+-- KEYS: webhook, messages that wait, index of webhooks. ARGV: '1' when it begins anew, id, prefix of message keys, then fields and values.
 -- Returns {'ok', fields} or {'missing'}. What waits while it is switched off or on is not sent; of all webhooks of a
 -- person only so many messages wait (see enqueue).
 local before = redis.call('HGET', KEYS[1], 'enabled')
@@ -17,4 +17,5 @@ if redis.call('HGET', KEYS[1], 'enabled') ~= before then
     end
   end
 end
+keep_hearing(KEYS[3], KEYS[1]:sub(1, -#ARGV[2] - 1), KEYS[2])
 return {'ok', picked(KEYS[1], WEBHOOK)}

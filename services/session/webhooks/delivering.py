@@ -13,7 +13,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from services.chassis.crash import crash_point
 from services.chassis.errors import ServiceError
@@ -23,6 +23,7 @@ from services.session.webhooks.model import TEST, Claimed, Outcome
 from services.session.webhooks.posting import Poster, PostingError, Reply
 from services.session.webhooks.reaching import Reach, target
 from services.session.webhooks.schedule import Schedule, retry_after
+from services.session.webhooks.secret_making import KeyLostError, SecretMaker
 from services.session.webhooks.store import MessageQueue
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Deliveries:
         poster: Poster,
         schedule: Schedule | None = None,
         *,
+        secrets: SecretMaker | None = None,
         look_seconds: float = _LOOK_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
         clock: Callable[[], float] = time.time,
@@ -56,6 +58,7 @@ class Deliveries:
         self._reach = reach
         self._poster = poster
         self._schedule = schedule or Schedule()
+        self._secrets = secrets or SecretMaker()
         self._look_seconds = look_seconds
         self._lease_seconds = lease_seconds
         self._clock = clock
@@ -127,6 +130,9 @@ class Deliveries:
             reply, error = await self._tried(claimed)
             crash_point("webhook_sent")
             outcome, pause = self._outcome(claimed, reply)
+        except KeyLostError:
+            error = "its secret was made with another key than this house has: give it another secret"
+            outcome, pause = Outcome.UNSIGNED, 0.0
         except Exception as defect:
             # What is not settled would come back with every end of its lease, and for ever.
             _log.error("a webhook cannot be sent", exc_info=defect)
@@ -149,18 +155,29 @@ class Deliveries:
             _log.info("how a webhook went is not kept: %s", failure.message)
 
     async def _tried(self, claimed: Claimed) -> tuple[Reply | None, str]:
-        """The answer, or why there is none."""
+        """The answer, or why there is none. Raises KeyLostError: nothing is sent that is not signed."""
+        secrets = self._read(claimed)
         content = body(claimed)
         message_id, now = claimed.message.message_id, int(self._clock())
         try:
             wanted = target("url", claimed.url)
             addresses = await self._reach.addresses(wanted)
-            headers = signing.headers(claimed.secrets, message_id, now, content)
+            headers = signing.headers(secrets, message_id, now, content)
             return await self._poster.post(wanted, addresses, headers, content), ""
         except ServiceError as error:
             return None, error.message
         except PostingError as error:
             return None, str(error)
+
+    def _read(self, claimed: Claimed) -> list[str]:
+        """What it is signed with. One that is only to hold for a while may be lost. Raises KeyLostError."""
+        webhook_id = claimed.message.webhook_id
+        now, *before = claimed.secrets
+        found = [self._secrets.read(webhook_id, now)]
+        for one in before:
+            with suppress(KeyLostError):
+                found.append(self._secrets.read(webhook_id, one))
+        return found
 
     def _outcome(self, claimed: Claimed, reply: Reply | None) -> tuple[Outcome, float]:
         """What becomes of the message, and the seconds until it is tried again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.chassis.errors import (
+    AbortedError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -55,4 +56,16 @@ def queue_full(limit: int) -> ResourceExhaustedError:
     """Too many messages wait."""
     return ResourceExhaustedError(
         f"{limit} messages wait already", reason="WEBHOOK_QUEUE_FULL", metadata={"limit": str(limit)}
+    )
+
+
+def cursor_moved() -> AbortedError:
+    """Somebody else has told of documents since."""
+    return AbortedError("these events follow another place than was reached", reason="CURSOR_MOVED")
+
+
+def not_of_the_house() -> PermissionDeniedError:
+    """Who listens in the whole house is for its own services."""
+    return PermissionDeniedError(
+        "only services of the house itself may ask who listens", reason="NOT_OF_THE_HOUSE"
     )

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RUN_FINISHED = "run.finished"
+DOCUMENT_READY = "document.ready"
+DOCUMENT_FAILED = "document.failed"
 TEST = "webhook.test"
+DOCUMENT_TYPES = (DOCUMENT_FAILED, DOCUMENT_READY)
 # Those that a webhook may listen to.
-EVENT_TYPES = (RUN_FINISHED,)
+EVENT_TYPES = (*DOCUMENT_TYPES, RUN_FINISHED)
 
 # Why one is switched off; "" while it is on.
-DISABLED_REASONS = ("", "owner", "gone", "failing")
+DISABLED_REASONS = ("", "owner", "gone", "failing", "key")
 
 # Of the answer that a message may hold.
 ANSWER_CHARACTERS = 32_000
@@ -39,6 +42,8 @@ class Outcome(enum.Enum):
     FAILED = "failed"
     # The receiver wants no more of them, ever.
     GONE = "gone"
+    # It cannot be signed: its secret was made with another key than the house has.
+    UNSIGNED = "unsigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class NewWebhook:
     label: str
     event_types: tuple[str, ...]
     include_answer: bool
+    # As it is kept, see secret_making.
     secret: str = field(repr=False)
 
 
@@ -68,9 +74,9 @@ class WebhookChange:
 class Webhook:
     """A webhook as its owner sees it, without its secret.
 
-    disabled_reason: "", "owner", "gone" or "failing". failing_time: since when nothing arrives; 0 when the
-    last try was a good one. dropped: messages for which there was no room. previous_secret_expire_time: until
-    when the secret before the last one signs as well, 0 when it does not.
+    disabled_reason: of DISABLED_REASONS. failing_time: since when nothing arrives; 0 when the last try was a
+    good one. dropped: messages for which there was no room. previous_secret_expire_time: until when the
+    secret before the last one signs as well, 0 when it does not.
     """
 
     webhook_id: str
@@ -107,8 +113,8 @@ class Message:
 class Claimed:
     """A message that is this process's to send, until its lease ends.
 
-    secrets: the one that holds, then the one before it while that holds as well. token: proves to the
-    store whose it is.
+    secrets: as they are kept, the one that holds, then the one before it while that holds as well. token:
+    proves to the store whose it is.
     """
 
     space: str
@@ -134,3 +140,51 @@ class Ending:
 
 
 NOTHING_SAID = Ending()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Somebody with a webhook that is sent what happens to documents, as a caller of other services.
+
+    cursor: how far they were told, "" where that is nothing yet. since: what happened before does not count.
+    """
+
+    tenant_id: str
+    subject: str
+    role: str
+    groups: tuple[str, ...]
+    cursor: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEvent:
+    """What happened to a document. event_type: one of DOCUMENT_TYPES. warnings: how many it has."""
+
+    event_type: str
+    collection_id: str
+    document_id: str
+    title: str
+    filename: str
+    error_reason: str
+    warnings: int
+    event_time: int
+
+    @property
+    def name(self) -> str:
+        """The same whenever it is told. A document is READY once, and may have FAILED more often."""
+        ready = self.event_type == DOCUMENT_READY
+        return self.document_id if ready else f"{self.document_id} {self.event_time}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What receivers are told."""
+        return {
+            "collection_id": self.collection_id,
+            "document_id": self.document_id,
+            "error_reason": self.error_reason or None,
+            "filename": self.filename or None,
+            "state": "READY" if self.event_type == DOCUMENT_READY else "FAILED",
+            "title": self.title,
+            "warnings": self.warnings,
+        }

@@ -2,7 +2,8 @@
 
 Keys are `webhook:<id>` (hashes that snapshots have), `webhooks` (their index), `message:<id>` (hashes; they
 expire), `webhook:<id>:messages` (an index by time) and `webhooks:waiting` (the queue: by when each is to be
-sent, or until when its lease lasts). `{webhooks}:spaces` has the spaces in which there are webhooks.
+sent, or until when its lease lasts), and `webhooks:heard` (how far one was told of documents).
+`{webhooks}:spaces` has the spaces in which there are webhooks.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Sequence
 
+from services.chassis import context
 from services.session.entries import WEBHOOK_FIELDS
 from services.session.model import Page
 from services.session.redis_store import (
     PAGE_BYTES,
     SPACES,
+    WAITING_DOCUMENTS,
     WAITING_MESSAGES,
     Fields,
     Place,
@@ -30,6 +34,8 @@ from services.session.redis_store import (
 from services.session.webhooks import failures
 from services.session.webhooks.model import (
     Claimed,
+    DocumentEvent,
+    Listener,
     Message,
     MessageState,
     NewWebhook,
@@ -63,7 +69,10 @@ class RedisWebhooks:
         """See WebhookStore."""
         reply = await self._store.run(
             "webhook_create",
-            [webhook_place(space, new.webhook_id), webhooks_place(space), SPACES],
+            [
+                *(webhook_place(space, new.webhook_id), webhooks_place(space), SPACES),
+                waiting_place(space),
+            ],
             [
                 *(most, new.webhook_id, space, "url", new.url, "label", new.label),
                 *("types", " ".join(new.event_types), "answers", flag(new.include_answer)),
@@ -90,7 +99,7 @@ class RedisWebhooks:
         """See WebhookStore."""
         reply = await self._store.run(
             "webhook_update",
-            [webhook_place(space, webhook_id), waiting_place(space)],
+            [webhook_place(space, webhook_id), waiting_place(space), webhooks_place(space)],
             [flag(bool(change.enabled)), webhook_id, message_place(space, ""), *_changed(change)],
         )
         return _webhook_of(fields_of(_there(reply, webhook_id)[1]))
@@ -139,6 +148,39 @@ class RedisWebhooks:
             [place, count, PAGE_BYTES, message_place(space, ""), "-inf", "", "", *_MESSAGE],
         )
         return Page(tuple(_message_of(fields_of(flat)) for flat in found), next_place.decode())
+
+    async def list_listeners(self, place: str, count: int) -> Page[Listener]:
+        """See WebhookStore."""
+        before, index = webhooks_place("\n").split("\n")
+        behind = (make("\n").split("\n")[1] for make in (_webhooks_of, waiting_place))
+        found, next_place = await self._store.run(
+            "document_listeners", [SPACES], [place, count, Place(before), index, *behind]
+        )
+        known = (_listener_of(*(value.decode() for value in row)) for row in found)
+        return Page(tuple(one for one in known if one is not None), next_place.decode())
+
+    async def put_document_events(
+        self, space: str, previous: str, cursor: str, events: Sequence[DocumentEvent]
+    ) -> None:
+        """See WebhookStore."""
+        told = (
+            value
+            for one in events
+            for value in (one.event_type, one.name, one.event_time, json.dumps(one.data))
+        )
+        reply = await self._store.run(
+            "document_events_put",
+            [waiting_place(space), webhooks_place(space)],
+            [
+                *(previous, cursor, webhook_place(space, ""), message_place(space, "")),
+                *(self._waiting, min(self._waiting, WAITING_DOCUMENTS), *told),
+            ],
+        )
+        match reply[0]:
+            case b"other":
+                raise failures.cursor_moved()
+            case b"full":
+                raise failures.queue_full(min(self._waiting, WAITING_DOCUMENTS))
 
     async def due_spaces(self) -> list[str]:
         """See MessageQueue."""
@@ -197,6 +239,22 @@ class RedisWebhooks:
 def _messages(space: str, webhook_id: str) -> Place:
     """The index of the messages of a webhook."""
     return Place(webhook_place(space, webhook_id) + ":messages")
+
+
+def _webhooks_of(space: str) -> Place:
+    """What the keys of the webhooks of a person begin with."""
+    return webhook_place(space, "")
+
+
+def _listener_of(space: str, cursor: str, since: str, role: str, groups: str) -> Listener | None:
+    """Who it is whose the space is; None for somebody who is not there any more."""
+    if role:
+        tenant, _, subject = space.partition(".")
+        return Listener(tenant, subject, role, tuple(json.loads(groups)), cursor, int(since))
+    for one in (context.LOCAL_OWNER, context.SERVICE):
+        if space == one.space:
+            return Listener(one.tenant_id, one.subject, one.role, (), cursor, int(since))
+    return None
 
 
 def _owner(space: str) -> Place:

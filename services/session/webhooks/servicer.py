@@ -8,8 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from meldrag.session.v1 import webhook_pb2, webhook_pb2_grpc
+from services.chassis import context
 from services.session import calls
-from services.session.webhooks.model import Message, MessageState, Webhook, WebhookChange
+from services.session.webhooks.model import (
+    DocumentEvent,
+    Listener,
+    Message,
+    MessageState,
+    Webhook,
+    WebhookChange,
+)
 from services.session.webhooks.webhooks import Webhooks
 
 _STATES = {
@@ -81,6 +89,49 @@ class WebhookServicer(webhook_pb2_grpc.WebhookServiceServicer):
         return webhook_pb2.ListWebhookDeliveriesResponse(
             deliveries=map(_delivery, page.items), next_page_token=page.next_place
         )
+
+    async def ListDocumentListeners(
+        self, request: Any, _rpc: Any
+    ) -> webhook_pb2.ListDocumentListenersResponse:
+        """See the proto."""
+        page = await self._webhooks.list_listeners(context.principal(), request.page_size, request.page_token)
+        return webhook_pb2.ListDocumentListenersResponse(
+            listeners=map(_listener, page.items), next_page_token=page.next_place
+        )
+
+    async def PutDocumentEvents(self, request: Any, _rpc: Any) -> webhook_pb2.PutDocumentEventsResponse:
+        """See the proto."""
+        await self._webhooks.put_document_events(
+            calls.space(),
+            request.previous_cursor,
+            request.cursor,
+            [_document_event(event) for event in request.events],
+        )
+        return webhook_pb2.PutDocumentEventsResponse()
+
+
+def _listener(listener: Listener) -> webhook_pb2.DocumentListener:
+    return webhook_pb2.DocumentListener(
+        tenant_id=listener.tenant_id,
+        subject=listener.subject,
+        role=listener.role,
+        groups=listener.groups,
+        cursor=listener.cursor,
+        start_time=calls.moment(listener.since),
+    )
+
+
+def _document_event(said: Any) -> DocumentEvent:
+    return DocumentEvent(
+        said.event_type,
+        said.collection_id,
+        said.document_id,
+        said.title,
+        said.filename,
+        said.error_reason,
+        said.warning_count,
+        calls.microseconds("events.event_time", said.event_time),
+    )
 
 
 def _webhook(webhook: Webhook) -> webhook_pb2.Webhook:

@@ -17,7 +17,12 @@ _SECRET_BYTES = 32
 
 def new_secret() -> str:
     """A secret that cannot be guessed, as it is shown: "whsec_" and 32 bytes in base64."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    return shown(secrets.token_bytes(_SECRET_BYTES))
+
+
+def shown(key: bytes) -> str:
+    """A secret as its owner is told it. key: 32 bytes."""
+    return _PREFIX + base64.b64encode(key).decode()
 
 
 def check(secret: str) -> None:

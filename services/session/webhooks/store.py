@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from services.session.model import Page
-from services.session.webhooks.model import Claimed, Message, NewWebhook, Outcome, Webhook, WebhookChange
+from services.session.webhooks.model import (
+    Claimed,
+    DocumentEvent,
+    Listener,
+    Message,
+    NewWebhook,
+    Outcome,
+    Webhook,
+    WebhookChange,
+)
 
 
 class WebhookStore(Protocol):
@@ -43,6 +53,20 @@ class WebhookStore(Protocol):
 
     async def list_messages(self, space: str, webhook_id: str, place: str, count: int) -> Page[Message]:
         """A page of the messages of a webhook, newest first, from a place on."""
+
+    async def list_listeners(self, place: str, count: int) -> Page[Listener]:
+        """People of the whole house who are told of documents, from a place on."""
+
+    async def put_document_events(
+        self, space: str, previous: str, cursor: str, events: Sequence[DocumentEvent]
+    ) -> None:
+        """Puts a message of each event into the queue for each webhook that listens, and moves the cursor.
+
+        It does all of it or nothing.
+
+        Raises AbortedError (CURSOR_MOVED) when the cursor is not `previous`, ResourceExhaustedError
+        (WEBHOOK_QUEUE_FULL) when there is no room for all of them.
+        """
 
 
 class MessageQueue(Protocol):

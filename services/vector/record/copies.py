@@ -111,6 +111,8 @@ def make(source: Path, target: Path, stop: Stop) -> Contents:
             copy.execute(f"DELETE FROM documents WHERE {_UNCOMMITTED}")
             # The bytes that these are about are not in the copy.
             copy.execute("DELETE FROM ingests")
+            # Those who follow them follow this record, and not what becomes of a copy.
+            copy.execute("DELETE FROM happenings")
             stop.watch(copy)
             _check(copy, stop)
             _check_vectors(copy)
@@ -157,6 +159,7 @@ def fit(path: Path, stop: Stop) -> None:
         copy.execute("DELETE FROM index_drops")
         # Whatever it says of files on their way in, they are not here.
         copy.execute("DELETE FROM ingests")
+        copy.execute("DELETE FROM happenings")
         copy.execute(
             "INSERT OR IGNORE INTO index_additions (chunk_key, generation_key)"
             f" SELECT chunk_key, generation_key FROM vectors WHERE {LIVE}"

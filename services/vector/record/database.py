@@ -30,6 +30,7 @@ from services.chassis.errors import (
 )
 from services.chassis.start import StartError
 from services.vector.record import schema
+from services.vector.record.noting import note_documents
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -126,6 +127,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             writer = connect(path, readonly=False)
             schema.prepare(writer)
+            note_documents(writer)
         except (OSError, sqlite3.Error) as error:
             raise StartError(f"the record {path} cannot be opened: {error}") from error
         return cls(path, writer)

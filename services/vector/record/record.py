@@ -13,6 +13,7 @@ from services.vector.record.database import Connection, Database
 from services.vector.record.documents import Documents
 from services.vector.record.evaluations import Evaluations
 from services.vector.record.figures import Figures, figures
+from services.vector.record.happenings import Happenings
 from services.vector.record.index_queue import IndexQueue
 from services.vector.record.ingests import Ingests
 from services.vector.record.inspection import Inspection
@@ -34,6 +35,7 @@ class Record:
         self.collections = Collections(database)
         self.documents = Documents(database)
         self.ingests = Ingests(database)
+        self.happenings = Happenings(database)
         self.evaluations = Evaluations(database)
         self.vectors = Vectors(database)
         self.index_queue = IndexQueue(database)

@@ -14,7 +14,7 @@ from services.chassis.start import StartError
 from services.vector.record.generations import introduce
 from services.vector.record.rewording import reword
 
-VERSION = 3
+VERSION = 4
 
 # Version 1; later ones are steps from it.
 _TABLES = """
@@ -194,6 +194,15 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         reword,
         # Vectors, and what waits for them, belong to a generation of the collection.
         introduce,
+    ),
+    4: (
+        # What there is to tell of documents, see services.vector.record.noting.
+        "CREATE TABLE happenings (position INTEGER PRIMARY KEY AUTOINCREMENT, document_key INTEGER NOT NULL,"
+        " state INTEGER NOT NULL, error_reason TEXT NOT NULL, time INTEGER NOT NULL)",
+        "CREATE INDEX happenings_by_document ON happenings (document_key)",
+        # Whether it was READY once: that is told once, also when it is repaired later.
+        "ALTER TABLE documents ADD COLUMN was_ready INTEGER NOT NULL DEFAULT 0",
+        "UPDATE documents SET was_ready = 1 WHERE state = 4",
     ),
 }
 

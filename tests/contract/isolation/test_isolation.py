@@ -48,6 +48,8 @@ EXEMPT = {
     f"{IDENTITY}ChangePassword": "of the caller, who shows the old one",
     f"{IDENTITY}ConsumeQuota": "counts what the caller uses, under the caller's own id",
     f"{WEBHOOK}CreateWebhook": "makes a new thing of the caller's; its request names none that there is",
+    f"{WEBHOOK}ListDocumentListeners": "of the whole house, and for its own services alone",
+    f"{WEBHOOK}PutDocumentEvents": "tells the caller's own webhooks what the caller says",
     f"{AGENTS}ListAgents": "agents come with the release",
     f"{AGENTS}GetAgent": "agents come with the release",
     f"{AGENTS}RouteTask": "computes from the request and the release",

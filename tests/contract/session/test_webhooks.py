@@ -434,7 +434,11 @@ async def test_secrets_are_in_no_answer_after_the_first(hooks: Hooks) -> None:
 
 async def test_webhooks_are_changed_switched_off_and_removed(hooks: Hooks) -> None:
     hook, _ = await hooks.hook("http://127.0.0.1:9/hook", label="CI")
-    assert (hook.enabled, list(hook.event_types), hook.include_answer) == (True, ["run.finished"], False)
+    assert (hook.enabled, list(hook.event_types), hook.include_answer) == (
+        True,
+        ["document.failed", "document.ready", "run.finished"],
+        False,
+    )
     await hooks.ended()
     off = webhook_pb2.UpdateWebhookRequest(
         webhook_id=hook.webhook_id, enabled=False, include_answer=True, url="http://127.0.0.1:10/hook"

@@ -86,6 +86,9 @@ def scripted(answers: dict[str, Answer | list[Answer]]) -> Iterator[Scripted]:
         def do_POST(self) -> None:
             self._answer()
 
+        def do_PATCH(self) -> None:
+            self._answer()
+
         def do_DELETE(self) -> None:
             self._answer()
 

@@ -40,13 +40,15 @@ def start(context: typer.Context) -> Start:
     return context.ensure_object(Start)
 
 
-def _ids(where: str, name: str) -> Callable[[str], list[str]]:
+def _ids(where: str, name: str, *, paged: bool = True) -> Callable[[str], list[str]]:
     """Completes the ids of a list; silently nothing when the house does not tell them."""
 
     def complete(incomplete: str) -> list[str]:
         try:
             with Start().gateway() as gateway:
-                page = gateway.get(path(where), {"page_size": _COMPLETIONS}, _COMPLETION_SECONDS)
+                page = gateway.get(
+                    path(where), {"page_size": _COMPLETIONS if paged else ""}, _COMPLETION_SECONDS
+                )
             return [item["id"] for item in page[name] if item["id"].startswith(incomplete)]
         except (Failure, KeyError):
             return []
@@ -56,6 +58,7 @@ def _ids(where: str, name: str) -> Callable[[str], list[str]]:
 
 agent_ids = _ids("agents", "agents")
 collection_ids = _ids("collections", "collections")
+webhook_ids = _ids("webhooks", "webhooks", paged=False)
 workflow_ids = _ids("workflows", "workflows")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON; errors too, on standard error.")]

@@ -95,4 +95,4 @@ def test_a_record_of_a_newer_release_is_left_as_it_is(tmp_path: Path, frozen: Pa
         Database.open(path)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION + 1,)
-        assert connection.execute("SELECT embedding_model FROM collections").fetchall() == [("words",)]
+        assert connection.execute("SELECT collection_id FROM collections").fetchall() == [("books",)]

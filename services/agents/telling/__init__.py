@@ -1,0 +1,1 @@
+"""Tells people's webhooks what happened to documents."""
