@@ -73,7 +73,7 @@ async def test_its_snapshot_is_taken_in(schema: int, redis_server: RedisServer, 
 
 
 async def _people_are_there(house: Any, people: dict[str, str]) -> None:
-    """Who could sign in still can, keys count and webhooks are kept; where there was nobody, somebody begins."""
+    """Who could sign in still can, keys count and webhooks are kept; with nobody, somebody begins."""
     if not people:
         setup = identity_pb2.SetUpRequest(name="Eve", password=PASSWORD, setup_code=CODE)
         assert (await house.identity.SetUp(setup)).user.role == "owner"
