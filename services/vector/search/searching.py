@@ -229,6 +229,9 @@ class Searching:
     ) -> tuple[list[dict[int, float]], _Near]:
         """The best passages by keyword and by vector, per collection."""
         depth = max(_DEPTH, asked.top_k)
+        if asked.mode is Mode.DENSE and not asked.explain and len(set(models)) == 1:
+            # Nothing else decides which come first.
+            depth = asked.top_k
         expressions = () if asked.mode is Mode.DENSE else (parsed.any, *parsed.exact)
         return await asyncio.gather(
             self._lexical(collections, expressions, depth, allowed),
