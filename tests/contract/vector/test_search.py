@@ -231,6 +231,30 @@ async def test_top_k_and_the_threshold_drop_what_the_explanation_names(library: 
     assert (await library.search("fox")).dropped == []
 
 
+async def test_what_has_no_vector_yet_is_named_where_vectors_decide(
+    client: Client, embedder: WordEmbedder
+) -> None:
+    await client.ready("The heron waits in the reeds.", external_id="there")
+    embedder.gate.clear()
+    await client.import_all([{"external_id": "waiting", "text": "Another heron waits for its vector."}])
+    found = await client.search("heron", mode=pb.SEARCH_MODE_DENSE, explain=True)
+    waiting = (await client.list(external_id="waiting"))[0]
+    assert ids(found) == ["there"]
+    assert [(one.document_id, one.cause) for one in found.dropped] == [
+        (waiting.document_id, pb.DROP_CAUSE_NOT_INDEXED)
+    ]
+    assert found.pending_vectors == 1
+    # By keyword it is found; and what a filter leaves out is not said to wait.
+    assert set(ids(await client.search("heron", explain=True))) == {"there", "waiting"}
+    only = {"external_ids": ["there"]}
+    narrowed = await client.search("heron", mode=pb.SEARCH_MODE_DENSE, explain=True, filter=only)
+    assert pb.DROP_CAUSE_NOT_INDEXED not in {one.cause for one in narrowed.dropped}
+    embedder.gate.set()
+    await eventually(lambda: all_ready(client))
+    after = await client.search("heron", mode=pb.SEARCH_MODE_DENSE, explain=True)
+    assert (set(ids(after)), list(after.dropped)) == ({"there", "waiting"}, [])
+
+
 async def test_settings_give_the_defaults(tmp_path: Path) -> None:
     async with running(tmp_path, max_results=2, similarity_threshold=0.9) as client:
         await client.create()
