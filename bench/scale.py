@@ -31,7 +31,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
@@ -167,6 +167,11 @@ def _answer(parent: Connection) -> None:
 
         def _send(self, answer: object) -> None:
             body = json.dumps(answer).encode()
+            # Who asked may have given up.
+            with suppress(ConnectionError):
+                self._write(body)
+
+        def _write(self, body: bytes) -> None:
             self.send_response(200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
