@@ -12,7 +12,7 @@ INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Pyt
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval chaos screenshots clean install install-dev
+.PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval bench-scale chaos screenshots clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ probe: ## Build the reference grpc_health_probe into the environment (needs Go)
 	cd tests/tools && go build -mod=readonly -o ../../$(BIN)/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
 
 bench: install-dev ## Measure speed on this machine, with BENCH=name one module of bench/
-	@for name in $(or $(BENCH),$(filter-out __init__ agents retrieval,$(basename $(notdir $(wildcard bench/*.py))))); do \
+	@for name in $(or $(BENCH),$(filter-out __init__ agents retrieval scale scale_texts,$(basename $(notdir $(wildcard bench/*.py))))); do \
 		echo "== bench.$$name" && $(BIN)/python -m bench.$$name || exit 1; done
 
 bench-agents: install-dev ## Measure how often the code agents find and mend faults (about an hour; FAULTS=n a program)
@@ -54,6 +54,9 @@ bench-agents: install-dev ## Measure how often the code agents find and mend fau
 
 bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the data sets that are there
 	@$(BIN)/python -m bench.retrieval
+
+bench-scale: install-dev ## Measure search, recall, memory and disk with 100,000 passages, beside chroma run (CHUNKS=n)
+	@$(BIN)/python -m bench.scale $(if $(CHUNKS),--chunks $(CHUNKS))
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)

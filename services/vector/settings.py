@@ -39,8 +39,8 @@ class VectorSettings(ServiceSettings):
     # model reads. Tokens.
     meld_chunk_tokens: Annotated[int, Field(ge=32, le=8000)] = 200
     meld_chunk_max_tokens: Annotated[int, Field(ge=32, le=8000)] = 254
-    # Up to so many candidates are scored exactly; above, the vector index proposes them.
-    meld_exact_search_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
+    # Up to so many candidates are scored from vectors in memory; above, the vector index proposes them.
+    meld_exact_search_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 120_000
     meld_vector_cache_bytes: ByteSize = ByteSize(192 * 1024 * 1024)
     meld_index_sync_threshold: Annotated[int, Field(ge=2)] = 10_000
 

@@ -1,5 +1,6 @@
-"""The vector side of search: exact where the candidates are few, proposed by the index where they are"
-" many."""
+"""The vector side of search: exact where the candidates are few, after a sieve where they are many, proposed
+by the index where they are more than there is memory for.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +19,7 @@ from services.vector.embedding.ports import EmbedderError, ModelName, name_of
 from services.vector.embedding.roster import Roster
 from services.vector.index.keeper import IndexUnavailableError
 from services.vector.record.vectors import Keys, Matrix, Vectors
-from services.vector.search.exact import Scored, nearest
+from services.vector.search.exact import Scored, nearest, sieved
 from services.vector.search.matrix import LoadedVectors, VectorCache
 from services.vector.search.searching import DenseUnavailableError
 
@@ -29,6 +31,8 @@ _OVERFETCH = 4
 _MOST_FETCHED = 2_000
 # Above this many rows a product is worth a thread.
 _INLINE_ROWS = 2_048
+# Above this many a sieve goes before it.
+_SIEVED_ROWS = 20_000
 
 
 class NearestKeys(Protocol):
@@ -115,9 +119,13 @@ class DenseSearch:
         return dict(zip(found.tolist(), (vectors @ query).tolist(), strict=True))
 
     async def _score(self, loaded: LoadedVectors, query: Matrix, limit: int, allowed: Keys | None) -> Scored:
-        keys, vectors = loaded.keys, loaded.vectors
-        if allowed is not None:
-            rows = loaded.rows_of(allowed)
+        keys, vectors, signs = loaded.keys, loaded.vectors, loaded.signs
+        rows = None if allowed is None else loaded.rows_of(allowed)
+        if len(keys if rows is None else rows) > _SIEVED_ROWS:
+            loop = asyncio.get_running_loop()
+            work = partial(sieved, keys, vectors, signs, query, limit=limit, rows=rows)
+            return await loop.run_in_executor(self._executor, work)
+        if rows is not None:
             keys, vectors = keys[rows], vectors[rows]
         if len(keys) <= _INLINE_ROWS:
             return nearest(keys, vectors, query, limit)

@@ -1,12 +1,22 @@
-"""Exact cosine similarity over vectors of unit length."""
+"""Cosine similarity over vectors of unit length: exact, of all of them or of those that a sieve lets through.
+
+The sieve compares signs: a bit says whether a component is above 0, and vectors whose bits differ in few
+places have a small angle. After Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC
+2002, with the axes for random directions. See docs/adr/0127 for what it misses.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.vector.record.vectors import Keys, Matrix
 
 Scored = list[tuple[int, float]]
+Signs = NDArray[np.uint64]
+
+# So many rows for each that is wanted, and at least so many, pass the sieve.
+_PASSED_EACH, _LEAST_PASSED = 20, 2_000
 
 
 def nearest(keys: Keys, vectors: Matrix, query: Matrix, limit: int) -> Scored:
@@ -21,3 +31,41 @@ def nearest(keys: Keys, vectors: Matrix, query: Matrix, limit: int) -> Scored:
         keys, scores = keys[kept], scores[kept]
     order = np.lexsort((keys, -scores))[:limit]
     return [(int(keys[row]), float(scores[row])) for row in order]
+
+
+def signs(vectors: Matrix) -> Signs:
+    """The bits of vectors (n, d), 64 in a number: (n, ceil(d / 64)); those past the end are 0."""
+    packed = np.packbits(vectors > 0, axis=1)
+    whole = np.zeros((len(vectors), words_of(vectors.shape[1]) * 8), dtype=np.uint8)
+    whole[:, : packed.shape[1]] = packed
+    return whole.view(np.uint64)
+
+
+def words_of(dimension: int) -> int:
+    """Numbers that the bits of a vector fill."""
+    return -(-dimension // 64)
+
+
+def sieved(
+    keys: Keys,
+    vectors: Matrix,
+    bits: Signs,
+    query: Matrix,
+    *,
+    limit: int,
+    rows: NDArray[np.intp] | None = None,
+) -> Scored:
+    """As `nearest`, of the rows whose bits differ least from those of the query.
+
+    bits: the signs of the vectors. rows: only these of them; all when None.
+    """
+    held = bits if rows is None else bits[rows]
+    passed = max(_LEAST_PASSED, limit * _PASSED_EACH)
+    if len(held) > passed:
+        apart = np.bitwise_count(held ^ signs(query[None, :])).sum(axis=1, dtype=np.uint32)
+        # Those at the edge stay, so that the order of rows does not decide.
+        near = np.flatnonzero(apart <= np.partition(apart, passed - 1)[passed - 1])
+        rows = near if rows is None else rows[near]
+    if rows is None:
+        return nearest(keys, vectors, query, limit)
+    return nearest(keys[rows], vectors[rows], query, limit)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.vector.record.vectors import Keys, Matrix, VectorRows
+from services.vector.search.exact import Signs, signs, words_of
 
 _ROWS_PER_READ = 4096
 
@@ -32,6 +33,7 @@ class LoadedVectors:
         self.collection_key = collection_key
         self._keys: Keys = np.empty(0, dtype=np.int64)
         self._vectors: Matrix = np.empty((0, dimension), dtype=np.float32)
+        self._signs: Signs = np.empty((0, words_of(dimension)), dtype=np.uint64)
         self._size = 0
         self._order: NDArray[np.intp] | None = None
         self._removed: set[int] = set()
@@ -49,24 +51,38 @@ class LoadedVectors:
         return self._vectors[: self._size]
 
     @property
+    def signs(self) -> Signs:
+        """Row i for keys[i], see exact.signs."""
+        return self._signs[: self._size]
+
+    @property
     def bytes(self) -> int:
         """Memory held."""
-        return self._vectors.nbytes + self._keys.nbytes
+        return self._vectors.nbytes + self._keys.nbytes + self._signs.nbytes
+
+    def reserve(self, rows: int) -> None:
+        """Makes room for the first so many rows, so that none is left over."""
+        if not len(self._keys):
+            self._resize(rows)
 
     def append(self, rows: VectorRows) -> None:
         """Takes rows in; the arrays that were handed out before stay as they are."""
         needed = self._size + len(rows.keys)
         if needed > len(self._keys):
-            room = max(needed, len(self._keys) * 3 // 2)
-            keys = np.empty(room, dtype=np.int64)
-            vectors = np.empty((room, self._vectors.shape[1]), dtype=np.float32)
-            keys[: self._size], vectors[: self._size] = self.keys, self.vectors
-            self._keys, self._vectors = keys, vectors
+            self._resize(max(needed, len(self._keys) * 3 // 2))
         self._keys[self._size : needed] = rows.keys
         self._vectors[self._size : needed] = rows.vectors
+        self._signs[self._size : needed] = signs(rows.vectors)
         self._size = needed
         self._order = None
         self.last_seq = rows.last_seq
+
+    def _resize(self, room: int) -> None:
+        keys = np.empty(room, dtype=np.int64)
+        vectors = np.empty((room, self._vectors.shape[1]), dtype=np.float32)
+        bits = np.empty((room, self._signs.shape[1]), dtype=np.uint64)
+        keys[: self._size], vectors[: self._size], bits[: self._size] = self.keys, self.vectors, self.signs
+        self._keys, self._vectors, self._signs = keys, vectors, bits
 
     def remove(self, chunk_keys: Iterable[int]) -> None:
         """Notes rows that have gone from the record; a load under way may still bring them."""
@@ -84,7 +100,7 @@ class LoadedVectors:
         self._removed.clear()
         stay = ~np.isin(self.keys, gone)
         if not stay.all():
-            self._keys, self._vectors = self.keys[stay], self.vectors[stay]
+            self._keys, self._vectors, self._signs = self.keys[stay], self.vectors[stay], self.signs[stay]
             self._size = len(self._keys)
             self._order = None
 
@@ -136,6 +152,7 @@ class VectorCache:
             return loaded
         self.misses += 1
         async with loaded.loading:
+            loaded.reserve(count)
             while True:
                 rows = await self._source.after(generation_key, loaded.last_seq, dimension, _ROWS_PER_READ)
                 if len(rows.keys):

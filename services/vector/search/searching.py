@@ -45,6 +45,7 @@ class Drop(IntEnum):
     THRESHOLD = 2
     FILTER = 3
     NOT_IN_RECORD = 4
+    NOT_INDEXED = 5
 
 
 class DenseUnavailableError(Exception):
@@ -146,6 +147,7 @@ class _Pool:
     vector: dict[int, float] = field(default_factory=dict)
     below: dict[int, float] = field(default_factory=dict)
     filtered: set[int] = field(default_factory=set)
+    unindexed: set[int] = field(default_factory=set)
     exact: dict[int, float] = field(default_factory=dict)
     model: dict[int, int] = field(default_factory=dict)
 
@@ -207,6 +209,8 @@ class Searching:
                     side.scores if isinstance(side, _Near) else side, allowed, strict=True
                 ):
                     pool.filtered |= scores.keys() - set(() if keys is None else keys.tolist())
+        if asked.explain and asked.mode is Mode.DENSE and parsed.any:
+            pool.unindexed = await self._unindexed(collections, near.queries, parsed, allowed)
         answer = await self._answer(collections, asked, mode, near.degraded, pool)
         self._searches.add(1, {"mode": mode.name.lower(), "degraded": near.degraded.lower() or "no"})
         return answer
@@ -229,6 +233,9 @@ class Searching:
     ) -> tuple[list[dict[int, float]], _Near]:
         """The best passages by keyword and by vector, per collection."""
         depth = max(_DEPTH, asked.top_k)
+        if asked.mode is Mode.DENSE and not asked.explain and len(set(models)) == 1:
+            # Nothing else decides which come first.
+            depth = asked.top_k
         expressions = () if asked.mode is Mode.DENSE else (parsed.any, *parsed.exact)
         return await asyncio.gather(
             self._lexical(collections, expressions, depth, allowed),
@@ -248,6 +255,22 @@ class Searching:
             for one, keys, scores in zip(collections, allowed, found, strict=True):
                 scores.update(await self._passages.lexical(one.key, expression, depth, keys))
         return found
+
+    async def _unindexed(
+        self,
+        collections: Sequence[Collection],
+        queries: Sequence[Matrix | None],
+        parsed: Parsed,
+        allowed: Sequence[Keys | None],
+    ) -> set[int]:
+        """Passages that the words of the question find and that have no vector yet."""
+        waiting: set[int] = set()
+        found = await self._lexical(collections, (parsed.any,), _DEPTH, allowed)
+        for one, query, scores in zip(collections, queries, found, strict=True):
+            if query is not None and scores and one.vectors < one.chunks:
+                known = await self._dense.similarities(one, query, list(scores))
+                waiting |= scores.keys() - known.keys()
+        return waiting
 
     async def _near(
         self,
@@ -349,6 +372,7 @@ class Searching:
         if asked.explain:
             causes = {key: Drop.NOT_IN_RECORD for key in kept if key not in passages}
             causes |= dict.fromkeys(rest, Drop.LIMIT) | dict.fromkeys(pool.below, Drop.THRESHOLD)
+            causes |= dict.fromkeys(sorted(pool.unindexed), Drop.NOT_INDEXED)
             causes |= dict.fromkeys(sorted(pool.filtered), Drop.FILTER)
             shown = list(causes)[:_MOST_DROPPED]
             places = await self._passages.places(shown)

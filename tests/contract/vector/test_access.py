@@ -238,3 +238,42 @@ async def test_a_snapshot_carries_owners_and_grants(
     assert await listed(client.person("carl")) == []
     seen = await anna.call("GetCollection", pb.GetCollectionRequest(collection_id="diary"))
     assert list(seen.collection.grants) == [pb.Grant(group="cooks", role=READER)]
+
+
+async def test_an_explanation_is_of_what_may_be_read_and_of_nothing_else(
+    anna: Client, ben: Client, client: Client, page: str
+) -> None:
+    """No cause of a drop says that something may not be read: it would say that it is there (ADR 128)."""
+    await ben.ready("Another canary, of one's own.", collection_id="own")
+
+    async def explained(caller: Client, *collection_ids: str, **filters: list[str]) -> pb.SearchResponse:
+        return await caller.search(
+            "canary gold",
+            collection_ids=collection_ids,
+            explain=True,
+            top_k=1,
+            similarity_threshold=-1,
+            filter=pb.Filter(**filters),
+        )
+
+    # A document that is elsewhere is in no list of what was left out, filtered for or not.
+    own = await explained(ben, "own")
+    assert page not in {one.document_id for one in (*own.hits, *own.dropped)}
+    aimed = await explained(ben, "own", document_ids=[page])
+    unknown = await explained(ben, "own", document_ids=["0" * 32])
+    assert aimed == unknown
+    assert page not in {one.document_id for one in aimed.dropped}
+    for name in ("diary", "nothing"):
+        with pytest.raises(ServiceError) as error:
+            await explained(ben, "own", name)
+        assert refused(error.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
+        assert error.value.message == f"there is no collection {name}"
+
+    # Whoever may read hears all of it, and all the same.
+    await share(anna, pb.Grant(group="cooks", role=READER))
+    heard = [await explained(one, "own", "diary") for one in (ben, client)]
+    assert heard[0] == heard[1]
+    assert len(heard[0].hits) + len(heard[0].dropped) == 2
+    await share(anna)
+    with pytest.raises(ServiceError):
+        await explained(ben, "own", "diary")

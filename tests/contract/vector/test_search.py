@@ -10,7 +10,8 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
-from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running
+from services.vector.search import dense, exact
+from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, refused, running
 
 LIBRARY = [
     {
@@ -230,6 +231,30 @@ async def test_top_k_and_the_threshold_drop_what_the_explanation_names(library: 
     assert (await library.search("fox")).dropped == []
 
 
+async def test_what_has_no_vector_yet_is_named_where_vectors_decide(
+    client: Client, embedder: WordEmbedder
+) -> None:
+    await client.ready("The heron waits in the reeds.", external_id="there")
+    embedder.gate.clear()
+    await client.import_all([{"external_id": "waiting", "text": "Another heron waits for its vector."}])
+    found = await client.search("heron", mode=pb.SEARCH_MODE_DENSE, explain=True)
+    waiting = (await client.list(external_id="waiting"))[0]
+    assert ids(found) == ["there"]
+    assert [(one.document_id, one.cause) for one in found.dropped] == [
+        (waiting.document_id, pb.DROP_CAUSE_NOT_INDEXED)
+    ]
+    assert found.pending_vectors == 1
+    # By keyword it is found; and what a filter leaves out is not said to wait.
+    assert set(ids(await client.search("heron", explain=True))) == {"there", "waiting"}
+    only = {"external_ids": ["there"]}
+    narrowed = await client.search("heron", mode=pb.SEARCH_MODE_DENSE, explain=True, filter=only)
+    assert pb.DROP_CAUSE_NOT_INDEXED not in {one.cause for one in narrowed.dropped}
+    embedder.gate.set()
+    await eventually(lambda: all_ready(client))
+    after = await client.search("heron", mode=pb.SEARCH_MODE_DENSE, explain=True)
+    assert (set(ids(after)), list(after.dropped)) == ({"there", "waiting"}, [])
+
+
 async def test_settings_give_the_defaults(tmp_path: Path) -> None:
     async with running(tmp_path, max_results=2, similarity_threshold=0.9) as client:
         await client.create()
@@ -280,9 +305,9 @@ async def test_above_the_exact_limit_the_index_proposes_and_the_record_scores(
     await eventually(in_the_index)
     await eventually(lambda: _answers(indexed))
     query = "alpha17 beta3"
-    exact = sorted(range(60), key=lambda n: -float(embedder.vector(query) @ embedder.vector(texts[n])))
+    nearest = sorted(range(60), key=lambda n: -float(embedder.vector(query) @ embedder.vector(texts[n])))
     found = await indexed.search(query, mode=pb.SEARCH_MODE_DENSE, top_k=5, similarity_threshold=-1)
-    assert ids(found) == [str(n) for n in exact[:5]]
+    assert ids(found) == [str(n) for n in nearest[:5]]
     some = await indexed.search(
         query,
         mode=pb.SEARCH_MODE_DENSE,
@@ -321,3 +346,42 @@ async def test_searches_go_on_while_documents_come_and_go(client: Client) -> Non
     await writing
     dense = await client.search("common", mode=pb.SEARCH_MODE_DENSE, top_k=50, similarity_threshold=-1)
     assert len(dense.hits) == 6
+
+
+@pytest.mark.parametrize("mode", [pb.SEARCH_MODE_DENSE, pb.SEARCH_MODE_HYBRID])
+async def test_behind_the_sieve_the_same_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    async with running(tmp_path) as client:
+        await client.create()
+        await _behind_the_sieve(client, monkeypatch, mode)
+
+
+async def _behind_the_sieve(client: Client, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    texts = [f"Number {n} tells of subject{n} and of kind{n % 3}." for n in range(60)]
+    await client.import_all(
+        [{"external_id": str(n), "text": text, "metadata": {"odd": n % 2}} for n, text in enumerate(texts)]
+    )
+    await eventually(lambda: all_ready(client))
+
+    async def found() -> list[list[tuple[str, float]]]:
+        return [
+            [(hit.external_id, round(hit.vector_score, 5)) for hit in answer.hits]
+            for n in (3, 17, 58)
+            for filtered in (pb.Filter(), pb.Filter(metadata={"odd": n % 2}))
+            for answer in [await client.search(texts[n], mode=mode, top_k=1, filter=filtered)]
+        ]
+
+    exactly = await found()
+    monkeypatch.setattr(dense, "_SIEVED_ROWS", 4)
+    monkeypatch.setattr(exact, "_LEAST_PASSED", 8)
+    monkeypatch.setattr(exact, "_PASSED_EACH", 1)
+    assert await found() == exactly
+    assert [hits[0][0] for hits in exactly] == ["3", "3", "17", "17", "58", "58"]
+    # What is deleted is behind it neither, and what is new is.
+    gone = next(one for one in await client.list(page_size=100) if one.external_id == "17")
+    await client.delete(gone.document_id)
+    await client.ready("A new thing of subject99.", external_id="new")
+    hits = (await client.search(texts[17], mode=mode, top_k=50)).hits
+    assert "17" not in {hit.external_id for hit in hits}
+    assert (await client.search("A new thing of subject99.", mode=mode, top_k=1)).hits[0].external_id == "new"

@@ -86,7 +86,7 @@ async def test_rows_are_found_by_key() -> None:
 async def test_the_least_used_collection_makes_room() -> None:
     rows = Rows()
     rows.keys = list(range(1, 1001))
-    cache = VectorCache(rows, 40_000)
+    cache = VectorCache(rows, 60_000)
     for collection in (1, 2, 1, 3):
         await cache.get(collection, 2, 1000, collection)
     assert cache.peek(2) is None

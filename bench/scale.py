@@ -1,0 +1,440 @@
+"""100,000 passages in one collection: search beside `chroma run`, recall, memory, disk, ingest.
+
+    python -m bench.scale [--chunks N] [--questions N] [--top-k K]
+
+The vector service runs as a process and is asked through gRPC. Its texts are made from a seed (see
+bench/scale_texts.py): about 120 words each, by Zipf's law, in 200 topics. Embedding so many with the local
+model takes hours on two cores, so the service is set to an OpenAI-compatible endpoint, as an operator would
+set it: a small server of this bench that answers vectors of 384 dimensions which follow from the words. The
+way of the vectors through the service is the real one. The local model's own time for a question is measured
+in the same run and stands in "embedding included, local model".
+
+"Embedding excluded" is a search without what the service's own client needs for the question's vector at that
+endpoint, measured right before it from here, question by question. The Chroma server has the same vectors,
+cosine and its default settings, and is asked for ids and distances of ten, over HTTP with its own client.
+All contenders take turns question by question. Recall is against a product over all vectors in numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import itertools
+import json
+import multiprocessing
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import grpc
+import numpy as np
+import psutil
+
+from bench.scale_texts import DIMENSION, Corpus, Matrix
+from meldrag.vector.v1 import vector_pb2 as pb
+from meldrag.vector.v1 import vector_pb2_grpc
+from services.vector.embedding.minilm import MiniLmEmbedder, usable_cores
+from services.vector.embedding.openai import OpenAiEmbedder
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 8
+MODEL = "topics"
+COLLECTION = "many"
+START_SECONDS = 120.0
+# Nothing waits longer than this for a whole collection.
+LOAD_SECONDS = 4 * 3600.0
+LOOK_SECONDS = 0.2
+CALL_SECONDS = 60.0
+_BATCH = 1_000
+SEARCHES = {
+    "dense": pb.SEARCH_MODE_DENSE,
+    "hybrid": pb.SEARCH_MODE_HYBRID,
+    "lexical": pb.SEARCH_MODE_LEXICAL,
+}
+PEER, ENDPOINT, LOCAL = "chroma run", "embedding, endpoint", "embedding, local model"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--top-k", type=int, default=10)
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meldrag-bench-")))
+        corpus = Corpus(SEED)
+        url = stack.enter_context(endpoint())
+        print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f} at the start", flush=True)
+        stub, process, metrics = stack.enter_context(service(folder, url))
+        warm_up(stub)
+        before = memory(process)
+        ingest(stub, metrics, corpus, options.chunks)
+        vectors = np.concatenate(
+            [corpus.vectors(list(part)) for part in parts(corpus.texts(options.chunks), _BATCH)]
+        )
+        loaded = memory(process)
+        peer, server = stack.enter_context(chroma(folder / "peer"))
+        empty = memory(server)
+        fill(peer, vectors)
+        local = stack.enter_context(closing(MiniLmEmbedder(folder / "models")))
+        local.load()
+        remote = stack.enter_context(
+            closing(OpenAiEmbedder(model=MODEL, dimension=DIMENSION, base_url=url, api_key="bench"))
+        )
+        Contest(stub, peer, local, remote, options.top_k).run(corpus.questions(options.questions), vectors)
+        searched, filled = memory(process), memory(server)
+        per = 100_000 / options.chunks
+        print("\nmemory, MB: RSS and PSS")
+        for name, (rss, pss) in (
+            ("the service, a few passages, all loaded", before),
+            ("the service, all indexed", loaded),
+            ("the service, after the searches", searched),
+            ("chroma run, empty", empty),
+            ("chroma run, after the searches", filled),
+        ):
+            print(f"  {name:44} {rss:8.0f} {pss:8.0f}")
+        more = [(after - ahead) * per for after, ahead in zip(searched, before, strict=True)]
+        print(f"  {'the service, per 100,000 passages':44} {more[0]:8.0f} {more[1]:8.0f}")
+        print("\ndisk, MB")
+        for name, place in (
+            ("record", folder / "data" / "vector"),
+            ("vector index", folder / "data" / "vector" / "chroma"),
+            ("chroma run", folder / "peer"),
+        ):
+            size = bytes_of(place) - (bytes_of(place / "chroma") if name == "record" else 0)
+            print(f"  {name:44} {size / 1e6:8.0f}  ({size / options.chunks:.0f} bytes a passage)")
+        print(f"\nload {os.getloadavg()[0]:.1f} at the end")
+
+
+# -- the processes ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def endpoint() -> Iterator[str]:
+    """An OpenAI-compatible endpoint in a process of its own; its base URL."""
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.get_context("spawn").Process(target=_answer, args=(there,), daemon=True)
+    child.start()
+    try:
+        if not here.poll(START_SECONDS):
+            raise TimeoutError("the endpoint of this bench does not start")
+        yield f"http://127.0.0.1:{here.recv()}/v1"
+    finally:
+        child.kill()
+        child.join()
+
+
+def _answer(parent: Connection) -> None:
+    corpus = Corpus(SEED)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Heads and bodies are two writes; without this the second waits for an acknowledgement.
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            rows = corpus.vectors(asked["input"])
+            data = [
+                {
+                    "object": "embedding",
+                    "index": number,
+                    "embedding": base64.b64encode(row.astype("<f4").tobytes()).decode(),
+                }
+                for number, row in enumerate(rows)
+            ]
+            usage = {"prompt_tokens": 0, "total_tokens": 0}
+            self._send({"object": "list", "model": MODEL, "data": data, "usage": usage})
+
+        def do_GET(self) -> None:
+            self._send({"object": "list", "data": []})
+
+        def log_message(self, *_: object) -> None:
+            return
+
+        def _send(self, answer: object) -> None:
+            body = json.dumps(answer).encode()
+            # Who asked may have given up.
+            with suppress(ConnectionError):
+                self._write(body)
+
+        def _write(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    parent.send(server.server_port)
+    server.serve_forever()
+
+
+@contextmanager
+def service(
+    folder: Path, url: str
+) -> Iterator[tuple[vector_pb2_grpc.VectorServiceStub, subprocess.Popen[bytes], str]]:
+    """The vector service over folder/data; its stub, its process and the address of its metrics."""
+    port, metrics = free_port(), free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MELD_", "OPENAI_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.vector"],
+        cwd=ROOT,
+        env={
+            **kept,
+            "MELD_DATA_DIR": str(folder / "data"),
+            "MELD_VECTOR_ADDRESS": f"127.0.0.1:{port}",
+            "MELD_METRICS_PORT": str(metrics),
+            "MELD_EMBEDDING_MODEL": MODEL,
+            "VECTOR_DIMENSION": str(DIMENSION),
+            "OPENAI_API_KEY": "bench",
+            "OPENAI_BASE_URL": url,
+            # A text is one passage, whatever the local tokenizer makes of its words.
+            "MELD_CHUNK_TOKENS": "800",
+            "MELD_CHUNK_MAX_TOKENS": "1000",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(timeout=START_SECONDS)
+            yield vector_pb2_grpc.VectorServiceStub(channel), process, f"http://127.0.0.1:{metrics}/metrics"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def chroma(folder: Path) -> Iterator[tuple[Any, subprocess.Popen[bytes]]]:
+    """A collection of a Chroma server, and the server's process."""
+    port = free_port()
+    program = Path(sys.executable).with_name("chroma")
+    process = subprocess.Popen(
+        [str(program), "run", "--host", "127.0.0.1", "--port", str(port), "--path", str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not listens(port):
+            if time.monotonic() > end:
+                raise TimeoutError("chroma run does not start")
+            time.sleep(LOOK_SECONDS)
+        client = chromadb.HttpClient(
+            host="127.0.0.1", port=port, settings=chromadb.Settings(anonymized_telemetry=False)
+        )
+        yield (
+            client.create_collection(
+                COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+            ),
+            process,
+        )
+    finally:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+# -- what goes in ----------------------------------------------------------------------------------------
+
+
+def warm_up(stub: Any) -> None:
+    """Lets the service load all that it loads at the first use, so that it is no memory of the passages."""
+    name = "few"
+    stub.CreateCollection(pb.CreateCollectionRequest(collection_id=name), timeout=CALL_SECONDS)
+    request = pb.ImportDocumentsRequest(collection_id=name, text="Water finds a way.")
+    for _ in stub.ImportDocuments(iter([request]), timeout=START_SECONDS):
+        pass
+    wanted = pb.GetCollectionRequest(collection_id=name)
+    until(lambda: stub.GetCollection(wanted, timeout=CALL_SECONDS).collection.vectors == 1)
+    for mode in SEARCHES.values():
+        stub.Search(pb.SearchRequest(collection_ids=[name], query="water", mode=mode), timeout=CALL_SECONDS)
+
+
+def ingest(stub: Any, metrics: str, corpus: Corpus, count: int) -> None:
+    """Imports the texts, and prints how fast they got into record, vectors and vector index."""
+    stub.CreateCollection(pb.CreateCollectionRequest(collection_id=COLLECTION), timeout=CALL_SECONDS)
+    requests = (
+        pb.ImportDocumentsRequest(collection_id=COLLECTION, external_id=str(number), text=text)
+        for number, text in enumerate(corpus.texts(count))
+    )
+    begun = time.monotonic()
+    for answer in stub.ImportDocuments(requests, timeout=LOAD_SECONDS):
+        if answer.HasField("error"):
+            raise RuntimeError(f"a text was refused: {answer.error.reason}")
+    print(f"\n{count} passages, passages a second from the first on")
+    print(f"  {'committed and found by keyword':44} {count / (time.monotonic() - begun):8.0f}", flush=True)
+    request = pb.GetCollectionRequest(collection_id=COLLECTION)
+
+    def embedded() -> bool:
+        collection = stub.GetCollection(request, timeout=CALL_SECONDS).collection
+        if collection.chunks != count:
+            raise RuntimeError(f"{count} texts made {collection.chunks} passages; nothing would compare")
+        return bool(collection.vectors == count)
+
+    until(embedded)
+    print(f"  {'with their vectors in the record':44} {count / (time.monotonic() - begun):8.0f}", flush=True)
+    until(lambda: waiting_for_index(metrics) == 0)
+    print(f"  {'in the vector index':44} {count / (time.monotonic() - begun):8.0f}", flush=True)
+
+
+def waiting_for_index(metrics: str) -> float:
+    with urllib.request.urlopen(metrics, timeout=CALL_SECONDS) as answer:
+        said = answer.read().decode()
+    found = re.findall(r"^meldrag_index_queue\S* (\S+)", said, re.MULTILINE)
+    if not found:
+        raise RuntimeError("the service does not say what waits for its index")
+    return sum(map(float, found))
+
+
+def until(met: Callable[[], bool]) -> None:
+    end = time.monotonic() + LOAD_SECONDS
+    while not met():
+        if time.monotonic() > end:
+            raise TimeoutError("the collection is not done in time")
+        time.sleep(LOOK_SECONDS)
+
+
+def fill(peer: Any, vectors: Matrix) -> None:
+    begun = time.monotonic()
+    for start in range(0, len(vectors), _BATCH):
+        part = vectors[start : start + _BATCH]
+        peer.add(ids=[str(start + row) for row in range(len(part))], embeddings=part)
+    print(f"  {'chroma run':44} {len(vectors) / (time.monotonic() - begun):8.0f}", flush=True)
+
+
+def parts(texts: Iterator[str], size: int) -> Iterator[tuple[str, ...]]:
+    while part := tuple(itertools.islice(texts, size)):
+        yield part
+
+
+# -- what comes out --------------------------------------------------------------------------------------
+
+
+class Contest:
+    """Everybody who is asked, what they needed (seconds a question) and what two of them found."""
+
+    def __init__(
+        self, stub: Any, peer: Any, local: MiniLmEmbedder, remote: OpenAiEmbedder, top_k: int
+    ) -> None:
+        self._stub, self._peer, self._top_k = stub, peer, top_k
+        self._local, self._remote = local, remote
+        self.times: dict[str, list[float]] = {}
+        self.found: dict[str, list[list[str]]] = {"dense": [], "chroma run": []}
+
+    def run(self, questions: Sequence[str], vectors: Matrix) -> None:
+        """Asks every question of everybody in turn, and prints the times and what was found."""
+        # What loads at the first use is no part of it.
+        self._ask(questions[0])
+        self.times.clear()
+        for answers in self.found.values():
+            answers.clear()
+        truth = []
+        for question in questions:
+            scores = vectors @ self._ask(question)
+            truth.append({str(row) for row in np.argsort(-scores, kind="stable")[: self._top_k]})
+        report({name: np.array(taken) for name, taken in self.times.items()})
+        print(f"\nrecall@{self._top_k} against all vectors in numpy, {len(questions)} questions")
+        for name, answers in self.found.items():
+            shares = [
+                len(wanted.intersection(got)) / len(wanted)
+                for wanted, got in zip(truth, answers, strict=True)
+            ]
+            print(f"  {name:44} {np.mean(shares):8.4f}")
+
+    def _ask(self, question: str) -> Matrix:
+        """Asks one question of everybody; its vector."""
+        deadline = time.monotonic() + CALL_SECONDS
+        texts = [question]
+        vector: Matrix = self._timed(ENDPOINT, lambda: self._remote.embed_queries(texts, deadline=deadline))
+        self._timed(LOCAL, lambda: self._local.embed_queries(texts, deadline=deadline))
+        for name, mode in SEARCHES.items():
+            hits = self._timed(name, partial(self._search, question, mode))
+            if name in self.found:
+                self.found[name].append(hits)
+        answer = self._timed(
+            PEER,
+            lambda: self._peer.query(query_embeddings=vector, n_results=self._top_k, include=["distances"]),
+        )
+        self.found[PEER].append(answer["ids"][0])
+        return vector[0]
+
+    def _search(self, question: str, mode: pb.SearchMode) -> list[str]:
+        request = pb.SearchRequest(
+            collection_ids=[COLLECTION],
+            query=question,
+            top_k=self._top_k,
+            mode=mode,
+            similarity_threshold=-1.0,
+        )
+        answer = self._stub.Search(request, timeout=CALL_SECONDS)
+        if answer.degraded_reason:
+            raise RuntimeError(f"a search went without vectors: {answer.degraded_reason}")
+        return [hit.external_id for hit in answer.hits]
+
+    def _timed(self, name: str, work: Callable[[], Any]) -> Any:
+        begun = time.perf_counter()
+        answer = work()
+        self.times.setdefault(name, []).append(time.perf_counter() - begun)
+        return answer
+
+
+def report(times: Mapping[str, Any]) -> None:
+    """Prints milliseconds and ratios."""
+    rows = {name: times[name] for name in (PEER, ENDPOINT, LOCAL)}
+    for name in SEARCHES:
+        # A search by keyword embeds nothing.
+        bare = times[name] - times[ENDPOINT] * (name != "lexical")
+        rows[f"{name}, embedding excluded"] = bare
+        if name != "lexical":
+            rows[f"{name}, embedding included, endpoint"] = times[name]
+            rows[f"{name}, embedding included, local model"] = bare + times[LOCAL]
+    print("\nms: p50, p95")
+    for name, taken in rows.items():
+        p50, p95 = np.quantile(taken, [0.5, 0.95]) * 1e3
+        print(f"  {name:44} {p50:8.2f} {p95:8.2f}")
+    peer = np.quantile(times[PEER], [0.5, 0.95])
+    for name in SEARCHES:
+        p50, p95 = np.quantile(rows[f"{name}, embedding excluded"], [0.5, 0.95]) / peer
+        print(f"  {f'{name}, embedding excluded / chroma run':44} {p50:8.2f} {p95:8.2f}")
+
+
+def memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
+    """RSS and PSS of a process and its children, MB; Linux only."""
+    whole = psutil.Process(process.pid)
+    used = [one.memory_full_info() for one in (whole, *whole.children(recursive=True))]
+    return sum(one.rss for one in used) / 1e6, sum(one.pss for one in used) / 1e6
+
+
+def bytes_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    main()
