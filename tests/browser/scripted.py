@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from services.gateway.markdown import Renderer
+
 PAGE = Path(__file__).resolve().parents[2] / "services" / "gateway" / "page"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
+    "require-trusted-types-for 'script'; trusted-types rendered"
 )
 AGENTS = [
     {"id": "research", "name": "Research", "purpose": "Finds out what the documents say.",
@@ -474,6 +477,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._follow(run, int(self.headers.get("Last-Event-ID") or 0))
 
+    def _rendered(self, said: Json) -> Json:
+        """An answer or a message with its text as HTML, where that is asked for and a model wrote it."""
+        if "render" not in parse_qs(urlsplit(self.path).query):
+            return said
+        mode = said.get("answer_mode", said.get("attributes", {}).get("answer_mode"))
+        return said | {"html": Renderer().html(said["text"]) if mode == "GENERATIVE" else None}
+
     def _follow(self, run: Run, sent: int) -> None:
         cut = run.cut
         self._events()
@@ -487,6 +497,8 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 for name, said in fresh:
                     sent += 1
+                    if name == "ended" and said["result"]:
+                        said = said | {"result": self._rendered(said["result"])}  # noqa: PLW2901
                     below = said.get("step_id") if name != "step" else None
                     event = {"run_id": run.run_id, "sequence": sent, "type": name, name: said}
                     event["step_id"] = below
@@ -537,7 +549,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def session_messages(self, session: str) -> None:
         if session in self.state.messages:
-            self._json({"messages": self.state.messages[session], "next_page_token": None})
+            messages = list(map(self._rendered, self.state.messages[session]))
+            self._json({"messages": messages, "next_page_token": None})
         else:
             self._problem(404, "SESSION_NOT_FOUND", f"no session {session}")
 

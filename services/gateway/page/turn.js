@@ -175,7 +175,7 @@ export class Turn {
     this.#steps.hidden = false;
     if (!before || before.text !== run.text || before.answer !== run.answer) {
       if (before && !before.text && run.text) this.#company.announcer.say("The answer is being written");
-      this.#answer.show(run.text, run.answer?.citations ?? []);
+      this.#answer.show(run.text, run.answer?.citations ?? [], run.answer?.html);
     }
     this.#drawSummary(run);
     if (changed(before, run, ["routing", "passages", "tools", "steps", "usage", "outcome"])) this.#drawSteps(run);
