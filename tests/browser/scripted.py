@@ -55,6 +55,8 @@ class Run:
     run_id: str
     request: Json
     events: list[tuple[str, Json]] = field(default_factory=list)
+    # RFC 3339 of each event that has one; by its position.
+    times: dict[int, str] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     cancelled: threading.Event = field(default_factory=threading.Event)
     # Somebody who followed has gone away.
@@ -62,9 +64,11 @@ class Run:
     # Counts up when a script cuts every open connection.
     cut: int = 0
 
-    def tell(self, name: str, said: Json) -> None:
-        """Adds an event and wakes those who follow."""
+    def tell(self, name: str, said: Json, time: str = "") -> None:
+        """Adds an event and wakes those who follow. time: RFC 3339."""
         with self.changed:
+            if time:
+                self.times[len(self.events)] = time
             self.events.append((name, said))
             self.changed.notify_all()
 
@@ -211,6 +215,11 @@ class ScriptedGateway:
 
     def succeed(self, run: Run, result: Json) -> None:
         """Ends a run with an answer and appends the exchange to its session."""
+        self.keep_exchange(run, result)
+        run.tell("ended", {"outcome": "SUCCEEDED", "result": result, "error": None})
+
+    def keep_exchange(self, run: Run, result: Json) -> None:
+        """Appends the exchange to the run's session."""
         session = run.request.get("session_id")
         if session:
             # As the agents service writes them, in the names of its contract.
@@ -227,7 +236,6 @@ class ScriptedGateway:
                 {"role": "ASSISTANT", "text": result["text"], "agent": result["agent"],
                  "run_id": run.run_id, "attributes": attributes},
             ]  # fmt: skip
-        run.tell("ended", {"outcome": "SUCCEEDED", "result": result, "error": None})
 
 
 @contextmanager
@@ -501,7 +509,7 @@ class _Handler(BaseHTTPRequestHandler):
                         said = said | {"result": self._rendered(said["result"])}  # noqa: PLW2901
                     below = said.get("step_id") if name != "step" else None
                     event = {"run_id": run.run_id, "sequence": sent, "type": name, name: said}
-                    event["step_id"] = below
+                    event |= {"step_id": below, "event_time": run.times.get(sent - 1)}
                     self._event(name, event, sent)
                 if not fresh:
                     self.wfile.write(b": still here\n\n")

@@ -1,7 +1,7 @@
 /** The text of an answer: as the gateway has rendered it, else in paragraphs; and "[1]" as a way to its source. */
 
 import { element } from "./dom.js";
-import { unbroken } from "./flow.js";
+import { unbroken } from "./lines.js";
 
 /** @typedef {import("./api.js").Citation} Citation */
 
