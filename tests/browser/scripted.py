@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from services.gateway.markdown import Renderer
+
 PAGE = Path(__file__).resolve().parents[2] / "services" / "gateway" / "page"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
+    "require-trusted-types-for 'script'; trusted-types rendered"
 )
 AGENTS = [
     {"id": "research", "name": "Research", "purpose": "Finds out what the documents say.",
@@ -52,6 +55,8 @@ class Run:
     run_id: str
     request: Json
     events: list[tuple[str, Json]] = field(default_factory=list)
+    # RFC 3339 of each event that has one; by its position.
+    times: dict[int, str] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     cancelled: threading.Event = field(default_factory=threading.Event)
     # Somebody who followed has gone away.
@@ -59,9 +64,11 @@ class Run:
     # Counts up when a script cuts every open connection.
     cut: int = 0
 
-    def tell(self, name: str, said: Json) -> None:
-        """Adds an event and wakes those who follow."""
+    def tell(self, name: str, said: Json, time: str = "") -> None:
+        """Adds an event and wakes those who follow. time: RFC 3339."""
         with self.changed:
+            if time:
+                self.times[len(self.events)] = time
             self.events.append((name, said))
             self.changed.notify_all()
 
@@ -208,6 +215,11 @@ class ScriptedGateway:
 
     def succeed(self, run: Run, result: Json) -> None:
         """Ends a run with an answer and appends the exchange to its session."""
+        self.keep_exchange(run, result)
+        run.tell("ended", {"outcome": "SUCCEEDED", "result": result, "error": None})
+
+    def keep_exchange(self, run: Run, result: Json) -> None:
+        """Appends the exchange to the run's session."""
         session = run.request.get("session_id")
         if session:
             # As the agents service writes them, in the names of its contract.
@@ -224,7 +236,6 @@ class ScriptedGateway:
                 {"role": "ASSISTANT", "text": result["text"], "agent": result["agent"],
                  "run_id": run.run_id, "attributes": attributes},
             ]  # fmt: skip
-        run.tell("ended", {"outcome": "SUCCEEDED", "result": result, "error": None})
 
 
 @contextmanager
@@ -474,6 +485,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._follow(run, int(self.headers.get("Last-Event-ID") or 0))
 
+    def _rendered(self, said: Json) -> Json:
+        """An answer or a message with its text as HTML, where that is asked for and a model wrote it."""
+        if "render" not in parse_qs(urlsplit(self.path).query):
+            return said
+        mode = said.get("answer_mode", said.get("attributes", {}).get("answer_mode"))
+        return said | {"html": Renderer().html(said["text"]) if mode == "GENERATIVE" else None}
+
     def _follow(self, run: Run, sent: int) -> None:
         cut = run.cut
         self._events()
@@ -487,9 +505,11 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 for name, said in fresh:
                     sent += 1
+                    if name == "ended" and said["result"]:
+                        said = said | {"result": self._rendered(said["result"])}  # noqa: PLW2901
                     below = said.get("step_id") if name != "step" else None
                     event = {"run_id": run.run_id, "sequence": sent, "type": name, name: said}
-                    event["step_id"] = below
+                    event |= {"step_id": below, "event_time": run.times.get(sent - 1)}
                     self._event(name, event, sent)
                 if not fresh:
                     self.wfile.write(b": still here\n\n")
@@ -537,7 +557,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def session_messages(self, session: str) -> None:
         if session in self.state.messages:
-            self._json({"messages": self.state.messages[session], "next_page_token": None})
+            messages = list(map(self._rendered, self.state.messages[session]))
+            self._json({"messages": messages, "next_page_token": None})
         else:
             self._problem(404, "SESSION_NOT_FOUND", f"no session {session}")
 

@@ -131,6 +131,11 @@ _FOREIGN = [
     "template",
 ]
 FOREIGN = f":is({', '.join(_FOREIGN)})"
+# An answer holds these and nothing else.
+_MADE_BY_NOBODY = (
+    ":not(p, br, h3, h4, h5, h6, em, strong, s, code, pre, blockquote, ul, ol, li, hr, a[target=_blank], "
+    "button.cite, span.marker, div.wide, table, thead, tbody, tr, th, td)"
+)
 # Attributes that hold a script or a page.
 _RUNNING = """() => [...document.querySelectorAll("*")].flatMap((one) =>
     one.getAttributeNames().filter((name) => /^on/i.test(name) || name.toLowerCase() === "srcdoc"))"""
@@ -163,7 +168,13 @@ def test_in_documents(serve: Serve, open_page: OpenPage) -> None:
     unharmed(page)
 
 
-def test_by_a_model_wherever_its_words_are_shown(serve: Serve, open_page: OpenPage) -> None:
+# What Markdown makes of the others says the same in other characters.
+_AS_WRITTEN = [payload for payload in PAYLOADS if payload not in _MARKDOWN[3:] and "\n" not in payload]
+_LITERAL = [payload for payload in _AS_WRITTEN if "&" not in payload and "\\" not in payload]
+
+
+@pytest.mark.parametrize("mode", ["EXTRACTIVE", "GENERATIVE"])
+def test_by_a_model_wherever_its_words_are_shown(mode: str, serve: Serve, open_page: OpenPage) -> None:
     def script(gateway: ScriptedGateway, run: Run) -> None:
         document = next(iter(gateway.documents.values()))
         run.tell("started", {"agent": "research"})
@@ -183,7 +194,7 @@ def test_by_a_model_wherever_its_words_are_shown(serve: Serve, open_page: OpenPa
             for number, payload in enumerate(PAYLOADS, 1)
         ]
         text = "\n\n".join(f"{payload} [{number}]" for number, payload in enumerate(PAYLOADS, 1))
-        gateway.succeed(run, gateway.result(run, text, citations, result=typed()))
+        gateway.succeed(run, gateway.result(run, text, citations, answer_mode=mode, result=typed()))
 
     gateway, url = serve(script)
     gateway.put("notes.txt", "\n".join(PAYLOADS))
@@ -196,11 +207,12 @@ def test_by_a_model_wherever_its_words_are_shown(serve: Serve, open_page: OpenPa
     expect(turn.locator(".meld")).to_be_attached(timeout=60_000)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
     shown = turn.text_content() or ""
-    assert [
-        payload
-        for payload in PAYLOADS
-        if payload not in shown and "```" not in payload and "\n" not in payload
-    ] == []
+    assert [payload for payload in _AS_WRITTEN if payload not in shown] == []
+    answer = turn.locator(".answer")
+    assert ("rendered" in (answer.get_attribute("class") or "")) == (mode == "GENERATIVE")
+    said = answer.text_content() or ""
+    assert [payload for payload in _LITERAL if payload not in said] == []
+    assert answer.locator(_MADE_BY_NOBODY).count() == 0
     unharmed(page)
     turn.locator(".source button").nth(2).click()
     expect(page.locator("#reader-title")).to_have_text(PAYLOADS[2])

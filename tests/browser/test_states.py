@@ -114,6 +114,55 @@ def test_steps_tokens_time_and_cost_show_while_the_run_goes_on(open_page: OpenPa
     )
 
 
+def test_an_old_answer_tells_its_steps_from_the_record_when_they_are_unfolded(
+    open_page: OpenPage, serve: Serve
+) -> None:
+    def script(gateway: ScriptedGateway, run: Run) -> None:
+        clock = "2026-05-04T10:00:0{}Z".format
+        run.tell("started", {"agent": "auto"}, clock("0.000"))
+        routing = {"agent": "research", "confidence": 0.8, "reasons": ["it asks what is written"]}
+        run.tell("routing", routing, clock("0.100"))
+        run.tell("tool_started", {"call_id": "c", "tool": "look_up", "arguments": {}}, clock("0.400"))
+        end = {"succeeded": True, "summary": "found", "duration_seconds": 0.5}
+        run.tell("tool_finished", {"call_id": "c", "tool": "look_up", **end}, clock("0.900"))
+        found = {**gateway.cite(1, tides, QUOTE), "text": QUOTE, "score": 1.0}
+        run.tell("passages", {"query": "tide", "passages": [found]}, clock("1.200"))
+        run.tell("text", {"text": ANSWER, "reset": False}, clock("2.000"))
+        usage = {"input_tokens": 1200, "output_tokens": 34, "model": "gpt-x", "cost_usd": 0.0123}
+        usage |= {"duration_seconds": 3.0}
+        run.tell("usage", usage, clock("2.500"))
+        result = gateway.result(run, ANSWER, [gateway.cite(1, tides, QUOTE)], usage=usage)
+        gateway.keep_exchange(run, result)
+        run.tell("ended", {"outcome": "SUCCEEDED", "result": result, "error": None}, clock("3.000"))
+
+    gateway, url = serve(script)
+    tides = gateway.put("tides.txt", TIDES)
+    page = open_page(url)
+    ask(page)
+    expect(page.locator(".turn")).to_have_attribute("data-outcome", "SUCCEEDED")
+    page.locator(".steps summary").click()
+    steps = [
+        "0.1 sResearch takes it80 % sure. it asks what is written",
+        "0.4 slook_upfound, 0.5 s",
+        "1.2 s1 passage from 1 documenttides.txt" + QUOTE,
+        "2.0 sgpt-x1,200 tokens read, 34 written, $0.0123",
+        "3.0 sAnswered",
+    ]
+    expect(page.locator(".step")).to_have_text(steps)
+    page.reload()
+    expect(page.locator(".answer")).to_contain_text("That is all.")
+    before = sum("/events" in asked for asked in gateway.requests)
+    page.locator(".steps summary").click()
+    expect(page.locator(".step")).to_have_text(steps)
+    assert sum("/events" in asked for asked in gateway.requests) == before + 1
+    page.locator(".passages button").click()
+    expect(page.locator("mark.lit")).to_have_text(QUOTE)
+    gateway.runs.clear()
+    page.reload()
+    page.locator(".steps summary").click()
+    expect(page.locator(".step")).to_have_text("The steps of this answer are no longer kept.")
+
+
 def test_a_reset_replaces_what_was_written(open_page: OpenPage, serve: Serve) -> None:
     hold = threading.Event()
 

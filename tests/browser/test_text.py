@@ -166,7 +166,7 @@ def test_lines_broken_for_paper_flow_and_no_character_is_lost(page: Page) -> Non
 def test_line_breaks_of_quotes_vanish_from_answers_and_those_of_lists_stay(page: Page) -> None:
     shown = page.evaluate(
         """async (texts) => {
-            const { unbroken } = await import("/assets/flow.js");
+            const { unbroken } = await import("/assets/lines.js");
             return texts.map(unbroken);
         }""",
         [

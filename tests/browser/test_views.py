@@ -22,7 +22,8 @@ VIEWS = ("ask", "knowledge", "conversations", "workflows", "insights", "system",
 TITLES = ("Knowledge", "Conversations", "Workflows", "Insights", "System", "Account")
 READY = 60_000
 # Bytes of all scripts of the page together.
-ALL_SCRIPTS = 244_000
+# 250,000: the steps of old answers with their times, and rendered answers.
+ALL_SCRIPTS = 250_000
 TIDES = "# The tide\n\nThe spring tide at Hallgrim reaches 4.2 metres above the lowest mark.\n"
 
 

@@ -45,11 +45,16 @@ _RUN_RECORD: dict[str, Source] = {
     "last_sequence": "last_sequence",
     "events_url": _URL,
 }
+_HTML = nullable(TEXT) | {
+    "description": "With render=html: the text as HTML that is safe to show. Null where the text is shown as "
+    "it stands: it is quoted, or too large."
+}
 _RUN_RESULT: dict[str, Source] = {
     "run_id": "run_id",
     "agent": "agent_id",
     "answer_mode": "answer_mode",
     "text": "text",
+    "html": _HTML,
     "citations": "citations",
     "result": Maybe("result"),
     "usage": "usage",
@@ -340,11 +345,13 @@ SHAPES = (
         {
             "id": "message_id",
             **_same("sequence role text"),
+            "html": _HTML,
             "agent": Maybe("agent_id"),
             "run_id": Maybe("run_id"),
             "attributes": "attributes",
             "created": Maybe("create_time"),
         },
+        asked=("html",),
     ),
     Shape(
         "Attachment",
@@ -403,7 +410,7 @@ SHAPES = (
             "score": "score",
         },
     ),
-    Shape("RunResult", agents_pb2.RunResult.DESCRIPTOR, rendering.run_result, _RUN_RESULT),
+    Shape("RunResult", agents_pb2.RunResult.DESCRIPTOR, rendering.run_result, _RUN_RESULT, asked=("html",)),
     Shape(
         "AgentResult",
         results_pb2.AgentResult.DESCRIPTOR,
@@ -534,6 +541,7 @@ def _webhook_with_secret(made: Components) -> Schema:
 def _run(made: Components) -> Schema:
     # Until a run has its answer, what belongs to that is null or empty.
     answer = dict(made.schemas["RunResult"]["properties"])
+    del answer["html"]
     for name in ("answer_mode", "text", "usage"):
         answer[name] = nullable(answer[name])
     members = {**answer, **made.schemas["RunRecord"]["properties"]}

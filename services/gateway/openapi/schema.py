@@ -88,6 +88,7 @@ class Shape:
     name: of the component. render: what makes it. members: what is behind each member. variants: a oneof
     whose field, where there is one, stands under its own name besides. union: a oneof whose field stands
     for the whole, an empty object where there is none. given: what a message leaves open is left out.
+    asked: members that are there only for those who ask.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Shape:
     variants: str = ""
     union: str = ""
     given: bool = False
+    asked: tuple[str, ...] = ()
 
 
 class Components:
@@ -162,7 +164,7 @@ class Components:
             return record(members, optional=tuple(members)) | said
         members = {name: self._source(shape, source) for name, source in shape.members.items()}
         variants = self.variants(shape.descriptor, shape.variants) if shape.variants else {}
-        return record(members | variants, optional=tuple(variants)) | said
+        return record(members | variants, optional=(*variants, *shape.asked)) | said
 
     def variants(self, descriptor: Descriptor, oneof: str) -> dict[str, Schema]:
         """The fields of a oneof by name."""

@@ -1,13 +1,17 @@
-/** The text of an answer: paragraphs, and "[1]" as a way to its source. */
+/** The text of an answer: as the gateway has rendered it, else in paragraphs; and "[1]" as a way to its source. */
 
 import { element } from "./dom.js";
-import { unbroken } from "./flow.js";
+import { unbroken } from "./lines.js";
 
 /** @typedef {import("./api.js").Citation} Citation */
 
 const MARKERS = /\[(\d{1,3})\]/g;
 /** Code as Markdown has it; its end may still be on the way. */
 const FENCED = /^```[^\n]*\n([^]*?)(?:\n?```\s*)?$/;
+const REGION = { tabindex: "0", role: "region" };
+
+/** The content policy lets no other place make elements of text. */
+const rendered = /** @type {any} */ (window).trustedTypes?.createPolicy("rendered", { createHTML: (/** @type {string} */ html) => html });
 
 export class AnswerText {
   /** @type {string[]} Each paragraph as it is drawn. */
@@ -29,8 +33,15 @@ export class AnswerText {
    * focus in an earlier paragraph stays.
    * @param {string} text
    * @param {Citation[]} citations Empty while the answer is written: markers are not links yet.
+   * @param {string | null} [html] The whole text, rendered by the gateway.
    */
-  show(text, citations) {
+  show(text, citations, html) {
+    this.#root.classList.toggle("rendered", Boolean(html));
+    if (html) {
+      this.#drawn = [];
+      this.#root.replaceChildren(...this.#rendered(html, citations));
+      return;
+    }
     const paragraphs = blocks(text);
     const known = citations.length > 0 ? "cited" : "";
     for (const [index, paragraph] of paragraphs.entries()) {
@@ -40,7 +51,7 @@ export class AnswerText {
       const node =
         code === undefined
           ? element("p", {}, ...this.#parts(paragraph.trim(), citations))
-          : element("pre", { tabindex: "0", role: "region", "aria-label": "Code" }, element("code", {}, code));
+          : element("pre", { ...REGION, "aria-label": "Code" }, element("code", {}, code));
       const before = this.#root.children[index];
       if (before) before.replaceWith(node);
       else this.#root.append(node);
@@ -48,6 +59,30 @@ export class AnswerText {
     }
     while (this.#root.children.length > paragraphs.length) this.#root.lastElementChild?.remove();
     this.#drawn.length = paragraphs.length;
+  }
+
+  /**
+   * @param {string} html
+   * @param {Citation[]} citations
+   */
+  #rendered(html, citations) {
+    // Nothing is loaded or run in a document that is not shown.
+    const { body } = new DOMParser().parseFromString(rendered?.createHTML(html) ?? html, "text/html");
+    const walker = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);
+    /** @type {Text[]} */
+    const texts = [];
+    while (walker.nextNode()) texts.push(/** @type {Text} */ (walker.currentNode));
+    for (const text of texts) {
+      if (/\[\d/.test(text.data) && !text.parentElement?.closest("pre, code, a")) text.replaceWith(...this.#parts(text.data, citations));
+    }
+    for (const code of body.querySelectorAll("pre")) code.replaceWith(element("pre", { ...REGION, "aria-label": "Code" }, ...code.childNodes));
+    for (const table of body.querySelectorAll("table")) {
+      const region = element("div", { ...REGION, class: "wide", "aria-label": "Table" });
+      table.replaceWith(region);
+      region.append(table);
+    }
+    for (const link of body.querySelectorAll("a")) link.title = link.href;
+    return body.childNodes;
   }
 
   /**

@@ -98,6 +98,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {string} agent
  * @property {"GENERATIVE" | "EXTRACTIVE" | "NO_ANSWER" | "TOOLS" | null} answer_mode
  * @property {string} text
+ * @property {string | null} [html] The text, rendered; null where it is shown as it stands.
  * @property {Citation[]} citations
  * @property {any} [result] The agent's own, typed by its schema.
  * @property {Usage | null} [usage]
@@ -134,6 +135,7 @@ import { asProblem, failed } from "./problem.js";
  * @typedef {object} Message
  * @property {string} role
  * @property {string} text
+ * @property {string | null} [html]
  * @property {string} [agent]
  * @property {string} [run_id]
  * @property {Record<string, any>} [attributes]
@@ -342,7 +344,7 @@ export const api = {
   run: (id) => json("GET", runPath(id)),
 
   /** @param {string} id */
-  eventsUrl: (id) => `${runPath(id)}/events`,
+  eventsUrl: (id) => `${runPath(id)}/events?render=html`,
 
   /** @param {string} id */
   cancelRun(id) {
@@ -379,7 +381,7 @@ export const api = {
    * @returns {Promise<Message[]>}
    */
   async messages(id) {
-    const url = `${BASE}/sessions/${encodeURIComponent(id)}/messages?newest=true&page_size=200`;
+    const url = `${BASE}/sessions/${encodeURIComponent(id)}/messages?newest=true&page_size=200&render=html`;
     return (await json("GET", url)).messages;
   },
 

@@ -16,7 +16,7 @@ import { connectLogin } from "./login.js";
 import { Panels } from "./panels.js";
 import { asProblem } from "./problem.js";
 import { Reading } from "./reading.js";
-import { connectTheme } from "./theme.js";
+import { connectTheme } from "./themebutton.js";
 import { Views } from "./views.js";
 import { Welcome } from "./welcome.js";
 

@@ -349,13 +349,14 @@ export class Conversation {
  * @param {Made} made
  * @returns {import("./api.js").Answer}
  */
-function recorded({ text, agent, run_id, attributes = {} }, made) {
+function recorded({ text, html, agent, run_id, attributes = {} }, made) {
   return {
     run_id: run_id ?? "",
     agent: agent ?? "",
     recorded: true,
     answer_mode: attributes.answer_mode ?? null,
     text,
+    html,
     // The agents write these, in the names of their own contract.
     citations: (attributes.citations ?? []).map((/** @type {any} */ citation) => ({
       ...citation,

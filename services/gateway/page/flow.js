@@ -3,6 +3,8 @@
  * the next one is shown together with it. No character is changed or left out.
  */
 
+import { STANDS } from "./lines.js";
+
 /** Media types whose lines come from a printed page or a typewriter's width. */
 const BROKEN = new Set(["application/pdf", "text/plain"]);
 /** Beyond this many bytes lines stay as they are, for one element a paragraph would be too many. */
@@ -13,8 +15,6 @@ const NARROWEST = 40;
 /** Of the width, from where on a line counts as full. */
 const FULL = 0.6;
 
-/** Begins a line that is one of its own: an item, a heading, a row, something indented. */
-const STANDS = /^(\s{2,}|[#|>]|\s*([-*•–·▪◦‣]|\(?([0-9]{1,3}|[a-z])[.)])\s)/i;
 const GOES_ON = /^["'“‘(]?\p{Ll}/u;
 
 /**
@@ -63,16 +63,4 @@ export function runs(text, width) {
     first = last + 1;
   }
   return found;
-}
-
-/**
- * A paragraph of an answer without the line breaks that quotes bring along;
- * lists and tables keep theirs.
- * @param {string} paragraph
- */
-export function unbroken(paragraph) {
-  if (paragraph.includes("```")) return paragraph;
-  return paragraph
-    .split("\n")
-    .reduce((text, line) => `${text}${STANDS.test(line) || text.endsWith(":") ? "\n" : " "}${line}`);
 }

@@ -44,6 +44,8 @@ export const STATES = {
  * @property {string} text The answer so far.
  * @property {import("./api.js").Degradation[]} degradations
  * @property {import("./api.js").Usage | null} usage
+ * @property {number} began Milliseconds since 1970; 0 before the first event.
+ * @property {Record<string, number>} moments Milliseconds after that, by what began: kind of event, tool use or step.
  * @property {"RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED"} outcome
  * @property {Answer | null} answer
  * @property {{reason: string, message: string} | null} error Why it FAILED.
@@ -64,6 +66,8 @@ export function newRun(agent) {
     text: "",
     degradations: [],
     usage: null,
+    began: 0,
+    moments: {},
     outcome: "RUNNING",
     answer: null,
     error: null,
@@ -77,8 +81,24 @@ export function newRun(agent) {
  */
 export function after(run, { name, data }) {
   const change = CHANGES[name];
-  return change ? { ...run, id: data.run_id ?? run.id, ...change(run, data[name] ?? data) } : run;
+  if (!change) return run;
+  const said = data[name] ?? data;
+  return { ...run, id: data.run_id ?? run.id, ...moment(run, said.call_id ?? said.step_id ?? name, data.event_time), ...change(run, said) };
 }
+
+/**
+ * @param {Run} run
+ * @param {string} began
+ * @param {string | null | undefined} time RFC 3339.
+ */
+function moment({ began: start, moments }, began, time) {
+  const now = Date.parse(time ?? "");
+  if (Number.isNaN(now) || began in moments) return {};
+  return { began: start || now, moments: { ...moments, [began]: now - (start || now) } };
+}
+
+/** @param {string} id "approve_plan". */
+export const stepName = (id) => id.replaceAll("_", " ");
 
 /** @param {ServerEvent} event */
 export const isLast = (event) => event.name === "ended";

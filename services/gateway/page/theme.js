@@ -1,13 +1,10 @@
 /**
  * Light, dark, or as the system says. Loaded before the first paint, so that a
- * chosen theme does not flash.
+ * chosen theme does not flash; what it needed would be waited for as well.
  */
-
-import { element, icon } from "./dom.js";
 
 const KEY = "meld.theme";
 const THEMES = ["system", "light", "dark"];
-const ICONS = { system: "contrast", light: "sun", dark: "moon" };
 
 /** @typedef {"system" | "light" | "dark"} Theme */
 
@@ -22,10 +19,10 @@ function apply(theme) {
   document.documentElement.dataset.theme = theme;
 }
 
-/** @type {Set<() => void>} Those who show which is chosen. */
+/** @type {Set<() => void>} */
 const shown = new Set();
 
-/** For a view that lets people choose one by name. */
+/** For those who let people choose one. */
 export const themes = {
   options: /** @type {[Theme, string][]} */ ([
     ["system", "As the system"],
@@ -41,26 +38,15 @@ export const themes = {
     apply(theme);
     for (const show of shown) show();
   },
+  /** The next in turn. */
+  get next() {
+    return /** @type {Theme} */ (THEMES[(THEMES.indexOf(chosen()) + 1) % THEMES.length]);
+  },
+  /** @param {() => void} show Called now and whenever another is chosen. */
+  watch(show) {
+    shown.add(show);
+    show();
+  },
 };
-
-/**
- * Lets a button go through the themes.
- * @param {HTMLElement} button
- */
-export function connectTheme(button) {
-  const show = () => {
-    const theme = chosen();
-    const label = theme === "system" ? "Theme: as the system" : `Theme: ${theme}`;
-    button.setAttribute("aria-label", label);
-    button.title = label;
-    button.replaceChildren(icon(ICONS[theme]), element("span", { class: "label" }, label));
-  };
-  button.addEventListener("click", () => {
-    const next = /** @type {Theme} */ (THEMES[(THEMES.indexOf(chosen()) + 1) % THEMES.length]);
-    themes.choose(next);
-  });
-  shown.add(show);
-  show();
-}
 
 apply(chosen());

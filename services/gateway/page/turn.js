@@ -5,9 +5,9 @@ import { Approvals } from "./approvals.js";
 import { api } from "./api.js";
 import { element, icon, style } from "./dom.js";
 import { fileList } from "./files.js";
-import { count, dollars, duration, number, where } from "./format.js";
+import { count, duration } from "./format.js";
 import { asProblem } from "./problem.js";
-import { STATES } from "./run.js";
+import { stepName } from "./run.js";
 import { Verification, sourceList } from "./sources.js";
 
 /** @typedef {import("./run.js").Run} Run */
@@ -34,9 +34,6 @@ const WITHOUT = {
   files: "Pictures and sounds cannot be shown",
 };
 
-/** @type {Record<string, string>} */
-const MARKS = { RUNNING: "running", WAITING: "waiting", SUCCEEDED: "done", FAILED: "bad" };
-
 /** Agents whose answers hold more than text, sources and files. */
 const TYPED = new Set(["ceo", "executor", "triage", "research", "performance", "coaching", "code_analyzer", "code_debugger", "code_repair", "test_generator", "image", "audio"]);
 
@@ -62,6 +59,8 @@ export class Turn {
   #began = performance.now();
   /** @type {Verification | null} */
   #verification = null;
+  /** @type {Run | null} The run behind an old answer, once its steps were asked for. */
+  #told = null;
 
   /**
    * @param {string} question
@@ -73,6 +72,7 @@ export class Turn {
     this.#answer = new AnswerText(this.#text, (citation, opener) => this.#openCitation(citation, opener));
     this.#approvals = new Approvals(company.announcer, this.#summary);
     this.#steps.append(this.#summary, this.#stepList);
+    this.#steps.addEventListener("toggle", () => this.#drawSteps());
     this.element.append(
       this.#question,
       this.#files,
@@ -175,10 +175,11 @@ export class Turn {
     this.#steps.hidden = false;
     if (!before || before.text !== run.text || before.answer !== run.answer) {
       if (before && !before.text && run.text) this.#company.announcer.say("The answer is being written");
-      this.#answer.show(run.text, run.answer?.citations ?? []);
+      this.#answer.show(run.text, run.answer?.citations ?? [], run.answer?.html);
     }
     this.#drawSummary(run);
-    if (changed(before, run, ["routing", "passages", "tools", "steps", "usage", "outcome"])) this.#drawSteps(run);
+    this.#steps.classList.toggle("untold", !(run.id || run.answer?.run_id));
+    if (changed(before, run, ["routing", "passages", "tools", "steps", "usage", "outcome"])) this.#drawSteps();
     // The steps of a workflow are what there is to see until it ends.
     if (run.steps.length > 0 && !before?.steps.length) this.#steps.open = true;
     if (changed(before, run, ["steps", "outcome"])) this.#approvals.show(run);
@@ -197,66 +198,24 @@ export class Turn {
     this.#summary.replaceChildren(drawing, words);
   }
 
-  /** @param {Run} run */
-  #drawSteps(run) {
-    const { agentName } = this.#company;
-    const steps = [];
-    if (run.routing) {
-      const { agent, confidence, reasons } = run.routing;
-      const sure = `${Math.round(confidence * 100)} % sure.`;
-      steps.push(step(`${agentName(agent)} takes it`, [sure, ...reasons].join(" ")));
+  /** Draws how the answer came about, where that is unfolded; of an old answer it is asked for then. */
+  async #drawSteps() {
+    if (!this.#steps.open || !this.#drawn) return;
+    try {
+      // A network that has just changed loses what is being loaded; a second time it comes.
+      const { recordedRun, timeline } = await import("./timeline.js").catch(() => import("./timeline.js"));
+      const old = this.#drawn?.answer?.recorded ? this.#drawn.answer.run_id : "";
+      if (old && this.#told?.id !== old) this.#told = await recordedRun(old);
+      const run = old ? this.#told : this.#drawn;
+      if (!run) return; // Asked anew meanwhile.
+      const onRead = (/** @type {Passage[]} */ passages, /** @type {number} */ index, /** @type {HTMLElement} */ opener) => {
+        const places = passages.map((passage) => ({ ...passage, quote: passage.text }));
+        this.#company.onRead({ ...view(places, index, null), question: this.#question.textContent ?? "" }, opener);
+      };
+      this.#stepList.replaceChildren(...timeline(run, this.#company.agentName, onRead));
+    } catch (error) {
+      this.#stepList.replaceChildren(element("li", { class: "step" }, asProblem(error).sentence));
     }
-    if (run.passages) {
-      const documents = new Set(run.passages.map((passage) => passage.document_id)).size;
-      const found = `${count(run.passages.length, "passage")} from ${count(documents, "document")}`;
-      const item = step(run.passages.length > 0 ? found : "No passage found", "");
-      if (run.passages.length > 0) item.append(this.#passageList(run.passages));
-      steps.push(item);
-    }
-    for (const { id, state, attempt, reason } of run.steps) {
-      const again = attempt > 1 ? `, try ${attempt}` : "";
-      // What a step asks stands below, with the answers to it.
-      const why = reason && state !== "WAITING" ? `: ${reason}` : "";
-      steps.push(step(stepName(id), `${STATES[state] ?? state}${again}${why}`, MARKS[state] ?? ""));
-    }
-    for (const use of run.tools) {
-      const time = use.seconds === null ? "" : duration(use.seconds * 1000);
-      const state = use.succeeded === null ? "running" : use.succeeded ? "" : "bad";
-      steps.push(step(use.tool, [use.summary, time].filter(Boolean).join(", "), state));
-    }
-    if (run.usage && (run.usage.input_tokens > 0 || run.usage.output_tokens > 0)) {
-      const { model, input_tokens, output_tokens, cost_usd } = run.usage;
-      const tokens = `${number(input_tokens)} tokens read, ${number(output_tokens)} written`;
-      const cost = cost_usd == null ? "" : `, ${dollars(cost_usd)}`;
-      steps.push(step(model || "Model", tokens + cost));
-    }
-    this.#stepList.replaceChildren(...steps);
-  }
-
-  /** @param {Passage[]} passages */
-  #passageList(passages) {
-    const places = passages.map((passage) => ({ ...passage, quote: passage.text }));
-    const items = places.map((place, index) =>
-      element(
-        "li",
-        {},
-        element(
-          "button",
-          {
-            type: "button",
-            onclick: (/** @type {MouseEvent} */ event) =>
-              this.#company.onRead(
-                { ...view(places, index, null), question: this.#question.textContent ?? "" },
-                /** @type {HTMLElement} */ (event.currentTarget),
-              ),
-          },
-          element("span", { class: "passage-title" }, place.title),
-          where(place) ? element("span", { class: "source-page" }, where(place)) : "",
-          element("span", { class: "passage-text" }, place.text.trim().slice(0, 120)),
-        ),
-      ),
-    );
-    return element("ul", { class: "passages" }, ...items);
   }
 
   /** @param {Run} run */
@@ -370,23 +329,6 @@ function view(places, current, verification) {
   const { collection, document_id, title } = places[current];
   return { collection, documentId: document_id, title, places, current, verification };
 }
-
-/**
- * @param {string} name
- * @param {string} detail
- * @param {string} [state] "running", "waiting", "done" or "bad".
- */
-function step(name, detail, state) {
-  return element(
-    "li",
-    { class: "step", "data-state": state },
-    element("span", { class: "step-name" }, name),
-    detail && element("span", { class: "step-detail" }, detail),
-  );
-}
-
-/** @param {string} id "approve_plan". */
-const stepName = (id) => id.replaceAll("_", " ");
 
 /**
  * What a running run is about, as far as its events tell.

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from meldrag.agents.v1 import agents_pb2
 from meldrag.session.v1 import session_pb2
-from services.gateway import rendering
+from services.gateway import rendered, rendering
 from services.gateway.body import Query, idempotency_key, json_object, no_body
 from services.gateway.calls import Client, EndOfStreamError, Upstream, client_gone, stream, unary
 from services.gateway.door import answer, door
@@ -189,7 +189,7 @@ def _ended(record: session_pb2.Run) -> agents_pb2.RunEnded | None:
 @blueprint.get("/runs/<run_id>/events")
 @operation(
     answers={200: streams("RunEvent"), 204: Answer(description="Nothing will ever come after this event.")},
-    query=(Parameter("after", _SEQUENCE, "The sequence after which to go on."),),
+    query=(Parameter("after", _SEQUENCE, "The sequence after which to go on."), rendered.PARAMETER),
     headers=(text_of("Last-Event-ID", "The same, as browsers send it; it goes before."),),
     problems=(410,),
 )
@@ -197,6 +197,7 @@ def watch_run(run_id: str) -> Response:
     """The events of a run after Last-Event-ID or `after`: those recorded, then those that come."""
     query = Query(request)
     after = last_event_id(request, query.integer("after"))
+    shown = rendered.asked(query)
     query.finish()
     client = Client.of(request)
     with contextlib.ExitStack() as held:
@@ -211,9 +212,8 @@ def watch_run(run_id: str) -> Response:
         except EndOfStreamError:
             # Nothing will ever come after this event; 204 tells a browser to stop asking.
             return Response(status=204)
-        body = Stream(
-            upstream, client, door().drain, door().settings.meld_heartbeat_seconds, _recorded_events
-        )
+        render = _rendered_events if shown else _recorded_events
+        body = Stream(upstream, client, door().drain, door().settings.meld_heartbeat_seconds, render)
         return event_response(body.chunks(first), held.pop_all().close)
 
 
@@ -245,6 +245,18 @@ def _recorded(said: session_pb2.WatchRunResponse) -> Iterator[agents_pb2.RunAgen
 
 def _recorded_events(said: session_pb2.WatchRunResponse) -> bytes:
     return b"".join(map(_event, _recorded(said)))
+
+
+def _rendered_events(said: session_pb2.WatchRunResponse) -> bytes:
+    """The same, with the answer as HTML beside its text."""
+    return b"".join(map(_rendered_event, _recorded(said)))
+
+
+def _rendered_event(event: agents_pb2.RunAgentResponse) -> bytes:
+    name, shown = event.WhichOneof("event") or "unknown", rendering.run_event(event)
+    if name == "ended" and event.ended.HasField("result"):
+        shown[name]["result"] |= rendered.result(event.ended.result)
+    return sse(name, shown, event.sequence)
 
 
 @blueprint.post("/runs/<run_id>/cancel")

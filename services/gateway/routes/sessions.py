@@ -11,7 +11,7 @@ from google.protobuf import timestamp_pb2
 
 from meldrag.session.v1 import session_pb2
 from services.chassis.errors import DeadlineExceededError, NotFoundError
-from services.gateway import rendering
+from services.gateway import rendered, rendering
 from services.gateway.body import Query, idempotency_key, json_object
 from services.gateway.calls import unary
 from services.gateway.conditional import check_match
@@ -114,7 +114,7 @@ def delete_session(session_id: str) -> Response:
 @blueprint.get("/sessions/<session_id>/messages")
 @operation(
     answers={200: pages("messages", "SessionMessage")},
-    query=(Parameter("newest", YES_OR_NO, "The last messages instead of the first."),),
+    query=(Parameter("newest", YES_OR_NO, "The last messages instead of the first."), rendered.PARAMETER),
     paged=True,
 )
 def list_messages(session_id: str) -> Response:
@@ -122,6 +122,7 @@ def list_messages(session_id: str) -> Response:
     query = Query(request)
     page_size, page_token = query.page()
     newest = query.boolean("newest")
+    as_html = rendered.asked(query)
     query.finish()
     page = unary(
         door().clients.session.ListMessages,
@@ -129,9 +130,11 @@ def list_messages(session_id: str) -> Response:
             session_id=session_id, page_size=page_size, page_token=page_token, newest=newest
         ),
     )
-    return answer(
-        rendering.page("messages", map(rendering.session_message, page.messages), page.next_page_token)
-    )
+    shown = [rendering.session_message(message) for message in page.messages]
+    if as_html:
+        html = rendered.messages(page.messages)
+        shown = [message | added for message, added in zip(shown, html, strict=True)]
+    return answer(rendering.page("messages", shown, page.next_page_token))
 
 
 @blueprint.get("/sessions/<session_id>/export")

@@ -131,7 +131,8 @@ def test_the_page_has_exactly_the_strict_policy(http: FlaskClient) -> None:
     assert page.content_type == "text/html; charset=utf-8"
     assert page.headers["Content-Security-Policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
-        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
+        "require-trusted-types-for 'script'; trusted-types rendered"
     )
     assert page.headers["Cache-Control"] == "no-cache"
     again = http.get("/", headers={"If-None-Match": page.headers["ETag"]})

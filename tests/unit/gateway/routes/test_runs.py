@@ -276,6 +276,28 @@ def test_events_are_followed_from_a_place_on(
     assert services.requests["WatchRun"][0].after_sequence == after
 
 
+@pytest.mark.parametrize(
+    ("mode", "html"),
+    [
+        (agents_pb2.ANSWER_MODE_GENERATIVE, "<p><em>Yes</em> [1].</p>\n"),
+        (agents_pb2.ANSWER_MODE_EXTRACTIVE, None),
+    ],
+)
+def test_what_a_model_wrote_comes_as_html_for_those_who_ask(
+    http: FlaskClient, services: ScriptedServices, mode: Any, html: str | None
+) -> None:
+    ended = agents_pb2.RunAgentResponse(run_id="run_1", sequence=3)
+    ended.ended.outcome = agents_pb2.RUN_OUTCOME_SUCCEEDED
+    ended.ended.result.MergeFrom(agents_pb2.RunResult(answer_mode=mode, text="*Yes* [1]."))
+    for query, added in [("", {}), ("?render=html", {"html": html})]:
+        services.script["WatchRun"] = [recorded(EVENTS[1]), recorded(ended)]
+        _, last = events(http.get(f"{URL}/run_1/events{query}"))
+        result = last["data"]["ended"]["result"]
+        assert result["text"] == "*Yes* [1]."
+        assert {name: result[name] for name in result if name == "html"} == added
+    assert http.get(f"{URL}/run_1/events?render=svg").status_code == 400
+
+
 @pytest.mark.parametrize("last", ["abc", "-1", "1.5", "9" * 19, "9" * 40, "run_2:5", "١"])
 def test_a_forged_last_event_id_is_400(http: FlaskClient, services: ScriptedServices, last: str) -> None:
     answer = http.get(f"{URL}/run_1/events", headers={"Last-Event-ID": last})

@@ -95,6 +95,21 @@ def test_sessions_are_read_listed_and_deleted(http: FlaskClient, services: Scrip
     assert services.requests["ListSessions"][0].page_size == 5
 
 
+def test_messages_that_a_model_wrote_come_as_html_for_those_who_ask(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    written = session_pb2.Message(role=session_pb2.ROLE_ASSISTANT, text="*So* [1].")
+    written.attributes.update({"answer_mode": "GENERATIVE"})
+    asked = session_pb2.Message(role=session_pb2.ROLE_USER, text="*Why?*")
+    asked.attributes.update({"answer_mode": "GENERATIVE"})
+    services.script["ListMessages"] = session_pb2.ListMessagesResponse(messages=[asked, written, MESSAGES[1]])
+    url = "/api/v1/sessions/ses_1/messages"
+    shown = [message["html"] for message in http.get(f"{url}?render=html").json["messages"]]
+    assert shown == [None, "<p><em>So</em> [1].</p>\n", None]
+    assert all("html" not in message for message in http.get(url).json["messages"])
+    assert http.get(f"{url}?render=svg").status_code == 400
+
+
 def test_messages_come_with_speaker_and_attributes(http: FlaskClient, services: ScriptedServices) -> None:
     services.script["ListMessages"] = session_pb2.ListMessagesResponse(messages=MESSAGES)
     answer = http.get("/api/v1/sessions/ses_1/messages?newest=true&page_size=2")
