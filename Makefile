@@ -52,8 +52,8 @@ bench: install-dev ## Measure speed on this machine, with BENCH=name one module 
 bench-agents: install-dev ## Measure how often the code agents find and mend faults (about an hour; FAULTS=n a program)
 	@$(BIN)/python -m bench.agents $(if $(FAULTS),--faults $(FAULTS))
 
-bench-retrieval: install-dev ## Measure retrieval quality (nDCG, recall) on the data sets that are there
-	@$(BIN)/python -m bench.retrieval
+bench-retrieval: install-dev ## Measure retrieval quality and regret on the data sets that are there, or on DATA="folder ..."
+	@$(BIN)/python -m bench.retrieval $(if $(DATA),--data $(DATA))
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
