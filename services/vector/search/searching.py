@@ -140,7 +140,8 @@ class _Pool:
 
     lexical: what `words` come to, on a scale that collections share. exact: the weight of the question's
     phrases and identifiers that a passage holds, where it is not 0, of 1.
-    model: which model made its vector, by number; cosines of two models do not compare.
+    model: which model made its vector, by number; cosines of two models do not compare. strange: the models
+    that do not read the question.
     """
 
     words: dict[int, Words] = field(default_factory=dict)
@@ -150,6 +151,7 @@ class _Pool:
     filtered: set[int] = field(default_factory=set)
     exact: dict[int, float] = field(default_factory=dict)
     model: dict[int, int] = field(default_factory=dict)
+    strange: set[int] = field(default_factory=set)
 
 
 class Searching:
@@ -188,6 +190,13 @@ class Searching:
         lexical, near = await self._both(collections, models, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
         pool = _Pool()
+        if mode is Mode.HYBRID:
+            text = parsed.text or asked.text
+            pool.strange = {
+                number
+                for number, one in zip(models, collections, strict=True)
+                if not self._roster.reads(one.model, text)
+            }
         for one, model, query, found, nearest in zip(
             collections, models, near.queries, lexical, near.scores, strict=True
         ):
@@ -391,6 +400,8 @@ def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
         return dict(meaning)
     if mode is Mode.LEXICAL:
         return fusion.exact_first(pool.lexical, pool.exact, max(pool.lexical.values(), default=0.0))
+    if pool.strange:
+        meaning = fusion.unread(meaning, pool.model, pool.strange)
     fused = fusion.fuse(pool.lexical, meaning)
     if not pool.exact:
         return fused

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from services.vector.record.lexicon import Words
-from services.vector.search.fusion import by_words, fuse, scaled, side_by_side
+from services.vector.search.fusion import by_words, fuse, scaled, side_by_side, unread
 
 
 def test_scaling_keeps_distances() -> None:
@@ -69,3 +69,12 @@ def test_cosines_of_two_models_stand_side_by_side() -> None:
     # Alone in its collection, and bad.
     order = side_by_side({1: 0.95, 2: 0.90, 6: 0.05}, {1: 0, 2: 0, 6: 1})
     assert order[1] > order[6]
+
+
+def test_cosines_of_a_model_that_does_not_read_the_question_count_a_third() -> None:
+    cosines, models = {1: 0.9, 2: 0.6, 3: 0.6}, {1: 0, 2: 0, 3: 1}
+    assert unread(cosines, models, {0}) == pytest.approx({1: 0.3, 2: 0.2, 3: 0.6})
+    assert unread(cosines, models, set()) == cosines
+    # 0.4 + 0.2 before 0 + 0.9 / 3, where it would be 0.4 + 0.4 behind 0.9.
+    fused = fuse({1: 0.0, 2: 2.0}, unread({1: 0.9, 2: 0.4}, models, {0}))
+    assert fused[2] > fused[1]
