@@ -47,6 +47,8 @@ _START, _END = 101, 102  # [CLS] and [SEP] in the model's vocabulary
 # A text of 254 word pieces is some 1,000 characters; what lies beyond this is not even looked at, because
 # the tokenizer takes a second for a megabyte.
 _MAX_CHARACTERS = 32_768
+# So many tell the language.
+_READ_CHARACTERS = 1_000
 # Of the pieces of a text that the model reads.
 _MOST_FRAGMENTS = 0.5
 _NOT_UNICODE = "a text holds a lone surrogate and is not valid Unicode"
@@ -131,12 +133,12 @@ class MiniLmEmbedder:
         return len(self._encode([text])[0])
 
     def reads(self, text: str) -> bool:
-        """Whether at least half of its pieces are more than a letter.
+        """Whether at least half of its pieces, as far as they tell, are more than a letter.
 
         Text in scripts that the model has not learnt falls into letters and unknowns. By this it reads all of
         2,309 English questions, and three of 77 in Japanese and Russian (ADR 125).
         """
-        pieces = self._pieces(text[:_MAX_CHARACTERS])[:MAX_TOKENS]
+        pieces = self._pieces(text[:_READ_CHARACTERS])
         return sum(map(_is_fragment, pieces)) <= _MOST_FRAGMENTS * len(pieces)
 
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
