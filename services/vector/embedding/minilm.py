@@ -47,6 +47,11 @@ _START, _END = 101, 102  # [CLS] and [SEP] in the model's vocabulary
 # A text of 254 word pieces is some 1,000 characters; what lies beyond this is not even looked at, because
 # the tokenizer takes a second for a megabyte.
 _MAX_CHARACTERS = 32_768
+# So many tell the language.
+_READ_CHARACTERS = 1_000
+# Of the pieces of a text that the model reads.
+_MOST_FRAGMENTS = 0.5
+_NOT_UNICODE = "a text holds a lone surrogate and is not valid Unicode"
 
 # About two passages of 200 tokens: 0.1 s on one core. Padding counts.
 _BATCH_TOKENS = 512
@@ -127,6 +132,15 @@ class MiniLmEmbedder:
         """
         return len(self._encode([text])[0])
 
+    def reads(self, text: str) -> bool:
+        """Whether at least half of its pieces, as far as they tell, are more than a letter.
+
+        Text in scripts that the model has not learnt falls into letters and unknowns. By this it reads all of
+        2,309 English questions, and three of 77 in Japanese and Russian (ADR 125).
+        """
+        pieces = self._pieces(text[:_READ_CHARACTERS])
+        return sum(map(_is_fragment, pieces)) <= _MOST_FRAGMENTS * len(pieces)
+
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """See the port. Runs in the caller's thread; the deadline is looked at between batches."""
         sessions = self._loaded()
@@ -184,12 +198,19 @@ class MiniLmEmbedder:
         pieces = self._encode([text[:_MAX_CHARACTERS] for text in texts])
         return [[_START, *ids[: MAX_TOKENS - _MARKERS], _END] for ids in pieces]
 
+    def _pieces(self, text: str) -> list[str]:
+        try:
+            pieces: list[str] = self.tokenizer().encode(text, add_special_tokens=False).tokens
+        except TypeError as error:
+            raise EmbedderRejectedError(_NOT_UNICODE) from error
+        return pieces
+
     def _encode(self, texts: Sequence[str]) -> list[Ids]:
         tokenizer = self.tokenizer()
         try:
             return [e.ids for e in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
         except TypeError as error:  # what the tokenizer raises for a string that is not Unicode
-            raise EmbedderRejectedError("a text holds a lone surrogate and is not valid Unicode") from error
+            raise EmbedderRejectedError(_NOT_UNICODE) from error
 
 
 class _Sessions:
@@ -227,6 +248,12 @@ def _run(session: Any, encoded: Sequence[Ids]) -> Vectors:
     except _RUNTIME_ERRORS as error:
         raise EmbedderUnavailableError(f"the embedding model failed: {type(error).__name__}") from error
     return vectors
+
+
+def _is_fragment(piece: str) -> bool:
+    """Whether a word piece is a single letter, or none that is known."""
+    letters = piece.removeprefix("##")
+    return piece == "[UNK]" or (len(letters) == 1 and letters.isalpha())
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:

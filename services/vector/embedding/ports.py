@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,15 @@ class Embedder(Protocol):
 
     def ping(self, *, deadline: float) -> None:
         """Returns when the model can be expected to answer; raises like the others when not."""
+        ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """An embedder that can tell which texts are in a language that it has learnt; not all can."""
+
+    def reads(self, text: str) -> bool:
+        """Whether its vector of this text says what the text means. Raises EmbedderRejectedError as above."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.vector.embedding.ports import Embedder, ModelName, name_of
+from services.vector.embedding.ports import Embedder, ModelName, Reader, name_of
 
 
 class Roster:
@@ -17,6 +17,11 @@ class Roster:
     def find(self, model: ModelName) -> Embedder | None:
         """The one that makes vectors of this name; None where there is none."""
         return next((one for one in self.all if name_of(one).agrees(model)), None)
+
+    def reads(self, model: ModelName, text: str) -> bool:
+        """Whether this model's vector of the text means something; a model that cannot tell is believed."""
+        embedder = self.find(model)
+        return not isinstance(embedder, Reader) or embedder.reads(text)
 
     def named(self, name: str) -> Embedder | None:
         """The one that people call so; the configured one where the name is empty."""

@@ -139,17 +139,21 @@ class _Near:
 class _Pool:
     """Candidates of all collections, with both scores; `below` and `filtered` may not answer.
 
-    exact: the weight of the question's phrases and identifiers that a passage holds, where it is not 0, of 1.
-    model: which model made its vector, by number; cosines of two models do not compare.
+    lexical: what `words` come to, on a scale that collections share. exact: the weight of the question's
+    phrases and identifiers that a passage holds, where it is not 0, of 1.
+    model: which model made its vector, by number; cosines of two models do not compare. strange: the models
+    that do not read the question.
     """
 
     words: dict[int, Words] = field(default_factory=dict)
+    lexical: dict[int, float] = field(default_factory=dict)
     vector: dict[int, float] = field(default_factory=dict)
     below: dict[int, float] = field(default_factory=dict)
     filtered: set[int] = field(default_factory=set)
     unindexed: set[int] = field(default_factory=set)
     exact: dict[int, float] = field(default_factory=dict)
     model: dict[int, int] = field(default_factory=dict)
+    strange: set[int] = field(default_factory=set)
 
 
 class Searching:
@@ -188,6 +192,13 @@ class Searching:
         lexical, near = await self._both(collections, models, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
         pool = _Pool()
+        if mode is Mode.HYBRID:
+            text = parsed.text or asked.text
+            pool.strange = {
+                number
+                for number, one in zip(models, collections, strict=True)
+                if not self._roster.reads(one.model, text)
+            }
         for one, model, query, found, nearest in zip(
             collections, models, near.queries, lexical, near.scores, strict=True
         ):
@@ -343,7 +354,9 @@ class Searching:
             # Words do not decide; they are only told of what is returned.
             keys = sorted(keys, key=lambda key: (-vector.get(key, -1.0), key))[: asked.top_k]
         if parsed.any and keys:
-            pool.words |= await self._passages.words(collection.key, parsed.any, keys)
+            words = await self._passages.words(collection.key, parsed.any, keys)
+            pool.words |= words
+            pool.lexical |= fusion.by_words(words, collection.chunks)
         if mode is not Mode.DENSE:
             for part, weight in parsed.exact.items():
                 for key in await self._passages.matching(collection.key, part, keys):
@@ -409,10 +422,11 @@ def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
         meaning = pool.vector
     if mode is Mode.DENSE:
         return dict(meaning)
-    words = fusion.by_words(pool.words)
     if mode is Mode.LEXICAL:
-        return fusion.exact_first(words, pool.exact, max(words.values(), default=0.0))
-    fused = fusion.fuse(words, meaning)
+        return fusion.exact_first(pool.lexical, pool.exact, max(pool.lexical.values(), default=0.0))
+    if pool.strange:
+        meaning = fusion.unread(meaning, pool.model, pool.strange)
+    fused = fusion.fuse(pool.lexical, meaning)
     if not pool.exact:
         return fused
     return {key: score / 2 for key, score in fusion.exact_first(fused, pool.exact, 1.0).items()}

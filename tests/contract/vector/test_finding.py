@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
+from services.vector.embedding.ports import Vectors
 from tests.contract.vector.world import Client, WordEmbedder, eventually, running
 
 FROZEN = Path(__file__).resolve().parents[2] / "fixtures" / "record-2.sql"
@@ -183,3 +185,41 @@ async def test_a_record_of_the_release_before_finds_by_the_new_words(
     async with running(tmp_path, embedder) as client:
         # The name of a file was in no index of that release.
         assert set(await _found(client, "harbourtxt")) == {"harbour"}
+
+
+class _Astray(WordEmbedder):
+    """Takes every question for one about the garden."""
+
+    def __init__(self, *, knows: bool) -> None:
+        super().__init__()
+        self.knows = knows
+
+    def reads(self, text: str) -> bool:
+        return self.knows
+
+    def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        return super().embed_queries(
+            ["garden\nApple trees stand in the garden."] * len(texts), deadline=deadline
+        )
+
+
+@pytest.mark.parametrize(("knows", "first"), [(True, "garden"), (False, "harbour")])
+async def test_a_model_that_does_not_read_the_question_does_not_outvote_its_words(
+    tmp_path: Path, knows: bool, first: str
+) -> None:
+    """What it finds is known to mean little only where it says so."""
+    async with running(tmp_path, _Astray(knows=knows)) as client:
+        await client.create()
+        await client.import_all(
+            [
+                {"external_id": "harbour", "title": "harbour", "text": "Ships moor at the eastern quay."},
+                {"external_id": "garden", "title": "garden", "text": "Apple trees stand in the garden."},
+                *(
+                    {"external_id": f"{n}", "title": f"{n}", "text": f"Entry {n} of the list."}
+                    for n in range(30)
+                ),
+            ]
+        )
+        await eventually(lambda: settled(client))
+        found = await client.search("ships moor quay")
+        assert [hit.external_id for hit in found.hits[:2]] == [first, *{"harbour", "garden"} - {first}]

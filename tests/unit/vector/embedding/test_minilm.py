@@ -176,3 +176,23 @@ def test_batches_hold_every_text_once_and_little_padding() -> None:
     assert padded <= 1.05 * sum(lengths)
     assert all(len(group) * max(lengths[i] for i in group) <= 512 for group in groups)
     assert lengths[groups[0][0]] == max(lengths), "the longest comes first, so that lanes end together"
+
+
+@pytest.mark.parametrize(
+    ("question", "read"),
+    [
+        ("How deep is the harbour of Elmsund?", True),
+        ("Does BRCA1 act with p53 in T cells?", True),
+        ("Wie tief ist der Hafen von Elmsund?", True),
+        ("err_conn_42", True),
+        ("", True),
+        ("港口有多深", False),
+        ("港の深さはどれくらいですか", False),
+        ("항구는 얼마나 깊습니까", False),
+        ("Какая глубина у гавани", False),
+        ("كم عمق الميناء", False),
+        ("बंदरगाह कितना गहरा है", False),
+    ],
+)
+def test_it_knows_what_it_reads(minilm: MiniLmEmbedder, question: str, read: bool) -> None:
+    assert minilm.reads(question) is read

@@ -31,3 +31,16 @@ def test_people_name_a_model_and_the_configured_one_needs_no_name() -> None:
 def test_a_name_tells_people_what_it_stands_for() -> None:
     assert str(ModelName("m", 4)) == "m (4 dimensions)"
     assert str(ModelName("m", 4, "r")) == "m (4 dimensions, revision r)"
+
+
+class _Choosy(WordEmbedder):
+    def reads(self, text: str) -> bool:
+        return text.isascii()
+
+
+def test_a_model_that_cannot_tell_what_it_reads_is_believed() -> None:
+    choosy = _Choosy("choosy", 4)
+    roster = Roster(NEW, [choosy])
+    assert [roster.reads(name_of(choosy), text) for text in ("depth", "глубина")] == [True, False]
+    assert roster.reads(name_of(NEW), "глубина")
+    assert roster.reads(ModelName("gone", 3), "глубина")
