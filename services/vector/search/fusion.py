@@ -14,7 +14,7 @@ from collections.abc import Mapping, Set
 
 from services.vector.record.lexicon import Words
 
-# One word that a single passage has is worth so much of a cosine. Chosen on seven development sets, where
+# One word that a single passage has is worth so much of a cosine. Chosen on six development sets, where
 # 0.15 to 0.2 make no difference; docs/adr/0125 has nDCG@10 of twelve sets.
 _WORDS_WEIGHT = 0.2
 # What the cosine counts when the model does not read the question's language. Japanese and Russian, nDCG@10:
