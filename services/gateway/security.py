@@ -52,7 +52,7 @@ class Guard:
         app.after_request(self._label)
 
     def _admit(self) -> Response | None:
-        """Raises ProblemError: 400 for a host or path that is none of ours, 405 for who takes this for a proxy,
+        """Raises ProblemError: 400 for a host or path that is none of ours, 405 for who takes it for a proxy,
         403 for another site's page.
         """
         self._check_host(request)
