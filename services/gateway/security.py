@@ -54,8 +54,14 @@ class Guard:
         app.after_request(self._label)
 
     def _admit(self) -> Response | None:
-        """Raises ProblemError: 400 for a host or path that is none of ours, 403 for another site's page."""
+        """Raises ProblemError: 400 for a host or path that is none of ours, 405 for who takes it for a proxy,
+        403 for another site's page.
+        """
         self._check_host(request)
+        if request.method == "CONNECT":
+            # It names a host and no path, and would be answered as a path that there is not.
+            detail = "this is no proxy"
+            raise ProblemError(405, "METHOD_NOT_ALLOWED", detail, headers={"Allow": _ALLOWED_METHODS})
         # Werkzeug would take "//livez" for "/livez".
         if request.environ.get("PATH_INFO", "").startswith("//"):
             raise ProblemError(404, "NOT_FOUND", "the path begins with two slashes")

@@ -45,6 +45,7 @@ BAD = {
     "foreign suffix": (b"GET /livez HTTP/1.1\r\nHost: localhost.evil\r\nConnection: close\r\n\r\n", 400),
     "two hosts": (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\nConnection: close\r\n\r\n", 400),
     "TRACE": (b"TRACE /livez HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
+    "CONNECT": (b"CONNECT 127.0.0.1:443 HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
     "BREW": (b"BREW /livez HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
     "wrong verb": (b"DELETE /api/v1/runs HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
     "no HTTP at all": (b"\x16\x03\x01 hello\r\n\r\n", 400),

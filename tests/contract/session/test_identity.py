@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -624,6 +625,21 @@ async def test_tokens_that_were_tampered_with_are_refused(people: People) -> Non
     assert (error.code, error.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
     # After all of that the good one is as good as before.
     await people.identify(tokens.access_token)
+
+
+async def test_keys_that_a_token_names_are_not_fetched(people: People) -> None:
+    claims = jwt.decode(
+        (await people.sign_in("owner")).tokens.access_token, options={"verify_signature": False}
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/keys"
+        for header in ({"jku": url}, {"x5u": url}, {"kid": url}, {"jku": url, "kid": "a"}):
+            for key, algorithm in (("k" * 40, "HS256"), (SECRET, "HS256"), (SECRET, "HS512")):
+                token = forged(claims, key, algorithm, **header)
+                assert (await refusal(people.identify(token))).reason == "TOKEN_INVALID"
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 # Keys

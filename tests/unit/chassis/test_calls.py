@@ -209,6 +209,13 @@ async def test_a_hostile_request_id_is_replaced(world: World) -> None:
     assert " " not in world.sessions.seen[-1][2]
 
 
+async def test_metadata_that_is_too_large_is_refused_and_harms_nobody(world: World) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await world.stub.GetSession(request(), metadata=(("x-large", "a" * 20_000),))
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await world.stub.GetSession(request())
+
+
 async def test_streams_of_requests_work_and_are_checked(world: World) -> None:
     pieces = [session_pb2.ImportSnapshotRequest(data=b"x")] * 3
     answer = await world.stub.ImportSnapshot(iter(pieces))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from meldrag_cli.app import main
+from meldrag_cli.app import application, main
 from meldrag_cli.files import File
 from meldrag_cli.gateway import Gateway
 from meldrag_cli.sending import Sending
@@ -389,3 +391,20 @@ def test_faults_that_are_left_fail_the_check(capsys: pytest.CaptureFixture[str])
     lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     assert [each["type"] for each in lines] == ["page", "end"]
     assert json.loads(house.requests[1][3]) == {"collection": "notes"}
+
+
+def commands(command: Any, name: str = "meld") -> Iterator[tuple[str, Any]]:
+    """All commands of the program, those of groups with the group's name in front."""
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for word, inner in command.commands.items():
+        yield from commands(inner, f"{name} {word}")
+
+
+COMMANDS = dict(commands(typer.main.get_command(application())))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_speaks_json(name: str) -> None:
+    assert "--json" in [word for parameter in COMMANDS[name].params for word in parameter.opts]

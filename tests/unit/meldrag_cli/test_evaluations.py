@@ -203,6 +203,7 @@ def test_kept_ones_are_listed_shown_and_deleted(capsys: pytest.CaptureFixture[st
             (["list"], "setting 1: ndcg@10 0.7500"),
             (["show", ID, "--queries"], "who?"),
             (["csv", ID], "query_id\nq\n"),
+            (["csv", ID, "--json"], '{"lines": [{"query_id": "q"}]}'),
             (["delete", ID], f"{ID} is deleted"),
         ):
             assert main(["--url", house.url, "evaluations", *arguments, "-c", "notes"]) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -190,14 +192,18 @@ def show_evaluation(
 
 
 @evaluations.command("csv")
-def evaluation_as_csv(context: typer.Context, evaluation: Id, collection: OneCollection = "") -> None:
-    """Write an evaluation query by query, as CSV."""
-    terminal = Terminal()
+def evaluation_as_csv(
+    context: typer.Context, evaluation: Id, collection: OneCollection = "", as_json: options.AsJson = False
+) -> None:
+    """Write an evaluation query by query, as CSV; its lines as objects with --json."""
+    terminal = Terminal(as_json=as_json)
     started = options.start(context)
     name = collection or started.settings().collection
     with started.gateway() as gateway:
         table = gateway.text(path("collections", name, "evaluations", evaluation, "queries.csv"), {})
-    terminal.write(table.replace("\r\n", "\n"))
+    terminal.give({"lines": list(csv.DictReader(io.StringIO(table)))})
+    if not as_json:
+        terminal.write(table.replace("\r\n", "\n"))
 
 
 @evaluations.command("delete")
