@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.test_command_line import meld
 from tests.support.launched import House, launched
 from tests.support.webhook_receiver import Receiver
 from tests.unit.session.webhooks.verification import verify
@@ -205,6 +207,29 @@ def test_a_document_is_told_of_once_whatever_is_killed_on_the_way(telling: House
         delivered(api, hook, 60)
         listed = api.get(f"/webhooks/{hook['id']}/deliveries").raise_for_status().json()["deliveries"]
         assert [one["state"] for one in listed] == ["DELIVERED"]
+
+
+def test_the_command_line_makes_tries_and_removes_them(telling: House, tmp_path: Path) -> None:
+    def told(*arguments: str) -> str:
+        done = meld(telling, tmp_path, "webhooks", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with Receiver() as receiver:
+        secret = told("add", receiver.url, "--label", "shell", "-e", "document.ready").strip()
+        listed = json.loads(told("list", "--json"))["webhooks"]
+        [hook] = [one for one in listed if one["label"] == "shell"]
+        assert hook["event_types"] == ["document.ready"]
+        sent = json.loads(told("test", hook["id"], "--json"))
+        [got] = receiver.wait()
+        assert verify(secret, got.headers, got.body)["type"] == "webhook.test"
+        assert got.headers["webhook-id"] == sent["id"]
+        assert sent["id"] in told("deliveries", hook["id"])
+        assert "off (owner)" in told("disable", hook["id"])
+        assert "shell" in told("show", hook["id"])
+        told("delete", hook["id"], "--yes")
+    gone = meld(telling, tmp_path, "webhooks", "show", hook["id"], "--json")
+    assert (gone.returncode, json.loads(gone.stderr)["error"]["reason"]) == (1, "WEBHOOK_NOT_FOUND")
 
 
 def test_logs_name_no_secret_and_no_address(telling: House, api: httpx.Client) -> None:

@@ -97,7 +97,7 @@ async def hooks(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> A
 class Idle:
     """Stands in the service where it would send."""
 
-    def __init__(self, *_: Any) -> None: ...
+    def __init__(self, *_: Any, **__: Any) -> None: ...
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
+from opentelemetry import propagate
 
 from services.agents.telling.ports import READY, DocumentEvent, EventPage, Listener
 from services.agents.telling.telling import Telling
@@ -38,9 +39,11 @@ class House:
     record: str = "a"
     room: int = 1_000
     fails: dict[str, Exception] = field(default_factory=dict)
+    carried: dict[str, str] = field(default_factory=dict)
 
     async def after(self, cursor: str, since: datetime, count: int) -> EventPage:
         self._fail("after")
+        propagate.inject(self.carried)
         record, _, position = (cursor or f"{self.record}:0").partition(":")
         if record != self.record:
             raise InvalidArgumentError("another record", reason="INVALID_PAGE_TOKEN")
@@ -144,3 +147,5 @@ async def test_it_goes_on_after_failures_and_defects(monkeypatch: pytest.MonkeyP
         while house.told.get("anna") != ["a"]:
             await asyncio.sleep(0.01)
     task.cancel()
+    # Those who are asked record nothing of it either: the last part of it says so.
+    assert house.carried["traceparent"].endswith("-00")
