@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,10 @@ import numpy as np
 from chromadb.config import Settings
 from chromadb.errors import NotFoundError
 
+from services.vector.index.memory import overwrite_what_is_given_back
 from services.vector.record.vectors import Matrix
+
+_log = logging.getLogger(__name__)
 
 # Rows in a call; Chroma's own limit (5,461 in the build that was measured) may be lower.
 _BATCH = 1_000
@@ -34,6 +38,8 @@ class ChromaIndex:
     @classmethod
     def embedded(cls, folder: Path, prefix: str, sync_threshold: int) -> ChromaIndex:
         """The index in `folder`, made when missing. One process at a time."""
+        if not overwrite_what_is_given_back():
+            _log.warning("the files of the vector index may get pieces of this process's memory")
         client = chromadb.PersistentClient(path=str(folder), settings=Settings(anonymized_telemetry=False))
         return cls(client, prefix, sync_threshold)
 

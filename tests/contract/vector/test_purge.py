@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import struct
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,22 +39,8 @@ def holding(folder: Path, *needles: bytes) -> list[str]:
         str(path.relative_to(folder))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and any(needle in content(path) or needle in path.name.encode() for needle in needles)
+        and any(needle in path.read_bytes() or needle in path.name.encode() for needle in needles)
     ]
-
-
-def content(path: Path) -> bytes:
-    """What is written in a file. Chroma writes two of its files at full capacity, and behind the last entry
-    stands whatever was in the memory of the process (ADR 102).
-    """
-    data = path.read_bytes()
-    if path.name not in ("data_level0.bin", "length.bin"):
-        return data
-    version, _, most, entries, size = struct.unpack_from("<i4q", path.with_name("header.bin").read_bytes())
-    assert version == 1
-    size = size if path.name == "data_level0.bin" else 4
-    assert len(data) == most * size
-    return data[: entries * size]
 
 
 def secrets() -> dict[str, bytes]:
