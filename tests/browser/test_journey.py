@@ -117,6 +117,17 @@ class Keys(Mouse):
         self.page.keyboard.press("Enter")
 
 
+def opened(open_page: OpenPage, house: House, collection: str, options: dict[str, Any]) -> Page:
+    """The page at a new collection."""
+    made = httpx.post(f"{house.base_url}/api/v1/collections", json={"name": collection}, timeout=30)
+    made.raise_for_status()
+    page = open_page(house.base_url, **options)
+    page.evaluate("name => localStorage.setItem('meld.collection', name)", collection)
+    page.reload()
+    expect(page.locator("#collection")).to_have_value(collection)
+    return page
+
+
 @pytest.mark.parametrize("person", [Mouse, Finger, Keys])
 def test_from_three_files_to_a_conversation_to_keep(
     modelled: tuple[House, ModelServer], open_page: OpenPage, person: type[Mouse]
@@ -125,11 +136,7 @@ def test_from_three_files_to_a_conversation_to_keep(
     model.add(Stall("The spring"), Answer(WRITTEN))
     name = f"of-{person.__name__.lower()}"
     api = f"{house.base_url}/api/v1"
-    httpx.post(f"{api}/collections", json={"name": name}, timeout=30).raise_for_status()
-    page = open_page(house.base_url, **person.options)
-    page.evaluate("name => localStorage.setItem('meld.collection', name)", name)
-    page.reload()
-    expect(page.locator("#collection")).to_have_value(name)
+    page = opened(open_page, house, name, person.options)
     expect(page.get_by_role("heading", name="Ask your own documents")).to_be_visible()
     hand = person(page)
 
@@ -148,6 +155,10 @@ def test_from_three_files_to_a_conversation_to_keep(
     expect(turn).to_have_attribute("data-outcome", "SUCCEEDED", timeout=READY)
     expect(turn.locator(".answer strong")).to_have_text("4.2 metres")
     expect(turn.locator(".source .mark-verified").first).to_have_text("Verified")
+
+    hand.press(turn.locator(".steps summary"))
+    expect(turn.locator(".step", has_text="Answered").locator(".step-time")).to_be_visible()
+    expect(turn.locator(".step", has_text="120 tokens read, 12 written")).to_be_visible()
 
     hand.press(turn.locator(".cite").first)
     [known] = citations(page, house)
@@ -185,14 +196,9 @@ def test_an_answer_goes_on_without_a_gap_when_its_gateway_is_killed(
     words = " ".join(f"word{number}" for number in range(200))
     model.add(Answer(f"It reaches 4.2 metres [1] and {words}.", delay=0.06))
     api = f"{house.base_url}/api/v1"
-    with httpx.Client(base_url=api, timeout=60) as http:
-        http.post("/collections", json={"name": "killed"}).raise_for_status()
-        file = {"file": ("tides.md", TIDES.encode(), "text/markdown")}
-        http.post("/collections/killed/documents", files=file).raise_for_status()
-    page = open_page(house.base_url)
-    page.evaluate("localStorage.setItem('meld.collection', 'killed')")
-    page.reload()
-    expect(page.locator("#collection")).to_have_value("killed")
+    page = opened(open_page, house, "killed", Mouse.options)
+    file = {"file": ("tides.md", TIDES.encode(), "text/markdown")}
+    httpx.post(f"{api}/collections/killed/documents", files=file, timeout=60).raise_for_status()
     page.evaluate(
         """() => {
             window.seen = new Set();
