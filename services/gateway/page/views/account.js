@@ -28,7 +28,7 @@ export async function open(root, house) {
   if (signal.aborted) return;
   const administers = me.scopes.includes("administration");
   root.append(
-    head("Account", me.login ? `You are signed in, with the role ${me.role}.` : "This house asks nobody to sign in: whoever reaches this page is its owner.", ...(me.login ? [button("Sign out", () => document.getElementById("sign-out")?.click())] : [])),
+    head("Account", me.login ? `You are signed in, with the role ${me.role}. Your id is ${me.id}.` : "This house asks nobody to sign in: whoever reaches this page is its owner.", ...(me.login ? [button("Sign out", () => document.getElementById("sign-out")?.click())] : [])),
     preferences(agents()),
   );
   if (me.login) root.append(password(), keys(house));

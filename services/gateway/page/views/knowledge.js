@@ -12,6 +12,7 @@ import { MOST, button, choice, cut, empty, head, sure, trouble } from "./parts.j
  * @property {AbortSignal} signal Aborted when the part is left.
  * @property {string} collection
  * @property {import("../announcer.js").Announcer} announcer
+ * @property {() => Promise<void>} changed To be called when documents came or went otherwise than in their list.
  */
 
 /** @typedef {(root: HTMLElement, place: Place) => void | Promise<void>} OpenPart */
@@ -28,11 +29,15 @@ const MODES = [
 /** @type {[string, string][]} */
 const PARTS = [
   ["", "Documents"],
+  ["queue", "Queue"],
   ["evaluations", "Evaluations"],
+  ["access", "Access"],
 ];
 /** @type {Record<string, () => Promise<{open: OpenPart}>>} */
 const LOADS = {
+  queue: () => import("./queue.js"),
   evaluations: () => import("./evaluations.js"),
+  access: () => import("./access.js"),
 };
 const LEFT = [
   ["record_documents", "documents in the record"],
@@ -99,6 +104,7 @@ export async function open(root, { signal, item, collections, read, announcer })
 
   /** Shows the part that was chosen; a part that is left ends its requests. */
   async function openPart() {
+    const changed = () => collections.load().catch(draw);
     leaving.abort();
     leaving = new AbortController();
     const left = leaving.signal;
@@ -113,7 +119,7 @@ export async function open(root, { signal, item, collections, read, announcer })
     other.append(inner);
     try {
       const module = await load();
-      if (!left.aborted) await module.open(inner, { signal: left, collection: collections.current, announcer });
+      if (!left.aborted) await module.open(inner, { signal: left, collection: collections.current, announcer, changed });
     } catch (error) {
       if (!left.aborted) other.replaceChildren(trouble(error, openPart));
     }

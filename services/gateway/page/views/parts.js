@@ -128,16 +128,36 @@ export function trouble(error, retry) {
 }
 
 /**
- * A button that asks once more before it acts.
+ * A drawing that asks once more before it acts.
  * @param {string} drawing
  * @param {string} label "Delete tides.md".
  * @param {{yes: string, no: string}} words
  * @param {() => Promise<void>} act
  */
-export function sure(drawing, label, { yes, no }, act) {
+export function sure(drawing, label, words, act) {
+  return asking((ask) => tool(drawing, label, ask), label, words, act);
+}
+
+/**
+ * A button in words that asks once more before it acts.
+ * @param {string} words
+ * @param {string} label For screen readers.
+ * @param {() => Promise<void>} act
+ */
+export function asked(words, label, act) {
+  return asking((ask) => button(words, ask, { name: label }), label, { yes: "Yes", no: "No" }, act);
+}
+
+/**
+ * @param {(ask: () => void) => HTMLElement} draw Makes what is there before and after the question.
+ * @param {string} label
+ * @param {{yes: string, no: string}} words
+ * @param {() => Promise<void>} act
+ */
+function asking(draw, label, { yes, no }, act) {
   const place = element("span", { class: "sure" });
   const rest = () => {
-    const first = tool(drawing, label, () => ask());
+    const first = draw(ask);
     place.replaceChildren(first);
     return first;
   };
