@@ -169,6 +169,7 @@ _SCRIPTS = (
     "family_delete",
     "attempt_begin",
     "attempt_end",
+    "quota_read",
     "quota_take",
     "audit_list",
     "webhook_create",

@@ -304,6 +304,17 @@ SHAPES = (
         },
     ),
     Shape(
+        "Quota",
+        identity_pb2.Quota.DESCRIPTOR,
+        rendering.quota,
+        {
+            "unit": "unit",
+            "limit": Maybe("limit"),
+            "used": Maybe("used"),
+            "reset": Maybe("reset_time"),
+        },
+    ),
+    Shape(
         "Webhook",
         webhook_pb2.Webhook.DESCRIPTOR,
         rendering.webhook,

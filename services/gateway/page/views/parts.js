@@ -200,3 +200,55 @@ export function single(act) {
       underWay = null;
     }));
 }
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {HTMLElement} said Where it says what went wrong.
+ * @param {() => Promise<void>} act
+ */
+export function submits(form, said, act) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
+    submit.disabled = true;
+    said.textContent = "";
+    try {
+      await act();
+    } catch (error) {
+      said.textContent = asProblem(error).sentence;
+    } finally {
+      submit.disabled = false;
+    }
+  });
+}
+
+/**
+ * Shows a secret that is told this once.
+ * @param {HTMLElement} place
+ * @param {string} label
+ * @param {string} secret
+ */
+export function showOnce(place, label, secret) {
+  const value = element("input", { type: "text", readonly: true, value: secret, "aria-label": label });
+  const copied = element("span", { class: "rule", role: "status" });
+  place.replaceChildren(
+    element("p", {}, element("strong", {}, "Copy it now. "), "It is shown this once."),
+    element(
+      "div",
+      { class: "search-row" },
+      value,
+      button("Copy", async () => {
+        value.select();
+        try {
+          await navigator.clipboard.writeText(secret);
+          copied.textContent = "Copied.";
+        } catch {
+          copied.textContent = "Press Ctrl+C: this browser lets no page copy here.";
+        }
+      }),
+      button("Done", () => place.replaceChildren()),
+    ),
+    copied,
+  );
+  value.select();
+}

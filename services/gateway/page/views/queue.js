@@ -16,7 +16,7 @@ import { asked, button, empty, section, sure, trouble } from "./parts.js";
 /** Milliseconds between looks while there is work, and while there is none. */
 const PAUSE = 1_500;
 const IDLE_PAUSE = 8_000;
-const PAGE = 100;
+const PAGE = 50;
 /** After which failures the same bytes may be taken after all, and are kept. */
 const MAY_END_OTHERWISE = new Set(["PARSER_LIMIT", "INTERRUPTED"]);
 /** @type {Record<string, string>} */
