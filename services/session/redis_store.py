@@ -83,7 +83,7 @@ Fields = Mapping[bytes, bytes]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA = 5
+SCHEMA = 6
 
 # What belongs to no generation.
 STORE_KEY = "meld:{store}"
@@ -130,7 +130,7 @@ _RECONNECT_SECONDS = 0.5
 
 _RUN_FIELDS = (
     *("run_id", "session_id", "agent_id", "request_type", "request", "owner", "parent"),
-    *("state", "created", "ended", "last", "journal_last", "takeovers"),
+    *("state", "created", "ended", "last", "journal_last", "takeovers", "usage"),
 )
 
 _SCRIPTS = (
@@ -518,6 +518,7 @@ class RedisStore:
                 *(_CHANNEL, _signal(tenant, run_id)),
                 *(len(events), entries[0].position if entries else 0, self._journal_bytes, appending.owner),
                 *(*_told(appending), webhook_place(tenant, ""), message_place(tenant, ""), WAITING_MESSAGES),
+                records.usage_record(appending.usage) if appending.usage else "",
                 *map(records.event_record, events),
                 *map(records.entry_record, entries),
             ],
@@ -954,6 +955,7 @@ def _run_of(fields: Fields) -> Run:
         last_sequence=int(fields[b"last"]),
         last_position=int(fields.get(b"journal_last", b"0")),
         takeovers=int(fields.get(b"takeovers", b"0")),
+        usage=records.usage(fields[b"usage"]) if b"usage" in fields else None,
     )
 
 

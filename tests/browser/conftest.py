@@ -163,6 +163,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, embeddings_port: int) -> I
         "MELD_OTHER_EMBEDDING_MODELS": "other-model:16",
         "OPENAI_BASE_URL": f"http://127.0.0.1:{embeddings_port}/v1",
         "OPENAI_API_KEY": "sk-nobody",
+        "OPENAI_MODEL": "priced-model",
+        "MELD_MODEL_PRICES": "priced-model=1000/2000",
     }
     with launched(tmp_path_factory.mktemp("guarded-house"), environment) as started:
         yield started

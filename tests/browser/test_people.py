@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from tests.browser.conftest import CODE, DESKTOP, arrived, watched
 from tests.browser.test_evaluations import at_part
 from tests.browser.test_login import PASSWORD, at_the_door, fill_in
 from tests.support.launched import House
-from tests.support.model_server import JsonObject, ModelServer
+from tests.support.model_server import Answer, JsonObject, ModelServer
 from tests.support.webhook_receiver import Receiver
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -236,3 +237,34 @@ def test_a_webhook_is_made_tried_and_removed(page: Page, guarded: House, olga: h
         page.get_by_role("button", name="Delete: Delete the webhook build house").click()
         expect(page.locator("#view")).to_contain_text("No webhook yet")
         assert olga.get("/webhooks").json()["webhooks"] == []
+
+
+def test_tokens_and_cost_are_those_that_were_recorded(
+    page: Page, guarded: House, olga: httpx.Client, embeddings_port: int
+) -> None:
+    def insights() -> None:
+        page.goto(f"{guarded.base_url}/#view=insights")
+        page.reload()
+        arrived(page)
+        expect(page.locator(".insights")).not_to_be_empty()
+
+    insights()
+    expect(page.locator(".insights")).to_contain_text("Nothing was recorded in this time")
+    with ModelServer(port=embeddings_port, forever=Answer("It reaches 4.2 metres [1].")):
+        asked = {"agent": "research", "message": "How high is the spring tide?", "collections": ["granted"]}
+        usage = olga.post("/runs", json=asked).json()["usage"]
+    assert usage["input_tokens"] > 0
+    assert usage["cost_usd"] == (usage["input_tokens"] * 1000 + usage["output_tokens"] * 2000) / 1e6
+    insights()
+    row = page.get_by_role("region", name="Agents").get_by_role("row", name=re.compile("Research"))
+    expect(row).to_contain_text(f"{usage['input_tokens']:,}")
+    expect(row).to_contain_text(f"${usage['cost_usd']:.2f}")
+    tiles = page.locator(".tile").filter(has_text="Tokens they answered")
+    expect(tiles).to_contain_text(f"{usage['output_tokens']:,}")
+    flawless(page)
+    with page.expect_download() as kept:
+        page.get_by_label("Export as CSV").click()
+    (line,) = csv.DictReader(kept.value.path().read_text().splitlines())
+    assert (line["model"], float(line["cost_usd"])) == ("priced-model", usage["cost_usd"])
+    told = olga.get("/insights?period=7d").json()
+    assert (told["model_runs"], told["priced_runs"], told["cost_usd"]) == (1, 1, usage["cost_usd"])

@@ -202,10 +202,16 @@ def test_insights_are_what_was_recorded(open_page: OpenPage, house: House, known
     assert told["runs"] >= 1
     expect(page.locator(".tile").first).to_have_text(re.compile(rf"Runs{told['runs']}\b"))
     expect(page.get_by_role("region", name="Agents")).to_contain_text("Research")
+    # This house has no model: nothing is counted where nothing was used.
+    assert (told["model_runs"], told["cost_usd"]) == (0, None)
+    expect(page.locator(".insights")).to_contain_text("No model was asked")
     with page.expect_download() as kept:
         page.get_by_label("Export as CSV").click()
     lines = Path(kept.value.path()).read_text().splitlines()
-    assert lines[0] == "run_id,agent,session_id,state,created,ended,seconds"
+    assert (
+        lines[0]
+        == "run_id,agent,session_id,state,created,ended,seconds,input_tokens,output_tokens,model,cost_usd"
+    )
     assert len(lines) - 1 == told["runs"]
 
 
