@@ -249,10 +249,9 @@ def _key(key: ApiKey, user: User) -> identity_pb2.ApiKey:
 
 
 def _quota(use: Use) -> identity_pb2.Quota:
-    quota = identity_pb2.Quota(unit=use.unit, limit=use.limit, used=use.used)
-    if use.reset_time:
-        quota.reset_time.CopyFrom(calls.moment(use.reset_time))
-    return quota
+    return identity_pb2.Quota(
+        unit=use.unit, limit=use.limit, used=use.used, reset_time=calls.moment(use.reset_time)
+    )
 
 
 def _entry(entry: AuditEntry) -> identity_pb2.AuditEntry:
