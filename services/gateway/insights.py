@@ -16,6 +16,7 @@ Json = object
 HOUR = 3600
 DAY = 24 * HOUR
 _LATEST_FAILURES = 10
+_USED = ("input_tokens", "output_tokens", "model", "cost_usd")
 _STATES = ("SUCCEEDED", "FAILED", "CANCELLED", "RUNNING")
 
 
@@ -35,9 +36,26 @@ PERIODS: Mapping[str, Period] = {
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a run has used of models, as its end said. model: "" when none answered. cost_usd: None where no
+    price is known, or no model was asked.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    model: str
+    cost_usd: float | None
+
+    @property
+    def asked(self) -> bool:
+        """Whether a model was asked."""
+        return self.input_tokens + self.output_tokens > 0
+
+
+@dataclass(frozen=True)
 class RecordedRun:
     """A run as the record has it. state: a word of RunState; begun, ended: seconds since 1970, ended None
-    while it runs.
+    while it runs. usage: None where nobody said it.
     """
 
     run_id: str
@@ -46,6 +64,7 @@ class RecordedRun:
     state: str
     begun: float
     ended: float | None
+    usage: Usage | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -87,12 +106,21 @@ def table(runs: Iterable[RecordedRun]) -> str:
     """One line a run, as CSV."""
     text = io.StringIO()
     lines = csv.writer(text)
-    lines.writerow(("run_id", "agent", "session_id", "state", "created", "ended", "seconds"))
+    lines.writerow(("run_id", "agent", "session_id", "state", "created", "ended", "seconds", *_USED))
     for run in runs:
         ended = "" if run.ended is None else _moment(run.ended)
         seconds = "" if run.seconds is None else f"{run.seconds:.3f}"
-        lines.writerow((run.run_id, run.agent, run.session_id, run.state, _moment(run.begun), ended, seconds))
+        told = (run.run_id, run.agent, run.session_id, run.state, _moment(run.begun), ended, seconds)
+        lines.writerow((*told, *_used(run.usage)))
     return text.getvalue()
+
+
+def _used(usage: Usage | None) -> tuple[object, ...]:
+    """Cells; empty where nobody knows."""
+    if usage is None:
+        return ("",) * len(_USED)
+    cost = "" if usage.cost_usd is None else repr(usage.cost_usd)
+    return usage.input_tokens, usage.output_tokens, usage.model, cost
 
 
 def _figures(runs: Sequence[RecordedRun]) -> dict[str, Json]:
@@ -110,6 +138,22 @@ def _figures(runs: Sequence[RecordedRun]) -> dict[str, Json]:
         "median_seconds": round(statistics.median(times), 3) if times else None,
         # The nearest rank: a time that was really measured.
         "p95_seconds": round(times[math.ceil(0.95 * len(times)) - 1], 3) if times else None,
+        **_usage(runs),
+    }
+
+
+def _usage(runs: Sequence[RecordedRun]) -> dict[str, Json]:
+    """Tokens and cost in sum, each None where no run has said it, and of how many runs they are the sum."""
+    told = [run.usage for run in runs if run.usage is not None]
+    asked = [usage for usage in told if usage.asked]
+    costs = [usage.cost_usd for usage in asked if usage.cost_usd is not None]
+    return {
+        "input_tokens": sum(usage.input_tokens for usage in told) if told else None,
+        "output_tokens": sum(usage.output_tokens for usage in told) if told else None,
+        "cost_usd": math.fsum(costs) if costs else None,
+        "measured_runs": len(told),
+        "model_runs": len(asked),
+        "priced_runs": len(costs),
     }
 
 

@@ -301,6 +301,17 @@ def api_key(value: identity_pb2.ApiKey) -> dict[str, Json]:
     }
 
 
+def quota(value: identity_pb2.Quota) -> dict[str, Json]:
+    """What may be used up in a time; where there is no limit nothing is counted."""
+    limited = value.limit >= 0
+    return {
+        "unit": value.unit,
+        "limit": value.limit if limited else None,
+        "used": value.used if limited else None,
+        "reset": _optional_time(value, "reset_time"),
+    }
+
+
 def webhook(value: webhook_pb2.Webhook) -> dict[str, Json]:
     """Where messages are sent, and which; without its secret."""
     return {

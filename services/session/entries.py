@@ -65,7 +65,9 @@ _RUN_NEEDED = frozenset(
     ("fingerprint", "run_id", "session_id", "agent_id", "state", "created", "first", "last", "bytes")
 )
 _JOURNAL = frozenset(("journal_last", "journal_bytes"))
-_RUN_NAMES = _RUN_NEEDED | _JOURNAL | {"request_type", "request", "owner", "parent", "ended", "takeovers"}
+_RUN_NAMES = (
+    _RUN_NEEDED | _JOURNAL | {"request_type", "request", "owner", "parent", "ended", "takeovers", "usage"}
+)
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,15}")
 _MESSAGE = re.compile(r"m([1-9][0-9]{0,15})")
 _EVENT = re.compile(r"e([1-9][0-9]{0,15})")
@@ -337,6 +339,8 @@ class Verification:
             raise ValueError("half a journal")
         for name in names & (_JOURNAL | {"takeovers"}):
             _number(fields[name])
+        if "usage" in names:
+            validation.usage(records.usage(fields["usage"]))
         self._journal = range(1, _number(fields.get("journal_last", b"0")) + 1)
         self._open = entry
 

@@ -133,11 +133,21 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RunUsage:
+    """What a run has used of models. model: "" when none answered. cost_usd: None where it is not known."""
+
+    input_tokens: int
+    output_tokens: int
+    model: str
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """The record of an agent's work, without its events and its journal.
 
     last_sequence: 0 before the first event; last_position: 0 before the first entry of the journal.
-    takeovers: how often it got another owner.
+    takeovers: how often it got another owner. usage: None where it is not known.
     """
 
     opening: NewRun
@@ -147,6 +157,7 @@ class Run:
     last_sequence: int
     last_position: int = 0
     takeovers: int = 0
+    usage: RunUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +182,7 @@ class Appending:
     """What is appended to a run, all or none.
 
     state: an end state closes the run. agent_id: "" leaves what is stored. owner: "" when it does not matter
-    who writes. ending: what webhooks are told beside an end state.
+    who writes. ending: what webhooks are told beside an end state. usage: what is kept beside one.
     """
 
     events: Sequence[RunEvent] = ()
@@ -180,6 +191,7 @@ class Appending:
     agent_id: str = ""
     owner: str = ""
     ending: Ending = NOTHING_SAID
+    usage: RunUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)

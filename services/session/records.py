@@ -7,9 +7,10 @@ record lacks are empty.
 
 from __future__ import annotations
 
+import json
 import struct
 
-from services.session.model import Message, NewMessage, Payload, Role, RunEntry, RunEvent
+from services.session.model import Message, NewMessage, Payload, Role, RunEntry, RunEvent, RunUsage
 
 _VERSION = b"\x01"
 _LENGTH = struct.Struct(">I")
@@ -82,3 +83,14 @@ def _split(record: bytes, count: int) -> list[bytes]:
     if start != len(record):
         raise ValueError("a record is cut short")
     return (fields + [b""] * count)[:count]
+
+
+def usage_record(value: RunUsage) -> bytes:
+    """As JSON; read back by `usage`."""
+    return json.dumps([value.input_tokens, value.output_tokens, value.model, value.cost_usd]).encode()
+
+
+def usage(stored: bytes) -> RunUsage:
+    """What `usage_record` has written."""
+    input_tokens, output_tokens, model, cost_usd = json.loads(stored)
+    return RunUsage(int(input_tokens), int(output_tokens), model, cost_usd)

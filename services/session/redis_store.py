@@ -133,7 +133,7 @@ _RECONNECT_SECONDS = 0.5
 
 _RUN_FIELDS = (
     *("run_id", "session_id", "agent_id", "request_type", "request", "owner", "parent"),
-    *("state", "created", "ended", "last", "journal_last", "takeovers"),
+    *("state", "created", "ended", "last", "journal_last", "takeovers", "usage"),
 )
 
 _SCRIPTS = (
@@ -172,6 +172,7 @@ _SCRIPTS = (
     "family_delete",
     "attempt_begin",
     "attempt_end",
+    "quota_read",
     "quota_take",
     "audit_list",
     "webhook_create",
@@ -522,6 +523,7 @@ class RedisStore:
                 *(_CHANNEL, _signal(tenant, run_id)),
                 *(len(events), entries[0].position if entries else 0, self._journal_bytes, appending.owner),
                 *(*_told(appending), webhook_place(tenant, ""), message_place(tenant, ""), WAITING_MESSAGES),
+                records.usage_record(appending.usage) if appending.usage else "",
                 *map(records.event_record, events),
                 *map(records.entry_record, entries),
             ],
@@ -958,6 +960,7 @@ def _run_of(fields: Fields) -> Run:
         last_sequence=int(fields[b"last"]),
         last_position=int(fields.get(b"journal_last", b"0")),
         takeovers=int(fields.get(b"takeovers", b"0")),
+        usage=records.usage(fields[b"usage"]) if b"usage" in fields else None,
     )
 
 

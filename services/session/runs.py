@@ -36,6 +36,8 @@ class Runs:
         validation.optional_identifier("agent_id", appending.agent_id)
         validation.owner("owner", appending.owner)
         validation.ending(appending.ending)
+        if appending.usage:
+            validation.usage(appending.usage)
         return await self._store.append_to_run(tenant, run_id, appending)
 
     async def take(self, tenant: str, run_id: str, previous: str, owner: str) -> Run:

@@ -34,6 +34,7 @@ from services.session.model import (
     RunEvent,
     RunFilter,
     RunState,
+    RunUsage,
     Scalar,
     Session,
     Topic,
@@ -157,6 +158,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             request.agent_id,
             request.owner,
             _ending(request.summary),
+            _usage(request.usage) if request.HasField("usage") else None,
         )
         last_sequence, last_position = await self._runs.append(calls.space(), request.run_id, appending)
         return session_pb2.AppendRunEventsResponse(last_sequence=last_sequence, last_position=last_position)
@@ -322,6 +324,22 @@ def _ending(summary: webhook_pb2.RunSummary) -> Ending:
     )
 
 
+def _usage(usage: session_pb2.RunUsage) -> RunUsage:
+    cost = usage.cost_usd if usage.HasField("cost_usd") else None
+    return RunUsage(usage.input_tokens, usage.output_tokens, usage.model, cost)
+
+
+def _used(usage: RunUsage | None) -> session_pb2.RunUsage | None:
+    if usage is None:
+        return None
+    return session_pb2.RunUsage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        model=usage.model,
+        cost_usd=usage.cost_usd,
+    )
+
+
 def _metadata(struct: struct_pb2.Struct) -> dict[str, Scalar]:
     return {key: _scalar(key, value) for key, value in struct.fields.items()}
 
@@ -445,6 +463,7 @@ def _run(run: Run) -> session_pb2.Run:
         last_position=run.last_position,
         takeovers=run.takeovers,
         parent_run_id=opening.parent_run_id,
+        usage=_used(run.usage),
     )
 
 

@@ -18,12 +18,14 @@ from services.session.model import (
     Payload,
     RunEntry,
     RunEvent,
+    RunUsage,
     Scalar,
     TopicChange,
 )
 from services.session.webhooks.model import Ending
 
 # An id becomes a part of a key of the store; none of these characters means anything there.
+_MAX_MODEL = 200
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # A tenant, or a tenant and one of its people. It becomes a part of keys and of names of files.
 SPACE = r"[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64})?"
@@ -202,6 +204,18 @@ def ending(value: Ending) -> Ending:
     for field, text in (("answer_mode", value.answer_mode), ("error_reason", value.error_reason)):
         if text and not _ID.fullmatch(text):
             raise invalid_field(f"summary.{field}", text, "must be a name")
+    return value
+
+
+def usage(value: RunUsage) -> RunUsage:
+    """What a run has used."""
+    for field, number in (("input_tokens", value.input_tokens), ("output_tokens", value.output_tokens)):
+        if not 0 <= number < 1 << 53:
+            raise invalid_field(f"usage.{field}", number, "must be a number of tokens")
+    if len(value.model) > _MAX_MODEL or not value.model.isprintable():
+        raise invalid_field("usage.model", value.model, f"must be at most {_MAX_MODEL} printable characters")
+    if value.cost_usd is not None and not 0 <= value.cost_usd < math.inf:
+        raise invalid_field("usage.cost_usd", value.cost_usd, "must be an amount of US dollars")
     return value
 
 

@@ -28,7 +28,7 @@ DECLARED = {
     "DeleteItem ExportSnapshot ImportSnapshot",
     "IdentityService": "SetUp CreateUser ListUsers UpdateUser DeleteUser ChangePassword Authenticate "
     "AuthenticateExternal Identify RefreshToken RevokeToken CreateApiKey ListApiKeys RevokeApiKey "
-    "ConsumeQuota ListAuditEntries",
+    "ConsumeQuota ListQuotas ListAuditEntries",
     "WebhookService": "CreateWebhook GetWebhook ListWebhooks UpdateWebhook DeleteWebhook "
     "RotateWebhookSecret TestWebhook ListWebhookDeliveries ListDocumentListeners PutDocumentEvents",
     "AgentService": "ListAgents GetAgent RouteTask RunAgent RunWorkflow DecideStep CreateWorkflow "

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, Request, TimeoutError, expect, sy
 
 from tests.browser.scripted import Run, ScriptedGateway, serving
 from tests.support.launched import House, launched
+from tests.support.redis_server import free_port
 
 # A sandbox needs rights that a build machine does not give; the rest keeps it from calling its maker.
 FLAGS = (
@@ -28,6 +29,9 @@ FLAGS = (
 
 # As long as a page may take to show something on a machine that does much else.
 expect.set_options(timeout=20_000)
+
+# By which the first owner of the guarded house is made.
+CODE = "lift-off-41"
 
 DESKTOP = {"width": 1440, "height": 900}
 
@@ -137,4 +141,30 @@ def serve() -> Iterator[Serve]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A ready house without a model."""
     with launched(tmp_path_factory.mktemp("browser-house")) as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def embeddings_port() -> int:
+    """Where the guarded house looks for a second embedding model; nobody is there unless a test is."""
+    return free_port()
+
+
+@pytest.fixture(scope="package")
+def guarded(tmp_path_factory: pytest.TempPathFactory, embeddings_port: int) -> Iterator[House]:
+    """A ready house in which people sign in. The first test of test_login.py makes its first owner."""
+    environment = {
+        "MELD_LOGIN": "required",
+        "JWT_SECRET_KEY": "w7Jt-29ds.Kq/Zp4vNn+LrXe83mBhYcU",
+        "MELD_SETUP_CODE": CODE,
+        "MELD_DAILY_TOKENS": "50000",
+        "MELD_WEBHOOK_ALLOW": "127.0.0.1",
+        "MELD_EMBEDDING_MODEL": "all-MiniLM-L6-v2",
+        "MELD_OTHER_EMBEDDING_MODELS": "other-model:16",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{embeddings_port}/v1",
+        "OPENAI_API_KEY": "sk-nobody",
+        "OPENAI_MODEL": "priced-model",
+        "MELD_MODEL_PRICES": "priced-model=1000/2000",
+    }
+    with launched(tmp_path_factory.mktemp("guarded-house"), environment) as started:
         yield started

@@ -22,6 +22,8 @@ WIDTHS = (390, 820, 1440)
 HEIGHT = 900
 THEMES = ("light", "dark")
 VIEWS = ("knowledge", "conversations", "workflows", "insights", "system", "account")
+# Parts of views: the name of the picture, and the address.
+PARTS = {part: f"#view=knowledge&item={part}" for part in ("queue", "evaluations", "access")}
 DOCUMENTS = {
     "tides.md": "# The tide at Hallgrim Bay\n\n"
     "The spring tide at Hallgrim reaches 4.2 metres above the lowest mark. "
@@ -37,6 +39,14 @@ QUESTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("How long did the storm of 1999 flood the quay?", "research", {}),
     ("What is wrong with this code?", "code_analyzer", {"files": [{"path": "half.py", "content": CODE}]}),
 )
+GOLDEN: dict[str, Any] = {
+    "label": "the harbour, two ways",
+    "settings": [{"name": "words", "mode": "lexical"}, {"name": "both", "mode": "hybrid"}],
+    "queries": [
+        {"query": "How high is the spring tide?", "relevant": [{"external_id": "tides.md"}]},
+        {"query": "When was the quay rebuilt?", "relevant": [{"external_id": "quay.md"}]},
+    ],
+}
 READY_SECONDS = 60
 # What is drawn after an answer has come.
 _DRAWN_MILLISECONDS = 300
@@ -49,7 +59,8 @@ def furnish(base_url: str) -> list[str]:
         http.post("/collections", json={"name": "harbour"}).raise_for_status()
         for name, text in DOCUMENTS.items():
             file = {"file": (name, text.encode(), "text/plain" if name.endswith("txt") else "text/markdown")}
-            http.post("/collections/harbour/documents", files=file).raise_for_status()
+            sent = http.post("/collections/harbour/documents", files=file, data={"external_id": name})
+            sent.raise_for_status()
         for question, agent, inputs in QUESTIONS:
             session = http.post("/sessions", json={"title": question, "collections": ["harbour"]}).json()[
                 "id"
@@ -57,12 +68,13 @@ def furnish(base_url: str) -> list[str]:
             body = {"message": question, "agent": agent, "collections": ["harbour"], "session_id": session}
             http.post("/runs", json={**body, **({"inputs": inputs} if inputs else {})}).raise_for_status()
             sessions.append(session)
+        http.post("/collections/harbour/evaluations", json=GOLDEN).raise_for_status()
     return sessions
 
 
 def shoot(browser: Browser, base_url: str, sessions: list[str], folder: Path) -> int:
     """Writes the pictures; how many."""
-    places = {"ask": "", **{view: f"#view={view}" for view in VIEWS}}
+    places = {"ask": "", **{view: f"#view={view}" for view in VIEWS}, **PARTS}
     places |= {f"answer-{number}": f"#session={session}" for number, session in enumerate(sessions, 1)}
     made = 0
     for theme in THEMES:
@@ -79,6 +91,15 @@ def shoot(browser: Browser, base_url: str, sessions: list[str], folder: Path) ->
                 settled(page)
                 page.screenshot(path=folder / f"{name}-{theme}-{width}.png")
                 made += 1
+            page.goto(f"{base_url}/{PARTS['evaluations']}")
+            page.reload()
+            settled(page)
+            page.get_by_role("button", name=GOLDEN["label"], exact=True).evaluate("button => button.click()")
+            expect(page.get_by_role("region", name="Report")).to_be_visible()
+            page.get_by_role("region", name="Report").screenshot(path=folder / f"report-{theme}-{width}.png")
+            made += 1
+            page.goto(f"{base_url}/{places[f'answer-{len(sessions)}']}")
+            settled(page)
             page.locator(".cite").first.or_(page.locator("#help-open")).first.evaluate(
                 "button => button.click()"
             )

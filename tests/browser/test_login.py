@@ -8,24 +8,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import DESKTOP, OpenPage, arrived, watched
-from tests.support.launched import House, launched
+from tests.browser.conftest import CODE, DESKTOP, OpenPage, arrived, watched
+from tests.support.launched import House
 
 pytestmark = pytest.mark.browser
 
 PASSWORD = "the tide comes at nine"
-CODE = "lift-off-41"
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    environment = {
-        "MELD_LOGIN": "required",
-        "JWT_SECRET_KEY": "w7Jt-29ds.Kq/Zp4vNn+LrXe83mBhYcU",
-        "MELD_SETUP_CODE": CODE,
-    }
-    with launched(tmp_path_factory.mktemp("guarded-house"), environment) as house:
-        yield house
 
 
 @pytest.fixture

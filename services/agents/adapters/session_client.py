@@ -33,6 +33,7 @@ _NEWEST_TURNS = 40
 _REPLAY_SECONDS = 10.0
 _PAGE = 200
 # Of an answer that webhooks may be told.
+_MODEL_CHARACTERS = 200
 _SUMMARY_CHARACTERS = 32_000
 
 _STATES = {
@@ -158,6 +159,8 @@ class SessionClient:
         if state is not None:
             request.state = _WIRE_STATES[state]
             request.summary.CopyFrom(_summary(events))
+            if usage := _usage(events):
+                request.usage.CopyFrom(usage)
         for event in events:
             recorded = request.events.add(sequence=event.sequence)
             recorded.payload.Pack(event.payload)
@@ -256,6 +259,20 @@ def _summary(events: Sequence[RunEvent]) -> webhook_pb2.RunSummary:
         answer=result.text[:_SUMMARY_CHARACTERS],
         answer_mode=mode if result.answer_mode else "",
         error_reason=last.ended.error.reason,
+    )
+
+
+def _usage(events: Sequence[RunEvent]) -> session_pb2.RunUsage | None:
+    """What the last event says that the run has used; None where it says nothing."""
+    last = events[-1].payload if events else None
+    if not isinstance(last, agents_pb2.RunAgentResponse) or not last.ended.result.HasField("usage"):
+        return None
+    usage = last.ended.result.usage
+    return session_pb2.RunUsage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        model=usage.model[:_MODEL_CHARACTERS],
+        cost_usd=usage.cost_usd if usage.HasField("cost_usd") else None,
     )
 
 

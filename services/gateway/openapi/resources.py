@@ -309,6 +309,17 @@ SHAPES = (
         },
     ),
     Shape(
+        "Quota",
+        identity_pb2.Quota.DESCRIPTOR,
+        rendering.quota,
+        {
+            "unit": "unit",
+            "limit": Maybe("limit"),
+            "used": Maybe("used"),
+            "reset": Maybe("reset_time"),
+        },
+    ),
+    Shape(
         "Webhook",
         webhook_pb2.Webhook.DESCRIPTOR,
         rendering.webhook,
@@ -691,6 +702,14 @@ def _insights() -> Schema:
         "success_rate": number | {"description": "Of those that succeeded or failed; null without any."},
         "median_seconds": number | {"description": "Of those that succeeded."},
         "p95_seconds": number,
+        **dict.fromkeys(
+            ("input_tokens", "output_tokens"),
+            nullable(WHOLE) | {"description": "Of models, in sum; null where no run has said it."},
+        ),
+        "cost_usd": number | {"description": "Of priced_runs, in sum; null where no price is known."},
+        "measured_runs": WHOLE | {"description": "Runs that have said what they used."},
+        "model_runs": WHOLE | {"description": "Runs of these that asked a model."},
+        "priced_runs": WHOLE | {"description": "Runs of these whose cost is known."},
     }
     failure = record({"run_id": TEXT, "agent": TEXT, "session_id": nullable(TEXT), "created": TEXT})
     return record(

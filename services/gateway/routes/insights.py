@@ -138,7 +138,13 @@ def _recorded(run: session_pb2.Run) -> insights.RecordedRun:
         state=str(rendering.enum_name(session_pb2.RunState.DESCRIPTOR, run.state)),
         begun=run.create_time.ToNanoseconds() / 1e9,
         ended=run.end_time.ToNanoseconds() / 1e9 if run.HasField("end_time") else None,
+        usage=_usage(run.usage) if run.HasField("usage") else None,
     )
+
+
+def _usage(used: session_pb2.RunUsage) -> insights.Usage:
+    cost = used.cost_usd if used.HasField("cost_usd") else None
+    return insights.Usage(used.input_tokens, used.output_tokens, used.model, cost)
 
 
 def _requests() -> dict[str, object]:

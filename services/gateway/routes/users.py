@@ -16,6 +16,7 @@ from services.gateway.openapi.schema import array, record, reference
 blueprint = Blueprint("users", __name__)
 
 _MAX_BYTES = 64 << 10
+_QUOTAS = json(record({"quotas": array(reference("Quota"))}))
 _KEYS = json(record({"api_keys": array(reference("ApiKey"))}))
 
 
@@ -122,6 +123,15 @@ def revoke_api_key(api_key_id: str) -> Response:
     message = identity_pb2.RevokeApiKeyRequest(api_key_id=api_key_id)
     unary(door().clients.identity.RevokeApiKey, message)
     return answer({})
+
+
+@blueprint.get("/quotas")
+@operation(answers={200: _QUOTAS})
+def list_quotas() -> Response:
+    """What the caller may use up in a time, and has used."""
+    Query(request).finish()
+    quotas = unary(door().clients.identity.ListQuotas, identity_pb2.ListQuotasRequest()).quotas
+    return answer({"quotas": [rendering.quota(quota) for quota in quotas]})
 
 
 @blueprint.get("/audit")

@@ -191,6 +191,16 @@ class Taking:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """What was used of a quota until a time. limit: -1 for none; then nothing is counted."""
+
+    unit: str
+    limit: int
+    used: int
+    reset_time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """What is left until a time; -1 for no limit."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from services.session.failures import invalid_field
 from services.session.identity import failures
-from services.session.identity.model import Caller, Quota, Taking
+from services.session.identity.model import Caller, Quota, Taking, Use
 from services.session.identity.store import LimitStore
 from services.session.requests import once
 
@@ -43,3 +43,12 @@ class Quotas:
             wait = max(1.0, left.reset_time / 1_000_000 - self._clock())
             raise failures.quota_exhausted(unit, limit, left.remaining, wait)
         return left
+
+    async def uses(self, caller: Caller) -> list[Use]:
+        """What the caller has used of each quota."""
+        return [await self._use(caller, unit, limit) for unit, limit in self._limits.items()]
+
+    async def _use(self, caller: Caller, unit: str, limit: int) -> Use:
+        if not limit:
+            return Use(unit, UNLIMITED, 0, 0)
+        return Use(unit, limit, *await self._store.used(caller, unit))

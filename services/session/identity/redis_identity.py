@@ -306,6 +306,12 @@ class RedisIdentity:
         fields = fields_of(reply[1])
         return True, Quota(int(fields[b"remaining"]), int(fields[b"reset"]))
 
+    async def used(self, who: Caller, unit: str) -> tuple[int, int]:
+        """See LimitStore."""
+        place = _place(who.tenant, f"quota:{unit}:{who.user_id}")
+        _, used, reset = await self._store.run("quota_read", [place], [_UNITS[unit][0]])
+        return int(used), int(reset)
+
     async def list_audit(self, tenant: str, before: int, count: int) -> tuple[AuditEntry, ...]:
         """See AuditStore."""
         _, found = await self._store.run("audit_list", [_place(tenant, "audit")], [before, count])

@@ -21,6 +21,7 @@ from services.session.identity.model import (
     Identified,
     NewUser,
     Tokens,
+    Use,
     User,
     UserChange,
     smaller,
@@ -171,6 +172,10 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
             remaining=left.remaining, reset_time=calls.moment(left.reset_time)
         )
 
+    async def ListQuotas(self, _request: Any, _rpc: Any) -> identity_pb2.ListQuotasResponse:
+        """See the proto."""
+        return identity_pb2.ListQuotasResponse(quotas=map(_quota, await self._quotas.uses(_caller())))
+
     async def ListAuditEntries(self, request: Any, _rpc: Any) -> identity_pb2.ListAuditEntriesResponse:
         """See the proto."""
         page = await self._audit.list_entries(_caller().tenant, request.page_size, request.page_token)
@@ -240,6 +245,12 @@ def _key(key: ApiKey, user: User) -> identity_pb2.ApiKey:
         create_time=calls.moment(key.create_time),
         last_use_time=calls.moment(key.use_time),
         expire_time=calls.moment(key.expire_time),
+    )
+
+
+def _quota(use: Use) -> identity_pb2.Quota:
+    return identity_pb2.Quota(
+        unit=use.unit, limit=use.limit, used=use.used, reset_time=calls.moment(use.reset_time)
     )
 
 

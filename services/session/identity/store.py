@@ -131,6 +131,9 @@ class LimitStore(Protocol):
     async def consume(self, who: Caller, taking: Taking, once: Once | None) -> tuple[bool, Quota]:
         """Takes an amount of what is left; False when it is refused."""
 
+    async def used(self, who: Caller, unit: str) -> tuple[int, int]:
+        """What was used in this time, and when that ends."""
+
 
 class AuditStore(Protocol):
     """What was done."""

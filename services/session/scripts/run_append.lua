@@ -2,8 +2,8 @@
 -- ARGV: lifetime, state or '', agent or '', sequence of the first event, most events kept,
 -- most bytes of events kept, channel, signal, number of events, position of the first entry, most bytes of
 -- entries, owner or '', what webhooks are told of the end as JSON or '', the answer, prefix of webhook keys, prefix
--- of message keys, most messages that wait, then records of events, then records of entries. The first 8 bytes of
--- a record are a time, which does not count when what is repeated is compared.
+-- of message keys, most messages that wait, what it has used or '', then records of events, then records of
+-- entries. The first 8 bytes of a record are a time, which does not count when what is repeated is compared.
 -- Returns {'ok', last sequence, last position}, {'missing'}, {'ended'}, {'taken', owner}, {'full'} or
 -- {'conflict', expected, place}.
 -- An event lies in the field e and its sequence, an entry of the journal in j and its position.
@@ -18,12 +18,12 @@ local kept, last, bytes, first = tonumber(run[2]), tonumber(run[3]), tonumber(ru
 local count = tonumber(ARGV[9])
 local final = first + count - 1
 local noted, noted_bytes, from_entry = tonumber(run[5] or 0), tonumber(run[6] or 0), tonumber(ARGV[10])
-local final_entry = from_entry + #ARGV - 18 - count
+local final_entry = from_entry + #ARGV - 19 - count
 local function record(sequence)
-  return ARGV[18 + sequence - first]
+  return ARGV[19 + sequence - first]
 end
 local function entry(position)
-  return ARGV[18 + count + position - from_entry]
+  return ARGV[19 + count + position - from_entry]
 end
 -- The first place between these whose stored record is another one.
 local function differing(prefix, from, to, given)
@@ -93,6 +93,9 @@ end
 if ends then
   local time = redis.call('TIME')
   set('state', ARGV[2])
+  if ARGV[18] ~= '' then
+    set('usage', ARGV[18])
+  end
   set('ended', digits(tonumber(time[1]) * 1000000 + tonumber(time[2])))
 end
 redis.call('HSET', KEYS[1], unpack(fields))

@@ -916,6 +916,24 @@ async def test_tokens_of_a_day_are_taken_after_they_were_used(redis_server: Redi
             assert error.reason == "QUOTA_EXHAUSTED"
 
 
+async def test_what_was_used_is_told_to_who_used_it(redis_server: RedisServer) -> None:
+    async with running_house(
+        settings(redis_server, meld_daily_tokens=1_000, meld_rate_limit_per_minute=0)
+    ) as house:
+        made = People(house)
+        await made.call("ConsumeQuota", unit="tokens", amount=900)
+        await made.call("ConsumeQuota", unit="tokens", amount=500)
+        requests, tokens = (await made.call("ListQuotas")).quotas
+        assert (requests.unit, requests.limit, requests.used) == ("requests", -1, 0)
+        assert not requests.HasField("reset_time")
+        assert (tokens.unit, tokens.limit, tokens.used) == ("tokens", 1_000, 1_400)
+        assert tokens.reset_time.ToSeconds() % 86_400 == 0
+        # Asking takes nothing, and what another one used is not told.
+        assert (await made.call("ListQuotas")).quotas[1].used == 1_400
+        _, others = (await made.call("ListQuotas", "viewer-1")).quotas
+        assert others.used == 0
+
+
 async def test_without_a_limit_nothing_runs_out_and_units_are_known(redis_server: RedisServer) -> None:
     async with running_house(settings(redis_server, meld_rate_limit_per_minute=0)) as house:
         made = People(house)

@@ -43,6 +43,32 @@ async def test_a_run_from_its_opening_to_its_end(house: House) -> None:
     assert ended.session_id == session_id
 
 
+async def test_what_a_run_has_used_is_kept_with_its_end(house: House) -> None:
+    told, untold = new_run_id(), new_run_id()
+    await house.run(told)
+    await house.run(untold)
+    usage = session_pb2.RunUsage(input_tokens=120, output_tokens=12, model="small", cost_usd=0.0042)
+    going = session_pb2.AppendRunEventsRequest(run_id=told, events=[event(1)], usage=usage)
+    await house.stub.AppendRunEvents(going)
+    assert not (await get_run(house, told)).HasField("usage")
+    end = session_pb2.AppendRunEventsRequest(run_id=told, events=[event(2)], state=SUCCEEDED, usage=usage)
+    await house.stub.AppendRunEvents(end)
+    await house.stub.AppendRunEvents(end)
+    await house.record(untold, 1, 1, SUCCEEDED)
+    listed = (await house.stub.ListRuns(session_pb2.ListRunsRequest())).runs
+    assert {run.run_id: run.usage if run.HasField("usage") else None for run in listed} == {
+        told: usage,
+        untold: None,
+    }
+    for wrong, field in (
+        (session_pb2.RunUsage(input_tokens=-1), "usage.input_tokens"),
+        (session_pb2.RunUsage(model="a\nb"), "usage.model"),
+        (session_pb2.RunUsage(cost_usd=float("nan")), "usage.cost_usd"),
+    ):
+        bad = session_pb2.AppendRunEventsRequest(run_id=untold, state=SUCCEEDED, usage=wrong)
+        assert (await refusal(house.stub.AppendRunEvents(bad))).metadata["field"] == field
+
+
 async def test_a_run_keeps_the_run_that_it_is_below(house: House) -> None:
     run_id, above = new_run_id(), new_run_id()
     assert (await house.run(run_id, parent_run_id=above)).parent_run_id == above

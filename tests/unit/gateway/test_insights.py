@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from typing import Any
 
 import pytest
 
-from services.gateway.insights import PERIODS, RecordedRun, summary, table
+from services.gateway.insights import PERIODS, RecordedRun, Usage, summary, table
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -81,4 +82,34 @@ def test_the_table_has_a_line_a_run() -> None:
     assert [(line["run_id"], line["seconds"], line["ended"]) for line in lines] == [
         ("run_1", "1.000", "2027-01-15T07:59:01.000Z"),
         ("run_2", "", ""),
+    ]
+
+
+def using(number: int, agent: str, usage: Usage | None) -> RecordedRun:
+    return dataclasses.replace(run(number, "SUCCEEDED", 60, agent=agent), usage=usage)
+
+
+def test_tokens_and_cost_are_sums_of_what_runs_have_said() -> None:
+    runs = [
+        using(1, "research", Usage(100, 10, "small", 0.25)),
+        using(2, "research", Usage(50, 5, "unpriced", None)),
+        using(3, "coaching", Usage(0, 0, "", None)),
+        using(4, "ceo", None),
+    ]
+    found = told(runs)
+    assert (found["input_tokens"], found["output_tokens"], found["cost_usd"]) == (150, 15, 0.25)
+    assert (found["measured_runs"], found["model_runs"], found["priced_runs"]) == (3, 2, 1)
+    agents = {one["agent"]: one for one in found["agents"]}
+    assert (agents["coaching"]["input_tokens"], agents["coaching"]["cost_usd"]) == (0, None)
+    assert (agents["ceo"]["input_tokens"], agents["ceo"]["cost_usd"], agents["ceo"]["measured_runs"]) == (
+        None,
+        None,
+        0,
+    )
+    lines = list(csv.DictReader(io.StringIO(table(runs))))
+    assert [(line["input_tokens"], line["model"], line["cost_usd"]) for line in lines] == [
+        ("100", "small", "0.25"),
+        ("50", "unpriced", ""),
+        ("0", "", ""),
+        ("", "", ""),
     ]

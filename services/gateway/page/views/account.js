@@ -1,4 +1,7 @@
-/** Account: who you are, how the page shall be, keys for programs; for administrators users and the audit log. */
+/**
+ * Account: who you are, how the page shall be, what you may use up, keys for programs and webhooks; for administrators
+ * users and the audit log.
+ */
 
 import { BASE, json, requestId } from "../api.js";
 import { element } from "../dom.js";
@@ -7,7 +10,9 @@ import { letters } from "../keyboard.js";
 import { asProblem } from "../problem.js";
 import { table } from "../table.js";
 import { themes } from "../theme.js";
-import { MOST, button, choice, cut, empty, field, head, section, single, sure, trouble } from "./parts.js";
+import { MOST, button, choice, cut, empty, field, head, section, showOnce, single, submits, sure, trouble } from "./parts.js";
+import { quotas } from "./quotas.js";
+import { webhooks } from "./webhooks.js";
 
 const ROLES = ["owner", "admin", "member", "viewer"];
 const AUDIT_PAGE = 50;
@@ -28,10 +33,12 @@ export async function open(root, house) {
   if (signal.aborted) return;
   const administers = me.scopes.includes("administration");
   root.append(
-    head("Account", me.login ? `You are signed in, with the role ${me.role}.` : "This house asks nobody to sign in: whoever reaches this page is its owner.", ...(me.login ? [button("Sign out", () => document.getElementById("sign-out")?.click())] : [])),
+    head("Account", me.login ? `You are signed in, with the role ${me.role}. Your id is ${me.id}.` : "This house asks nobody to sign in: whoever reaches this page is its owner.", ...(me.login ? [button("Sign out", () => document.getElementById("sign-out")?.click())] : [])),
     preferences(agents()),
   );
+  root.append(quotas(house));
   if (me.login) root.append(password(), keys(house));
+  root.append(webhooks(house));
   if (me.login && administers) root.append(users(house, me.id));
   if (administers) root.append(audit(house));
 }
@@ -118,28 +125,7 @@ function keys({ signal, announcer }) {
     const body = { label: label.value.trim(), ...(role.value && { role: role.value }) };
     const made = await json("POST", `${BASE}/api-keys`, { body });
     form.reset();
-    const value = element("input", { type: "text", readonly: true, value: made.secret, "aria-label": `Secret of the key ${made.label}` });
-    const copied = element("span", { class: "rule", role: "status" });
-    secret.replaceChildren(
-      element("p", {}, element("strong", {}, "Copy it now. "), "It is shown this once and kept nowhere."),
-      element(
-        "div",
-        { class: "search-row" },
-        value,
-        button("Copy", async () => {
-          value.select();
-          try {
-            await navigator.clipboard.writeText(made.secret);
-            copied.textContent = "Copied.";
-          } catch {
-            copied.textContent = "Press Ctrl+C: this browser lets no page copy here.";
-          }
-        }),
-        button("Done", () => secret.replaceChildren()),
-      ),
-      copied,
-    );
-    value.select();
+    showOnce(secret, `Secret of the key ${made.label}`, made.secret);
     announcer.say("The key is made. Copy it now.");
     await draw();
   });
@@ -275,25 +261,4 @@ function audit({ signal }) {
   }
   load();
   return section("Audit log", list, more);
-}
-
-/**
- * @param {HTMLFormElement} form
- * @param {HTMLElement} said Where it says what went wrong.
- * @param {() => Promise<void>} act
- */
-function submits(form, said, act) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
-    submit.disabled = true;
-    said.textContent = "";
-    try {
-      await act();
-    } catch (error) {
-      said.textContent = asProblem(error).sentence;
-    } finally {
-      submit.disabled = false;
-    }
-  });
 }

@@ -1,8 +1,8 @@
-/** Insights: what was recorded about runs, and nothing else. */
+/** Insights: what was recorded about runs and what they used, and nothing else. */
 
 import { BASE, json } from "../api.js";
 import { element, icon, shape } from "../dom.js";
-import { count, duration, number, percent } from "../format.js";
+import { count, dollars, duration, number, percent } from "../format.js";
 import { table } from "../table.js";
 import { choice, empty, head, section, tiles, trouble } from "./parts.js";
 
@@ -24,6 +24,12 @@ const CHOSEN = "meld.period";
  * @property {number | null} success_rate
  * @property {number | null} median_seconds
  * @property {number | null} p95_seconds
+ * @property {number | null} input_tokens
+ * @property {number | null} output_tokens
+ * @property {number | null} cost_usd
+ * @property {number} measured_runs
+ * @property {number} model_runs
+ * @property {number} priced_runs
  */
 
 /** @type {import("../views.js").Open} */
@@ -74,6 +80,7 @@ export async function open(root, { signal, agentName, named, openConversation })
         { name: "Succeeded", value: rate === null ? "–" : percent(rate), detail: outcomes(told) },
         { name: "Half answered within", value: time(told.median_seconds), detail: told.p95_seconds === null ? "" : `95 % within ${time(told.p95_seconds)}` },
       ]),
+      section("Tokens and cost", ...used(told)),
       section("Runs over time", chart(told.spans, period)),
       section("Agents", agents(told.agents)),
       element("p", { class: "left-out" }, "Counted are runs that are still kept: they expire after PERMANENT_SESSION_LIFETIME, a day unless it was set. Steps of workflows are not counted."),
@@ -86,7 +93,7 @@ export async function open(root, { signal, agentName, named, openConversation })
     const most = Math.max(...rows.map(({ runs }) => runs));
     return table(
       "Agents",
-      ["Agent", { name: "Runs", number: true }, { name: "Share", unseen: true }, { name: "Succeeded", number: true }, { name: "Half within", number: true }, { name: "95 % within", number: true }],
+      ["Agent", { name: "Runs", number: true }, { name: "Share", unseen: true }, { name: "Succeeded", number: true }, { name: "Half within", number: true }, { name: "95 % within", number: true }, { name: "Tokens in", number: true }, { name: "Tokens out", number: true }, { name: "Cost", number: true }],
       rows.map((row) => [
         agentName(row.agent),
         number(row.runs),
@@ -94,6 +101,9 @@ export async function open(root, { signal, agentName, named, openConversation })
         row.success_rate === null ? "–" : percent(row.success_rate),
         time(row.median_seconds),
         time(row.p95_seconds),
+        row.input_tokens === null ? unknown() : number(row.input_tokens),
+        row.output_tokens === null ? unknown() : number(row.output_tokens),
+        cost(row),
       ]),
     );
   }
@@ -120,6 +130,41 @@ export async function open(root, { signal, agentName, named, openConversation })
 /** @param {Figures} figures */
 function outcomes({ succeeded, failed, cancelled }) {
   return [`${number(succeeded)} succeeded`, `${number(failed)} failed`, cancelled ? `${number(cancelled)} stopped` : ""].filter(Boolean).join(", ");
+}
+
+const unknown = () => element("span", { class: "muted" }, "not known");
+
+/**
+ * What it cost, or why nobody knows.
+ * @param {Figures} figures
+ */
+function cost({ cost_usd, measured_runs, model_runs, priced_runs }) {
+  if (cost_usd !== null) return `${dollars(cost_usd)}${priced_runs < model_runs ? " and more" : ""}`;
+  return measured_runs > 0 && model_runs === 0 ? element("span", { class: "muted" }, "no model") : unknown();
+}
+
+/**
+ * @param {Figures} figures
+ * @returns {HTMLElement[]}
+ */
+function used(figures) {
+  const { runs, running, input_tokens, output_tokens, cost_usd, measured_runs, model_runs, priced_runs } = figures;
+  if (measured_runs === 0) return [empty("What was used is not known", "Runs say it when they end. Those that ended before there was a record of it, or in the middle, have not.")];
+  if (model_runs === 0) return [empty("No model was asked", `${count(measured_runs, "run")} of this time answered without one, from documents and by computing.`)];
+  const untold = runs - running - measured_runs;
+  const notes = [
+    priced_runs < model_runs ? `The cost of ${count(model_runs - priced_runs, "run")} is not known: MELD_MODEL_PRICES has no price of the model.` : "",
+    untold > 0 ? `${count(untold, "run")} ended without saying what was used.` : "",
+  ].filter(Boolean);
+  return [
+    tiles([
+      { name: "Tokens sent to models", value: number(input_tokens ?? 0) },
+      { name: "Tokens they answered", value: number(output_tokens ?? 0) },
+      { name: "Cost", value: cost_usd === null ? "not known" : dollars(cost_usd), detail: cost_usd === null ? "" : `of ${count(priced_runs, "run")}` },
+      { name: "Runs that asked a model", value: number(model_runs), detail: `of ${number(measured_runs)}` },
+    ]),
+    ...(notes.length > 0 ? [element("p", { class: "left-out" }, notes.join(" "))] : []),
+  ];
 }
 
 /** @param {number | null} seconds */

@@ -1,10 +1,21 @@
 /** Knowledge: collections, the documents of one, search in it with its scores, receipts of deletions. */
 
+import { setAddress } from "../address.js";
 import { BASE, collectionPath, json } from "../api.js";
 import { byId, element } from "../dom.js";
 import { count, number, where, wordsOnly } from "../format.js";
 import { table } from "../table.js";
 import { MOST, button, choice, cut, empty, head, sure, trouble } from "./parts.js";
+
+/**
+ * @typedef {object} Place What a part of a collection gets.
+ * @property {AbortSignal} signal Aborted when the part is left.
+ * @property {string} collection
+ * @property {import("../announcer.js").Announcer} announcer
+ * @property {() => Promise<void>} changed To be called when documents came or went otherwise than in their list.
+ */
+
+/** @typedef {(root: HTMLElement, place: Place) => void | Promise<void>} OpenPart */
 
 /** @typedef {import("../api.js").Passage & {lexical_score: number, vector_score: number, headings: string[]}} Hit */
 
@@ -15,6 +26,19 @@ const MODES = [
   ["lexical", "Words"],
   ["dense", "Meaning"],
 ];
+/** @type {[string, string][]} */
+const PARTS = [
+  ["", "Documents"],
+  ["queue", "Queue"],
+  ["evaluations", "Evaluations"],
+  ["access", "Access"],
+];
+/** @type {Record<string, () => Promise<{open: OpenPart}>>} */
+const LOADS = {
+  queue: () => import("./queue.js"),
+  evaluations: () => import("./evaluations.js"),
+  access: () => import("./access.js"),
+};
 const LEFT = [
   ["record_documents", "documents in the record"],
   ["record_chunks", "passages in the record"],
@@ -24,7 +48,7 @@ const LEFT = [
 ];
 
 /** @type {import("../views.js").Open} */
-export async function open(root, { signal, collections, read, announcer }) {
+export async function open(root, { signal, item, collections, read, announcer }) {
   const select = byId("collection");
   const note = byId("library-note");
   const list = element("div", {});
@@ -32,13 +56,23 @@ export async function open(root, { signal, collections, read, announcer }) {
   const documents = element("div", { class: "shelf wide" });
   const results = element("div", { class: "results" });
   const receipts = element("div", { class: "receipts", role: "status" });
+  const inDocuments = element("div", {}, searchForm(), results, documents);
+  const other = element("div", { class: "collection-part" });
+  let part = item in LOADS ? item : "";
+  const parts = choice("Part of the collection", PARTS, part, (chosenPart) => {
+    part = chosenPart;
+    setAddress({ item: part });
+    openPart();
+  });
   root.append(
     head("Knowledge", "What answers are quoted from.", button("New collection", () => collections.begin(), { drawing: "plus", primary: true })),
     list,
     receipts,
-    element("section", { class: "part" }, title, searchForm(), results, documents),
+    element("section", { class: "part" }, element("div", { class: "part-head" }, title, parts), inDocuments, other),
   );
   borrow(documents, signal);
+  let leaving = new AbortController();
+  signal.addEventListener("abort", () => leaving.abort());
   let chosen = collections.current;
   /** Counts searches and what ends them: an older, slower one is not shown. */
   let searches = 0;
@@ -60,9 +94,36 @@ export async function open(root, { signal, collections, read, announcer }) {
   }
 
   function choose() {
-    if (chosen !== collections.current) forget();
-    chosen = collections.current;
+    if (chosen !== collections.current) {
+      forget();
+      chosen = collections.current;
+      openPart();
+    }
     return draw();
+  }
+
+  /** Shows the part that was chosen; a part that is left ends its requests. */
+  async function openPart() {
+    const changed = () => collections.load().catch(draw);
+    leaving.abort();
+    leaving = new AbortController();
+    const left = leaving.signal;
+    const load = collections.current ? LOADS[part] : undefined;
+    parts.hidden = collections.current === "";
+    inDocuments.hidden = load !== undefined;
+    other.replaceChildren();
+    other.removeAttribute("aria-busy");
+    if (!load) return;
+    other.setAttribute("aria-busy", "true");
+    const inner = element("div", {});
+    other.append(inner);
+    try {
+      const module = await load();
+      if (!left.aborted) await module.open(inner, { signal: left, collection: collections.current, announcer, changed });
+    } catch (error) {
+      if (!left.aborted) other.replaceChildren(trouble(error, openPart));
+    }
+    if (!left.aborted) other.removeAttribute("aria-busy");
   }
 
   /** Takes away what was found, and what is being looked for. */
@@ -217,7 +278,7 @@ export async function open(root, { signal, collections, read, announcer }) {
     ];
   }
 
-  await draw();
+  await Promise.all([draw(), openPart()]);
 }
 
 /**

@@ -128,16 +128,36 @@ export function trouble(error, retry) {
 }
 
 /**
- * A button that asks once more before it acts.
+ * A drawing that asks once more before it acts.
  * @param {string} drawing
  * @param {string} label "Delete tides.md".
  * @param {{yes: string, no: string}} words
  * @param {() => Promise<void>} act
  */
-export function sure(drawing, label, { yes, no }, act) {
+export function sure(drawing, label, words, act) {
+  return asking((ask) => tool(drawing, label, ask), label, words, act);
+}
+
+/**
+ * A button in words that asks once more before it acts.
+ * @param {string} words
+ * @param {string} label For screen readers.
+ * @param {() => Promise<void>} act
+ */
+export function asked(words, label, act) {
+  return asking((ask) => button(words, ask, { name: label }), label, { yes: "Yes", no: "No" }, act);
+}
+
+/**
+ * @param {(ask: () => void) => HTMLElement} draw Makes what is there before and after the question.
+ * @param {string} label
+ * @param {{yes: string, no: string}} words
+ * @param {() => Promise<void>} act
+ */
+function asking(draw, label, { yes, no }, act) {
   const place = element("span", { class: "sure" });
   const rest = () => {
-    const first = tool(drawing, label, () => ask());
+    const first = draw(ask);
     place.replaceChildren(first);
     return first;
   };
@@ -179,4 +199,56 @@ export function single(act) {
     (underWay ??= act().finally(() => {
       underWay = null;
     }));
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {HTMLElement} said Where it says what went wrong.
+ * @param {() => Promise<void>} act
+ */
+export function submits(form, said, act) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
+    submit.disabled = true;
+    said.textContent = "";
+    try {
+      await act();
+    } catch (error) {
+      said.textContent = asProblem(error).sentence;
+    } finally {
+      submit.disabled = false;
+    }
+  });
+}
+
+/**
+ * Shows a secret that is told this once.
+ * @param {HTMLElement} place
+ * @param {string} label
+ * @param {string} secret
+ */
+export function showOnce(place, label, secret) {
+  const value = element("input", { type: "text", readonly: true, value: secret, "aria-label": label });
+  const copied = element("span", { class: "rule", role: "status" });
+  place.replaceChildren(
+    element("p", {}, element("strong", {}, "Copy it now. "), "It is shown this once."),
+    element(
+      "div",
+      { class: "search-row" },
+      value,
+      button("Copy", async () => {
+        value.select();
+        try {
+          await navigator.clipboard.writeText(secret);
+          copied.textContent = "Copied.";
+        } catch {
+          copied.textContent = "Press Ctrl+C: this browser lets no page copy here.";
+        }
+      }),
+      button("Done", () => place.replaceChildren()),
+    ),
+    copied,
+  );
+  value.select();
 }
