@@ -62,10 +62,3 @@ def queue_full(limit: int) -> ResourceExhaustedError:
 def cursor_moved() -> AbortedError:
     """Somebody else has told of documents since."""
     return AbortedError("these events follow another place than was reached", reason="CURSOR_MOVED")
-
-
-def not_of_the_house() -> PermissionDeniedError:
-    """Who listens in the whole house is for its own services."""
-    return PermissionDeniedError(
-        "only services of the house itself may ask who listens", reason="NOT_OF_THE_HOUSE"
-    )

@@ -49,7 +49,7 @@ EXEMPT = {
     f"{IDENTITY}ConsumeQuota": "counts what the caller uses, under the caller's own id",
     f"{IDENTITY}ListQuotas": "what was counted under the caller's own id; it names nothing",
     f"{WEBHOOK}CreateWebhook": "makes a new thing of the caller's; its request names none that there is",
-    f"{WEBHOOK}ListDocumentListeners": "of the whole house, and for its own services alone",
+    f"{WEBHOOK}ListDocumentListeners": HOUSE_WIDE,
     f"{WEBHOOK}PutDocumentEvents": "tells the caller's own webhooks what the caller says",
     f"{AGENTS}ListAgents": "agents come with the release",
     f"{AGENTS}GetAgent": "agents come with the release",
