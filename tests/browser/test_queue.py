@@ -109,7 +109,7 @@ def test_what_was_not_taken_says_why(open_page: OpenPage, house: House) -> None:
     expect(torn).to_contain_text("mend the file and send it again")
     expect(page.get_by_role("button", name="Try torn.pdf again")).to_have_count(0)
     page.get_by_role("button", name="Try bent.pdf again").click()
-    expect(bent.locator(".why")).not_to_have_text("the service ended three times")
+    expect(bent.locator(".failure-reason")).not_to_have_text("the service ended three times")
 
     page.get_by_role("button", name="Forget torn.pdf").click()
     page.get_by_role("button", name="Forget: Forget torn.pdf").click()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.session import records
-from services.session.model import NewMessage, Payload, Role, RunEvent
+from services.session.model import NewMessage, Payload, Role, RunEvent, RunUsage
 
 texts = st.text(st.characters(codec="utf-8"), max_size=50)
 
@@ -41,3 +41,9 @@ def test_fields_of_a_later_release_are_ignored() -> None:
     record = records.event_record(RunEvent(1, Payload("type", b"value"), 5))
     later = record + struct.pack(">I", 3) + b"new"
     assert records.event(later, 1) == records.event(record, 1)
+
+
+@pytest.mark.parametrize("cost", [None, 0.0042])
+def test_what_a_run_used_comes_back_as_it_was(cost: float | None) -> None:
+    used = RunUsage(120, 12, "größer:latest", cost)
+    assert records.usage(records.usage_record(used)) == used

@@ -36,8 +36,8 @@ export async function open(root, house) {
     head("Account", me.login ? `You are signed in, with the role ${me.role}. Your id is ${me.id}.` : "This house asks nobody to sign in: whoever reaches this page is its owner.", ...(me.login ? [button("Sign out", () => document.getElementById("sign-out")?.click())] : [])),
     preferences(agents()),
   );
-  root.append(quotas(house));
-  if (me.login) root.append(password(), keys(house));
+  // Where nobody signs in, nobody's use is counted.
+  if (me.login) root.append(quotas(house), password(), keys(house));
   root.append(webhooks(house));
   if (me.login && administers) root.append(users(house, me.id));
   if (administers) root.append(audit(house));

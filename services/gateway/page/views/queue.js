@@ -139,7 +139,7 @@ export async function open(root, { signal, collection, announcer, changed }) {
     const name = filename || title || id;
     const url = `${documents}/${encodeURIComponent(id)}`;
     const again = MAY_END_OTHERWISE.has(error?.reason ?? "");
-    const why = element("span", { class: "row-facts why", "data-tone": "bad" }, error?.message || error?.reason || "");
+    const why = element("span", { class: "row-facts failure-reason", "data-tone": "bad" }, error?.message || error?.reason || "");
     const facts = [error?.reason ?? "", created ? ago(new Date(created)) : "", again ? "" : "The same bytes would end alike: mend the file and send it again."];
     const retry = button("Try again", async () => {
       try {
