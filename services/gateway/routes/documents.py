@@ -298,7 +298,7 @@ def delete_document(collection_id: str, document_id: str) -> Response:
 
 
 @blueprint.post("/collections/<collection_id>/documents/<document_id>/cancel")
-@operation(answers={200: json("DeletionReceipt")}, problems=(409, 507), repeat="same")
+@operation(answers={200: json("DeletionReceipt")}, problems=(409, 507), repeat="key")
 def cancel_ingest(collection_id: str, document_id: str) -> Response:
     """Takes a document that is not READY yet back, with all there is of it; answers with what is left.
 
