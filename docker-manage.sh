@@ -647,7 +647,7 @@ cmd_import() {
 
 cmd_rotate_secrets() {
     local name
-    confirm "New keys and a new Redis password are made; what uses them restarts, and everybody signs in again."
+    confirm "New keys and a new Redis password are made; what uses them restarts, everybody signs in again, and webhooks wait for a new secret of their own."
     mkdir -p "$MADE_UP"
     # Grafana keeps its password itself.
     for name in "${GENERATED[@]}" meld_service_token jupyter_token; do
