@@ -193,7 +193,7 @@ def test_an_answer_goes_on_without_a_gap_when_its_gateway_is_killed(
     modelled: tuple[House, ModelServer], open_page: OpenPage
 ) -> None:
     house, model = modelled
-    words = " ".join(f"word{number}" for number in range(200))
+    words = " ".join(f"word{number}" for number in range(300))
     model.add(Answer(f"It reaches 4.2 metres [1] and {words}.", delay=0.06))
     api = f"{house.base_url}/api/v1"
     page = opened(open_page, house, "killed", Mouse.options)
@@ -225,6 +225,8 @@ def test_an_answer_goes_on_without_a_gap_when_its_gateway_is_killed(
     seen = page.evaluate("[...window.seen]")
     lost = "Connection lost. Trying again…"
     assert lost in seen
+    # It came back to an answer that was still being written.
+    assert any(text != lost and text != record["text"] for text in seen[seen.index(lost) + 1 :])
     # It grew, and never had a gap or anything twice.
     assert [text for text in seen if text != lost and not record["text"].startswith(text)] == []
     pieces = httpx.get(f"{api}/runs/{run}/events", timeout=30).text.splitlines()
