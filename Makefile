@@ -12,7 +12,7 @@ INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Pyt
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval bench-scale chaos screenshots clean install install-dev
+.PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval bench-scale chaos wander screenshots clean install install-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ bench-scale: install-dev ## Measure search, recall, memory and disk with 100,000
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
+
+wander: install-dev ## Let three tenants do 20,000 random operations and look for what one hears of another
+	@MELD_WANDER_OPERATIONS=$${MELD_WANDER_OPERATIONS:-20000} $(BIN)/python -m pytest --timeout 0 -s \
+		tests/contract/isolation/test_random_operations.py -k many_operations
 
 screenshots: install-dev ## Picture every view of the page at three widths in both themes, into build/screenshots
 	@$(BIN)/python -m tests.browser.screenshots

@@ -148,7 +148,7 @@ def test_every_answer_is_documented(case: schemathesis.Case, known: Known) -> No
 
 @pytest.mark.slow
 @SCHEMA.parametrize()
-@settings(max_examples=60, **COMMON)
+@settings(max_examples=20, **COMMON)
 def test_every_answer_to_many_more_questions_is_documented(case: schemathesis.Case, known: Known) -> None:
     ask(case, known)
 
