@@ -31,6 +31,7 @@ def test_agents_are_listed_with_their_schemas(http: FlaskClient, services: Scrip
                 "result_schema": {},
                 "tools": ["a"],
                 "examples": [],
+                "passes_tools": False,
             }
         ],
         "next_page_token": "more",
