@@ -57,7 +57,7 @@ export function webhooks({ signal, announcer }) {
   async function draw() {
     try {
       const { webhooks: known } = await json("GET", WEBHOOKS, { signal });
-      list.replaceChildren(known.length === 0 ? empty("No webhook yet", "A program of yours can be told when a run has ended, by a signed HTTP request.") : overview(known));
+      list.replaceChildren(known.length === 0 ? empty("No webhook yet", "A program of yours can be told of runs that end and of documents that are ready, by a signed HTTP request.") : overview(known));
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(trouble(error, draw));
     }
