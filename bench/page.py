@@ -22,7 +22,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from services.gateway.routes.page import FOLDER
 from tests.browser.conftest import DESKTOP, FLAGS
@@ -77,6 +77,7 @@ def main() -> None:
         shutil.copytree(FOLDER, static / "assets")
         shutil.copy(FOLDER / "index.html", static / "index.html")
         (static / "bare.html").write_text(_BARE)
+        size = ViewportSize(width=DESKTOP["width"], height=DESKTOP["height"])
         with launched(Path(directory) / "house") as house, files(static) as plain, sync_playwright() as play:
             browser = play.chromium.launch(executable_path=program, args=list(FLAGS))
             addresses = {
@@ -87,7 +88,7 @@ def main() -> None:
             load = os.getloadavg()[0]
             for number in range(arguments.rounds + 1):
                 for name, url in addresses.items():
-                    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
+                    context = browser.new_context(viewport=size)
                     page = context.new_page()
                     times = {name: painted(page, url)}
                     if name == "gateway":
