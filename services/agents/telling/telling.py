@@ -41,21 +41,20 @@ class Telling:
         self._feed = feed
         self._listeners = listeners
         self._login = login
-        self._failing: str | None = None
+        # What went wrong, in the look before and in this one.
+        self._before: set[str] = set()
+        self._now: set[str] = set()
 
     async def keep_telling(self) -> None:
         """Looks for news now and then, without an end."""
         while True:
-            listeners = 0
+            listeners, self._before, self._now = 0, self._now, set()
             try:
                 with trace.use_span(_unrecorded()):
                     listeners = await self.tell()
-                self._failing = None
-            except ServiceError as error:
+            except Exception as error:
+                # Also a defect; without this nobody would be told anything any more.
                 self._note(error)
-            except Exception:
-                # A defect; without this nobody would be told anything any more.
-                _log.exception("webhooks cannot be told of documents now")
             await asyncio.sleep(max(_LOOK_SECONDS, listeners * _LISTENER_SECONDS))
 
     async def tell(self) -> int:
@@ -73,7 +72,8 @@ class Telling:
             with context.entered(Call(listener.principal, context.new_request_id(), deadline)):
                 try:
                     await self._tell(listener)
-                except ServiceError as error:
+                except Exception as error:
+                    # What is wrong with one holds up nobody else.
                     self._note(error)
         return len(found)
 
@@ -105,11 +105,16 @@ class Telling:
         # The record was replaced by a snapshot, and what there is to tell began anew with it.
         return await self._feed.after("", listener.since, _EVENTS)
 
-    def _note(self, error: ServiceError) -> None:
-        """What lasts is told once."""
-        if self._failing != error.reason:
+    def _note(self, error: Exception) -> None:
+        """What lasts from one look to the next is told once."""
+        reason = error.reason if isinstance(error, ServiceError) else type(error).__name__
+        if reason in self._before | self._now:
+            pass
+        elif isinstance(error, ServiceError):
             _log.info("webhooks are not told of documents now: %s", error.message)
-        self._failing = error.reason
+        else:
+            _log.error("webhooks cannot be told of documents now", exc_info=error)
+        self._now.add(reason)
 
 
 def _unrecorded() -> trace.Span:

@@ -149,3 +149,29 @@ async def test_it_goes_on_after_failures_and_defects(monkeypatch: pytest.MonkeyP
     task.cancel()
     # Those who are asked record nothing of it either: the last part of it says so.
     assert house.carried["traceparent"].endswith("-00")
+
+
+@pytest.mark.parametrize("error", [UnavailableError("gone", reason="GONE"), LookupError("a defect")])
+async def test_what_lasts_for_one_is_logged_once_and_holds_up_nobody(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("services.agents.telling.telling._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("services.agents.telling.telling._LISTENER_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    tries = asyncio.Semaphore(0)
+
+    class Broken(House):
+        async def after(self, cursor: str, since: datetime, count: int) -> EventPage:
+            if context.principal().subject == "anna":
+                tries.release()
+                raise error
+            return await super().after(cursor, since, count)
+
+    house = Broken({"ben": happened("b")})
+    task = asyncio.create_task(Telling(house, house, login=True).keep_telling())
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            await tries.acquire()
+    task.cancel()
+    assert house.told == {"ben": ["b"]}
+    assert len([record for record in caplog.records if "webhooks" in record.getMessage()]) == 1
