@@ -18,6 +18,7 @@ import pytest
 from meldrag.agents.v1 import agents_pb2, agents_pb2_grpc
 from tests.support.fleet import Fleet, running_fleet
 from tests.support.model_server import Answer, ModelServer
+from tests.support.waits import promised
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -89,7 +90,7 @@ def names_down(scene: Scene) -> set[str]:
 
 
 def eventually(condition: Callable[[], bool], seconds: float) -> float:
-    began = time.monotonic()
+    began, seconds = time.monotonic(), promised(seconds)
     while not condition():
         assert time.monotonic() - began < seconds, f"did not become true within {seconds} s"
         time.sleep(0.03)
@@ -176,7 +177,7 @@ def test_recovery_needs_nobody(scene: Scene) -> None:
     scene.fleet.kill("redis")
     eventually(lambda: "redis" in names_down(scene), 3)
     scene.fleet.start("redis")
-    assert eventually(lambda: scene.fleet.readiness()[0] == 200, 5) < 5
+    eventually(lambda: scene.fleet.readiness()[0] == 200, 5)
 
 
 def test_without_the_model_the_answer_is_extractive_and_says_so(scene: Scene) -> None:
@@ -227,7 +228,7 @@ def test_a_frozen_part_makes_no_request_outlive_its_deadline(scene: Scene, victi
             answer = call()
             took = time.monotonic() - began
             assert answer.status_code in {200, 503, 504}, (name, answer.text)
-            if took > 1 + OVERRUN_SECONDS:
+            if took > 1 + promised(OVERRUN_SECONDS):
                 overruns[name] = round(took, 3)
     finally:
         scene.fleet.resume(victim)
@@ -237,11 +238,11 @@ def test_a_frozen_part_makes_no_request_outlive_its_deadline(scene: Scene, victi
 
 def closed_within(scene: Scene, exchanges: int, left: Callable[[], object]) -> float:
     """Seconds from the caller's leaving until the model server sees its socket close."""
-    exchange = scene.model.wait_chats(exchanges + 1, 15)[exchanges]
+    exchange = scene.model.wait_chats(exchanges + 1, promised(15))[exchanges]
     time.sleep(0.3)  # some text is on its way
     began = time.monotonic()
     left()
-    assert exchange.wait_abandoned(5), "the model's socket was never closed"
+    assert exchange.wait_abandoned(promised(5)), "the model's socket was never closed"
     assert exchange.abandoned is not None
     return exchange.abandoned - began
 
@@ -254,7 +255,7 @@ def test_an_http_client_that_leaves_its_stream_stops_the_model(scene: Scene) -> 
         answer = stream.__enter__()
         lines = answer.iter_lines()
         next(lines)
-        assert closed_within(scene, before, answer.close) < 1
+        assert closed_within(scene, before, answer.close) < promised(1)
 
 
 def test_an_http_client_that_leaves_while_it_waits_stops_the_model(scene: Scene) -> None:
@@ -271,10 +272,10 @@ def test_an_http_client_that_leaves_while_it_waits_stops_the_model(scene: Scene)
     waiting = threading.Thread(target=wait)
     began = time.monotonic()
     waiting.start()
-    exchange = scene.model.wait_chats(before + 1, 15)[before]
-    assert exchange.wait_abandoned(6)
+    exchange = scene.model.wait_chats(before + 1, promised(15))[before]
+    assert exchange.wait_abandoned(promised(6))
     assert exchange.abandoned is not None
-    assert exchange.abandoned - (began + 1.5) < 1
+    assert exchange.abandoned - (began + 1.5) < promised(1)
     waiting.join()
     client.close()
 
@@ -287,7 +288,7 @@ def test_a_grpc_client_that_leaves_stops_the_model(scene: Scene) -> None:
             timeout=20,
         )
         next(call)
-        assert closed_within(scene, before, call.cancel) < 1
+        assert closed_within(scene, before, call.cancel) < promised(1)
 
 
 def test_a_gateway_that_dies_stops_the_model(scene: Scene) -> None:
@@ -305,7 +306,7 @@ def test_a_gateway_that_dies_stops_the_model(scene: Scene) -> None:
     reader = threading.Thread(target=stream)
     reader.start()
     try:
-        assert closed_within(scene, before, lambda: scene.fleet.kill("gateway")) < 1
+        assert closed_within(scene, before, lambda: scene.fleet.kill("gateway")) < promised(1)
     finally:
         scene.fleet.start("gateway")
         reader.join()
@@ -317,7 +318,7 @@ def test_a_cancelled_run_stops_the_model_and_is_recorded_as_cancelled(scene: Sce
     assert started.status_code == 202, started.text
     run = started.json()
     cancel = scene.url(f"/api/v1/runs/{run['run_id']}/cancel")
-    assert closed_within(scene, before, lambda: httpx.post(cancel).raise_for_status()) < 1
+    assert closed_within(scene, before, lambda: httpx.post(cancel).raise_for_status()) < promised(1)
     with httpx.stream("GET", scene.url(f"/api/v1/runs/{run['run_id']}/events"), timeout=10) as answer:
         text = "".join(answer.iter_text())
     assert text.count("event: ended") == 1

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.launched import ROOT, House
+from tests.support.waits import promised
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -37,7 +38,7 @@ def refusal(house: House) -> tuple[int, list[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=20,
+        timeout=promised(20),
         check=False,
     )
     return done.returncode, done.stdout.splitlines()
@@ -83,7 +84,7 @@ def test_a_second_start_on_the_same_data_is_one_line(house: House) -> None:
 
     assert code == 1
     assert lines == [f"make run: {house.directory} is in use by another `make run` (set MELD_DATA_DIR)"]
-    house.wait_ready(promised(5))
+    house.wait_ready(5)
 
 
 def test_a_missing_python_is_one_line(tmp_path: Path) -> None:
@@ -108,11 +109,6 @@ def test_a_missing_python_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[0].startswith("make: Python 3.11 or newer")
 
 
-def promised(seconds: float) -> float:
-    """A promised time, stretched as far as others keep this machine's cores busy."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 @pytest.mark.slow
 def test_it_starts_again_and_every_way_to_end_it_leaves_nothing(own_house: House) -> None:
     own_house.start()
@@ -127,7 +123,7 @@ def test_it_starts_again_and_every_way_to_end_it_leaves_nothing(own_house: House
     # Nobody can prepare for SIGKILL; the guard clears up behind it.
     own_house.process.kill()
     own_house.process.wait()
-    end = time.monotonic() + 5
+    end = time.monotonic() + promised(5)
     while own_house.family() and time.monotonic() < end:
         time.sleep(0.05)
     assert own_house.family() == set()
@@ -137,7 +133,7 @@ def test_what_is_killed_comes_back_by_itself(house: House) -> None:
     for name in ("gateway", "agents", "vector", "session", "redis"):
         before = house.pid(name)
         os.killpg(before, signal.SIGKILL)
-        end = time.monotonic() + 5
+        end = time.monotonic() + promised(5)
         while house.readiness()[0] == 200 and time.monotonic() < end:
             time.sleep(0.01)  # the loss is noticed at the next ping
         house.wait_ready(10)

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.waits import promised
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("session", "vector", "agents", "gateway")
@@ -112,8 +113,11 @@ class Fleet:
             return 0, {}
 
     def wait_ready(self, seconds: float) -> float:
-        """Waits until /readyz is 200; the time it took. Raises AssertionError with the logs' ends."""
-        began = time.monotonic()
+        """Waits until /readyz is 200, for these seconds as `promised`; the time it took.
+
+        Raises AssertionError with the logs' ends.
+        """
+        began, seconds = time.monotonic(), promised(seconds)
         while time.monotonic() - began < seconds:
             status, _ = self.readiness()
             if status == 200:

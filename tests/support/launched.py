@@ -17,6 +17,7 @@ import httpx
 import psutil
 
 from tests.support.redis_server import free_port
+from tests.support.waits import promised
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("redis", "session", "vector", "agents", "gateway")
@@ -94,9 +95,9 @@ class House:
         for line in process.stdout:
             self.output.append(line.rstrip("\n"))
 
-    def start(self, seconds: float = 90) -> float:
+    def start(self) -> float:
         """Starts it and waits for the address that it prints; the time that took."""
-        began = time.monotonic()
+        began, seconds = time.monotonic(), promised(60)
         self.launch()
         while f"  {self.base_url}" not in self.output:
             if self.process.poll() is not None or time.monotonic() - began > seconds:
@@ -137,8 +138,8 @@ class House:
             return 0, {}
 
     def wait_ready(self, seconds: float) -> float:
-        """Waits until /readyz is 200; the time that took."""
-        began = time.monotonic()
+        """Waits until /readyz is 200, for these seconds as `promised`; the time that took."""
+        began, seconds = time.monotonic(), promised(seconds)
         while time.monotonic() - began < seconds:
             if self.readiness()[0] == 200:
                 return time.monotonic() - began
@@ -149,7 +150,7 @@ class House:
         """Asks the launcher to stop, waits for its end, returns the time that took."""
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(seconds)
+        self.process.wait(promised(seconds))
         return time.monotonic() - began
 
     def end(self) -> None:
