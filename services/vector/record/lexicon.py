@@ -260,8 +260,13 @@ def matching(
     connection: Connection, collection_key: int, expression: str, chunk_keys: Sequence[int]
 ) -> set[int]:
     """Those of the passages that an expression matches."""
-    found = _scores(connection, _passages(collection_key), _PASSAGE_WEIGHTS, expression, chunk_keys)
-    return set(found)
+    name = _passages(collection_key)
+    (found,) = connection.execute(
+        f"SELECT json_group_array(rowid) FROM {name} WHERE {name} MATCH ?"
+        " AND +rowid IN (SELECT value FROM json_each(?))",
+        (expression, json.dumps(list(chunk_keys))),
+    ).fetchone()
+    return set(json.loads(found))
 
 
 def count(connection: Connection, collection_key: int, first_key: int, last_key: int) -> int:

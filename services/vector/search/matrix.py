@@ -33,7 +33,7 @@ class LoadedVectors:
         self.collection_key = collection_key
         self._keys: Keys = np.empty(0, dtype=np.int64)
         self._vectors: Matrix = np.empty((0, dimension), dtype=np.float32)
-        self._signs: Signs = np.empty((0, words_of(dimension)), dtype=np.uint64)
+        self._signs: Signs = np.empty((words_of(dimension), 0), dtype=np.uint64)
         self._size = 0
         self._order: NDArray[np.intp] | None = None
         self._removed: set[int] = set()
@@ -52,8 +52,8 @@ class LoadedVectors:
 
     @property
     def signs(self) -> Signs:
-        """Row i for keys[i], see exact.signs."""
-        return self._signs[: self._size]
+        """Column i for keys[i], see exact.signs."""
+        return self._signs[:, : self._size]
 
     @property
     def bytes(self) -> int:
@@ -72,7 +72,7 @@ class LoadedVectors:
             self._resize(max(needed, len(self._keys) * 3 // 2))
         self._keys[self._size : needed] = rows.keys
         self._vectors[self._size : needed] = rows.vectors
-        self._signs[self._size : needed] = signs(rows.vectors)
+        self._signs[:, self._size : needed] = signs(rows.vectors)
         self._size = needed
         self._order = None
         self.last_seq = rows.last_seq
@@ -80,8 +80,8 @@ class LoadedVectors:
     def _resize(self, room: int) -> None:
         keys = np.empty(room, dtype=np.int64)
         vectors = np.empty((room, self._vectors.shape[1]), dtype=np.float32)
-        bits = np.empty((room, self._signs.shape[1]), dtype=np.uint64)
-        keys[: self._size], vectors[: self._size], bits[: self._size] = self.keys, self.vectors, self.signs
+        bits = np.empty((len(self._signs), room), dtype=np.uint64)
+        keys[: self._size], vectors[: self._size], bits[:, : self._size] = self.keys, self.vectors, self.signs
         self._keys, self._vectors, self._signs = keys, vectors, bits
 
     def remove(self, chunk_keys: Iterable[int]) -> None:
@@ -100,7 +100,7 @@ class LoadedVectors:
         self._removed.clear()
         stay = ~np.isin(self.keys, gone)
         if not stay.all():
-            self._keys, self._vectors, self._signs = self.keys[stay], self.vectors[stay], self.signs[stay]
+            self._keys, self._vectors, self._signs = self.keys[stay], self.vectors[stay], self.signs[:, stay]
             self._size = len(self._keys)
             self._order = None
 

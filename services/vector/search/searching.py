@@ -350,10 +350,8 @@ class Searching:
         pool.vector |= vector
         pool.model |= dict.fromkeys(vector, model)
         keys = list(lexical.keys() | vector.keys())
-        if mode is Mode.DENSE:
-            # Words do not decide; they are only told of what is returned.
-            keys = sorted(keys, key=lambda key: (-vector.get(key, -1.0), key))[: asked.top_k]
-        if parsed.any and keys:
+        # By meaning alone words decide nothing, and reading them takes several times as long as all else.
+        if parsed.any and keys and (mode is not Mode.DENSE or asked.explain):
             words = await self._passages.words(collection.key, parsed.any, keys)
             pool.words |= words
             pool.lexical |= fusion.by_words(words, collection.chunks)

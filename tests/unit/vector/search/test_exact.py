@@ -45,7 +45,7 @@ def test_the_order_of_rows_does_not_decide(held: tuple[Keys, Matrix, Matrix]) ->
     bits = signs(vectors)
     for question in questions[:5]:
         one = sieved(keys, vectors, bits, question, limit=10)
-        other = sieved(keys[mixed], vectors[mixed], bits[mixed], question, limit=10)
+        other = sieved(keys[mixed], vectors[mixed], bits[:, mixed], question, limit=10)
         assert [key for key, _ in one] == [key for key, _ in other]
 
 
@@ -64,9 +64,9 @@ def test_any_dimension_has_its_bits(dimension: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(exact, "_PASSED_EACH", 1)
     vectors = unit(np.random.default_rng(dimension).standard_normal((20, dimension)))
     bits = signs(vectors)
-    assert bits.shape == (20, exact.words_of(dimension))
+    assert bits.shape == (exact.words_of(dimension), 20)
     for row, vector in enumerate(vectors):
-        differing = np.bitwise_count(bits[row] ^ bits).sum(axis=1).tolist()
+        differing = np.bitwise_count(bits[:, [row]] ^ bits).sum(axis=0).tolist()
         assert differing == [int(((other > 0) != (vector > 0)).sum()) for other in vectors]
         found = sieved(np.arange(20), vectors, bits, vector, limit=1)[0]
         assert found[1] == pytest.approx(1.0, abs=1e-6)

@@ -1,0 +1,69 @@
+"""No statement walks through a whole collection: what a document costs does not grow with those that are there.
+
+What SQLite would do is asked of SQLite, for every statement that ran.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meldrag.vector.v1 import vector_pb2 as pb
+from services.vector.record import database
+from tests.contract.vector.world import running
+
+# Tables that have a row for each document, passage or vector, by the names that statements give them.
+LARGE = "documents|d|chunks|h|vectors|v|texts|t"
+# All rows, or all of a collection's in the order of their keys.
+WALKS = re.compile(rf"SCAN ({LARGE})\b|SEARCH ({LARGE}) USING .*\((collection|generation)_key=\?\)$")
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, None]]:
+    """Every statement that runs from now on, with its values."""
+    ran: dict[str, None] = {}
+    connect = database.connect
+
+    def traced(path: Path, *, readonly: bool) -> sqlite3.Connection:
+        connection = connect(path, readonly=readonly)
+        connection.set_trace_callback(lambda statement: ran.setdefault(statement))
+        return connection
+
+    monkeypatch.setattr(database, "connect", traced)
+    yield ran
+
+
+async def test_no_statement_walks_through_a_collection(tmp_path: Path, statements: dict[str, None]) -> None:
+    async with running(tmp_path) as client:
+        await client.create()
+        await client.ready("The first heron stands in the reeds.")
+        # What a start does once may read everything.
+        statements.clear()
+        await client.ready("A heron by its name.", external_id="heron")
+        await client.ready("A heron by its name, told anew.", external_id="heron")
+        await client.ready("A heron by its name, told anew.", external_id="heron")
+        document = await client.ready("A heron by its words.")
+        await client.ready("A heron by its words.")
+        await client.import_all(
+            {"text": f"Heron {number}.", "external_id": str(number)} for number in range(3)
+        )
+        for mode in (pb.SEARCH_MODE_LEXICAL, pb.SEARCH_MODE_DENSE, pb.SEARCH_MODE_HYBRID):
+            assert (await client.search("heron", mode=mode)).hits
+        await client.get(document.document_id)
+        await client.list(page_size=2)
+        await client.text(document.document_id)
+        await client.delete(document.document_id)
+
+    assert len(statements) > 100
+    walks = {}
+    with sqlite3.connect(next(tmp_path.rglob("record.sqlite3"))) as connection:
+        for statement in statements:
+            if statement.lstrip().startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
+                plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+                if found := [step for step in plan if WALKS.search(step)]:
+                    walks[statement] = found
+    assert not walks
