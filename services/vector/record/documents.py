@@ -515,17 +515,17 @@ def _recognise(
 
 
 def _committed_with(connection: Connection, collection_key: int, draft: Draft) -> Document | None:
-    """The committed document that the draft repeats or replaces: the same external id, else the same"
-    " bytes."""
-    # An index serves a statement that repeats its condition. With the + no index serves the order instead, for
-    # which SQLite would read the whole collection.
+    """The committed document that the draft repeats or replaces: of the same external id, else bytes."""
+    # An index serves a statement that repeats its condition. The + is there because SQLite would rather read
+    # the whole collection in the right order.
     by, value = (
         ("d.external_id <> '' AND d.external_id", draft.external_id)
         if draft.external_id
         else ("d.content_sha256", draft.content_sha256)
     )
     row = connection.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE d.collection_key = ? AND {by} = ? AND d.{_COMMITTED} ORDER BY +d.key",
+        f"SELECT {_COLUMNS} {_FROM} WHERE d.collection_key = ? AND {by} = ? AND d.{_COMMITTED}"
+        " ORDER BY +d.key",
         (collection_key, value),
     ).fetchone()
     return None if row is None else _document(row)
