@@ -11,16 +11,20 @@ made from, which the record has; adding and removing therefore build the columns
 from __future__ import annotations
 
 import json
+import math
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from services.vector import tokens
 
 if TYPE_CHECKING:
     from services.vector.record.database import Connection
+    from services.vector.record.vectors import Keys
 
 # A step of a merge that changes fewer rows has done nothing (fts5, "the merge command").
 _LEAST_CHANGES = 2
@@ -39,6 +43,12 @@ _OWN = re.compile(r"lexical_(?:documents_)?(\d+)")
 # A word of the title counts three times (SciFact, training split: nDCG@10 0.708 against 0.701 for once).
 _PASSAGE_WEIGHTS = "3.0, 1.0, 1.0, 1.0"
 _DOCUMENT_WEIGHTS = "3.0, 1.0, 1.0"
+
+
+# A word or a phrase of an expression, as services.vector.search.question writes them.
+_PART = re.compile(r'"[^"]*"(?: \*)?')
+# What FTS5's bm25 gives a word that more than half of the passages hold.
+_LEAST_RARITY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +229,53 @@ def headings_text(headings: Sequence[str]) -> str:
     return " ".join(headings)
 
 
+def proposed(
+    connection: Connection,
+    collection_key: int,
+    expression: str,
+    limit: int,
+    *,
+    passages: int,
+    allowed: Keys | None = None,
+) -> list[int]:
+    """About the best passages by BM25, at least `limit` and at most twice as many, in no order.
+
+    A passage is judged by which words of the expression it holds, each with the weight that BM25 gives it;
+    where that leaves too many alike, BM25 itself decides. So most passages that match are only looked up and
+    not ranked, for which FTS5 looks up how long each is (2 µs). See docs/adr/0129.
+
+    expression: as services.vector.search.question writes it. passages: how many the collection has. allowed:
+    only these, ascending.
+    """
+    name = _passages(collection_key)
+    held, weights = [np.empty(0, np.int64)], [np.empty(0)]
+    for part in _PART.findall(expression):
+        (found,) = connection.execute(
+            f"SELECT json_group_array(rowid) FROM {name} WHERE {name} MATCH ?", (part,)
+        ).fetchone()
+        keys = np.array(json.loads(found), dtype=np.int64)
+        rarity = math.log((passages - len(keys) + 0.5) / (len(keys) + 0.5)) if len(keys) < passages else 0.0
+        held.append(keys)
+        weights.append(np.full(len(keys), max(_LEAST_RARITY, rarity)))
+    matching, places = np.unique(np.concatenate(held), return_inverse=True)
+    weight = np.bincount(places, np.concatenate(weights), len(matching))
+    if allowed is not None:
+        kept = np.isin(matching, allowed, assume_unique=True)
+        matching, weight = matching[kept], weight[kept]
+    if len(matching) <= limit:
+        return _as_list(matching)
+    edge = np.partition(weight, len(weight) - limit)[len(weight) - limit]
+    good = matching[weight >= edge]
+    if len(good) <= 2 * limit:
+        return _as_list(good)
+    everything = allowed is None and len(good) == len(matching)
+    return [
+        key for key, _ in best(connection, collection_key, expression, limit, None if everything else good)
+    ]
+
+
 def best(
-    connection: Connection, collection_key: int, expression: str, limit: int, allowed: Sequence[int] | None
+    connection: Connection, collection_key: int, expression: str, limit: int, allowed: Keys | None = None
 ) -> list[tuple[int, float]]:
     """The best passages by their own BM25 as (key, score above 0), at most `limit`, out of `allowed`."""
     name = _passages(collection_key)
@@ -228,7 +283,7 @@ def best(
     if allowed is not None:
         # With the sign FTS5 reads its postings once and SQLite drops what is not wanted; without it FTS5
         # would read them again for each key.
-        only, values = " AND +rowid IN (SELECT value FROM json_each(?))", [json.dumps(allowed)]
+        only, values = " AND +rowid IN (SELECT value FROM json_each(?))", [json.dumps(_as_list(allowed))]
     return _pairs(
         connection,
         f"SELECT rowid AS key, bm25({name}, {_PASSAGE_WEIGHTS}) AS score FROM {name}"
@@ -237,23 +292,18 @@ def best(
     )
 
 
-def words(
-    connection: Connection, collection_key: int, expression: str, places: Sequence[tuple[int, int]]
-) -> dict[int, Words]:
-    """Both scores of passages given as (chunk key, document key)."""
-    passages = _scores(
-        connection, _passages(collection_key), _PASSAGE_WEIGHTS, expression, [key for key, _ in places]
-    )
-    documents = _scores(
-        connection,
-        _documents(collection_key),
-        _DOCUMENT_WEIGHTS,
-        expression,
-        sorted({document_key for _, document_key in places}),
-    )
-    return {
-        key: Words(passages.get(key, 0.0), documents.get(document_key, 0.0)) for key, document_key in places
-    }
+def of_passages(
+    connection: Connection, collection_key: int, expression: str, chunk_keys: Sequence[int]
+) -> dict[int, float]:
+    """BM25 of those of the passages in which a word of the expression occurs."""
+    return _scores(connection, _passages(collection_key), _PASSAGE_WEIGHTS, expression, chunk_keys)
+
+
+def of_documents(
+    connection: Connection, collection_key: int, expression: str, document_keys: Sequence[int]
+) -> dict[int, float]:
+    """BM25 of those of the documents in which a word of the expression occurs."""
+    return _scores(connection, _documents(collection_key), _DOCUMENT_WEIGHTS, expression, document_keys)
 
 
 def matching(
@@ -443,6 +493,11 @@ def _pairs(connection: Connection, query: str, values: Sequence[object]) -> list
         values,
     ).fetchone()
     return [(key, -score) for key, score in json.loads(found)]
+
+
+def _as_list(keys: Keys) -> list[int]:
+    listed: list[int] = keys.tolist()
+    return listed
 
 
 def _passages(collection_key: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -25,8 +25,9 @@ from services.vector.search.question import Parsed
 
 _log = logging.getLogger(__name__)
 
-# Candidates of each side; more are taken when more hits are asked for.
-_DEPTH = 200
+# Candidates, at least so many and so many for each hit that is asked for (docs/adr/0129).
+_BY_WORDS, _BY_WORDS_EACH = 200, 4
+_BY_MEANING, _BY_MEANING_EACH = 100, 2
 _MOST_DROPPED = 1_000
 
 
@@ -215,11 +216,10 @@ class Searching:
             )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
-            for side in await self._both(collections, models, asked, parsed, anywhere):
-                for scores, keys in zip(
-                    side.scores if isinstance(side, _Near) else side, allowed, strict=True
-                ):
-                    pool.filtered |= scores.keys() - set(() if keys is None else keys.tolist())
+            by_words, by_meaning = await self._both(collections, models, asked, parsed, anywhere)
+            for side in (by_words, by_meaning.scores):
+                for some, keys in zip(side, allowed, strict=True):
+                    pool.filtered |= set(some) - set(() if keys is None else keys.tolist())
         if asked.explain and asked.mode is Mode.DENSE and parsed.any:
             pool.unindexed = await self._unindexed(collections, near.queries, parsed, allowed)
         answer = await self._answer(collections, asked, mode, near.degraded, pool)
@@ -241,30 +241,35 @@ class Searching:
         asked: Question,
         parsed: Parsed,
         allowed: Sequence[Keys | None],
-    ) -> tuple[list[dict[int, float]], _Near]:
-        """The best passages by keyword and by vector, per collection."""
-        depth = max(_DEPTH, asked.top_k)
+    ) -> tuple[list[set[int]], _Near]:
+        """About the best passages by keyword, and the nearest by vector, per collection."""
+        by_words = max(_BY_WORDS, asked.top_k * _BY_WORDS_EACH)
+        by_meaning = max(_BY_MEANING, asked.top_k * _BY_MEANING_EACH)
         if asked.mode is Mode.DENSE and not asked.explain and len(set(models)) == 1:
             # Nothing else decides which come first.
-            depth = asked.top_k
+            by_meaning = asked.top_k
         expressions = () if asked.mode is Mode.DENSE else (parsed.any, *parsed.exact)
         return await asyncio.gather(
-            self._lexical(collections, expressions, depth, allowed),
-            self._near(collections, asked, parsed.text or asked.text, depth, allowed, models=models),
+            self._lexical(collections, expressions, by_words, allowed),
+            self._near(collections, asked, parsed.text or asked.text, by_meaning, allowed, models=models),
         )
 
     async def _lexical(
         self,
         collections: Sequence[Collection],
         expressions: Sequence[str],
-        depth: int,
+        limit: int,
         allowed: Sequence[Keys | None],
-    ) -> list[dict[int, float]]:
-        """By each expression the best passages."""
-        found: list[dict[int, float]] = [{} for _ in collections]
+    ) -> list[set[int]]:
+        """By each expression about the best passages."""
+        found: list[set[int]] = [set() for _ in collections]
         for expression in filter(None, expressions):
-            for one, keys, scores in zip(collections, allowed, found, strict=True):
-                scores.update(await self._passages.lexical(one.key, expression, depth, keys))
+            for one, keys, proposed in zip(collections, allowed, found, strict=True):
+                proposed.update(
+                    await self._passages.proposed(
+                        one.key, expression, limit, passages=one.chunks, allowed=keys
+                    )
+                )
         return found
 
     async def _unindexed(
@@ -276,11 +281,11 @@ class Searching:
     ) -> set[int]:
         """Passages that the words of the question find and that have no vector yet."""
         waiting: set[int] = set()
-        found = await self._lexical(collections, (parsed.any,), _DEPTH, allowed)
-        for one, query, scores in zip(collections, queries, found, strict=True):
-            if query is not None and scores and one.vectors < one.chunks:
-                known = await self._dense.similarities(one, query, list(scores))
-                waiting |= scores.keys() - known.keys()
+        found = await self._lexical(collections, (parsed.any,), _BY_WORDS, allowed)
+        for one, query, keys in zip(collections, queries, found, strict=True):
+            if query is not None and keys and one.vectors < one.chunks:
+                known = await self._dense.similarities(one, query, list(keys))
+                waiting |= keys - known.keys()
         return waiting
 
     async def _near(
@@ -325,7 +330,7 @@ class Searching:
         mode: Mode,
         parsed: Parsed,
         query: Matrix | None,
-        lexical: Mapping[int, float],
+        lexical: Set[int],
         nearest: Mapping[int, float],
         model: int,
     ) -> None:
@@ -334,13 +339,11 @@ class Searching:
         """
         if parsed.without:
             unwanted = await self._passages.matching(
-                collection.key, parsed.without, list(lexical.keys() | nearest.keys())
+                collection.key, parsed.without, list(lexical | nearest.keys())
             )
             pool.filtered |= unwanted
-            lexical, nearest = (
-                {key: score for key, score in side.items() if key not in unwanted}
-                for side in (lexical, nearest)
-            )
+            lexical -= unwanted
+            nearest = {key: cosine for key, cosine in nearest.items() if key not in unwanted}
         vector = {
             key: cosine for key, cosine in nearest.items() if cosine >= asked.threshold or key in lexical
         }
@@ -349,7 +352,7 @@ class Searching:
             vector |= await self._dense.similarities(collection, query, missing)
         pool.vector |= vector
         pool.model |= dict.fromkeys(vector, model)
-        keys = list(lexical.keys() | vector.keys())
+        keys = list(lexical | vector.keys())
         # By meaning alone words decide nothing, and reading them takes several times as long as all else.
         if parsed.any and keys and (mode is not Mode.DENSE or asked.explain):
             words = await self._passages.words(collection.key, parsed.any, keys)
