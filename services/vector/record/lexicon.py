@@ -485,14 +485,16 @@ def _scores(
 def _pairs(connection: Connection, query: str, values: Sequence[object]) -> list[tuple[int, float]]:
     """Rows of (key, score) of a query, scores turned so that more is better.
 
-    They come as one value: Python's lock is given up and taken again for every row that is fetched, and
-    beside a busy thread each of those costs up to a switch interval (5 ms).
+    They come as one row: Python's lock is given up and taken again for every row that is fetched, and
+    beside a busy thread each of those costs up to a switch interval (5 ms). Two plain lists, because many
+    small ones would call the garbage collector.
     """
-    (found,) = connection.execute(
-        f"WITH found AS MATERIALIZED ({query}) SELECT json_group_array(json_array(key, score)) FROM found",
+    keys, scores = connection.execute(
+        f"WITH found AS MATERIALIZED ({query})"
+        " SELECT json_group_array(key), json_group_array(score) FROM found",
         values,
     ).fetchone()
-    return [(key, -score) for key, score in json.loads(found)]
+    return [(key, -score) for key, score in zip(json.loads(keys), json.loads(scores), strict=True)]
 
 
 def _as_list(keys: Keys) -> list[int]:

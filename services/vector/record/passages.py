@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 
 from services.vector.documents import Scalar, chunk_id
-from services.vector.record import lexicon
+from services.vector.record import lexicon, places
 from services.vector.record.database import Connection, Database
 from services.vector.record.lexicon import Words
-from services.vector.record.places import locate
-from services.vector.record.texts import read_text
+from services.vector.record.places import Where
+from services.vector.record.texts import Text, texts_of
 from services.vector.record.times import to_micros
 from services.vector.record.vectors import Keys
 
@@ -111,17 +111,17 @@ class Passages:
         """BM25 of these passages and of their documents; passages that are gone are left out."""
 
         def in_documents(connection: Connection) -> tuple[dict[int, int], dict[int, float]]:
-            (found,) = connection.execute(
-                "SELECT json_group_array(json_array(key, document_key)) FROM chunks"
+            passages, documents = connection.execute(
+                "SELECT json_group_array(key), json_group_array(document_key) FROM chunks"
                 " WHERE key IN (SELECT value FROM json_each(?))",
                 (json.dumps(list(chunk_keys)),),
             ).fetchone()
-            places = dict(json.loads(found))
-            keys = sorted(set(places.values()))
-            return places, lexicon.of_documents(connection, collection_key, expression, keys)
+            owners = dict(zip(json.loads(passages), json.loads(documents), strict=True))
+            keys = sorted(set(owners.values()))
+            return owners, lexicon.of_documents(connection, collection_key, expression, keys)
 
         # Two readings of some milliseconds in a large collection, side by side.
-        passages, (places, documents) = await asyncio.gather(
+        passages, (owners, documents) = await asyncio.gather(
             self._database.read(
                 lambda connection: lexicon.of_passages(connection, collection_key, expression, chunk_keys)
             ),
@@ -129,7 +129,7 @@ class Passages:
         )
         return {
             key: Words(passages.get(key, 0.0), documents.get(document_key, 0.0))
-            for key, document_key in places.items()
+            for key, document_key in owners.items()
         }
 
     async def matching(self, collection_key: int, expression: str, chunk_keys: Sequence[int]) -> set[int]:
@@ -168,16 +168,21 @@ class Passages:
                 " WHERE h.key IN (SELECT value FROM json_each(?)) AND d.state IN (3, 4)",
                 (json.dumps(list(chunk_keys)),),
             ).fetchall()
-            return {row[0]: _passage(connection, row) for row in rows}
+            texts = texts_of(connection, [row[0] for row in rows])
+            placed = places.placed(connection, {row[1] for row in rows})
+            return {
+                row[0]: _passage(connection, row, texts[row[0]], placed) for row in rows if row[0] in texts
+            }
 
         return await self._database.read(work)
 
 
-def _passage(connection: Connection, row: tuple[object, ...]) -> FoundPassage:
+def _passage(connection: Connection, row: tuple[object, ...], text: Text, placed: Set[int]) -> FoundPassage:
     key, document_key, document_id, external_id, title, ordinal, collection_key, collection_id, *rest = row
     start, end, extraction, page, headings = rest
-    text = read_text(connection, int(str(document_key)), int(str(start)), int(str(end)))
-    where = locate(connection, int(str(document_key)), int(str(start)), int(str(end)))
+    where = Where()
+    if document_key in placed:
+        where = places.locate(connection, int(str(document_key)), int(str(start)), int(str(end)))
     return FoundPassage(
         chunk_key=int(str(key)),
         document_key=int(str(document_key)),

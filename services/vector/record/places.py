@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ def add(connection: Connection, document_key: int, places: Iterable[Place]) -> N
         "INSERT INTO places (document_key, byte_start, label, page, line) VALUES (?, ?, ?, ?, ?)",
         ((document_key, place.byte_start, place.label, place.page, place.line) for place in places),
     )
+
+
+def placed(connection: Connection, document_keys: Iterable[int]) -> set[int]:
+    """Those of the documents that have places at all."""
+    rows = connection.execute(
+        "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM places WHERE document_key = value)",
+        (json.dumps(sorted(document_keys)),),
+    )
+    return {key for (key,) in rows}
 
 
 def locate(connection: Connection, document_key: int, byte_start: int, byte_end: int) -> Where:

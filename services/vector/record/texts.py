@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.vector.record.database import Connection
@@ -23,6 +24,25 @@ def read_text(connection: Connection, document_key: int, byte_start: int, byte_e
         " ORDER BY byte_start",
         (document_key, max(byte_end, byte_start + 1), byte_start),
     ).fetchall()
+    return _cut(rows, byte_start, byte_end)
+
+
+def texts_of(connection: Connection, chunk_keys: Sequence[int]) -> dict[int, Text]:
+    """The texts of passages, as `read_text` gives them; those whose document has gone are left out."""
+    held: dict[int, tuple[int, int, list[tuple[int, bytes]]]] = {}
+    for key, start, end, base, piece in connection.execute(
+        "SELECT h.key, h.byte_start, h.byte_end, t.byte_start, t.piece FROM chunks h"
+        " JOIN texts t ON t.document_key = h.document_key"
+        " AND t.byte_start < max(h.byte_end, h.byte_start + 1) AND t.byte_end > h.byte_start"
+        " WHERE h.key IN (SELECT value FROM json_each(?)) ORDER BY h.key, t.byte_start",
+        (json.dumps(list(chunk_keys)),),
+    ):
+        held.setdefault(key, (start, end, []))[2].append((base, piece))
+    return {key: _cut(rows, start, end) for key, (start, end, rows) in held.items()}
+
+
+def _cut(rows: Sequence[tuple[int, bytes]], byte_start: int, byte_end: int) -> Text:
+    """The range of consecutive pieces, given as (first byte, piece), widened to whole characters."""
     if not rows:
         return Text(b"", byte_start)
     base = rows[0][0]

@@ -40,7 +40,7 @@ def words(connection: sqlite3.Connection, expression: str) -> list[int]:
 
 @pytest.fixture
 def birds(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Keys 100 to 399: all hold "bird", every 2nd "heron", every 50th "bittern", the last "bird" most often."""
+    """Keys 100 to 399: all hold "bird", every 2nd "heron", every 50th "bittern", the last "bird" most."""
     for key in range(100, 400):
         words = [
             "bird",
