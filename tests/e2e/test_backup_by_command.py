@@ -157,7 +157,7 @@ def test_all_comes_back_by_the_command_line(house: House, tmp_path: Path) -> Non
     # Emptied as a new machine is: no data folder at all.
     house.stop()
     house.directory.rename(tmp_path / "lost")
-    house.start(240)
+    house.start()
     stranger = Person(house, tmp_path / "stranger")
     assert stranger.meld("verify-backup", str(archive)).returncode == 1
     stranger.done("setup", "somebody", typed=f"{PASSWORD}\nlift-off-41\n")

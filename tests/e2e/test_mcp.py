@@ -70,8 +70,11 @@ async def test_a_strangers_model_works_with_the_documents(house: House, document
         assert agent.structured_content["agent"] == "research"
         assert agent.structured_content["result"]["findings"]
 
+        # Others' documents may be in the house as well.
         listed = await client.list_resources()
-        assert document in [resource.uri for resource in listed.resources]
+        while document not in [resource.uri for resource in listed.resources]:
+            assert listed.next_cursor, "the last page"
+            listed = await client.list_resources(cursor=listed.next_cursor)
         (whole,) = (await client.read_resource(document)).contents
         assert whole.text == TEXT
         place = f"{document}/text/{citation['byte_start']}-{citation['byte_end']}"

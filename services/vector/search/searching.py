@@ -353,7 +353,7 @@ class Searching:
         pool.vector |= vector
         pool.model |= dict.fromkeys(vector, model)
         keys = list(lexical | vector.keys())
-        # By meaning alone words decide nothing, and reading them takes several times as long as all else.
+        # By meaning alone words decide nothing, and reading them takes nearly as long as all else.
         if parsed.any and keys and (mode is not Mode.DENSE or asked.explain):
             words = await self._passages.words(collection.key, parsed.any, keys)
             pool.words |= words
