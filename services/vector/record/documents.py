@@ -515,7 +515,7 @@ def _recognise(
 
 
 def _committed_with(connection: Connection, collection_key: int, draft: Draft) -> Document | None:
-    """The committed document that the draft repeats or replaces: of the same external id, else bytes."""
+    """What the draft repeats or replaces: committed, of the same external id, else of the same bytes."""
     # An index serves a statement that repeats its condition. The + is there because SQLite would rather read
     # the whole collection in the right order.
     by, value = (

@@ -238,7 +238,7 @@ def proposed(
     passages: int,
     allowed: Keys | None = None,
 ) -> list[int]:
-    """About the best passages by BM25, at least `limit` and at most twice as many, in no order.
+    """About the best passages by BM25, in no order: `limit` where so many match, and at most twice as many.
 
     A passage is judged by which words of the expression it holds, each with the weight that BM25 gives it;
     where that leaves too many alike, BM25 itself decides. So most passages that match are only looked up and
