@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+# chromadb loads it in another thread some seconds after the start, and openai looks into it while it is half
+# loaded: a question then failed.
+import httpx  # noqa: F401
 import numpy as np
 import openai
 

@@ -15,7 +15,7 @@ import numpy as np
 from services.vector.documents import Scalar, chunk_id
 from services.vector.record import lexicon, places
 from services.vector.record.database import Connection, Database
-from services.vector.record.lexicon import Words
+from services.vector.record.lexicon import Proposed, Words
 from services.vector.record.places import Where
 from services.vector.record.texts import Text, texts_of
 from services.vector.record.times import to_micros
@@ -96,12 +96,25 @@ class Passages:
         return await self._database.read(work)
 
     async def proposed(
-        self, collection_key: int, expression: str, limit: int, *, passages: int, allowed: Keys | None
-    ) -> list[int]:
-        """Keys of about the best by BM25, see lexicon.proposed."""
+        self,
+        collection_key: int,
+        expression: str,
+        limit: int,
+        *,
+        alike: int,
+        passages: int,
+        allowed: Keys | None,
+    ) -> Proposed:
+        """About the best by BM25, see lexicon.proposed."""
         return await self._database.read(
             lambda connection: lexicon.proposed(
-                connection, collection_key, expression, limit, passages=passages, allowed=allowed
+                connection,
+                collection_key,
+                expression,
+                limit,
+                alike=alike,
+                passages=passages,
+                allowed=allowed,
             )
         )
 

@@ -9,8 +9,9 @@ Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 from services.vector.record.lexicon import Words
 
@@ -37,6 +38,23 @@ def by_words(scores: Mapping[int, Words], passages: int) -> dict[int, float]:
         key: (_DOCUMENT_SHARE * words.document + (1 - _DOCUMENT_SHARE) * words.passage) / rarest
         for key, words in scores.items()
     }
+
+
+def promising(
+    held: Sequence[float], cosines: Sequence[float | None], passages: int, limit: int
+) -> list[int]:
+    """The places of about the `limit` best, of candidates by the words that they hold and by their cosines.
+
+    held: the sum of BM25's weights of those words, which is BM25 itself where each occurs once in a passage of
+    mean length. passages: as in `by_words`.
+    """
+    rarest = max(1.0, math.log(max(1, passages)))
+    farthest = min((cosine for cosine in cosines if cosine is not None), default=0.0)
+    guessed = [
+        _WORDS_WEIGHT * words / rarest + (farthest if cosine is None else cosine)
+        for words, cosine in zip(held, cosines, strict=True)
+    ]
+    return heapq.nlargest(limit, range(len(guessed)), key=guessed.__getitem__)
 
 
 def scaled(scores: Mapping[int, float]) -> dict[int, float]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+import numpy as np
 from opentelemetry import metrics
 
 from services.chassis import telemetry
@@ -17,7 +18,7 @@ from services.vector.documents import Collection
 from services.vector.embedding.ports import ModelName, name_of
 from services.vector.embedding.roster import Roster
 from services.vector.faults import embedding_mismatch
-from services.vector.record.lexicon import Words
+from services.vector.record.lexicon import Proposed, Words
 from services.vector.record.passages import Condition, FoundPassage, Passages, Place
 from services.vector.record.vectors import Keys, Matrix
 from services.vector.search import fusion, question
@@ -28,6 +29,11 @@ _log = logging.getLogger(__name__)
 # Candidates, at least so many and so many for each hit that is asked for (docs/adr/0129).
 _BY_WORDS, _BY_WORDS_EACH = 200, 4
 _BY_MEANING, _BY_MEANING_EACH = 100, 2
+# Of those that are as good as the last one by words, so many may come along; where meaning helps to decide
+# among them, more.
+_ALIKE_EACH, _MOST_ALIKE = 2, 1_000
+# Where both sides decide, so many of all candidates get BM25.
+_SCORED, _SCORED_EACH = 60, 4
 _MOST_DROPPED = 1_000
 
 
@@ -128,6 +134,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class _Worded:
+    """What the keyword side says of a collection: its candidates, and what the question's words say of all."""
+
+    keys: set[int]
+    any: Proposed | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Near:
     """What the vector side says, per collection: the question's vector, and the nearest passages."""
 
@@ -210,14 +224,14 @@ class Searching:
                 mode=mode,
                 parsed=parsed,
                 query=query,
-                lexical=found,
+                worded=found,
                 nearest=nearest,
                 model=model,
             )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
             by_words, by_meaning = await self._both(collections, models, asked, parsed, anywhere)
-            for side in (by_words, by_meaning.scores):
+            for side in ([worded.keys for worded in by_words], by_meaning.scores):
                 for some, keys in zip(side, allowed, strict=True):
                     pool.filtered |= set(some) - set(() if keys is None else keys.tolist())
         if asked.explain and asked.mode is Mode.DENSE and parsed.any:
@@ -241,16 +255,17 @@ class Searching:
         asked: Question,
         parsed: Parsed,
         allowed: Sequence[Keys | None],
-    ) -> tuple[list[set[int]], _Near]:
+    ) -> tuple[list[_Worded], _Near]:
         """About the best passages by keyword, and the nearest by vector, per collection."""
         by_words = max(_BY_WORDS, asked.top_k * _BY_WORDS_EACH)
         by_meaning = max(_BY_MEANING, asked.top_k * _BY_MEANING_EACH)
         if asked.mode is Mode.DENSE and not asked.explain and len(set(models)) == 1:
             # Nothing else decides which come first.
             by_meaning = asked.top_k
+        alike = _MOST_ALIKE if asked.mode is Mode.HYBRID else by_words * _ALIKE_EACH
         expressions = () if asked.mode is Mode.DENSE else (parsed.any, *parsed.exact)
         return await asyncio.gather(
-            self._lexical(collections, expressions, by_words, allowed),
+            self._lexical(collections, expressions, by_words, alike, allowed),
             self._near(collections, asked, parsed.text or asked.text, by_meaning, allowed, models=models),
         )
 
@@ -259,18 +274,36 @@ class Searching:
         collections: Sequence[Collection],
         expressions: Sequence[str],
         limit: int,
+        alike: int,
         allowed: Sequence[Keys | None],
-    ) -> list[set[int]]:
-        """By each expression about the best passages."""
-        found: list[set[int]] = [set() for _ in collections]
-        for expression in filter(None, expressions):
-            for one, keys, proposed in zip(collections, allowed, found, strict=True):
-                proposed.update(
-                    await self._passages.proposed(
-                        one.key, expression, limit, passages=one.chunks, allowed=keys
-                    )
-                )
-        return found
+    ) -> list[_Worded]:
+        """By each expression about the best passages. The first is that of all words."""
+        return [
+            await self._worded(one, expressions, limit, alike, keys)
+            for one, keys in zip(collections, allowed, strict=True)
+        ]
+
+    async def _worded(
+        self,
+        collection: Collection,
+        expressions: Sequence[str],
+        limit: int,
+        alike: int,
+        allowed: Keys | None,
+    ) -> _Worded:
+        proposed = [
+            await self._passages.proposed(
+                collection.key,
+                expression,
+                limit,
+                alike=alike,
+                passages=collection.chunks,
+                allowed=allowed,
+            )
+            for expression in filter(None, expressions)
+        ]
+        keys = {key for one in proposed for key in one.keys}
+        return _Worded(keys, proposed[0] if proposed else None)
 
     async def _unindexed(
         self,
@@ -281,11 +314,11 @@ class Searching:
     ) -> set[int]:
         """Passages that the words of the question find and that have no vector yet."""
         waiting: set[int] = set()
-        found = await self._lexical(collections, (parsed.any,), _BY_WORDS, allowed)
-        for one, query, keys in zip(collections, queries, found, strict=True):
-            if query is not None and keys and one.vectors < one.chunks:
-                known = await self._dense.similarities(one, query, list(keys))
-                waiting |= keys - known.keys()
+        found = await self._lexical(collections, (parsed.any,), _BY_WORDS, _BY_WORDS * _ALIKE_EACH, allowed)
+        for one, query, worded in zip(collections, queries, found, strict=True):
+            if query is not None and worded.keys and one.vectors < one.chunks:
+                known = await self._dense.similarities(one, query, list(worded.keys))
+                waiting |= worded.keys - known.keys()
         return waiting
 
     async def _near(
@@ -330,19 +363,20 @@ class Searching:
         mode: Mode,
         parsed: Parsed,
         query: Matrix | None,
-        lexical: Set[int],
+        worded: _Worded,
         nearest: Mapping[int, float],
         model: int,
     ) -> None:
-        """Puts the candidates of a collection into the pool, with both scores of whatever either side
-        brought.
+        """Puts the candidates of a collection into the pool, with both scores of those that may be among the
+        best; `explain` reads the words of the others as well, and they stay where they are.
         """
+        lexical = worded.keys
         if parsed.without:
             unwanted = await self._passages.matching(
                 collection.key, parsed.without, list(lexical | nearest.keys())
             )
             pool.filtered |= unwanted
-            lexical -= unwanted
+            lexical = lexical - unwanted
             nearest = {key: cosine for key, cosine in nearest.items() if key not in unwanted}
         vector = {
             key: cosine for key, cosine in nearest.items() if cosine >= asked.threshold or key in lexical
@@ -352,16 +386,26 @@ class Searching:
             vector |= await self._dense.similarities(collection, query, missing)
         pool.vector |= vector
         pool.model |= dict.fromkeys(vector, model)
-        keys = list(lexical | vector.keys())
-        # By meaning alone words decide nothing, and reading them takes nearly as long as all else.
-        if parsed.any and keys and (mode is not Mode.DENSE or asked.explain):
-            words = await self._passages.words(collection.key, parsed.any, keys)
-            pool.words |= words
-            pool.lexical |= fusion.by_words(words, collection.chunks)
+        keys = sorted(lexical | vector.keys())
         if mode is not Mode.DENSE:
             for part, weight in parsed.exact.items():
                 for key in await self._passages.matching(collection.key, part, keys):
                     pool.exact[key] = pool.exact.get(key, 0.0) + weight / len(parsed.exact)
+        # By meaning alone words decide nothing, and reading them takes nearly as long as all else.
+        if not parsed.any or not keys or (mode is Mode.DENSE and not asked.explain):
+            return
+        scored = set(keys)
+        limit = max(_SCORED, asked.top_k * _SCORED_EACH)
+        if mode is Mode.HYBRID and worded.any is not None and len(keys) > limit:
+            held = worded.any.held_by(np.array(keys)).tolist()
+            best = fusion.promising(held, [vector.get(key) for key in keys], collection.chunks, limit)
+            scored = {keys[place] for place in best} | (pool.exact.keys() & scored)
+        words = await self._passages.words(
+            collection.key, parsed.any, keys if asked.explain else sorted(scored)
+        )
+        pool.words |= words
+        found = {key: one for key, one in words.items() if key in scored}
+        pool.lexical |= fusion.by_words(found, collection.chunks)
 
     async def _answer(
         self,

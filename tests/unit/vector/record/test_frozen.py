@@ -51,7 +51,10 @@ async def test_what_an_older_release_kept_is_all_there(tmp_path: Path, frozen: P
         text = await record.documents.text(documents[1].key, 0, 99)
         assert text.data == b"Boats moor at the east pier.\n\nThe lamp is lit at dusk."
         # Words, in the way of this release.
-        assert await record.passages.proposed(collection.key, '"bread"', 9, passages=9, allowed=None) == [4]
+        found = await record.passages.proposed(
+            collection.key, '"bread"', 9, alike=9, passages=9, allowed=None
+        )
+        assert found.keys == [4]
         rows = await record.vectors.after(collection.generation_key, 0, 4, 9)
         assert rows.keys.tolist() == [1, 2]
         assert np.array_equal(rows.vectors, np.eye(4, dtype=np.float32)[:2])

@@ -57,9 +57,9 @@ def proposed(
     connection: sqlite3.Connection, expression: str, limit: int, allowed: list[int] | None = None
 ) -> set[int]:
     only = None if allowed is None else np.array(allowed, dtype=np.int64)
-    found = lexicon.proposed(connection, 7, expression, limit, passages=303, allowed=only)
-    assert len(found) == len(set(found)) <= 2 * limit
-    return set(found)
+    found = lexicon.proposed(connection, 7, expression, limit, alike=2 * limit, passages=303, allowed=only)
+    assert len(found.keys) == len(set(found.keys)) <= 2 * limit
+    return set(found.keys)
 
 
 def test_what_holds_the_rarer_words_is_proposed(birds: sqlite3.Connection) -> None:
@@ -73,6 +73,19 @@ def test_what_holds_the_rarer_words_is_proposed(birds: sqlite3.Connection) -> No
 def test_of_many_that_hold_the_same_words_bm25_decides(birds: sqlite3.Connection) -> None:
     assert 399 in proposed(birds, '"bird"', 3)
     assert 399 in proposed(birds, '"bird" OR "emu"', 3, allowed=list(range(350, 400)))
+
+
+def test_those_as_good_as_the_last_come_along_where_there_is_room(birds: sqlite3.Connection) -> None:
+    found = lexicon.proposed(birds, 7, '"bittern" OR "heron"', 20, alike=150, passages=303)
+    assert set(found.keys) == set(range(100, 400, 2))
+
+
+def test_what_is_held_is_told_of_every_passage_that_matches(birds: sqlite3.Connection) -> None:
+    found = lexicon.proposed(birds, 7, '"bittern" OR "heron"', 6, alike=6, passages=303)
+    bittern, heron, neither, unknown = found.held_by(np.array([100, 102, 101, 7_000])).tolist()
+    assert bittern > heron > 0 == neither == unknown
+    nothing = lexicon.proposed(birds, 7, '"emu"', 6, alike=6, passages=303)
+    assert nothing.held_by(np.array([100, 101])).tolist() == [0, 0]
 
 
 def test_only_what_is_allowed_is_proposed(birds: sqlite3.Connection) -> None:

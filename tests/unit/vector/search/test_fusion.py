@@ -7,7 +7,7 @@ import math
 import pytest
 
 from services.vector.record.lexicon import Words
-from services.vector.search.fusion import by_words, fuse, scaled, side_by_side, unread
+from services.vector.search.fusion import by_words, fuse, promising, scaled, side_by_side, unread
 
 
 def test_scaling_keeps_distances() -> None:
@@ -78,3 +78,13 @@ def test_cosines_of_a_model_that_does_not_read_the_question_count_a_third() -> N
     # 0.4 + 0.2 before 0 + 0.9 / 3, where it would be 0.4 + 0.4 behind 0.9.
     fused = fuse({1: 0.0, 2: 2.0}, unread({1: 0.9, 2: 0.4}, models, {0}))
     assert fused[2] > fused[1]
+
+
+def test_what_both_sides_speak_for_is_promising() -> None:
+    rare = math.log(1_000)
+    held = [3 * rare, 0.0, rare, 0.0]
+    # 0.6 + 0.1, 0.5, 0.2 + 0.45, and one without a vector: as far as the farthest.
+    cosines = [0.1, 0.5, 0.45, None]
+    assert promising(held, cosines, 1_000, 2) == [0, 2]
+    assert promising(held, cosines, 1_000, 9) == [0, 2, 1, 3]
+    assert promising([], [], 0, 5) == []
