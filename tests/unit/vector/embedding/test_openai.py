@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -354,3 +356,11 @@ def test_after_close_it_is_unavailable(embedder: OpenAiEmbedder) -> None:
     embedder.close()
     with pytest.raises(EmbedderUnavailableError, match="closed"):
         embedder.embed_queries(["one"], deadline=within(1))
+
+def test_httpx_is_whole_before_openai_looks_into_it() -> None:
+    """openai asks sys.modules for it at every call; Chroma loads it in a thread of its own after the start."""
+    program = (
+        "import sys, services.vector.embedding.openai;"
+        " sys.exit(not hasattr(sys.modules.get('httpx'), 'Timeout') or 'chromadb' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
