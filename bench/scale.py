@@ -10,12 +10,12 @@ way of the vectors through the service is the real one. The local model's own ti
 in the same run and stands in "embedding included, local model".
 
 "Embedding excluded" is a search without what the service's own client needs for the question's vector at that
-endpoint, measured right before it from here, question by question. Two Chroma servers have the same vectors and cosine,
-and are asked for ids and distances of ten, over HTTP with their own client: one with its default settings, and
-one that looks through as many neighbours (ef_search) as it takes to find 0.99 of the ten nearest. All
+endpoint, measured right before it from here, question by question. Two Chroma servers have the same vectors
+and cosine, and are asked for ids and distances of ten, over HTTP with their own client: one with its default
+settings, and one that looks at as many neighbours (ef_search) as it takes to find 0.99 of the ten nearest. All
 contenders take turns question by question. Recall is against a product over all vectors in numpy.
 
-Filling takes most of the time. A folder that is named is kept, and a run that finds it filled asks alone; what
+Filling takes most of the time. A folder that is named is kept, and a run that finds it filled only asks; what
 memory the passages take is then not said.
 """
 
@@ -412,9 +412,7 @@ class Contest:
             if name in self.found:
                 self.found[name].append(hits)
         for name, peer in self._peers.items():
-            ask = partial(
-                peer.query, query_embeddings=vector, n_results=self._top_k, include=["distances"]
-            )
+            ask = partial(peer.query, query_embeddings=vector, n_results=self._top_k, include=["distances"])
             self.found[name].append(self._timed(name, ask)["ids"][0])
         return vector[0]
 

@@ -64,8 +64,8 @@ class Words:
 class Proposed:
     """About the best passages by an expression, and what it says of each that matches.
 
-    keys: the best, in no order. matching: (n,), ascending, all that hold a word of the expression. held: (n,),
-    the sum of BM25's weights of the words that each holds.
+    keys: the best, in no order. matching: (n,), ascending, all that hold a word of the expression. held:
+    (n,), the sum of BM25's weights of the words that each holds.
     """
 
     keys: list[int]

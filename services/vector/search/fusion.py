@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 
 from services.vector.record.lexicon import Words
 
@@ -33,28 +33,27 @@ def by_words(scores: Mapping[int, Words], passages: int) -> dict[int, float]:
     passages: how many the collection has. BM25 grows with the logarithm of it; without that, collections of
     any size compare.
     """
-    rarest = max(1.0, math.log(max(1, passages)))
+    rarest = _rarest(passages)
     return {
         key: (_DOCUMENT_SHARE * words.document + (1 - _DOCUMENT_SHARE) * words.passage) / rarest
         for key, words in scores.items()
     }
 
 
-def promising(
-    held: Sequence[float], cosines: Sequence[float | None], passages: int, limit: int
-) -> list[int]:
-    """The places of about the `limit` best, of candidates by the words that they hold and by their cosines.
+def guessed(held: Mapping[int, float], passages: int) -> dict[int, float]:
+    """What `by_words` is about to say, by the words that each passage holds.
 
-    held: the sum of BM25's weights of those words, which is BM25 itself where each occurs once in a passage of
-    mean length. passages: as in `by_words`.
+    held: the sum of BM25's weights of those words. That is BM25 itself where each occurs once in a passage of
+    mean length.
     """
-    rarest = max(1.0, math.log(max(1, passages)))
-    farthest = min((cosine for cosine in cosines if cosine is not None), default=0.0)
-    guessed = [
-        _WORDS_WEIGHT * words / rarest + (farthest if cosine is None else cosine)
-        for words, cosine in zip(held, cosines, strict=True)
-    ]
-    return heapq.nlargest(limit, range(len(guessed)), key=guessed.__getitem__)
+    rarest = _rarest(passages)
+    return {key: weight / rarest for key, weight in held.items()}
+
+
+def promising(words: Mapping[int, float], meaning: Mapping[int, float], limit: int) -> list[int]:
+    """The `limit` best of both sides, best first; equal ones by key. words, meaning: as in `fuse`."""
+    scores = _added(words, meaning)
+    return heapq.nsmallest(limit, scores, key=lambda key: (-scores[key], key))
 
 
 def scaled(scores: Mapping[int, float]) -> dict[int, float]:
@@ -86,13 +85,20 @@ def fuse(words: Mapping[int, float], meaning: Mapping[int, float]) -> dict[int, 
     words: of by_words. meaning: cosines. A passage that has no vector yet counts as the farthest of those
     that have one.
     """
+    return scaled(_added(words, meaning))
+
+
+def _added(words: Mapping[int, float], meaning: Mapping[int, float]) -> dict[int, float]:
     farthest = min(meaning.values(), default=0.0)
-    return scaled(
-        {
-            key: _WORDS_WEIGHT * words.get(key, 0.0) + meaning.get(key, farthest)
-            for key in words.keys() | meaning.keys()
-        }
-    )
+    return {
+        key: _WORDS_WEIGHT * words.get(key, 0.0) + meaning.get(key, farthest)
+        for key in words.keys() | meaning.keys()
+    }
+
+
+def _rarest(passages: int) -> float:
+    """BM25's weight, about, of a word that one of so many passages has."""
+    return max(1.0, math.log(max(1, passages)))
 
 
 def unread(cosines: Mapping[int, float], models: Mapping[int, int], strange: Set[int]) -> dict[int, float]:

@@ -32,7 +32,7 @@ _BY_MEANING, _BY_MEANING_EACH = 100, 2
 # Of those that are as good as the last one by words, so many may come along; where meaning helps to decide
 # among them, more.
 _ALIKE_EACH, _MOST_ALIKE = 2, 1_000
-# Where both sides decide, so many of all candidates get BM25.
+# Where both sides decide, so many of all candidates get BM25, the others a guess.
 _SCORED, _SCORED_EACH = 60, 4
 _MOST_DROPPED = 1_000
 
@@ -135,7 +135,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Worded:
-    """What the keyword side says of a collection: its candidates, and what the question's words say of all."""
+    """What the keyword side says of a collection: its candidates, and what all words of the question say."""
 
     keys: set[int]
     any: Proposed | None
@@ -367,8 +367,10 @@ class Searching:
         nearest: Mapping[int, float],
         model: int,
     ) -> None:
-        """Puts the candidates of a collection into the pool, with both scores of those that may be among the
-        best; `explain` reads the words of the others as well, and they stay where they are.
+        """Puts the candidates of a collection into the pool, with both scores.
+
+        Where both sides decide, the words of those that are far from the best are only guessed at. `explain`
+        reads them, and they stay where they are.
         """
         lexical = worded.keys
         if parsed.without:
@@ -398,14 +400,14 @@ class Searching:
         limit = max(_SCORED, asked.top_k * _SCORED_EACH)
         if mode is Mode.HYBRID and worded.any is not None and len(keys) > limit:
             held = worded.any.held_by(np.array(keys)).tolist()
-            best = fusion.promising(held, [vector.get(key) for key in keys], collection.chunks, limit)
-            scored = {keys[place] for place in best} | (pool.exact.keys() & scored)
-        words = await self._passages.words(
-            collection.key, parsed.any, keys if asked.explain else sorted(scored)
-        )
+            guessed = fusion.guessed(dict(zip(keys, held, strict=True)), collection.chunks)
+            scored = {*fusion.promising(guessed, vector, limit), *(pool.exact.keys() & scored)}
+            pool.lexical |= guessed
+        read = keys if asked.explain else sorted(scored)
+        words = await self._passages.words(collection.key, parsed.any, read)
         pool.words |= words
-        found = {key: one for key, one in words.items() if key in scored}
-        pool.lexical |= fusion.by_words(found, collection.chunks)
+        decided = {key: one for key, one in words.items() if key in scored}
+        pool.lexical |= fusion.by_words(decided, collection.chunks)
 
     async def _answer(
         self,

@@ -357,8 +357,9 @@ def test_after_close_it_is_unavailable(embedder: OpenAiEmbedder) -> None:
     with pytest.raises(EmbedderUnavailableError, match="closed"):
         embedder.embed_queries(["one"], deadline=within(1))
 
+
 def test_httpx_is_whole_before_openai_looks_into_it() -> None:
-    """openai asks sys.modules for it at every call; Chroma loads it in a thread of its own after the start."""
+    """openai asks sys.modules for it at every call; Chroma loads it in another thread after the start."""
     program = (
         "import sys, services.vector.embedding.openai;"
         " sys.exit(not hasattr(sys.modules.get('httpx'), 'Timeout') or 'chromadb' in sys.modules)"
