@@ -282,7 +282,7 @@ def proposed(
         found.append(keys)
         weights.append(np.full(len(keys), max(_LEAST_RARITY, rarity)))
     matching, places = np.unique(np.concatenate(found), return_inverse=True)
-    held = np.bincount(places, np.concatenate(weights), len(matching))
+    held = np.bincount(places, np.concatenate(weights), len(matching)).astype(np.float64)
     if allowed is not None:
         kept = np.isin(matching, allowed, assume_unique=True)
         matching, held = matching[kept], held[kept]
