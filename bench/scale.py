@@ -12,7 +12,7 @@ in the same run and stands in "embedding included, local model".
 "Embedding excluded" is a search without what the service's own client needs for the question's vector at that
 endpoint, measured right before it from here, question by question. Two Chroma servers have the same vectors
 and cosine, and are asked for ids and distances of ten, over HTTP with their own client: one with its default
-settings, and one that looks at as many neighbours (ef_search) as it takes to find 0.99 of the ten nearest. All
+settings, and one that looks at so many neighbours (ef_search) that it finds 0.99 of the ten nearest. All
 contenders take turns question by question. Recall is against a product over all vectors in numpy.
 
 Filling takes most of the time. A folder that is named is kept, and a run that finds it filled only asks; what

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from services.chassis.settings import SettingsError
+
+_log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
@@ -30,6 +33,10 @@ def run_service(main: Callable[[], Awaitable[None]], name: str) -> NoReturn:
         sys.exit(_fail(name, error, 2))
     except StartError as error:
         sys.exit(_fail(name, error, 1))
+    except Exception:
+        # As one line of the log, where that is set up by now.
+        _log.exception("the %s service has ended with an error", name)
+        sys.exit(1)
     sys.exit(0)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ from services.vector.snapshots.exchange import settle
 from services.vector.upkeep.checking import Checking, Repairing
 from services.vector.upkeep.purging import Purging
 from services.vector.upkeep.walking import Walking
+
+_log = logging.getLogger(__name__)
 
 _PING_SECONDS = 0.9
 # A few texts are somebody's question; many are work that questions may pass.
@@ -233,16 +236,27 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         sampler.watch()
         lives = [keeper.run(), building.run(), jobs.run(), *(worker.run() for worker in workers)]
         for life in (*lives, *([sampler.run()] if settings.metrics_enabled else [])):
-            stack.push_async_callback(_ended, asyncio.create_task(life))
+            stack.push_async_callback(_ended, _watched(life))
         stack.push_async_callback(jobs.close)
         await jobs.start()
         yield application
 
 
-async def _ended(task: asyncio.Task[Any]) -> None:
+def _watched(life: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """What goes on until the end. When it does not, that is told at once, and not only then."""
+
+    def tell(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s has ended with an error", task.get_name(), exc_info=error)
+
+    task = asyncio.create_task(life, name=getattr(life, "__qualname__", None))
+    task.add_done_callback(tell)
+    return task
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *arguments: object) -> None:

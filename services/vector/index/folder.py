@@ -106,7 +106,7 @@ class EmbeddedStore:
 
     def strays(self, generation: int) -> list[Path]:
         """What lies in the folder of this index and belongs to no part of it. Blocks."""
-        if not self._root.exists():
+        if not self._root.is_dir():
             return []
         own = {self._folder(generation).name, _ASIDE}
         return sorted(path for path in self._root.iterdir() if path.name not in own)

@@ -150,9 +150,12 @@ class IndexKeeper:
 
     async def run(self) -> None:
         """Opens, mends and feeds the index until cancelled."""
-        failures = 0
+        failures, broken = 0, False
         while True:
             try:
+                if broken:
+                    await self._replace()
+                    broken = False
                 if self._renewals and self._index is not None:
                     await self._leave()
                 if self._index is None:
@@ -165,8 +168,7 @@ class IndexKeeper:
             except Exception as error:
                 _log.warning("the vector index is broken and will be made again: %s", error)
                 await asyncio.sleep(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)])
-                failures += 1
-                await self._replace()
+                failures, broken = failures + 1, True
             else:
                 failures = 0
                 await self._rest()

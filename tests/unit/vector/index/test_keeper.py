@@ -14,7 +14,7 @@ import pytest
 from services.chassis.context import LOCAL_OWNER
 from services.vector.access import Caller
 from services.vector.embedding.ports import ModelName
-from services.vector.index.folder import BrokenIndexError
+from services.vector.index.folder import BrokenIndexError, EmbeddedStore
 from services.vector.index.keeper import IndexKeeper, IndexState, IndexUnavailableError
 from services.vector.index.lane import Lane, LaneTimeoutError
 from services.vector.record.index_queue import IndexedCollection
@@ -172,6 +172,31 @@ async def test_an_index_that_cannot_be_opened_is_replaced_from_the_record(record
         await ready(keeper, record)
     assert store.aside == [1, 2]
     assert store.generations[3].entries == {1: {1, 2, 3, 4, 5}}
+
+
+async def test_what_stands_in_the_way_of_a_new_index_is_waited_for(record: Record, tmp_path: Path) -> None:
+    class Obstructed(Store):
+        def free_bytes(self) -> int:
+            if obstacle.exists():
+                raise FileExistsError(str(obstacle))
+            return super().free_bytes()
+
+    obstacle = tmp_path / "obstacle"
+    obstacle.touch()
+    store = Obstructed()
+    store.bad = {1}
+    async with kept(record, store) as keeper:
+        async with asyncio.timeout(15):
+            while keeper.state is not IndexState.BROKEN:
+                await asyncio.sleep(0.01)
+        obstacle.unlink()
+        await ready(keeper, record)
+    assert store.generations[2].entries == {1: {1, 2, 3, 4, 5}}
+
+
+def test_a_file_in_place_of_the_folder_has_no_strays(tmp_path: Path) -> None:
+    (tmp_path / "chroma").write_text("x")
+    assert EmbeddedStore(tmp_path / "chroma", 1000).strays(1) == []
 
 
 async def test_a_query_that_fails_replaces_the_index(record: Record) -> None:

@@ -59,6 +59,9 @@ def test_any_text_is_a_valid_expression(text: str) -> None:
         ('harbour -"old light" depth', (), '"old light"', "harbour   depth"),
         ("a well-known tar -xzf flag", (), "", "a well-known tar -xzf flag"),
         ("WHY NOT USE IT", (), "", "WHY NOT USE IT"),
+        ("水库 NOT 管理员", (), '"管理 理员"', "水库"),
+        ("CPU NOT منارة", (), '"منار"', "CPU"),
+        ("1984 NOT 1985", (), '"1985"', "1984"),
     ],
 )
 def test_exact_parts_and_what_must_not_be_there(
