@@ -271,13 +271,14 @@ def proposed(
     only these, ascending.
     """
     name = _passages(collection_key)
+    parts = _PART.findall(expression)
+    # One statement: Python's lock is given up and taken again for each.
+    each = f"(SELECT group_concat(rowid) FROM {name} WHERE {name} MATCH ?)"
+    listed = connection.execute(f"SELECT {', '.join([each] * len(parts)) or 'NULL'}", parts).fetchone()
     found, weights = [np.empty(0, np.int64)], [np.empty(0)]
-    for part in _PART.findall(expression):
-        (listed,) = connection.execute(
-            f"SELECT group_concat(rowid) FROM {name} WHERE {name} MATCH ?", (part,)
-        ).fetchone()
+    for keys_of_part in listed:
         # A number in two thirds of the time that it takes as JSON.
-        keys = np.fromstring(listed or "", np.int64, sep=",")
+        keys = np.fromstring(keys_of_part or "", np.int64, sep=",")
         rarity = math.log((passages - len(keys) + 0.5) / (len(keys) + 0.5)) if len(keys) < passages else 0.0
         found.append(keys)
         weights.append(np.full(len(keys), max(_LEAST_RARITY, rarity)))

@@ -119,9 +119,17 @@ class Passages:
         )
 
     async def words(
-        self, collection_key: int, expression: str, chunk_keys: Sequence[int]
+        self, collection_key: int, expression: str, chunk_keys: Sequence[int], *, whole: bool = False
     ) -> dict[int, Words]:
-        """BM25 of these passages and of their documents; passages that are gone are left out."""
+        """BM25 of these passages and of their documents; passages that are gone are left out.
+
+        whole: each document of the collection is one passage, so that one index says what both do.
+        """
+        if whole:
+            found = await self._database.read(
+                lambda connection: lexicon.of_passages(connection, collection_key, expression, chunk_keys)
+            )
+            return {key: Words(found.get(key, 0.0), found.get(key, 0.0)) for key in chunk_keys}
 
         def in_documents(connection: Connection) -> tuple[dict[int, int], dict[int, float]]:
             passages, documents = connection.execute(

@@ -404,7 +404,9 @@ class Searching:
             scored = {*fusion.promising(guessed, vector, limit), *(pool.exact.keys() & scored)}
             pool.lexical |= guessed
         read = keys if asked.explain else sorted(scored)
-        words = await self._passages.words(collection.key, parsed.any, read)
+        words = await self._passages.words(
+            collection.key, parsed.any, read, whole=collection.chunks == collection.documents
+        )
         pool.words |= words
         decided = {key: one for key, one in words.items() if key in scored}
         pool.lexical |= fusion.by_words(decided, collection.chunks)

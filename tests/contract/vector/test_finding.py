@@ -11,7 +11,7 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.vector.embedding.ports import Vectors
-from tests.contract.vector.world import Client, WordEmbedder, eventually, running
+from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, running
 
 FROZEN = Path(__file__).resolve().parents[2] / "fixtures" / "record-2.sql"
 
@@ -223,3 +223,43 @@ async def test_a_model_that_does_not_read_the_question_does_not_outvote_its_word
         await eventually(lambda: settled(client))
         found = await client.search("ships moor quay")
         assert [hit.external_id for hit in found.hits[:2]] == [first, *{"harbour", "garden"} - {first}]
+
+
+async def test_among_many_the_best_are_the_same_with_an_explanation(tmp_path: Path) -> None:
+    words = ["crane", "harbour", "winter", "storm", "lamp", "pier", "rope", "sail"]
+    texts = [
+        f"{words[number % 8]} {words[number // 8 % 8]} {'storm ' * (number % 5)}{number}"
+        for number in range(200)
+    ]
+    async with running(tmp_path, embedder=WordEmbedder()) as client:
+        await client.create()
+        await client.import_all(
+            [{"external_id": str(number), "text": text} for number, text in enumerate(texts)]
+        )
+        await eventually(lambda: all_ready(client))
+        plain = await client.search("winter storm harbour", top_k=10)
+        told = await client.search("winter storm harbour", top_k=10, explain=True)
+        assert [hit.external_id for hit in plain.hits] == [hit.external_id for hit in told.hits]
+        assert [hit.lexical_score for hit in plain.hits] == [hit.lexical_score for hit in told.hits]
+        # The words of those that are far from the best are only guessed at, and still told.
+        assert len(told.dropped) > 100
+        assert all(one.lexical_score > 0 for one in told.dropped if one.vector_score > 0)
+
+
+async def test_one_index_speaks_for_both_where_each_document_is_one_passage(tmp_path: Path) -> None:
+    texts = [
+        f"The {word} stands in the {place}." for word in ("crane", "lamp", "pier") for place in "abcdefgh"
+    ]
+    async with running(tmp_path, embedder=WordEmbedder()) as client:
+        await client.create()
+        await client.import_all([{"text": text} for text in texts])
+        passages = client.application.record.passages
+        keys = range(1, len(texts) + 1)
+        for expression in ('"crane"', '"lamp" OR "stands"'):
+            both = await passages.words(1, expression, keys)
+            one = await passages.words(1, expression, keys, whole=True)
+            assert both.keys() == one.keys()
+            assert {key for key in both if both[key].document} == {key for key in one if one[key].document}
+            for key in both:
+                assert one[key].passage == both[key].passage
+                assert one[key].document == pytest.approx(both[key].document, rel=0.05)
