@@ -297,13 +297,19 @@ def list_documents(
     terminal.table(
         columns,
         [
-            [each["id"], each["state"], each["title"], rendering.size(each["bytes"]), str(each["chunks"])]
+            [each["id"], each["state"], _named(each), rendering.size(each["bytes"]), str(each["chunks"])]
             for each in there
         ],
     )
     for each in there:
         if each["error"]:
-            terminal.note(f"{each['id']}: {each['error']['message']} ({each['error']['reason']})")
+            known = " ".join(name for name in (each["id"], line(each["filename"] or each["title"])) if name)
+            terminal.note(f"{known}: {each['error']['message']} ({each['error']['reason']})")
+
+
+def _named(document: dict[str, Any]) -> str:
+    """What a document is called; one whose text was never read has no title, but came as a file."""
+    return str(document["title"] or document["filename"])
 
 
 @documents.command("delete")
