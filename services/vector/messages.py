@@ -208,7 +208,8 @@ def condition(given: pb.Filter) -> Condition:
     return Condition(
         document_ids=listed("document_ids"),
         external_ids=listed("external_ids"),
-        media_types=listed("media_types"),
+        # Their case means nothing (RFC 9110); the record has them in small letters.
+        media_types=tuple(name.lower() for name in listed("media_types")),
         min_create_time=_moment("filter.min_create_time", given, "min_create_time"),
         max_create_time=_moment("filter.max_create_time", given, "max_create_time"),
         metadata=scalars("filter.metadata", given.metadata),

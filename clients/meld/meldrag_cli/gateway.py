@@ -120,9 +120,15 @@ class Gateway:
         """The text at a path, whatever its type."""
         return self._good(self._send("GET", where, _ANSWER_SECONDS, params=parameters)).text
 
-    def post(self, where: str, body: Mapping[str, Any] | None, seconds: float = _ANSWER_SECONDS) -> Json:
-        """Sends a JSON object, or nothing, and returns the one that answers."""
-        return self._json(self._send("POST", where, seconds, json=body, headers=_once()))
+    def post(
+        self, where: str, body: Mapping[str, Any] | None, seconds: float = _ANSWER_SECONDS, *, key: str = ""
+    ) -> Json:
+        """Sends a JSON object, or nothing, and returns the one that answers.
+
+        key: the same for a request that is sent again; one of its own when empty.
+        """
+        headers = {"Idempotency-Key": key} if key else _once()
+        return self._json(self._send("POST", where, seconds, json=body, headers=headers))
 
     def patch(self, where: str, body: Mapping[str, Any]) -> Json:
         """Changes what a JSON object names, and returns how it is then."""

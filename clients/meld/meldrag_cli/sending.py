@@ -13,12 +13,8 @@ from typing import IO, Any
 from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure
 from meldrag_cli.files import File
 from meldrag_cli.gateway import Gateway, Readable, path
+from meldrag_cli.patience import patiently
 
-# Answers that say "later" are tried again, this often, unless later is further away than this.
-_TRIES = 5
-_LONGEST_WAIT = 10.0
-# So a house says that a service behind it has gone, which may be back in some seconds.
-_AWAY = frozenset({"UPSTREAM_UNAVAILABLE", "TRANSPORT"})
 _LOOK_SECONDS = 0.5
 _TAKEN = frozenset({"EMBEDDING", "READY"})
 
@@ -104,17 +100,7 @@ class Sending:
 
     def _outcome(self, file: File) -> Outcome:
         try:
-            for tried in range(1, _TRIES + 1):
-                try:
-                    return self._send(file)
-                except RefusedFailure as refused:
-                    wait = refused.retry_after
-                    if wait is None and refused.reason in _AWAY:
-                        wait = 2.0 ** (tried - 1)
-                    if wait is None or wait > _LONGEST_WAIT or tried == _TRIES:
-                        raise
-                    self._seen(file, "waiting", 0, file.bytes)
-                    time.sleep(wait)
+            return patiently(lambda: self._send(file), lambda: self._seen(file, "waiting", 0, file.bytes))
         except Failure as failure:
             return Outcome(file, failure=failure)
         except OSError as error:
@@ -122,7 +108,6 @@ class Sending:
             return Outcome(file, failure=RefusedFailure("NOT_READABLE", f"{file.name}: {detail}"))
         except Exception as error:
             return Outcome(file, failure=RefusedFailure("INTERNAL", f"{type(error).__name__}: {error}"))
-        raise AssertionError("unreachable")
 
     def _send(self, file: File) -> Outcome:
         form = {"external_id": file.name} if self._replace else {}

@@ -54,7 +54,7 @@ _QUERY: Schema = {"type": "string", "minLength": 1, "maxLength": 8000}
 _FILTER = _body(
     {},
     {
-        **dict.fromkeys(("document_ids", "external_ids", "media_types"), array(_TEXT)),
+        **dict.fromkeys(("document_ids", "external_ids", "media_types"), array(_TEXT, minItems=1)),
         "created_from": _TIME,
         "created_before": _TIME,
         "metadata": _METADATA,

@@ -60,15 +60,24 @@ def search_filter(fields: Fields | None) -> vector_pb2.Filter | None:
     if fields is None:
         return None
     result = vector_pb2.Filter(
-        document_ids=fields.texts("document_ids"),
-        external_ids=fields.texts("external_ids"),
-        media_types=fields.texts("media_types"),
+        document_ids=_some(fields, "document_ids"),
+        external_ids=_some(fields, "external_ids"),
+        media_types=_some(fields, "media_types"),
         min_create_time=fields.time("created_from"),
         max_create_time=fields.time("created_before"),
         metadata=fields.flat_struct("metadata"),
     )
     fields.finish()
     return result
+
+
+def _some(fields: Fields, name: str) -> list[str]:
+    """A list that holds something, where it is there: to the contract an empty one is no condition."""
+    given = fields.has(name)
+    values = fields.texts(name)
+    if given and not values:
+        raise fields.wrong(name, "must not be empty: nothing would meet it; leave it out for no condition")
+    return values
 
 
 @blueprint.post("/citations/verify")

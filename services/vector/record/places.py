@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from services.vector.extraction.model import Place
 from services.vector.record.database import Connection
@@ -15,6 +16,10 @@ _TIMES = re.compile(r"(.*?)([\d:]+)–([\d:]+)", re.DOTALL)
 _REGION = re.compile(r"(.*?)region (\d+),(\d+) (\d+)×(\d+)", re.DOTALL)
 # Of the lines of one passage.
 _REGIONS_MAX = 1_000
+# A cell of a sheet, or some of a row: "Prices!B7", "Prices!B7:D7".
+_CELLS = re.compile(r"(.*!)([A-Z]{1,3})(\d{1,7})(?::([A-Z]{1,3})(\d{1,7}))?", re.DOTALL)
+# More than the cells of the longest passage.
+_CELLS_MAX = 10_000
 _NUMBERED = re.compile(r"(.*?)([A-Z]{0,3}\d+)$", re.DOTALL)
 
 
@@ -49,15 +54,14 @@ def locate(connection: Connection, document_key: int, byte_start: int, byte_end:
     if first is None:
         return Where()
     last = _at(connection, document_key, max(byte_start, byte_end - 1)) or first
-    region = _region(connection, document_key, first, last)
-    return Where(
-        first.page,
-        region
-        or _span(
-            _shown(connection, document_key, first, byte_start),
-            _shown(connection, document_key, last, max(byte_start, byte_end - 1)),
-        ),
+    ends = (
+        _shown(connection, document_key, first, byte_start),
+        _shown(connection, document_key, last, max(byte_start, byte_end - 1)),
     )
+    shown = _region(connection, document_key, first, last) or _cells(
+        connection, document_key, first, last, ends
+    )
+    return Where(first.page, shown or _span(*ends))
 
 
 def _at(connection: Connection, document_key: int, byte: int) -> Place | None:
@@ -97,14 +101,54 @@ def _region(connection: Connection, document_key: int, first: Place, last: Place
     return f"{ends[0][1]}region {left},{top} {right - left}×{bottom - top}"
 
 
+def _cells(
+    connection: Connection, document_key: int, first: Place, last: Place, ends: tuple[str, str]
+) -> str:
+    """The range that holds every cell from one place to another one; of several sheets those of the first and
+    of the last. Empty where neither place is a cell.
+
+    A row may be wider than the one that a passage begins or ends in. ends: both places as text.
+    """
+    if not _CELLS.fullmatch(first.label) and not _CELLS.fullmatch(last.label):
+        return ""
+    rows = connection.execute(
+        "SELECT label FROM places WHERE document_key = ? AND byte_start BETWEEN ? AND ?"
+        " ORDER BY byte_start LIMIT ?",
+        (document_key, first.byte_start, last.byte_start, _CELLS_MAX),
+    )
+    sheets = [list(labels) for _, labels in groupby([*(label for (label,) in rows), last.label], _sheet)]
+    begin, end = _range(sheets[0]) or ends[0], _range(sheets[-1]) or ends[1]
+    return begin if len(sheets) == 1 else _span(begin, end)
+
+
+def _sheet(label: str) -> str:
+    """What the places of one sheet have in common, its heading among them: "Prices!"."""
+    cell = _CELLS.fullmatch(label)
+    return cell[1] if cell else f"{label}!"
+
+
+def _range(labels: Sequence[str]) -> str:
+    """The smallest range that holds these cells of one sheet; empty for none."""
+    cells = [cell for label in labels if (cell := _CELLS.fullmatch(label))]
+    if not cells:
+        return ""
+    # Fewer letters are further to the left.
+    columns = sorted((len(letters), letters) for cell in cells for letters in (cell[2], cell[4] or cell[2]))
+    numbers = sorted(int(number) for cell in cells for number in (cell[3], cell[5] or cell[3]))
+    corners = f"{columns[0][1]}{numbers[0]}", f"{columns[-1][1]}{numbers[-1]}"
+    return cells[0][1] + (corners[0] if corners[0] == corners[1] else ":".join(corners))
+
+
 def _span(first: str, last: str) -> str:
-    """From one place to another: "Sheet1!B2:D9", "page 3-4", "line 7-12", "00:12–00:31"."""
+    """From one place to another: "page 3-4", "line 7-12", "00:12–00:31"; empty where one is not known."""
     if first == last:
         return first
+    if not first or not last:
+        return ""
     begin, end = _TIMES.fullmatch(first), _TIMES.fullmatch(last)
     if begin and end and begin[1] == end[1]:
         return f"{begin[1]}{begin[2]}–{end[3]}"
     one, other = _NUMBERED.match(first), _NUMBERED.match(last)
     if one and other and one[1] == other[1]:
-        return f"{first}{':' if one[1].endswith('!') else '-'}{other[2]}"
+        return f"{first}-{other[2]}"
     return f"{first} to {last}"

@@ -176,6 +176,7 @@ async def test_no_question_is_syntax(library: Client, query: str) -> None:
         ({"metadata": {"wild": 1}}, set()),
         ({"metadata": {"kind": "animal' OR '1'='1"}}, set()),
         ({"media_types": ["text/plain"]}, {"fox", "cat", "car", "code"}),
+        ({"media_types": ["TEXT/Plain"]}, {"fox", "cat", "car", "code"}),
         ({"media_types": ["application/pdf"]}, set()),
         ({"document_ids": ["0" * 32]}, set()),
         ({"min_create_time": {"seconds": 4102444800}}, set()),

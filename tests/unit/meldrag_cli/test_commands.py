@@ -192,6 +192,25 @@ def test_lists_are_read_page_by_page(capsys: pytest.CaptureFixture[str]) -> None
     assert house.requests[1][1] == "/api/v1/collections?page_size=200&page_token=t%2F1"
 
 
+def test_a_document_without_a_title_goes_by_the_name_of_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    common = {"bytes": 7, "chunks": 0, "error": None}
+    error = {"reason": "DOCUMENT_UNREADABLE", "message": "no pages"}
+    there = [
+        {**common, "id": "d1", "state": "FAILED", "title": "", "filename": "torn.pdf", "error": error},
+        {**common, "id": "d2", "state": "READY", "title": "Owls", "filename": "o.md"},
+        {**common, "id": "d3", "state": "FAILED", "title": "", "filename": "", "error": error},
+    ]
+    with scripted({f"GET {COLLECTION}/documents": Answer({"documents": there})}) as house:
+        assert main(["--url", house.url, "documents", "list", "-c", "notes"]) == 0
+    told = capsys.readouterr()
+    rows = [row.split() for row in told.out.splitlines()[1:]]
+    assert [row[:3] for row in rows[:2]] == [["d1", "FAILED", "torn.pdf"], ["d2", "READY", "Owls"]]
+    assert told.err.splitlines() == [
+        "d1 torn.pdf: no pages (DOCUMENT_UNREADABLE)",
+        "d3: no pages (DOCUMENT_UNREADABLE)",
+    ]
+
+
 def stages(document: dict[str, Any], *, existing: bool = False) -> Answer:
     return events(("ready", {"stage": "READY", "document": document, "existing": existing}))
 

@@ -16,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from meldrag_cli import gates, golden, rendering
 from meldrag_cli.commands import options
-from meldrag_cli.commands.knowledge import OneCollection
 from meldrag_cli.events import Event
 from meldrag_cli.failures import RefusedFailure, UsageFailure
 from meldrag_cli.gateway import Body, Gateway, path
@@ -38,7 +37,7 @@ def evaluate(
         ),
     ],
     *,
-    collection: OneCollection = "",
+    collection: options.OneCollection = "",
     qrels: Annotated[
         Path | None,
         typer.Option("--qrels", metavar="FILE", help="Judgements, where GOLDEN has queries alone."),
@@ -132,7 +131,7 @@ evaluations = typer.Typer(no_args_is_help=True, help="Evaluations of a collectio
 @evaluations.command("list")
 def list_evaluations(
     context: typer.Context,
-    collection: OneCollection = "",
+    collection: options.OneCollection = "",
     limit: options.Limit = 1000,
     as_json: options.AsJson = False,
 ) -> None:
@@ -163,7 +162,7 @@ def list_evaluations(
 def show_evaluation(
     context: typer.Context,
     evaluation: Id,
-    collection: OneCollection = "",
+    collection: options.OneCollection = "",
     queries: Annotated[bool, typer.Option("--queries", "-q", help="Query by query as well.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -193,7 +192,10 @@ def show_evaluation(
 
 @evaluations.command("csv")
 def evaluation_as_csv(
-    context: typer.Context, evaluation: Id, collection: OneCollection = "", as_json: options.AsJson = False
+    context: typer.Context,
+    evaluation: Id,
+    collection: options.OneCollection = "",
+    as_json: options.AsJson = False,
 ) -> None:
     """Write an evaluation query by query, as CSV; its lines as objects with --json."""
     terminal = Terminal(as_json=as_json)
@@ -208,7 +210,10 @@ def evaluation_as_csv(
 
 @evaluations.command("delete")
 def delete_evaluation(
-    context: typer.Context, evaluation: Id, collection: OneCollection = "", as_json: options.AsJson = False
+    context: typer.Context,
+    evaluation: Id,
+    collection: options.OneCollection = "",
+    as_json: options.AsJson = False,
 ) -> None:
     """Delete an evaluation with its queries."""
     terminal = Terminal(as_json=as_json)

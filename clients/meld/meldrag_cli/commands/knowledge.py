@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from meldrag_cli import rendering
-from meldrag_cli.commands import options
+from meldrag_cli.commands import ingests, options
 from meldrag_cli.commands.prompts import confirm
 from meldrag_cli.failures import RefusedFailure
 from meldrag_cli.files import File, found
@@ -23,23 +23,13 @@ from meldrag_cli.terminal import Terminal, line
 _NAME_WIDTH = 40
 
 Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=options.collection_ids)]
-OneCollection = Annotated[
-    str,
-    typer.Option(
-        "--collection",
-        "-c",
-        metavar="NAME",
-        help="Which collection; MELD_COLLECTION, else the house's own default, without it.",
-        autocompletion=options.collection_ids,
-    ),
-]
 
 
 def ingest(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, and directories of them.")],
     *,
-    collection: OneCollection = "",
+    collection: options.OneCollection = "",
     create: Annotated[
         bool, typer.Option("--create", help="Create the collection if it is not there.")
     ] = False,
@@ -274,12 +264,14 @@ def delete_collection(
 
 
 documents = typer.Typer(no_args_is_help=True, help="Documents of a collection.")
+documents.command("cancel")(ingests.cancel)
+documents.command("retry")(ingests.retry)
 
 
 @documents.command("list")
 def list_documents(
     context: typer.Context,
-    collection: OneCollection = "",
+    collection: options.OneCollection = "",
     state: Annotated[
         str, typer.Option("--state", help="Only RECEIVED, PARSING, EMBEDDING, READY, FAILED.")
     ] = "",
@@ -297,20 +289,26 @@ def list_documents(
     terminal.table(
         columns,
         [
-            [each["id"], each["state"], each["title"], rendering.size(each["bytes"]), str(each["chunks"])]
+            [each["id"], each["state"], _named(each), rendering.size(each["bytes"]), str(each["chunks"])]
             for each in there
         ],
     )
     for each in there:
         if each["error"]:
-            terminal.note(f"{each['id']}: {each['error']['message']} ({each['error']['reason']})")
+            known = " ".join(name for name in (each["id"], line(each["filename"] or each["title"])) if name)
+            terminal.note(f"{known}: {each['error']['message']} ({each['error']['reason']})")
+
+
+def _named(document: dict[str, Any]) -> str:
+    """What a document is called; one whose text was never read has no title, but came as a file."""
+    return str(document["title"] or document["filename"])
 
 
 @documents.command("delete")
 def delete_document(
     context: typer.Context,
     document: Annotated[str, typer.Argument(metavar="ID", help="As `meld documents list` has it.")],
-    collection: OneCollection = "",
+    collection: options.OneCollection = "",
     as_json: options.AsJson = False,
 ) -> None:
     """Delete a document; the receipt counts what is left of it."""

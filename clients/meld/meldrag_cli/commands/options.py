@@ -72,6 +72,16 @@ Collections = Annotated[
         autocompletion=collection_ids,
     ),
 ]
+OneCollection = Annotated[
+    str,
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="NAME",
+        help="Which collection; MELD_COLLECTION, else the house's own default, without it.",
+        autocompletion=collection_ids,
+    ),
+]
 Session = Annotated[
     str, typer.Option("--session", "-s", metavar="ID", help="The conversation that it belongs to.")
 ]

@@ -2,7 +2,7 @@
 
 Values are what Excel last computed, dates as ISO 8601, percentages as such; a formula that was never computed
 stands as its text. Where the first row of a run of rows names the columns, the others read ``name: value``.
-Each cell keeps its place ("Prices!B7"); in very large books each row does. Hidden sheets,
+Each cell keeps its place ("Prices!B7"); in very large books each row does ("Prices!A7:D7"). Hidden sheets,
 comments and charts are left out; a warning names the sheets that are hidden.
 """
 
@@ -244,8 +244,10 @@ class _Sheet:
 
     def _write(self, row: Row) -> None:
         if self._writer.coarse:
-            first = next(label for text, label in row if text.strip())
-            row = [(text, label if label == first else "") for text, label in row]
+            labels = [label for text, label in row if text.strip()]
+            first, last = labels[0], labels[-1]
+            cells = first if first == last else f"{first}:{last.rpartition('!')[2]}"
+            row = [(text, cells if label == first else "") for text, label in row]
         if self._names is None:
             self._writer.cells(row, CELL_SEPARATOR)
             return

@@ -96,6 +96,19 @@ def test_every_parameter_reaches_the_service(http: FlaskClient, services: Script
     assert list(asked.filter.external_ids) == ["e"]
 
 
+@pytest.mark.parametrize("name", ["document_ids", "external_ids", "media_types"])
+def test_a_condition_that_names_nothing_is_refused(
+    http: FlaskClient, services: ScriptedServices, name: str
+) -> None:
+    services.script["Search"] = vector_pb2.SearchResponse()
+    answer = http.post(URL, json={"query": "q", "filter": {name: []}})
+    assert (answer.status_code, answer.json and answer.json["reason"]) == (400, "INVALID_FIELD")
+    assert answer.json is not None
+    assert answer.json["metadata"]["field"] == f"filter.{name}"
+    assert http.post(URL, json={"query": "q", "filter": {name: None}}).status_code == 200
+    assert len(services.requests["Search"]) == 1
+
+
 def test_what_is_left_out_is_left_to_the_service(http: FlaskClient, services: ScriptedServices) -> None:
     services.script["Search"] = vector_pb2.SearchResponse()
     http.post(URL, json={"query": "q"})

@@ -25,6 +25,18 @@ def located(kept: Sequence[Place], start: int, end: int, text: bytes = b"") -> W
 
 PAGES = (Place(0, "page 1", 1), Place(10, "page 2", 2), Place(20, "report.pdf, page 1", 1))
 CELLS = (Place(0, "S!A1"), Place(5, "S!B1"), Place(10, "S!AB12"), Place(15, "T!A1"))
+# A heading, rows of another width, a row with one place for all its cells, and the next sheet.
+SHEETS = (
+    Place(0, "S"),
+    Place(5, "S!B1"),
+    Place(10, "S!AA2"),
+    Place(15, "S!C3"),
+    Place(20, "S!A4:AB4"),
+    Place(25, "T"),
+    Place(30, "T!C9"),
+    Place(35, "T!A10"),
+    Place(40, ""),
+)
 
 SAID = (Place(0, "00:12–00:17"), Place(5, "00:17–00:31"), Place(10, "a.vtt, 1:02:03–1:02:04"))
 SEEN = (
@@ -48,6 +60,14 @@ SEEN = (
         (CELLS, (5, 9), Where(0, "S!B1")),
         (CELLS, (0, 12), Where(0, "S!A1:AB12")),
         (CELLS, (12, 17), Where(0, "S!AB12 to T!A1")),
+        (SHEETS, (5, 16), Where(0, "S!B1:AA3")),
+        (SHEETS, (15, 21), Where(0, "S!A3:AB4")),
+        (SHEETS, (20, 22), Where(0, "S!A4:AB4")),
+        (SHEETS, (0, 7), Where(0, "S!B1")),
+        (SHEETS, (0, 16), Where(0, "S!B1:AA3")),
+        (SHEETS, (10, 36), Where(0, "S!A2:AB4 to T!A9:C10")),
+        (SHEETS, (10, 26), Where(0, "S!A2:AB4 to T")),
+        (SHEETS, (30, 45), Where(0, "")),
         (PAGES, (15, 15), Where(2, "page 2")),
         (SAID, (0, 5), Where(0, "00:12–00:17")),
         (SAID, (0, 9), Where(0, "00:12–00:31")),

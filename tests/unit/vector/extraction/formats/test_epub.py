@@ -28,6 +28,29 @@ def _spine(names: list[str]) -> bytes:
     return f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>".encode()
 
 
+def test_only_what_a_reader_reads_in_order_is_a_chapter() -> None:
+    chapters = [
+        "<img src='cover.png'>",
+        "<h2>Contents",
+        "<h1>Chapter 1",
+        "<p>A note",
+        "<h1>Chapter 2",
+        "<p>Map",
+    ]
+    items, spine = "", ""
+    for number in range(1, len(chapters) + 1):
+        nav = 'properties="scripted nav"' if number == 2 else ""
+        linear = 'linear="no"' if number in (4, 6) else 'linear="yes"'
+        href = f'href="text/c%20{number}.xhtml"'
+        items += f'<item id="c{number}" {href} media-type="application/xhtml+xml" {nav}/>'
+        spine += f'<itemref idref="c{number}" {linear}/>'
+    package = f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>".encode()
+    extraction = read("epub", epub(chapters, {"OEBPS/book.opf": package}))
+    assert extraction.text == "Contents\n\nChapter 1\n\nA note\n\nChapter 2\n\nMap"
+    labels = [place.label for place in extraction.places]
+    assert labels == ["contents", "chapter 1", "supplement 1", "chapter 2", "supplement 2"]
+
+
 def test_a_locked_book_says_so() -> None:
     lock = (
         b"<encryption><EncryptedData><CipherData><CipherReference URI='OEBPS/text/c%201.xhtml'/></CipherData>"

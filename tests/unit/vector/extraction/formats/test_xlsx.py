@@ -76,7 +76,7 @@ def test_places_become_coarser_and_never_wrong() -> None:
     extraction = read("xlsx", book({"S": rows, "T": [["last"]]}), Limits(places=40))
     assert len(extraction.places) == 40
     assert place_of(extraction, "b0") == "S!B1"
-    assert place_of(extraction, "b15") == "S!A16"
+    assert place_of(extraction, "b15") == "S!A16:B16"
     assert place_of(extraction, "last") == ""
     assert "b39" in extraction.text
 

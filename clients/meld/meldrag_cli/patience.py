@@ -1,0 +1,33 @@
+"""Asking once more where the house says "later"."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from meldrag_cli.failures import RefusedFailure
+
+# Answers that say "later" are tried again, this often, unless later is further away than this.
+_TRIES = 5
+_LONGEST_WAIT = 10.0
+# So a house says that a service behind it has gone, which may be back in some seconds.
+_AWAY = frozenset({"UPSTREAM_UNAVAILABLE", "TRANSPORT"})
+
+Answer = TypeVar("Answer")
+
+
+def patiently(ask: Callable[[], Answer], waiting: Callable[[], None] = lambda: None) -> Answer:
+    """What `ask` returns, at its last try. waiting: told before each wait. Raises what `ask` raises then."""
+    for tried in range(1, _TRIES):
+        try:
+            return ask()
+        except RefusedFailure as refused:
+            wait = refused.retry_after
+            if wait is None and refused.reason in _AWAY:
+                wait = 2.0 ** (tried - 1)
+            if wait is None or wait > _LONGEST_WAIT:
+                raise
+            waiting()
+            time.sleep(wait)
+    return ask()
