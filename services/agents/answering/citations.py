@@ -129,10 +129,11 @@ def best_quote(passage: Passage, statement: str) -> Quote:
     Measured by the share of the statement's stems that the sentence holds, rare ones counting more. The first
     sentence when none shares any; the whole passage when it has no sentences.
     """
-    candidates = sentences.sentences(passage)
-    if not candidates:
+    read = sentences.read(passage)
+    if not read:
         return Quote.of(passage, 0, len(passage.text))
-    stems = [set(terms.stems(candidate.text)) for candidate in candidates]
+    candidates = [sentence.quote for sentence in read]
+    stems = [set(terms.stems(sentence.reading)) for sentence in read]
     weight = terms.inverse_frequencies(stems)
     wanted = set(terms.stems(statement))
     scores = [

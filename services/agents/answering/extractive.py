@@ -1,8 +1,9 @@
 """Answers in the words of the documents: picks the sentences that answer a question, or none.
 
 A sentence is scored by two measures: the share of the question's stems that it holds, rare ones counting
-more, and the cosine similarity of its embedding to the question's. Further sentences must add something:
-they are chosen by maximal marginal relevance (Carbonell and Goldstein, 1998).
+more, and the cosine similarity of its embedding to the question's. A row of a table of which a cell is
+asked for is judged with the names of its columns; a row that only names them answers nothing. Further
+sentences must add something: they are chosen by maximal marginal relevance (Carbonell and Goldstein, 1998).
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ _DIVERSITY = 0.3
 
 @dataclass(frozen=True)
 class Scored:
-    """A sentence and how well it fits a question, 0 to 1."""
+    """A sentence and how well it fits a question, 0 to 1. reading: the words by which that was judged."""
 
     quote: Quote
     score: float
+    reading: str
 
 
 class Evidence:
@@ -53,11 +55,15 @@ class Evidence:
     def __init__(self, passages: Sequence[Passage], embed: Embed | None) -> None:
         self.passages = tuple(passages)
         self._embed = embed
-        self._sentences = [quote for passage in self.passages for quote in sentences.sentences(passage)]
-        self._stems = [set(terms.stems(quote.text)) for quote in self._sentences]
-        self._weights = terms.inverse_frequencies(self._stems)
+        self._sentences = [sentence for passage in self.passages for sentence in sentences.read(passage)]
+        self._stems = [set(terms.stems(sentence.quote.text)) for sentence in self._sentences]
+        self._read_stems = [
+            stems if sentence.reading == sentence.quote.text else set(terms.stems(sentence.reading))
+            for sentence, stems in zip(self._sentences, self._stems, strict=True)
+        ]
+        self._weights = terms.inverse_frequencies(self._read_stems)
         ranks = {id(passage): rank for rank, passage in enumerate(self.passages)}
-        self._ranks = [ranks[id(quote.passage)] for quote in self._sentences]
+        self._ranks = [ranks[id(sentence.quote.passage)] for sentence in self._sentences]
         self._vectors: dict[str, np.ndarray] = {}
 
     def __bool__(self) -> bool:
@@ -79,7 +85,7 @@ class Evidence:
     async def related(self, topic: str, limit: int) -> list[Quote]:
         """Sentences about a topic that hold one of its words, best first."""
         wanted = set(terms.stems(topic))
-        scored = [item for item in await self._fitting(topic) if wanted & set(terms.stems(item.quote.text))]
+        scored = [item for item in await self._fitting(topic) if wanted & set(terms.stems(item.reading))]
         return self._diverse(scored, limit) if scored else []
 
     async def all_fitting(self, topic: str) -> list[Quote]:
@@ -88,22 +94,31 @@ class Evidence:
 
     def sentences_of(self, passage: Passage) -> list[Quote]:
         """The sentences of one of the passages, in order."""
-        return [quote for quote in self._sentences if quote.passage is passage]
+        return [sentence.quote for sentence in self._sentences if sentence.quote.passage is passage]
 
     async def ranked(self, question: str) -> list[Scored]:
         """The candidates among the sentences, best first."""
         wanted = set(terms.stems(question))
-        lexical = [terms.coverage(wanted, present, self._weights) for present in self._stems]
-        order = sorted(range(len(lexical)), key=lambda i: (-(lexical[i] - 0.02 * self._ranks[i]), i))
+        judged = [self._judged(i, wanted) for i in range(len(self._sentences))]
+        lexical = [terms.coverage(wanted, present, self._weights) for _, present in judged]
+        candidates = [i for i, sentence in enumerate(self._sentences) if not sentence.heads]
+        order = sorted(candidates, key=lambda i: (-(lexical[i] - 0.02 * self._ranks[i]), i))
         chosen = order[:_CANDIDATES]
-        similar = await self._similarities(question, [self._sentences[i].text for i in chosen])
+        similar = await self._similarities(question, [judged[i][0] for i in chosen])
         scores = []
         for position, i in enumerate(chosen):
-            score = lexical[i]
+            quote, score = self._sentences[i].quote, lexical[i]
             if similar is not None:
                 score = _LEXICAL_WEIGHT * score + _VECTOR_WEIGHT * max(0.0, float(similar[position]))
-            scores.append(Scored(self._sentences[i], score * sentences.wholeness(self._sentences[i].text)))
+            scores.append(Scored(quote, score * sentences.wholeness(quote.text), judged[i][0]))
         return sorted(scores, key=lambda item: -item.score)
+
+    def _judged(self, i: int, wanted: set[str]) -> tuple[str, set[str]]:
+        """The words by which a sentence is judged, and their stems. The names of its columns say nothing for
+        a row of which no cell is asked for: all rows of its table share them."""
+        if wanted & self._stems[i]:
+            return self._sentences[i].reading, self._read_stems[i]
+        return self._sentences[i].quote.text, self._stems[i]
 
     async def _fitting(self, topic: str) -> list[Scored]:
         return [item for item in await self.ranked(topic) if item.score >= self._threshold()]
@@ -156,7 +171,7 @@ class Evidence:
         return [item.quote for item in chosen]
 
     def _likeness(self, one: Scored, other: Scored) -> float:
-        first, second = one.quote.text, other.quote.text
+        first, second = one.reading, other.reading
         if first in self._vectors and second in self._vectors:
             return float(self._vectors[first] @ self._vectors[second])
         a, b = set(terms.stems(first)), set(terms.stems(second))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from services.agents.answering import rows
+from services.agents.answering.rows import Row
 from services.agents.model import Passage, Quote
 
 # A quote longer than this is cut at a line, a clause or a word.
@@ -32,9 +35,32 @@ _FRAGMENT_FACTOR = 0.9
 _WORTH = re.compile(r"[^\W_]")
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence, or a row of a table, and what it says to one who sees its surroundings.
+
+    reading: its text; of a row with the names of its columns. heads: a row that names the columns of others.
+    """
+
+    quote: Quote
+    reading: str
+    heads: bool = False
+
+
 def sentences(passage: Passage) -> list[Quote]:
-    """The sentences of a passage, in order, each with its exact place."""
-    return [Quote.of(passage, start, end) for start, end in spans(passage.text)]
+    """The sentences of a passage, in order, each with its exact place. A row of a table is one."""
+    return [sentence.quote for sentence in read(passage)]
+
+
+def read(passage: Passage) -> list[Sentence]:
+    """The sentences of a passage, in order, as they are to be understood."""
+    found = rows.rows(passage.text, begins=passage.byte_start == 0)
+    known = {(row.start, row.end): row for row in found}
+    made = []
+    for start, end in _spans(passage.text, found):
+        quote, row = Quote.of(passage, start, end), known.get((start, end))
+        made.append(Sentence(quote, row.reading, row.heads) if row else Sentence(quote, quote.text))
+    return made
 
 
 def wholeness(text: str) -> float:
@@ -44,9 +70,14 @@ def wholeness(text: str) -> float:
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Character ranges of the sentences of a text, without the blanks around them."""
+    return _spans(text, rows.rows(text))
+
+
+def _spans(text: str, tables: Sequence[Row]) -> list[tuple[int, int]]:
+    begins = {row.start for row in tables}
     found = []
-    for start, end in _blocks(text):
-        for first, last in _cut(text, start, end):
+    for start, end in _blocks(text, tables):
+        for first, last in [(start, end)] if start in begins else _cut(text, start, end):
             for begin, stop in _limited(text, first, last):
                 trimmed = _trimmed(text, begin, stop)
                 if _WORTH.search(text, *trimmed):
@@ -54,11 +85,13 @@ def spans(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int]]:
+def _blocks(text: str, tables: Sequence[Row]) -> Iterator[tuple[int, int]]:
     edges = sorted(
         {(match.start(), match.end()) for match in _PARAGRAPH.finditer(text)}
         | {(match.start(), match.end()) for match in _ITEM.finditer(text)}
         | {(edge, edge + 1) for edge in _line_ends(text)}
+        | {(row.start, row.start) for row in tables}
+        | {(row.end, row.end) for row in tables}
     )
     position = 0
     for start, end in edges:

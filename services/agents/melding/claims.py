@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from services.agents.answering import terms
+from services.agents.answering import rows, terms
 from services.agents.melding import quantities, wordings
 from services.agents.melding.quantities import Quantity
 
@@ -134,7 +134,8 @@ def _claims(statement: str, subject: str) -> tuple[Claim, ...]:
     text = " ".join(statement.split())
     if text.endswith("?"):
         return ()
-    pieces = list(_pieces(text))
+    # A row says all of its cells of one thing; a cell by itself is about nothing.
+    pieces = [text] if rows.is_row(text) else list(_pieces(text))
     if not pieces:
         return ()
     first = _taken_apart(pieces[0], subject)

@@ -12,6 +12,7 @@ import numpy as np
 
 from meldrag.agents.v1 import results_pb2
 from services.agents.answering.extractive import Embed
+from services.agents.answering.rows import is_row
 from services.agents.melding.answers import (
     CONTRADICTION,
     Answer,
@@ -142,7 +143,11 @@ class Comparison:
         self._claims = [claims(item.statement.text, _subject(item.statement)) for item in self._said]
         frames = [frozenset().union(*(claim.frame for claim in item)) for item in self._claims]
         near = [(i, j) for i, j in itertools.combinations(range(len(self._said)), 2) if frames[i] & frames[j]]
+        listed = self._listed(near)
         for i, j in near:
+            # What is listed is one value of several, and contradicts no other one.
+            if i in listed or j in listed:
+                continue
             if self._apart(i, j) and (found := clash(self._claims[i], self._claims[j])):
                 self._clashes[i, j] = found
         alike = []
@@ -152,6 +157,15 @@ class Comparison:
                 alike.append((-(similarity or 0.0), i, j))
         for _, i, j in sorted(alike):
             self._join(i, j)
+
+    def _listed(self, near: Sequence[tuple[int, int]]) -> frozenset[int]:
+        """Rows of tables that list several values, as another row of their document shows."""
+        listed: set[int] = set()
+        row = [is_row(item.statement.text) for item in self._said]
+        for i, j in near:
+            if row[i] and row[j] and self._said[i].documents & self._said[j].documents:
+                listed |= {i, j} if clash(self._claims[i], self._claims[j]) else set()
+        return frozenset(listed)
 
     def _says_the_same(self, i: int, j: int, similarity: float | None) -> bool:
         one, other = self._said[i].statement, self._said[j].statement

@@ -107,7 +107,7 @@ async def disagreeing(evidence: Evidence, topics: Sequence[str]) -> list[Quote]:
         wanted = set(terms.stems(topic))
         for scored in await evidence.ranked(topic):
             quote = scored.quote
-            if wanted & set(terms.stems(quote.text)):
+            if wanted & set(terms.stems(scored.reading)):
                 near.setdefault((quote.passage.document_id, quote.byte_start, quote.byte_end), quote)
     quotes = list(near.values())[:_MAX_COMPARED]
     conflicts = await contradictions([(quote, number) for number, quote in enumerate(quotes)])

@@ -2,7 +2,8 @@
 
 A word that is hyphenated at a line end is joined only where the document itself shows that this is right: the
 joined word occurs in it elsewhere and the hyphenated form does not, or the hyphen is a soft one. Ligatures
-are written out. Bookmarks whose title stands as a line on their page mark that line as a heading.
+are written out. Cells of a table that stand side by side are one line. Bookmarks whose title stands as a line
+on their page mark that line as a heading.
 """
 
 import logging
@@ -22,6 +23,7 @@ from services.vector.extraction.errors import (
 from services.vector.extraction.framing import PICTURES_MAX
 from services.vector.extraction.model import BlockKind
 from services.vector.extraction.needs import Picture, PicturesNeededError
+from services.vector.extraction.page_rows import text_with_rows
 from services.vector.extraction.pictures import has_pictures, pictures_of
 from services.vector.extraction.writer import TextWriter, one_line
 
@@ -88,7 +90,7 @@ def _read(source: BinaryIO, writer: TextWriter) -> None:
     pages: list[str] = []
     size = 0
     for page in reader.pages:
-        text = _clean(page.extract_text())
+        text = _clean(text_with_rows(page.extract_text))
         size += len(text)
         if size > writer.limits.text_bytes:
             raise DocumentTooLargeError.over(writer.limits.text_bytes, "bytes of text")

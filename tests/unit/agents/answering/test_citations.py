@@ -109,3 +109,9 @@ def test_findings_are_the_statements_with_their_marks() -> None:
         Finding("It burns oil.", (2, 1)),
         Finding("Nobody knows more.", ()),
     )
+
+
+def test_a_row_is_quoted_for_what_it_says_with_its_columns() -> None:
+    text = "Stone | Density | Foreman\nPerpetua stone | 2 | Venn\nGneiss | 3 | Strand"
+    passage = Passage("d", "t", "c", "k", text, 0, len(text), "x")
+    assert best_quote(passage, "Strand is the foreman for gneiss.").text == "Gneiss | 3 | Strand"

@@ -96,3 +96,37 @@ async def test_what_no_passage_mentions_is_missing() -> None:
     assert evidence.missing("What does a helicopter ticket cost?") == ["helicopter"]
     assert evidence.coverage("tram minutes") == 1.0
     assert evidence.coverage("helicopter") == 0.0
+
+
+STONES = (
+    "The ledger of the quarry is kept by hand.\n\n"
+    "Stone | Density | Foreman\nBasalt | 2.91 | Odalric Venn\nGneiss | 2.65 | Perpetua Strand"
+)
+
+
+async def test_a_row_answers_what_its_column_is_asked_for() -> None:
+    evidence = Evidence(passages([STONES]), None)
+    for question in ("Who is the foreman for gneiss?", "What is the density of gneiss?"):
+        chosen = await evidence.answer(question)
+        assert [quote.text for quote in chosen] == ["Gneiss | 2.65 | Perpetua Strand"]
+
+
+async def test_a_row_is_compared_by_what_it_says_with_its_columns() -> None:
+    question = "Who is the foreman for gneiss?"
+    embed = Embedder({question: 1.0, "Stone: Gneiss; Density: 2.65; Foreman: Perpetua Strand": 0.6})
+    chosen = await Evidence(passages([STONES]), embed).answer(question)
+    assert [quote.text for quote in chosen] == ["Gneiss | 2.65 | Perpetua Strand"]
+
+
+async def test_names_of_columns_alone_answer_nothing() -> None:
+    evidence = Evidence(passages([STONES]), None)
+    assert await evidence.answer("Who is the foreman?") == []
+    assert await evidence.answer("What is the density of slate?") == []
+    assert evidence.missing("What is the density of slate?") == ["slate"]
+
+
+async def test_one_row_of_many_is_quoted() -> None:
+    rows = [f"Orchard: Field {i}; Kilos: {i * 13}; Variety: Cox" for i in range(12)]
+    rows[7] = "Orchard: Thistledown; Kilos: 9917; Variety: Ashmead"
+    chosen = await Evidence(passages(["\n".join(rows)]), None).answer("What are the kilos of Thistledown?")
+    assert [quote.text for quote in chosen] == [rows[7]]

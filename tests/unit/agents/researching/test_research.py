@@ -74,6 +74,31 @@ async def test_documents_that_agree_do_not_contradict() -> None:
     assert await research.disagreeing(evidence, ["How deep is the harbour of Brava?"]) == []
 
 
+FIELDS = "\n".join(f"Orchard: Field {i}; Kilos: {i * 13}; Variety: Cox" for i in range(2, 20))
+
+
+async def test_a_table_and_its_copy_do_not_contradict() -> None:
+    evidence = Evidence([passage("harvest", FIELDS), passage("copy", FIELDS)], None)
+    assert await research.disagreeing(evidence, ["How many kilos has Field 7?"]) == []
+
+
+async def test_rows_of_a_table_that_lists_several_values_contradict_nothing() -> None:
+    table = "Variety: Cox; Weight: 12 kg\nVariety: Cox; Weight: 14 kg"
+    evidence = Evidence([passage("ours", table), passage("theirs", table)], None)
+    assert await research.disagreeing(evidence, ["What is the weight of Cox?"]) == []
+    barred = "Variety | Weight\nCox | 12 kg\nCox | 14 kg"
+    evidence = Evidence([passage("ours", barred), passage("theirs", barred)], None)
+    assert await research.disagreeing(evidence, ["What is the weight of Cox?"]) == []
+
+
+async def test_rows_of_two_tables_with_another_value_contradict() -> None:
+    ours = "Stone: Gneiss; Density: 2.65; Foreman: Strand\nStone: Basalt; Density: 2.91; Foreman: Venn"
+    theirs = ours.replace("2.65", "2.75")
+    evidence = Evidence([passage("ours", ours), passage("theirs", theirs)], None)
+    found = await research.disagreeing(evidence, ["What is the density of gneiss?"])
+    assert [quote.text for quote in found] == [ours.split("\n", maxsplit=1)[0], theirs.split("\n")[0]]
+
+
 def test_sources_are_in_order_of_what_they_gave() -> None:
     told = research.sources([LAMP, PILOT, GUIDE], ["guide", "guide", "pilot"])
     assert [(s.title, s.finding_count, s.passage_count) for s in told] == [

@@ -46,6 +46,37 @@ def test_words_are_joined_only_where_the_document_shows_it() -> None:
     )
 
 
+def _cells(*rows: tuple[str, ...], right: int = 80, up: int = 0) -> bytes:
+    """A page on which each cell is set by itself and ends its line, as ReportLab writes tables."""
+    shown = [
+        b"BT 1 0 0 1 %d %d Tm (%s) Tj T* ET"
+        % (6 + right * column, 400 - 18 * line + up * column, cell.encode())
+        for line, cells in enumerate(rows)
+        for column, cell in enumerate(cells)
+    ]
+    content = b"q 1 0 0 1 70 200 cm BT /F1 10 Tf 12 TL ET\n%s\nQ" % b"\n".join(shown)
+    return samples.pdf_of(samples.pdf_page(samples.stream(content)))
+
+
+def test_cells_that_stand_side_by_side_are_a_row() -> None:
+    page = _cells(("Second page.",), ("Keeper", "Lamp oil litres"), ("Ingmar", "6543"), ("Sunniva", "7001"))
+    assert samples.read("pdf", page).text.split("\n") == [
+        "Second page.",
+        "Keeper | Lamp oil litres",
+        "Ingmar | 6543",
+        "Sunniva | 7001",
+    ]
+
+
+def test_pieces_that_make_no_table_keep_their_lines() -> None:
+    alone = _cells(("Before.",), ("One", "Two"), ("Behind.",))
+    assert samples.read("pdf", alone).text.split("\n") == ["Before.", "One", "Two", "Behind."]
+    steps = _cells(("One", "Two"), ("Three", "Four"), up=5)
+    assert samples.read("pdf", steps).text.split("\n") == ["One", "Two", "Three", "Four"]
+    backwards = _cells(("One", "Two"), ("Three", "Four"), right=-80)
+    assert samples.read("pdf", backwards).text.split() == ["One", "Two", "Three", "Four"]
+
+
 def test_a_locked_file_is_refused_and_an_unlocked_one_read() -> None:
     with pytest.raises(DocumentUnreadableError, match="password is needed"):
         samples.read("pdf", samples.encrypted_pdf("secret"))
