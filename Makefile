@@ -55,8 +55,8 @@ bench-agents: install-dev ## Measure how often the code agents find and mend fau
 bench-retrieval: install-dev ## Measure retrieval quality and regret on the data sets that are there, or on DATA="folder ..."
 	@$(BIN)/python -m bench.retrieval $(if $(DATA),--data $(DATA))
 
-bench-scale: install-dev ## Measure search, recall, memory and disk with 100,000 passages, beside chroma run (CHUNKS=n)
-	@$(BIN)/python -m bench.scale $(if $(CHUNKS),--chunks $(CHUNKS))
+bench-scale: install-dev ## Measure search, recall, memory and disk with 100,000 passages, beside chroma run (CHUNKS=n, FOLDER=kept)
+	@$(BIN)/python -m bench.scale $(if $(CHUNKS),--chunks $(CHUNKS)) $(if $(FOLDER),--folder $(FOLDER))
 
 chaos: install-dev ## Kill processes 300 times during ingest and look for losses
 	@MELD_CHAOS_ROUNDS=$${MELD_CHAOS_ROUNDS:-300} $(BIN)/python -m pytest -m chaos --timeout 0 -s $(TESTS)
