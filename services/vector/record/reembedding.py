@@ -11,7 +11,7 @@ transaction lets the new generation answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -109,12 +109,18 @@ class Reembedding:
 
         return await self._database.write(work, milestone="reembed_begin")
 
-    async def revert(self, caller: Caller, collection_id: str, request: Request | None) -> Collection:
+    async def revert(
+        self,
+        caller: Caller,
+        collection_id: str,
+        request: Request | None,
+        check: Callable[[ModelName], None] | None = None,
+    ) -> Collection:
         """Goes back to the generation before: at once, or when the passages that came since are embedded.
 
-        A repeat of the request changes nothing: what was left is now what one could go back to. Raises what
-        `find` raises, FailedPreconditionError (REEMBED_NOTHING_KEPT, REQUEST_ID_REUSED), AbortedError
-        (REEMBED_RUNNING).
+        A repeat of the request changes nothing: what was left is now what one could go back to. check: raises
+        for a model that cannot be asked. Raises what `find` and `check` raise, FailedPreconditionError
+        (REEMBED_NOTHING_KEPT, REQUEST_ID_REUSED), AbortedError (REEMBED_RUNNING).
         """
 
         def work(connection: Connection) -> Collection:
@@ -131,6 +137,8 @@ class Reembedding:
             kept = generations.find(connection, collection.key, GenerationState.PREVIOUS)
             if kept is None:
                 raise reembed_nothing(collection_id)
+            if check is not None:
+                check(kept.model)
             current = generations.find(connection, collection.key, GenerationState.CURRENT)
             keep = current.keep_micros if current else 0
             _take_up(connection, collection, kept, keep, reverts=True)

@@ -13,13 +13,14 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 
 from services.chassis import context
-from services.chassis.errors import ServiceError
+from services.chassis.errors import FailedPreconditionError, ServiceError
 from services.vector.access import Caller, Role
 from services.vector.documents import Collection, Request
 from services.vector.embedding.ports import (
     Embedder,
     EmbedderRejectedError,
     EmbedderUnavailableError,
+    ModelName,
     name_of,
 )
 from services.vector.embedding.roster import Roster
@@ -74,8 +75,7 @@ class Building:
         collection = await self._record.collections.get(caller, collection_id, Role.OWNER)
         embedder = self._roster.named(model)
         if embedder is None:
-            known = ", ".join(dict.fromkeys(one.model for one in self._roster.all))
-            raise embedding_model_unusable(model, f"this service is set to use {known}")
+            raise self._unusable(model)
         if not await self._record.reembedding.under_way(collection.key):
             await self._probe(embedder)
         keep = int(keep_seconds * 1e6)
@@ -85,7 +85,16 @@ class Building:
 
     async def revert(self, caller: Caller, collection_id: str, request: Request | None) -> Collection:
         """Raises what Reembedding.revert raises."""
-        return self._woken(await self._record.reembedding.revert(caller, collection_id, request))
+
+        def check(model: ModelName) -> None:
+            if self._roster.find(model) is None:
+                raise self._unusable(model.name)
+
+        return self._woken(await self._record.reembedding.revert(caller, collection_id, request, check))
+
+    def _unusable(self, model: str) -> FailedPreconditionError:
+        known = ", ".join(dict.fromkeys(one.model for one in self._roster.all))
+        return embedding_model_unusable(model, f"this service is set to use {known}")
 
     async def cancel(self, caller: Caller, collection_id: str) -> Collection:
         """Raises what Reembedding.cancel raises."""

@@ -338,6 +338,21 @@ async def test_a_collection_whose_model_is_gone_says_so_takes_words_and_gets_ano
         assert await walk(client, every_tenant=True) == []
 
 
+async def test_nothing_goes_back_to_a_model_that_is_gone(
+    tmp_path: Path, old: WordEmbedder, new: WordEmbedder
+) -> None:
+    async with running(tmp_path, old) as client:
+        await fill(client)
+    async with running(tmp_path, new) as client:
+        await reembed(client)
+        with pytest.raises(ServiceError) as error:
+            await client.call("RevertReembed", pb.RevertReembedRequest(collection_id="books"))
+        assert refused(error.value) == ("FAILED_PRECONDITION", "EMBEDDING_MODEL_UNUSABLE")
+        assert "words" in error.value.message
+        assert (await collection(client)).embedding_notice == ""
+        assert (await best(client, TEXTS[4])).hits[0].text == TEXTS[4]
+
+
 async def test_other_files_of_the_same_model_are_another_model(tmp_path: Path) -> None:
     async with running(tmp_path, WordEmbedder(revision="one")) as client:
         await fill(client)
