@@ -123,7 +123,8 @@ class Passages:
     ) -> dict[int, Words]:
         """BM25 of these passages and of their documents; passages that are gone are left out.
 
-        whole: each document of the collection is one passage, so that one index says what both do.
+        whole: each document of the collection is one passage, so that one index says what both do. Passages
+        that are gone then have 0.
         """
         if whole:
             found = await self._database.read(
