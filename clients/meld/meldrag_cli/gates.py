@@ -10,6 +10,9 @@ from typing import Any
 from meldrag_cli.failures import UsageFailure
 
 _METRIC = re.compile(r"(?:ndcg|recall)(?:@[0-9]{1,4})?|mrr|citation_precision")
+_CITATIONS = "citation_precision"
+# A metric that there is only where something was found: without it there is no mean, which is no good result.
+_NO_CITATIONS = "has no value: no query found a passage to cite"
 # What JSON and sums of doubles may add.
 _EPSILON = 1e-9
 
@@ -38,14 +41,20 @@ def floor(text: str) -> Floor:
     return Floor(metric, least)
 
 
-def below(setting: Mapping[str, Any], floors: Sequence[Floor]) -> Iterator[str]:
-    """What is wrong with a setting of a report. Raises UsageFailure for a metric that it does not have."""
+def below(setting: Mapping[str, Any], floors: Sequence[Floor], *, quoted: bool) -> Iterator[str]:
+    """What is wrong with a setting of a report. quoted: the golden set has quotes, so citations were judged.
+
+    Raises UsageFailure for a metric that was not measured.
+    """
     for one in floors:
         named = {
             name: value
             for name, value in setting["metrics"].items()
             if one.metric in (name, name.partition("@")[0])
         }
+        if not named and quoted and one.metric == _CITATIONS:
+            yield f"{_CITATIONS} of {setting['name']} {_NO_CITATIONS}, instead of at least {one.least:g}"
+            continue
         if not named:
             has = ", ".join(setting["metrics"])
             raise UsageFailure("USAGE", f"--fail-below {one.metric}: the report has {has}")
@@ -58,6 +67,8 @@ def dropped(before: Mapping[str, Any], after: Mapping[str, Any], most: float) ->
     """What a setting lost against another one, metric by metric, where that is more than `most`."""
     for name, old in before["metrics"].items():
         new = after["metrics"].get(name)
+        if new is None and name == _CITATIONS:
+            yield f"{name} {_NO_CITATIONS}, instead of {old['mean']:.4f}"
         if new is not None and old["mean"] - new["mean"] > most + _EPSILON:
             lost = old["mean"] - new["mean"]
             yield f"{name} fell by {lost:.4f}, from {old['mean']:.4f} to {new['mean']:.4f}"

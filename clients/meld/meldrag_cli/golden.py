@@ -29,6 +29,17 @@ class GoldenFile:
     source: str
     skipped: int = 0
 
+    @property
+    def quoted(self) -> bool:
+        """Whether some judgement is about a quote."""
+        judged = (one.get("relevant") for one in self.queries)
+        return any(
+            isinstance(each, dict) and "quote" in each
+            for relevant in judged
+            if isinstance(relevant, list)
+            for each in relevant
+        )
+
     def lines(self, more: Mapping[str, Any]) -> bytes:
         """The body of a request. more: wins over what the file says."""
         given = {**self.header, **more}

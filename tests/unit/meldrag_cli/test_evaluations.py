@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from meldrag_cli import gates
 from meldrag_cli.app import main
 from tests.architecture.sources import ROOT
 from tests.unit.meldrag_cli.scripted import Answer, events, problem, scripted
@@ -224,3 +225,32 @@ def test_make_eval_hands_everything_on() -> None:
         *("--baseline", "b", "--max-drop", "0", "--fail-below", "ndcg=0.7", "--fail-below", "mrr=1"),
         *("--output", "o"),
     ]
+
+
+@pytest.fixture
+def quoted(tmp_path: Path) -> str:
+    path = tmp_path / "quoted.ndjson"
+    path.write_text(json.dumps({"query": "a", "relevant": [{"quote": "b"}]}) + "\n")
+    return str(path)
+
+
+def test_a_gate_on_citations_fails_when_no_query_found_anything_to_cite(
+    quoted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = evaluate(answered(0.0), quoted, "--fail-below", "citation_precision=0.5", "--json")
+    assert code == 1
+    told = json.loads(capsys.readouterr().err)["error"]
+    assert told["reason"] == "REGRESSION"
+    assert "citation_precision of" in told["detail"]
+    assert "no query found a passage to cite" in told["detail"]
+
+
+def test_a_gate_on_citations_makes_no_sense_without_quotes(golden: str) -> None:
+    assert evaluate(answered(0.0), golden, "--fail-below", "citation_precision=0.5")[0] == 2
+
+
+def test_citations_that_a_baseline_had_and_that_are_gone_are_a_regression() -> None:
+    before = {"metrics": {"citation_precision": {"mean": 0.9}, "mrr": {"mean": 0.0}}}
+    after = {"metrics": {"mrr": {"mean": 0.0}}}
+    told = list(gates.dropped(before, after, 0.5))
+    assert told == ["citation_precision has no value: no query found a passage to cite, instead of 0.9000"]

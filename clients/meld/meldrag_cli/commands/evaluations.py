@@ -109,7 +109,7 @@ def evaluate(
         )
         if output is not None:
             _write(output, report)
-    told = list(gates.below(report["settings"][-1], floors))
+    told = list(gates.below(report["settings"][-1], floors, quoted=queries.quoted))
     if before is not None:
         gates.require_comparable(before, report)
         for change in gates.changes(before, report):
