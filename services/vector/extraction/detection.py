@@ -6,6 +6,7 @@ import re
 from typing import BinaryIO, Final
 
 from services.vector.extraction import archive
+from services.vector.extraction.decoding import decode
 from services.vector.extraction.errors import (
     DocumentEmptyError,
     DocumentUnreadableError,
@@ -28,6 +29,13 @@ _ZIP: Final = b"PK\x03\x04"
 _ZIP_END: Final = b"PK\x05\x06"
 
 _OLE: Final = "application/x-ole-storage"
+_UNKNOWN: Final = "application/octet-stream"
+# For people, who can look whether their file has it.
+_BEGINNINGS: Final = {
+    "pdf": "%PDF-",
+    "rtf": "{\\rtf",
+    **dict.fromkeys(("docx", "pptx", "xlsx", "odt", "epub", "zip"), "PK"),
+}
 # Formats whose files become OLE containers when they get a password ([MS-OFFCRYPTO] 2.3.4).
 _OFFICE: Final = frozenset({"docx", "pptx", "xlsx"})
 _LOCKED: Final = "EncryptedPackage".encode("utf-16-le")
@@ -160,7 +168,7 @@ def _text_format(head: bytes, filename: str, named: Format | None, claimed_media
         return known
     if named is not None:
         if named.binary:
-            raise _unsupported(filename, "text/html" if looks_html else "text/plain", named)
+            raise _unsupported(filename, "text/html" if looks_html else _text_or_not(head), named)
         return named
     claimed = by_media_type(claimed_media_type)
     if claimed is not None and not claimed.binary:
@@ -168,6 +176,15 @@ def _text_format(head: bytes, filename: str, named: Format | None, claimed_media
     if not extension_of(filename):
         return next(entry for entry in FORMATS if entry.module == ("html" if looks_html else "plain"))
     raise _unsupported(filename, claimed_media_type or "application/octet-stream", None)
+
+
+def _text_or_not(head: bytes) -> str:
+    """Bytes that nothing else tells: a text, or what is neither that nor a format that is known here."""
+    try:
+        decode(head)
+    except DocumentUnreadableError:
+        return _UNKNOWN
+    return "text/plain"
 
 
 def _known_text(head: bytes) -> Format | None:
@@ -211,7 +228,11 @@ def _first_content(head: bytes) -> int:
 
 
 def _unsupported(filename: str, media_type: str, named: Format | None) -> FormatUnsupportedError:
-    if named is not None:
+    if named is not None and media_type == _UNKNOWN:
+        begin = _BEGINNINGS.get(named.module, "")
+        expected = f"{named.extensions[0]}, which begins with {begin}" if begin else named.extensions[0]
+        message = f"the name says {expected}; the bytes are neither that nor a text ({_UNKNOWN})"
+    elif named is not None:
         message = f"the name says {named.extensions[0]}, the bytes are {media_type}"
     else:
         message = f"{media_type} is not read here; supported: {supported()}"

@@ -1,4 +1,5 @@
 import io
+import random
 
 import pytest
 
@@ -110,6 +111,32 @@ def test_refuses_what_is_not_read_and_names_it(data: bytes, filename: str, media
     assert caught.value.metadata["filename"] == filename
     assert "pdf" in caught.value.metadata["supported"]
     assert "docx" in caught.value.metadata["supported"]
+
+
+@pytest.mark.parametrize(
+    ("extension", "beginning"),
+    [
+        ("pdf", "%PDF-"),
+        ("rtf", r"{\rtf"),
+        *((name, "PK") for name in ("docx", "pptx", "xlsx", "odt", "epub", "zip")),
+    ],
+)
+def test_bytes_that_are_nothing_are_not_called_text(extension: str, beginning: str) -> None:
+    data = random.Random(7).randbytes(3000)
+    with pytest.raises(FormatUnsupportedError) as caught:
+        module(data, f"a.{extension}")
+    assert caught.value.metadata["media_type"] == "application/octet-stream"
+    expected = (
+        f"the name says {extension}, which begins with {beginning}; the bytes are neither that nor a text"
+    )
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("text", ["Häfen " * 2000, "港は深い。" * 2000, "порт " * 2000])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_text_under_a_wrong_name_is_called_one(text: str, encoding: str) -> None:
+    with pytest.raises(FormatUnsupportedError, match="the bytes are text/plain"):
+        module(text.encode(encoding), "a.pdf")
 
 
 @pytest.mark.parametrize(
