@@ -26,7 +26,8 @@ def collection_id(value: str) -> str:
         raise invalid_field(
             "collection_id",
             value,
-            "must be 3 to 63 of a-z A-Z 0-9 . _ - and begin and end with a letter or digit",
+            "must have 3 to 63 characters of a-z A-Z 0-9 . _ -, a letter or digit first and last, and no two dots"
+            " in a row",
         )
     return value
 

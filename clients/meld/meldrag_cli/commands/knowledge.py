@@ -236,7 +236,12 @@ def list_collections(
 @collections.command("create")
 def create_collection(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="3 to 63 letters, digits, dots, - and _.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="3 to 63 letters, digits, dots, - and _; a letter or digit first and last."
+        ),
+    ],
     description: Annotated[str, typer.Option("--description", "-d", help="For people.")] = "",
     as_json: options.AsJson = False,
 ) -> None:
