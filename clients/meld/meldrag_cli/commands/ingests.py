@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
 
@@ -40,15 +41,10 @@ def cancel(
     as_json: options.AsJson = False,
 ) -> None:
     """Take documents back that are not READY yet; each receipt counts what is left."""
-    terminal = Terminal(as_json=as_json)
-    _need_one(documents, every=every)
-    started = options.start(context)
-    name = collection or started.settings().collection
-    with started.gateway() as gateway:
-        ids = _ids(gateway, name, documents, _WAITING, limit)
+    with _begun(context, documents, collection, every=every, as_json=as_json) as (work, terminal):
+        ids = work.ids(documents, _WAITING, limit)
         if every and ids and not yes:
-            confirm(terminal, f"Cancel {rendering.counted(len(ids), 'document')} of {name}?")
-        work = _Work(gateway, terminal, name, every=every)
+            confirm(terminal, f"Cancel {rendering.counted(len(ids), 'document')} of {work.collection}?")
         for receipt in work.done(ids, "cancel", "receipt"):
             for text in rendering.receipt(receipt):
                 terminal.say(text)
@@ -67,29 +63,24 @@ def retry(
     as_json: options.AsJson = False,
 ) -> None:
     """Try documents again that FAILED where another try may end otherwise; does not wait for it."""
-    terminal = Terminal(as_json=as_json)
-    _need_one(documents, every=every)
-    started = options.start(context)
-    name = collection or started.settings().collection
-    with started.gateway() as gateway:
-        work = _Work(gateway, terminal, name, every=every)
-        for document in work.done(_ids(gateway, name, documents, "FAILED", limit), "retry", "document"):
+    with _begun(context, documents, collection, every=every, as_json=as_json) as (work, terminal):
+        for document in work.done(work.ids(documents, "FAILED", limit), "retry", "document"):
             terminal.say(f"{document['id']} is {document['state']}")
         work.end("retried")
 
 
-def _need_one(documents: list[str] | None, *, every: bool) -> None:
+@contextmanager
+def _begun(
+    context: typer.Context, documents: list[str] | None, collection: str, *, every: bool, as_json: bool
+) -> Iterator[tuple[_Work, Terminal]]:
+    """What both commands begin with. Raises UsageFailure."""
     if bool(documents) == every:
         raise UsageFailure("USAGE", "either the ids of documents, or --all")
-
-
-def _ids(gateway: Gateway, name: str, given: list[str] | None, state: str, limit: int) -> list[str]:
-    """Those that are named, each once, or else the newest in some states."""
-    if given:
-        return list(dict.fromkeys(given))
-    there = gateway.items(path("collections", name, "documents"), "documents", limit, state=state)
-    # All of them before the first is changed: a list that changes is not paged through.
-    return [each["id"] for each in there]
+    terminal = Terminal(as_json=as_json)
+    started = options.start(context)
+    name = collection or started.settings().collection
+    with started.gateway() as gateway:
+        yield _Work(gateway, terminal, name, every=every), terminal
 
 
 class _Work:
@@ -98,14 +89,23 @@ class _Work:
     def __init__(self, gateway: Gateway, terminal: Terminal, collection: str, *, every: bool) -> None:
         self._gateway = gateway
         self._terminal = terminal
-        self._collection = collection
+        self.collection = collection
         self._passed_over = _LEFT if every else frozenset[str]()
         self._done = self._left = self._failed = 0
+
+    def ids(self, given: list[str] | None, state: str, limit: int) -> list[str]:
+        """Those that are named, each once, or else the newest in some states."""
+        if given:
+            return list(dict.fromkeys(given))
+        where = path("collections", self.collection, "documents")
+        there = self._gateway.items(where, "documents", limit, state=state)
+        # All of them before the first is changed: a list that changes is not paged through.
+        return [each["id"] for each in there]
 
     def done(self, ids: Iterable[str], verb: str, answer: str) -> Iterable[dict[str, Any]]:
         """The answers. answer: what programs know one by."""
         for document in ids:
-            where, key = path("collections", self._collection, "documents", document, verb), uuid.uuid4().hex
+            where, key = path("collections", self.collection, "documents", document, verb), uuid.uuid4().hex
             try:
                 # One key for all tries: what happened although nobody said so happens once.
                 told = patiently(partial(self._gateway.post, where, None, key=key))
@@ -129,8 +129,8 @@ class _Work:
     def end(self, word: str) -> None:
         """Says the sum. Raises RefusedFailure when there is one that failed."""
         counts = {word: self._done, "left": self._left, "failed": self._failed}
-        self._terminal.give({"collection": self._collection, **counts})
-        told = f"{rendering.counted(self._done, 'document')} of {self._collection} {word}"
+        self._terminal.give({"collection": self.collection, **counts})
+        told = f"{rendering.counted(self._done, 'document')} of {self.collection} {word}"
         self._terminal.say(f"{told}, {self._left} left as they are, {self._failed} failed")
         if self._failed:
             whole = rendering.counted(self._done + self._left + self._failed, "document")
