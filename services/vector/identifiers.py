@@ -26,8 +26,8 @@ def collection_id(value: str) -> str:
         raise invalid_field(
             "collection_id",
             value,
-            "must have 3 to 63 characters of a-z A-Z 0-9 . _ -, a letter or digit first and last, and no two dots"
-            " in a row",
+            "must have 3 to 63 characters of a-z A-Z 0-9 . _ -, a letter or digit first and last, and no two"
+            " dots in a row",
         )
     return value
 
