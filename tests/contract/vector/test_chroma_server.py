@@ -12,9 +12,9 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.vector.index.chroma import ChromaIndex
-from tests.contract.vector.processes import free_port
 from tests.contract.vector.snapshots import all_embedded, exported, imported
 from tests.contract.vector.world import Client, eventually, running
+from tests.support.redis_server import free_port
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
 from services.chassis.lock import lock_directory
-from tests.contract.vector.processes import free_port, launched, process
+from tests.contract.vector.processes import launched, process
 from tests.contract.vector.world import Client, all_ready, eventually, running
+from tests.support.redis_server import free_port
 
 pytestmark = pytest.mark.slow
 

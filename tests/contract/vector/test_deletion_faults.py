@@ -13,9 +13,10 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
-from tests.contract.vector.processes import free_port, process
+from tests.contract.vector.processes import process
 from tests.contract.vector.test_upkeep import kinds, settled
 from tests.contract.vector.world import Client, eventually, running, walk
+from tests.support.redis_server import free_port
 
 KEPT = [f"Kept text number {number} about topic{number}." for number in range(12)]
 GONE = "\n\n".join(f"Part {number} speaks of zebras and of stripes{number}. " * 6 for number in range(20))

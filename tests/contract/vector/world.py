@@ -27,6 +27,7 @@ from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings
 from services.vector.switch import Switch
+from tests.support.waits import promised
 
 PIECE = 256 * 1024
 
@@ -225,7 +226,8 @@ async def running(
 
 
 async def eventually(condition: Any, seconds: float = 30.0) -> Any:
-    """The first true value of `await condition()`. Fails after `seconds`."""
+    """The first true value of `await condition()`. Fails after `seconds`, as `promised`."""
+    seconds = promised(seconds)
     end = time.monotonic() + seconds
     while not (value := await condition()):
         if time.monotonic() > end:

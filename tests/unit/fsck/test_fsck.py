@@ -11,7 +11,7 @@ from services.chassis.settings import load
 from services.fsck import __main__, work
 from services.fsck.settings import FsckSettings
 from services.fsck.terminal import Asked, parsed
-from tests.contract.vector.processes import free_port
+from tests.support.redis_server import free_port
 
 TEXT = vector_pb2.IndexFault(
     tenant_id="home",
