@@ -148,7 +148,7 @@ class Inspection:
             if not lexicon.exists(connection, collection_key):
                 missing = Finding(Kind.LEXICAL_MISSING, "the keyword index of this collection is not there")
                 return Page([missing], None)
-            name = lexicon.sizes_of(collection_key, of_documents=of_documents)
+            name = lexicon.sizes_of(lexicon.Shelf(collection_key, of_documents))
             known = (
                 f"SELECT 1 FROM documents d WHERE d.key = s.id AND d.collection_key = ?2 AND d.{_COMMITTED}"
                 if of_documents

@@ -11,11 +11,10 @@ made from, which the record has; adding and removing therefore build the columns
 from __future__ import annotations
 
 import json
-import math
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,39 +45,44 @@ _PASSAGE_WEIGHTS = "3.0, 1.0, 1.0, 1.0"
 _DOCUMENT_WEIGHTS = "3.0, 1.0, 1.0"
 
 
-# A word or a phrase of an expression, as services.vector.search.question writes them.
-_PART = re.compile(r'"[^"]*"(?: \*)?')
-# What FTS5's bm25 gives a word that more than half of the passages hold.
-_LEAST_RARITY = 1e-6
+# A row of so many comes at once.
+_LENGTHS_PER_READ = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """BM25 of a passage, and of the document that it stands in; 0 where no word of the question occurs."""
+class Shelf:
+    """One of the two indexes of a collection."""
 
-    passage: float
-    document: float
+    collection_key: int
+    of_documents: bool = False
+
+    @property
+    def table(self) -> str:
+        """Its name."""
+        return _documents(self.collection_key) if self.of_documents else _passages(self.collection_key)
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
-    """About the best passages by an expression, and what it says of each that matches.
+class Stand:
+    """What an index holds: another one as soon as anything is added, removed or made anew.
 
-    keys: the best, in no order. matching: (n,), ascending, all that hold a word of the expression. held:
-    (n,), the sum of BM25's weights of the words that each holds.
+    entries: how many. words: how many they have together. last: the greatest key. root: of the table.
     """
 
-    keys: list[int]
-    matching: Keys
-    held: NDArray[np.float64]
+    root: int
+    entries: int
+    words: int
+    last: int
+    schema: int = field(compare=False)
 
-    def held_by(self, keys: Keys) -> NDArray[np.float64]:
-        """Of each of these (m,); 0 for those that do not match."""
-        if not len(self.matching):
-            return np.zeros(len(keys))
-        at = np.minimum(np.searchsorted(self.matching, keys), len(self.matching) - 1)
-        found: NDArray[np.float64] = np.where(self.matching[at] == keys, self.held[at], 0.0)
-        return found
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """By one word or phrase. keys: (n,), ascending. scores: (n,). holding: how many entries hold it at all."""
+
+    holding: int
+    keys: Keys
+    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,95 +255,59 @@ def headings_text(headings: Sequence[str]) -> str:
     return " ".join(headings)
 
 
-def proposed(
-    connection: Connection,
-    collection_key: int,
-    expression: str,
-    limit: int,
-    *,
-    alike: int,
-    passages: int,
-    allowed: Keys | None = None,
-) -> Proposed:
-    """About the best passages by BM25: `limit` where so many match, and those that are as good as the last.
-
-    A passage is judged by which words of the expression it holds, each with the weight that BM25 gives it;
-    where that leaves more than `alike`, BM25 itself decides. So most passages that match are only looked up
-    and not ranked, for which FTS5 looks up how long each is (2 µs). See docs/adr/0129.
-
-    expression: as services.vector.search.question writes it. passages: how many the collection has. allowed:
-    only these, ascending.
-    """
-    name = _passages(collection_key)
-    parts = _PART.findall(expression)
-    # One statement: Python's lock is given up and taken again for each.
-    each = f"(SELECT group_concat(rowid) FROM {name} WHERE {name} MATCH ?)"
-    listed = connection.execute(f"SELECT {', '.join([each] * len(parts)) or 'NULL'}", parts).fetchone()
-    found, weights = [np.empty(0, np.int64)], [np.empty(0)]
-    for keys_of_part in listed:
-        # A number in two thirds of the time that it takes as JSON.
-        keys = np.fromstring(keys_of_part or "", np.int64, sep=",")
-        rarity = math.log((passages - len(keys) + 0.5) / (len(keys) + 0.5)) if len(keys) < passages else 0.0
-        found.append(keys)
-        weights.append(np.full(len(keys), max(_LEAST_RARITY, rarity)))
-    matching, places = np.unique(np.concatenate(found), return_inverse=True)
-    held = np.bincount(places, np.concatenate(weights), len(matching)).astype(np.float64)
-    if allowed is not None:
-        kept = np.isin(matching, allowed, assume_unique=True)
-        matching, held = matching[kept], held[kept]
-    good = matching
-    if len(matching) > limit:
-        good = matching[held >= np.partition(held, len(held) - limit)[len(held) - limit]]
-    if len(good) <= max(limit, alike):
-        return Proposed(_as_list(good), matching, held)
-    everything = allowed is None and len(good) == len(matching)
-    ranked = best(connection, collection_key, expression, limit, None if everything else good)
-    return Proposed([key for key, _ in ranked], matching, held)
-
-
-def best(
-    connection: Connection, collection_key: int, expression: str, limit: int, allowed: Keys | None = None
-) -> list[tuple[int, float]]:
-    """The best passages by their own BM25 as (key, score above 0), at most `limit`, out of `allowed`."""
-    name = _passages(collection_key)
-    only, values = "", []
-    if allowed is not None:
-        # With the sign FTS5 reads its postings once and SQLite drops what is not wanted; without it FTS5
-        # would read them again for each key.
-        only, values = " AND +rowid IN (SELECT value FROM json_each(?))", [json.dumps(_as_list(allowed))]
-    return _pairs(
-        connection,
-        f"SELECT rowid AS key, bm25({name}, {_PASSAGE_WEIGHTS}) AS score FROM {name}"
-        f" WHERE {name} MATCH ?{only} ORDER BY score, key LIMIT ?",
-        (expression, *values, limit),
-    )
-
-
-def of_passages(
-    connection: Connection, collection_key: int, expression: str, chunk_keys: Sequence[int]
-) -> dict[int, float]:
-    """BM25 of those of the passages in which a word of the expression occurs."""
-    return _scores(connection, _passages(collection_key), _PASSAGE_WEIGHTS, expression, chunk_keys)
-
-
-def of_documents(
-    connection: Connection, collection_key: int, expression: str, document_keys: Sequence[int]
-) -> dict[int, float]:
-    """BM25 of those of the documents in which a word of the expression occurs."""
-    return _scores(connection, _documents(collection_key), _DOCUMENT_WEIGHTS, expression, document_keys)
-
-
-def matching(
-    connection: Connection, collection_key: int, expression: str, chunk_keys: Sequence[int]
-) -> set[int]:
-    """Those of the passages that an expression matches."""
-    name = _passages(collection_key)
-    (found,) = connection.execute(
-        f"SELECT json_group_array(rowid) FROM {name} WHERE {name} MATCH ?"
-        " AND +rowid IN (SELECT value FROM json_each(?))",
-        (expression, json.dumps(list(chunk_keys))),
+def stand(connection: Connection, shelf: Shelf, known: Stand | None = None) -> Stand:
+    """How an index stands now; cheap. known: an earlier one of the same index, if there is one."""
+    name = shelf.table
+    schema, totals, last = connection.execute(
+        f"SELECT schema_version, (SELECT block FROM {name}_data WHERE id = 1),"
+        f" (SELECT max(id) FROM {name}_docsize) FROM pragma_schema_version"
     ).fetchone()
-    return set(json.loads(found))
+    root = known.root if known is not None and known.schema == schema else _root(connection, name)
+    entries, *words = _unpacked(totals) or [0]
+    return Stand(root, entries, sum(words), last or 0, schema)
+
+
+def _root(connection: Connection, name: str) -> int:
+    """Where the file has its words: another number for a table that took the place of another."""
+    (root,) = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = ?", (f"{name}_data",)
+    ).fetchone()
+    return int(root)
+
+
+def lengths(connection: Connection, shelf: Shelf, after: int) -> tuple[Keys, NDArray[np.int64]]:
+    """The keys above `after` of an index, ascending, and how many words each entry has, (n,) both."""
+    keys, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    while True:
+        some, sizes, packed = connection.execute(
+            "SELECT group_concat(id), group_concat(length(sz)), group_concat(hex(sz), '') FROM"
+            f" (SELECT id, sz FROM {shelf.table}_docsize WHERE id > ? ORDER BY id LIMIT {_LENGTHS_PER_READ})",
+            (after,),
+        ).fetchone()
+        if some is None:
+            return np.concatenate(keys), np.concatenate(counts)
+        keys.append(_numbers(some))
+        counts.append(_sums(np.frombuffer(bytes.fromhex(packed), np.uint8), _numbers(sizes)))
+        after = int(keys[-1][-1])
+
+
+def scores(connection: Connection, shelf: Shelf, parts: Sequence[tuple[str, int]]) -> Iterator[Scored]:
+    """FTS5's BM25 by each word or phrase alone, of the entries that hold it with keys above the number beside it."""
+    name = shelf.table
+    weights = _DOCUMENT_WEIGHTS if shelf.of_documents else _PASSAGE_WEIGHTS
+    for part, after in parts:
+        # One row: Python's lock is given up and taken again for every row that is fetched, and beside a busy
+        # thread each of those costs up to a switch interval (5 ms).
+        holding, keys, scored = connection.execute(
+            f"WITH found AS MATERIALIZED (SELECT rowid AS key, bm25({name}, {weights}) AS score FROM {name}"
+            f" WHERE {name} MATCH ?1 AND rowid > ?2 ORDER BY rowid)"
+            f" SELECT (SELECT count(*) FROM {name} WHERE {name} MATCH ?1), group_concat(key),"
+            " group_concat(-score) FROM found",
+            (part, after),
+        ).fetchone()
+        yield Scored(
+            holding, _numbers(keys or ""), np.fromstring(scored or "", np.float64, sep=",")
+        )
 
 
 def count(connection: Connection, collection_key: int, first_key: int, last_key: int) -> int:
@@ -362,9 +330,9 @@ def count_all(connection: Connection, collection_key: int) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {name}_docsize").fetchone()[0])
 
 
-def sizes_of(collection_key: int, *, of_documents: bool) -> str:
+def sizes_of(shelf: Shelf) -> str:
     """The table with a row (id, sz) for each entry: the number of words in each column."""
-    return f"{_documents(collection_key) if of_documents else _passages(collection_key)}_docsize"
+    return f"{shelf.table}_docsize"
 
 
 def ownerless(connection: Connection) -> list[str]:
@@ -492,37 +460,20 @@ def _unpacked(packed: bytes) -> list[int]:
     return numbers
 
 
-def _scores(
-    connection: Connection, name: str, weights: str, expression: str, keys: Sequence[int]
-) -> dict[int, float]:
-    return dict(
-        _pairs(
-            connection,
-            f"SELECT rowid AS key, bm25({name}, {weights}) AS score FROM {name}"
-            f" WHERE {name} MATCH ? AND +rowid IN (SELECT value FROM json_each(?))",
-            (expression, json.dumps(list(keys))),
-        )
-    )
+def _numbers(listed: str) -> Keys:
+    # In two thirds of the time that JSON takes.
+    return np.fromstring(listed, np.int64, sep=",")
 
 
-def _pairs(connection: Connection, query: str, values: Sequence[object]) -> list[tuple[int, float]]:
-    """Rows of (key, score) of a query, scores turned so that more is better.
-
-    They come as one row: Python's lock is given up and taken again for every row that is fetched, and
-    beside a busy thread each of those costs up to a switch interval (5 ms). Two plain lists, because many
-    small ones would call the garbage collector.
-    """
-    keys, scores = connection.execute(
-        f"WITH found AS MATERIALIZED ({query})"
-        " SELECT json_group_array(key), json_group_array(score) FROM found",
-        values,
-    ).fetchone()
-    return [(key, -score) for key, score in zip(json.loads(keys), json.loads(scores), strict=True)]
-
-
-def _as_list(keys: Keys) -> list[int]:
-    listed: list[int] = keys.tolist()
-    return listed
+def _sums(packed: NDArray[np.uint8], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of the numbers in each stretch of bytes, as `_unpacked` reads one. packed: (sum of sizes,)."""
+    ends = np.flatnonzero(packed < 0x80)
+    places = np.arange(len(packed))
+    # Seven bits a byte, the most significant first.
+    distance = ends[np.searchsorted(ends, places)] - places
+    values = (packed & 0x7F).astype(np.int64) << (7 * distance)
+    sums: NDArray[np.int64] = np.add.reduceat(values, np.cumsum(sizes) - sizes)
+    return sums
 
 
 def _passages(collection_key: int) -> str:

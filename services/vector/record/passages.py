@@ -1,10 +1,9 @@
-"""The reads that search makes: filters to keys, keyword scores, and passages by key."""
+"""The reads that search makes: filters to keys, and passages by key."""
 
 # ruff: noqa: S608 # names in SQL are ours; every value is bound
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -13,9 +12,8 @@ from datetime import datetime
 import numpy as np
 
 from services.vector.documents import Scalar, chunk_id
-from services.vector.record import lexicon, places
+from services.vector.record import places
 from services.vector.record.database import Connection, Database
-from services.vector.record.lexicon import Proposed, Words
 from services.vector.record.places import Where
 from services.vector.record.texts import Text, texts_of
 from services.vector.record.times import to_micros
@@ -95,70 +93,18 @@ class Passages:
 
         return await self._database.read(work)
 
-    async def proposed(
-        self,
-        collection_key: int,
-        expression: str,
-        limit: int,
-        *,
-        alike: int,
-        passages: int,
-        allowed: Keys | None,
-    ) -> Proposed:
-        """About the best by BM25, see lexicon.proposed."""
-        return await self._database.read(
-            lambda connection: lexicon.proposed(
-                connection,
-                collection_key,
-                expression,
-                limit,
-                alike=alike,
-                passages=passages,
-                allowed=allowed,
-            )
-        )
+    async def owners(self, chunk_keys: Sequence[int]) -> dict[int, int]:
+        """The documents of these passages, key by key; passages that are gone are left out."""
 
-    async def words(
-        self, collection_key: int, expression: str, chunk_keys: Sequence[int], *, whole: bool = False
-    ) -> dict[int, Words]:
-        """BM25 of these passages and of their documents; passages that are gone are left out.
-
-        whole: each document of the collection is one passage, so that one index says what both do. Passages
-        that are gone then have 0.
-        """
-        if whole:
-            found = await self._database.read(
-                lambda connection: lexicon.of_passages(connection, collection_key, expression, chunk_keys)
-            )
-            return {key: Words(found.get(key, 0.0), found.get(key, 0.0)) for key in chunk_keys}
-
-        def in_documents(connection: Connection) -> tuple[dict[int, int], dict[int, float]]:
+        def work(connection: Connection) -> dict[int, int]:
             passages, documents = connection.execute(
                 "SELECT json_group_array(key), json_group_array(document_key) FROM chunks"
                 " WHERE key IN (SELECT value FROM json_each(?))",
                 (json.dumps(list(chunk_keys)),),
             ).fetchone()
-            owners = dict(zip(json.loads(passages), json.loads(documents), strict=True))
-            keys = sorted(set(owners.values()))
-            return owners, lexicon.of_documents(connection, collection_key, expression, keys)
+            return dict(zip(json.loads(passages), json.loads(documents), strict=True))
 
-        # Two readings of some milliseconds in a large collection, side by side.
-        passages, (owners, documents) = await asyncio.gather(
-            self._database.read(
-                lambda connection: lexicon.of_passages(connection, collection_key, expression, chunk_keys)
-            ),
-            self._database.read(in_documents),
-        )
-        return {
-            key: Words(passages.get(key, 0.0), documents.get(document_key, 0.0))
-            for key, document_key in owners.items()
-        }
-
-    async def matching(self, collection_key: int, expression: str, chunk_keys: Sequence[int]) -> set[int]:
-        """Those of the passages that an expression matches."""
-        return await self._database.read(
-            lambda connection: lexicon.matching(connection, collection_key, expression, chunk_keys)
-        )
+        return await self._database.read(work)
 
     async def places(self, chunk_keys: Iterable[int]) -> dict[int, Place]:
         """Where these passages stand; those that are not, or no longer, in the record are left out."""

@@ -19,12 +19,15 @@ from services.vector.record.ingests import Ingests
 from services.vector.record.inspection import Inspection
 from services.vector.record.mending import Mending
 from services.vector.record.passages import Passages
+from services.vector.record.postings import Postings
 from services.vector.record.purging import Purging
 from services.vector.record.reembedding import Reembedding
 from services.vector.record.tombstones import Tombstones
 from services.vector.record.vectors import Vectors
 
 FILE = "record.sqlite3"
+# Of 100,000 passages of 120 words with all their words about half.
+_POSTINGS_BYTES = 96 * 1024 * 1024
 
 
 class Record:
@@ -40,6 +43,7 @@ class Record:
         self.vectors = Vectors(database)
         self.index_queue = IndexQueue(database)
         self.passages = Passages(database)
+        self.postings = Postings(database, _POSTINGS_BYTES)
         self.tombstones = Tombstones(database)
         self.inspection = Inspection(database)
         self.mending = Mending(database)

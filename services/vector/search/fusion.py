@@ -9,11 +9,9 @@ Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Mapping, Set
-
-from services.vector.record.lexicon import Words
+from dataclasses import dataclass
 
 # One word that a single passage has is worth so much of a cosine. Chosen on six development sets, where
 # 0.15 to 0.2 make no difference; docs/adr/0125 has nDCG@10 of twelve sets.
@@ -27,33 +25,26 @@ _UNREAD_SHARE = 1 / 3
 _DOCUMENT_SHARE = 0.75
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """BM25 of a passage, and of the document that it stands in; 0 where no word of the question occurs."""
+
+    passage: float
+    document: float
+
+
 def by_words(scores: Mapping[int, Words], passages: int) -> dict[int, float]:
     """The keyword side's score of each passage, in words that one passage alone has.
 
     passages: how many the collection has. BM25 grows with the logarithm of it; without that, collections of
     any size compare.
     """
-    rarest = _rarest(passages)
+    # BM25's weight, about, of a word that one of so many passages has.
+    rarest = max(1.0, math.log(max(1, passages)))
     return {
         key: (_DOCUMENT_SHARE * words.document + (1 - _DOCUMENT_SHARE) * words.passage) / rarest
         for key, words in scores.items()
     }
-
-
-def guessed(held: Mapping[int, float], passages: int) -> dict[int, float]:
-    """What `by_words` is about to say, by the words that each passage holds.
-
-    held: the sum of BM25's weights of those words. That is BM25 itself where each occurs once in a passage of
-    mean length.
-    """
-    rarest = _rarest(passages)
-    return {key: weight / rarest for key, weight in held.items()}
-
-
-def promising(words: Mapping[int, float], meaning: Mapping[int, float], limit: int) -> list[int]:
-    """The `limit` best of both sides, best first; equal ones by key. words, meaning: as in `fuse`."""
-    scores = _added(words, meaning)
-    return heapq.nsmallest(limit, scores, key=lambda key: (-scores[key], key))
 
 
 def scaled(scores: Mapping[int, float]) -> dict[int, float]:
@@ -85,20 +76,12 @@ def fuse(words: Mapping[int, float], meaning: Mapping[int, float]) -> dict[int, 
     words: of by_words. meaning: cosines. A passage that has no vector yet counts as the farthest of those
     that have one.
     """
-    return scaled(_added(words, meaning))
-
-
-def _added(words: Mapping[int, float], meaning: Mapping[int, float]) -> dict[int, float]:
     farthest = min(meaning.values(), default=0.0)
-    return {
+    added = {
         key: _WORDS_WEIGHT * words.get(key, 0.0) + meaning.get(key, farthest)
         for key in words.keys() | meaning.keys()
     }
-
-
-def _rarest(passages: int) -> float:
-    """BM25's weight, about, of a word that one of so many passages has."""
-    return max(1.0, math.log(max(1, passages)))
+    return scaled(added)
 
 
 def unread(cosines: Mapping[int, float], models: Mapping[int, int], strange: Set[int]) -> dict[int, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.vector import tokens
@@ -34,17 +34,17 @@ _UNSURE_WEIGHT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A question taken apart. Expressions are FTS5's; "" matches nothing.
+    """A question taken apart; each part, a word or a phrase, is written as FTS5 takes it.
 
-    text: without what must not be there. any: of its words that tell something. exact: each of its quoted
-    phrases and identifiers with a weight, 0 to 1; what holds those of weight 1 is ranked first. without: what
-    hits must not hold.
+    text: without what must not be there. any: its words that tell something, and its phrases. exact: each of
+    its quoted phrases and identifiers, which are in `any` too, with a weight, 0 to 1; what holds those of
+    weight 1 is ranked first. without: what hits must not hold.
     """
 
     text: str
-    any: str
+    any: Sequence[str]
     exact: Mapping[str, float]
-    without: str
+    without: Sequence[str]
 
 
 def parse(question: str) -> Parsed:
@@ -62,16 +62,16 @@ def parse(question: str) -> Parsed:
     exact.pop("", None)
     return Parsed(
         text=text.strip(),
-        any=expression(text),
+        any=parts(text),
         exact=dict(itertools.islice(exact.items(), _MAX_EXACT)),
-        without=_any([_phrase(one) for one in unwanted]),
+        without=_distinct(map(_phrase, unwanted))[:_MAX_PARTS],
     )
 
 
-def expression(question: str) -> str:
-    """An FTS5 expression: any of the words that tell something, quoted phrases kept together.
+def parts(question: str) -> Sequence[str]:
+    """The words of a question that tell something, quoted phrases kept together; distinct.
 
-    Where all words are function words they are what is searched; "" when there are no words at all. Every
+    Where all words are function words they are what is searched; empty when there are no words at all. Every
     part is a quoted string of letters, digits, marks and blanks, so no character of the question acts as
     syntax.
     """
@@ -79,14 +79,17 @@ def expression(question: str) -> str:
     rest = _PHRASE.sub(" ", question)
     single = tokens.words(rest)
     telling = [word for word in single if word not in _EMPTY_WORDS]
-    names = [*tokens.identifiers(rest), *tokens.camel_parts(rest)]
+    identifiers, within = tokens.identifiers(rest), tokens.camel_parts(rest)
     words = telling if telling or any(phrases) else single
-    return _any([*phrases, *map(_part, words), *map(_part, names)])
+    found = _distinct([*phrases, *map(_part, [*words, *identifiers, *within])])
+    if len(found) > _MAX_PARTS:
+        # What is looked for one by one must be among those that stay.
+        found = _distinct([*_distinct([*phrases, *map(_part, identifiers)])[:_MAX_EXACT], *found])
+    return found[:_MAX_PARTS]
 
 
-def _any(parts: list[str]) -> str:
-    distinct = [part for part in dict.fromkeys(parts) if part]
-    return " OR ".join(distinct[:_MAX_PARTS])
+def _distinct(parts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(filter(None, parts)))
 
 
 def _phrase(text: str) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
-import numpy as np
 from opentelemetry import metrics
 
 from services.chassis import telemetry
@@ -18,22 +17,19 @@ from services.vector.documents import Collection
 from services.vector.embedding.ports import ModelName, name_of
 from services.vector.embedding.roster import Roster
 from services.vector.faults import embedding_mismatch
-from services.vector.record.lexicon import Proposed, Words
+from services.vector.record.lexicon import Shelf
 from services.vector.record.passages import Condition, FoundPassage, Passages, Place
+from services.vector.record.postings import Postings, Ranking
 from services.vector.record.vectors import Keys, Matrix
 from services.vector.search import fusion, question
+from services.vector.search.fusion import Words
 from services.vector.search.question import Parsed
 
 _log = logging.getLogger(__name__)
 
-# Candidates, at least so many and so many for each hit that is asked for (docs/adr/0129).
+# Candidates, at least so many and so many for each hit that is asked for.
 _BY_WORDS, _BY_WORDS_EACH = 200, 4
 _BY_MEANING, _BY_MEANING_EACH = 100, 2
-# Of those that are as good as the last one by words, so many may come along; where meaning helps to decide
-# among them, more.
-_ALIKE_EACH, _MOST_ALIKE = 2, 1_000
-# Where both sides decide, so many of all candidates get BM25, the others a guess.
-_SCORED, _SCORED_EACH = 60, 4
 _MOST_DROPPED = 1_000
 
 
@@ -135,10 +131,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Worded:
-    """What the keyword side says of a collection: its candidates, and what all words of the question say."""
+    """What the keyword side says of a collection: its candidates, and BM25 of all passages and documents.
+
+    documents: None where each document is one passage, so that one index says what both do.
+    """
 
     keys: set[int]
-    any: Proposed | None
+    passages: Ranking | None = None
+    documents: Ranking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +175,15 @@ class Searching:
     """Answers questions from the record, with the vector side where it can help."""
 
     def __init__(
-        self, passages: Passages, dense: Dense, roster: Roster, meter: metrics.Meter | None = None
+        self,
+        passages: Passages,
+        postings: Postings,
+        dense: Dense,
+        roster: Roster,
+        meter: metrics.Meter | None = None,
     ) -> None:
         self._passages = passages
+        self._postings = postings
         self._dense = dense
         self._roster = roster
         self._searches = (meter or telemetry.meter()).create_counter(
@@ -262,48 +268,43 @@ class Searching:
         if asked.mode is Mode.DENSE and not asked.explain and len(set(models)) == 1:
             # Nothing else decides which come first.
             by_meaning = asked.top_k
-        alike = _MOST_ALIKE if asked.mode is Mode.HYBRID else by_words * _ALIKE_EACH
-        expressions = () if asked.mode is Mode.DENSE else (parsed.any, *parsed.exact)
+        # By meaning alone words decide nothing, and reading them takes nearly as long as all else.
+        decide = asked.mode is not Mode.DENSE or asked.explain
         return await asyncio.gather(
-            self._lexical(collections, expressions, by_words, alike, allowed),
+            self._lexical(
+                collections, parsed, 0 if asked.mode is Mode.DENSE else by_words, allowed, read=decide
+            ),
             self._near(collections, asked, parsed.text or asked.text, by_meaning, allowed, models=models),
         )
 
     async def _lexical(
         self,
         collections: Sequence[Collection],
-        expressions: Sequence[str],
+        parsed: Parsed,
         limit: int,
-        alike: int,
         allowed: Sequence[Keys | None],
+        *,
+        read: bool = True,
     ) -> list[_Worded]:
-        """By each expression about the best passages. The first is that of all words."""
+        if not parsed.any or not read:
+            return [_Worded(set()) for _ in collections]
         return [
-            await self._worded(one, expressions, limit, alike, keys)
+            await self._worded(one, parsed, limit, keys)
             for one, keys in zip(collections, allowed, strict=True)
         ]
 
     async def _worded(
-        self,
-        collection: Collection,
-        expressions: Sequence[str],
-        limit: int,
-        alike: int,
-        allowed: Keys | None,
+        self, collection: Collection, parsed: Parsed, limit: int, allowed: Keys | None
     ) -> _Worded:
-        proposed = [
-            await self._passages.proposed(
-                collection.key,
-                expression,
-                limit,
-                alike=alike,
-                passages=collection.chunks,
-                allowed=allowed,
-            )
-            for expression in filter(None, expressions)
-        ]
-        keys = {key for one in proposed for key in one.keys}
-        return _Worded(keys, proposed[0] if proposed else None)
+        """The best passages by all words of the question, and those that hold each exact part of it."""
+        ranked = [self._postings.rank(Shelf(collection.key), parsed.any)]
+        if collection.chunks != collection.documents:
+            ranked.append(self._postings.rank(Shelf(collection.key, of_documents=True), parsed.any))
+        passages, *documents = await asyncio.gather(*ranked)
+        keys = set(passages.best(limit, allowed))
+        for part in parsed.exact:
+            keys.update(passages.best(limit, allowed, holding=part))
+        return _Worded(keys, passages, *documents)
 
     async def _unindexed(
         self,
@@ -314,7 +315,7 @@ class Searching:
     ) -> set[int]:
         """Passages that the words of the question find and that have no vector yet."""
         waiting: set[int] = set()
-        found = await self._lexical(collections, (parsed.any,), _BY_WORDS, _BY_WORDS * _ALIKE_EACH, allowed)
+        found = await self._lexical(collections, parsed, _BY_WORDS, allowed)
         for one, query, worded in zip(collections, queries, found, strict=True):
             if query is not None and worded.keys and one.vectors < one.chunks:
                 known = await self._dense.similarities(one, query, list(worded.keys))
@@ -367,16 +368,11 @@ class Searching:
         nearest: Mapping[int, float],
         model: int,
     ) -> None:
-        """Puts the candidates of a collection into the pool, with both scores.
-
-        Where both sides decide, the words of those that are far from the best are only guessed at. `explain`
-        reads them, and they stay where they are.
-        """
+        """Puts the candidates of a collection into the pool, with both scores."""
         lexical = worded.keys
         if parsed.without:
-            unwanted = await self._passages.matching(
-                collection.key, parsed.without, list(lexical | nearest.keys())
-            )
+            without = await self._postings.rank(Shelf(collection.key), parsed.without)
+            unwanted = without.matching(lexical | nearest.keys())
             pool.filtered |= unwanted
             lexical = lexical - unwanted
             nearest = {key: cosine for key, cosine in nearest.items() if key not in unwanted}
@@ -389,27 +385,29 @@ class Searching:
         pool.vector |= vector
         pool.model |= dict.fromkeys(vector, model)
         keys = sorted(lexical | vector.keys())
+        if worded.passages is None or not keys:
+            return
         if mode is not Mode.DENSE:
             for part, weight in parsed.exact.items():
-                for key in await self._passages.matching(collection.key, part, keys):
+                for key in worded.passages.matching(keys, holding=part):
                     pool.exact[key] = pool.exact.get(key, 0.0) + weight / len(parsed.exact)
-        # By meaning alone words decide nothing, and reading them takes nearly as long as all else.
-        if not parsed.any or not keys or (mode is Mode.DENSE and not asked.explain):
-            return
-        scored = set(keys)
-        limit = max(_SCORED, asked.top_k * _SCORED_EACH)
-        if mode is Mode.HYBRID and worded.any is not None and len(keys) > limit:
-            held = worded.any.held_by(np.array(keys)).tolist()
-            guessed = fusion.guessed(dict(zip(keys, held, strict=True)), collection.chunks)
-            scored = {*fusion.promising(guessed, vector, limit), *(pool.exact.keys() & scored)}
-            pool.lexical |= guessed
-        read = keys if asked.explain else sorted(scored)
-        words = await self._passages.words(
-            collection.key, parsed.any, read, whole=collection.chunks == collection.documents
-        )
+        words = await self._words(worded.passages, worded.documents, keys)
         pool.words |= words
-        decided = {key: one for key, one in words.items() if key in scored}
-        pool.lexical |= fusion.by_words(decided, collection.chunks)
+        pool.lexical |= fusion.by_words(words, collection.chunks)
+
+    async def _words(
+        self, passages: Ranking, documents: Ranking | None, keys: Sequence[int]
+    ) -> dict[int, Words]:
+        own = passages.of(keys)
+        if documents is None:
+            return {key: Words(score, score) for key, score in zip(keys, own, strict=True)}
+        owners = await self._passages.owners(keys)
+        theirs = documents.of([owners.get(key, 0) for key in keys])
+        return {
+            key: Words(score, whole)
+            for key, score, whole in zip(keys, own, theirs, strict=True)
+            if key in owners
+        }
 
     async def _answer(
         self,

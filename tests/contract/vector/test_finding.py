@@ -11,6 +11,7 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.vector.embedding.ports import Vectors
+from services.vector.record.lexicon import Shelf
 from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, running
 
 FROZEN = Path(__file__).resolve().parents[2] / "fixtures" / "record-2.sql"
@@ -241,7 +242,6 @@ async def test_among_many_the_best_are_the_same_with_an_explanation(tmp_path: Pa
         told = await client.search("winter storm harbour", top_k=10, explain=True)
         assert [hit.external_id for hit in plain.hits] == [hit.external_id for hit in told.hits]
         assert [hit.lexical_score for hit in plain.hits] == [hit.lexical_score for hit in told.hits]
-        # The words of those that are far from the best are only guessed at, and still told.
         assert len(told.dropped) > 100
         assert all(one.lexical_score > 0 for one in told.dropped if one.vector_score > 0)
 
@@ -253,13 +253,10 @@ async def test_one_index_speaks_for_both_where_each_document_is_one_passage(tmp_
     async with running(tmp_path, embedder=WordEmbedder()) as client:
         await client.create()
         await client.import_all([{"text": text} for text in texts])
-        passages = client.application.record.passages
+        postings = client.application.record.postings
         keys = range(1, len(texts) + 1)
-        for expression in ('"crane"', '"lamp" OR "stands"'):
-            both = await passages.words(1, expression, keys)
-            one = await passages.words(1, expression, keys, whole=True)
-            assert both.keys() == one.keys()
-            assert {key for key in both if both[key].document} == {key for key in one if one[key].document}
-            for key in both:
-                assert one[key].passage == both[key].passage
-                assert one[key].document == pytest.approx(both[key].document, rel=0.05)
+        for parts in (['"crane"'], ['"lamp"', '"stands"']):
+            passages = (await postings.rank(Shelf(1), parts)).of(keys)
+            documents = (await postings.rank(Shelf(1, of_documents=True), parts)).of(keys)
+            assert any(passages)
+            assert passages == pytest.approx(documents, rel=0.05)

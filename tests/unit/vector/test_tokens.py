@@ -65,7 +65,8 @@ def test_what_is_asked_is_what_the_index_has(text: str) -> None:
         entry = lexicon.Entry(1, "", text)
         lexicon.add(connection, 1, 1, title="", filename="", text=text, entries=[entry])
         for word in tokens.words(text):
-            assert lexicon.matching(connection, 1, f'"{word}"', [1]) == {1}, word
+            (found,) = lexicon.scores(connection, lexicon.Shelf(1), [(f'"{word}"', -1)])
+            assert found.keys.tolist() == [1], word
         lexicon.remove(connection, 1, 1, title="", filename="", text=text, entries=[entry])
         (left,) = connection.execute("SELECT count(*) FROM lexical_1_docsize").fetchone()
         assert left == 0

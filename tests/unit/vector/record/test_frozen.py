@@ -17,6 +17,7 @@ from services.vector.embedding.ports import ModelName
 from services.vector.record import copies, schema
 from services.vector.record.copies import Stop
 from services.vector.record.database import Database
+from services.vector.record.lexicon import Shelf
 from services.vector.record.record import Record, opened
 
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures"
@@ -51,10 +52,8 @@ async def test_what_an_older_release_kept_is_all_there(tmp_path: Path, frozen: P
         text = await record.documents.text(documents[1].key, 0, 99)
         assert text.data == b"Boats moor at the east pier.\n\nThe lamp is lit at dusk."
         # Words, in the way of this release.
-        found = await record.passages.proposed(
-            collection.key, '"bread"', 9, alike=9, passages=9, allowed=None
-        )
-        assert found.keys == [4]
+        found = await record.postings.rank(Shelf(collection.key), ['"bread"'])
+        assert found.best(9) == [4]
         rows = await record.vectors.after(collection.generation_key, 0, 4, 9)
         assert rows.keys.tolist() == [1, 2]
         assert np.array_equal(rows.vectors, np.eye(4, dtype=np.float32)[:2])

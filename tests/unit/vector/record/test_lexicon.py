@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
 from services.vector.record import lexicon
@@ -35,73 +34,8 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def words(connection: sqlite3.Connection, expression: str) -> list[int]:
-    return [key for key, _ in lexicon.best(connection, 7, expression, 10)]
-
-
-@pytest.fixture
-def birds(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Keys 100 to 399: all hold "bird", every 2nd "heron", every 50th "bittern", the last "bird" most."""
-    for key in range(100, 400):
-        words = [
-            "bird",
-            *["heron"] * (key % 2 == 0),
-            *["bittern"] * (key % 50 == 0),
-            *["bird"] * (key == 399) * 5,
-        ]
-        text = " ".join(words)
-        lexicon.add(connection, 7, key, title="", filename="", text=text, entries=[Entry(key, "", text)])
-    return connection
-
-
-def proposed(
-    connection: sqlite3.Connection, expression: str, limit: int, allowed: list[int] | None = None
-) -> set[int]:
-    only = None if allowed is None else np.array(allowed, dtype=np.int64)
-    found = lexicon.proposed(connection, 7, expression, limit, alike=2 * limit, passages=303, allowed=only)
-    assert len(found.keys) == len(set(found.keys)) <= 2 * limit
-    return set(found.keys)
-
-
-def test_what_holds_the_rarer_words_is_proposed(birds: sqlite3.Connection) -> None:
-    bitterns = set(range(100, 400, 50))
-    assert proposed(birds, '"bittern" OR "heron" OR "bird"', 6) == bitterns
-    assert bitterns < proposed(birds, '"bird" OR "heron" OR "bittern"', 7)
-    assert proposed(birds, '"bittern" OR "heron"', 300) == set(range(100, 400, 2))
-    assert proposed(birds, '"emu"', 5) == proposed(birds, "", 5) == set()
-
-
-def test_of_many_that_hold_the_same_words_bm25_decides(birds: sqlite3.Connection) -> None:
-    assert 399 in proposed(birds, '"bird"', 3)
-    assert 399 in proposed(birds, '"bird" OR "emu"', 3, allowed=list(range(350, 400)))
-
-
-def test_those_as_good_as_the_last_come_along_where_there_is_room(birds: sqlite3.Connection) -> None:
-    found = lexicon.proposed(birds, 7, '"bittern" OR "heron"', 20, alike=150, passages=303)
-    assert set(found.keys) == set(range(100, 400, 2))
-
-
-def test_what_is_held_is_told_of_every_passage_that_matches(birds: sqlite3.Connection) -> None:
-    found = lexicon.proposed(birds, 7, '"bittern" OR "heron"', 6, alike=6, passages=303)
-    bittern, heron, neither, unknown = found.held_by(np.array([100, 102, 101, 7_000])).tolist()
-    assert bittern > heron > 0 == neither == unknown
-    nothing = lexicon.proposed(birds, 7, '"emu"', 6, alike=6, passages=303)
-    assert nothing.held_by(np.array([100, 101])).tolist() == [0, 0]
-
-
-def test_only_what_is_allowed_is_proposed(birds: sqlite3.Connection) -> None:
-    assert proposed(birds, '"bittern" OR "heron"', 5, allowed=[100, 101, 102, 103]) == {100, 102}
-    assert proposed(birds, '"bird"', 5, allowed=[]) == set()
-
-
-@pytest.mark.parametrize(
-    "expression", ['"bittern"', '"heron" OR "bittern"', '"bird" OR "heron" OR "bittern"', '"bird"']
-)
-@pytest.mark.parametrize("limit", [1, 4, 50])
-def test_the_best_is_always_among_what_is_proposed(
-    birds: sqlite3.Connection, expression: str, limit: int
-) -> None:
-    ((best, _),) = lexicon.best(birds, 7, expression, 1)
-    assert best in proposed(birds, expression, limit)
+    (found,) = lexicon.scores(connection, lexicon.Shelf(7), [(expression, -1)])
+    return [key for _, key in sorted(zip(-found.scores, found.keys.tolist(), strict=True))]
 
 
 def test_sizes_tell_what_is_missing_and_what_was_made_from_other_words(

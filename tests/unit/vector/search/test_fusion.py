@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from services.vector.record.lexicon import Words
-from services.vector.search.fusion import by_words, fuse, guessed, promising, scaled, side_by_side, unread
+from services.vector.search.fusion import Words, by_words, fuse, scaled, side_by_side, unread
 
 
 def test_scaling_keeps_distances() -> None:
@@ -80,12 +79,3 @@ def test_cosines_of_a_model_that_does_not_read_the_question_count_a_third() -> N
     assert fused[2] > fused[1]
 
 
-def test_what_both_sides_speak_for_is_promising() -> None:
-    rare = math.log(1_000)
-    words = guessed({1: 3 * rare, 2: 0.0, 3: rare, 4: 0.0, 5: 0.0}, 1_000)
-    assert words == pytest.approx({1: 3.0, 2: 0.0, 3: 1.0, 4: 0.0, 5: 0.0})
-    # 0.6 + 0.1, 0.5, 0.2 + 0.45, and two without a vector: as far as the farthest.
-    meaning = {1: 0.1, 2: 0.5, 3: 0.45}
-    assert promising(words, meaning, 2) == [1, 3]
-    assert promising(words, meaning, 9) == [1, 3, 2, 4, 5]
-    assert promising({}, {}, 5) == []

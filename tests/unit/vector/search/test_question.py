@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vector.search.question import expression, parse
+from services.vector.search.question import parse, parts
 
 
 @pytest.mark.parametrize(
@@ -31,11 +32,14 @@ from services.vector.search.question import expression, parse
     ],
 )
 def test_words_and_phrases(question: str, expected: str) -> None:
-    assert expression(question) == expected
+    assert " OR ".join(parts(question)) == expected
 
 
 def test_a_very_long_question_is_bounded() -> None:
-    assert expression(" ".join(f"w{n}" for n in range(5000))).count(" OR ") == 127
+    assert len(parts(" ".join(f"w{n}" for n in range(5000)))) == 128
+    many = " ".join("".join(letters) for letters in itertools.product("abcdef", repeat=4))
+    parsed = parse(f'{many} ERR_CONN_42 "warm stove"')
+    assert {'"errconn42"', '"warm stove"'} <= {*parsed.exact} & {*parsed.any}
 
 
 @given(st.text(max_size=60))
@@ -43,7 +47,8 @@ def test_any_text_is_a_valid_expression(text: str) -> None:
     with sqlite3.connect(":memory:") as connection:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5 (x)")
         parsed = parse(text)
-        for found in filter(None, (parsed.any, parsed.without, *parsed.exact)):
+        assert {*parsed.exact} <= {*parsed.any}
+        for found in (*parsed.any, *parsed.without):
             connection.execute("SELECT * FROM t WHERE t MATCH ?", (found,)).fetchall()
     connection.close()
 
@@ -68,7 +73,7 @@ def test_exact_parts_and_what_must_not_be_there(
     question: str, exact: tuple[str, ...], without: str, text: str
 ) -> None:
     parsed = parse(question)
-    assert (tuple(parsed.exact), parsed.without, parsed.text) == (exact, without, text)
+    assert (tuple(parsed.exact), ''.join(parsed.without), parsed.text) == (exact, without, text)
 
 
 def test_what_may_be_a_word_of_the_field_counts_less() -> None:

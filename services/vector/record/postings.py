@@ -1,0 +1,308 @@
+"""Words of the keyword index in memory: which entries hold a word and how often, for BM25 of all that match.
+
+FTS5 ranks by looking up the length of each entry that holds a word, which takes 2 µs and is done again for every
+question. Here the lengths of a collection's entries, and the occurrences of each word that was asked for, are
+read once; what is new is added, and the score of every entry is a few additions of arrays. The scores are those
+of FTS5's bm25(): they depend on what the index holds now, and not on what was read when. See docs/adr/0130.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.vector.record import lexicon
+from services.vector.record.database import Connection
+from services.vector.record.lexicon import Shelf, Stand
+from services.vector.record.vectors import Keys
+
+T = TypeVar("T")
+Rows = NDArray[np.int32]
+Numbers = NDArray[np.float64]
+
+# As in FTS5's bm25(). What more than half of the entries hold has the least rarity.
+_K1, _B = 1.2, 0.75
+_LEAST_RARITY = 1e-6
+# Entries that have gone stay as places without a word. From this share of all on, everything is read anew.
+_MOST_GONE = 0.1
+
+
+class Reader(Protocol):
+    """The record's file, seen from here."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs work on a snapshot, in a thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """BM25 of all entries of an index by one expression. keys: (n,), ascending. scores: (n,), 0 without a word.
+
+    holding: for each word or phrase of the expression the places in `keys` of the entries that hold it.
+    """
+
+    keys: Keys
+    scores: Numbers
+    holding: Mapping[str, Rows]
+
+    def best(self, limit: int, allowed: Keys | None = None, *, holding: str = "") -> list[int]:
+        """The `limit` best keys that match, out of `allowed`, in no order; of equal ones the first.
+
+        holding: a part of the expression that all must hold.
+        """
+        if limit < 1:
+            return []
+        found: NDArray[np.integer] = self.holding[holding] if holding else np.flatnonzero(self.scores)
+        if allowed is not None:
+            found = found[np.isin(self.keys[found], allowed, assume_unique=True)]
+        if len(found) > limit:
+            held = self.scores[found]
+            edge = np.partition(held, len(held) - limit)[len(held) - limit]
+            above, level = found[held > edge], found[held == edge]
+            found = np.concatenate((above, level[: limit - len(above)]))
+        best: list[int] = self.keys[found].tolist()
+        return best
+
+    def of(self, keys: Sequence[int]) -> list[float]:
+        """The scores of these, in their order; 0 for those that are not there."""
+        scores = np.zeros(len(keys))
+        there, places = _places(self.keys, np.fromiter(keys, np.int64, len(keys)))
+        scores[there] = self.scores[places]
+        listed: list[float] = scores.tolist()
+        return listed
+
+    def matching(self, keys: Collection[int], *, holding: str = "") -> set[int]:
+        """Those of the keys that match, and hold this part of the expression if one is named."""
+        wanted = np.sort(np.fromiter(keys, np.int64, len(keys)))
+        there, places = _places(self.keys, wanted)
+        match = np.isin(places, self.holding[holding]) if holding else self.scores[places] > 0
+        found: list[int] = wanted[there][match].tolist()
+        return set(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Word:
+    """Places of the entries that hold it, ascending, and how often each does, by the columns' weights.
+
+    upto: so many of the entries were looked at.
+    """
+
+    rows: Rows
+    counts: NDArray[np.float32]
+    upto: int
+
+    @property
+    def bytes(self) -> int:
+        return self.rows.nbytes + self.counts.nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """An index as it stood. A later state has the same entries and more, and shares `words`, or is new.
+
+    gone: which of the entries have gone, (n,); None when all are there. norms: what BM25 adds to the number of
+    occurrences for an entry's length, (n,).
+    """
+
+    stand: Stand
+    keys: Keys
+    lengths: NDArray[np.int64]
+    gone: NDArray[np.bool_] | None
+    norms: Numbers
+    words: dict[str, _Word] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return (
+            self.keys.nbytes
+            + self.lengths.nbytes
+            + self.norms.nbytes
+            + sum(word.bytes for word in list(self.words.values()))
+        )
+
+    def looked_at_by(self, word: _Word) -> bool:
+        return word.upto >= len(self.keys)
+
+
+@dataclass(slots=True, eq=False)
+class _Index:
+    state: _State | None = None
+    # The newest that was seen.
+    stand: Stand | None = None
+    # One at a time reads what is new.
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Postings:
+    """What was read of keyword indexes; those least recently asked are dropped above `limit_bytes`."""
+
+    def __init__(self, reader: Reader, limit_bytes: int) -> None:
+        self._reader = reader
+        self._limit = limit_bytes
+        self._indexes: OrderedDict[Shelf, _Index] = OrderedDict()
+        self._guard = threading.Lock()
+
+    @property
+    def bytes(self) -> int:
+        """Memory held. May be read from any thread."""
+        with self._guard:
+            states = [index.state for index in self._indexes.values()]
+        return sum(state.bytes for state in states if state is not None)
+
+    async def rank(self, shelf: Shelf, parts: Sequence[str]) -> Ranking:
+        """BM25 of all entries that hold one of these words or phrases. Raises what a read raises.
+
+        parts: distinct, each as services.vector.search.question writes it.
+        """
+        with self._guard:
+            index = self._indexes.setdefault(shelf, _Index())
+            self._indexes.move_to_end(shelf)
+        ranking = await self._reader.read(lambda connection: _ranked(connection, shelf, index, parts))
+        if ranking is not None:
+            return ranking
+        async with index.reading:
+            ranking = await self._reader.read(lambda connection: _read(connection, shelf, index, parts))
+        self._shrink(index)
+        return ranking
+
+    def _shrink(self, used: _Index) -> None:
+        while self.bytes > self._limit:
+            with self._guard:
+                shelf, oldest = next(iter(self._indexes.items()))
+                if oldest is used:
+                    # Alone too large: its words are read again for the next question.
+                    if used.state is not None:
+                        used.state.words.clear()
+                    return
+                del self._indexes[shelf]
+
+
+def _ranked(connection: Connection, shelf: Shelf, index: _Index, parts: Sequence[str]) -> Ranking | None:
+    """By what is in memory; None when something has to be read first."""
+    state = index.state
+    if state is None:
+        return None
+    words = {part: word for part in parts if (word := state.words.get(part)) and state.looked_at_by(word)}
+    if len(words) < len(parts):
+        return None
+    index.stand = lexicon.stand(connection, shelf, index.stand)
+    return _scored(state, words) if index.stand == state.stand else None
+
+
+def _read(connection: Connection, shelf: Shelf, index: _Index, parts: Sequence[str]) -> Ranking:
+    """As _ranked, after a look at what is new."""
+    state = index.state
+    stand = index.stand = lexicon.stand(connection, shelf, index.stand)
+    if state is None or stand != state.stand:
+        grown = None if state is None else _grown(connection, shelf, state, stand)
+        state = grown or _begun(connection, shelf, stand)
+    words = _words(connection, shelf, state, parts)
+    state.words.update(words)
+    index.state = state
+    return _scored(state, words)
+
+
+def _begun(connection: Connection, shelf: Shelf, stand: Stand) -> _State:
+    keys, lengths = lexicon.lengths(connection, shelf, after=-1)
+    return _State(stand, keys, lengths, None, _norms(lengths, stand))
+
+
+def _grown(connection: Connection, shelf: Shelf, known: _State, stand: Stand) -> _State | None:
+    """The state with what has come and without what has gone; None when it is easier to begin anew."""
+    if stand.root != known.stand.root:
+        return None
+    last = int(known.keys[-1]) if len(known.keys) else -1
+    more, their_lengths = lexicon.lengths(connection, shelf, after=last)
+    keys, lengths = np.concatenate((known.keys, more)), np.concatenate((known.lengths, their_lengths))
+    gone = known.gone
+    if gone is not None:
+        gone = np.concatenate((gone, np.zeros(len(more), np.bool_)))
+    if len(keys) - (0 if gone is None else np.count_nonzero(gone)) != stand.entries:
+        there, _ = lexicon.lengths(connection, shelf, after=-1)
+        gone = ~np.isin(keys, there, assume_unique=True)
+        # An entry that came back under its key may have other words.
+        if len(keys) - np.count_nonzero(gone) != len(there) or (
+            known.gone is not None and (known.gone & ~gone[: len(known.gone)]).any()
+        ):
+            return None
+        if np.count_nonzero(gone) > _MOST_GONE * len(keys):
+            return None
+    if int(lengths.sum() if gone is None else lengths[~gone].sum()) != stand.words:
+        # The table was made anew, more than once, and has its old root by chance.
+        return None
+    return _State(stand, keys, lengths, gone, _norms(lengths, stand), known.words)
+
+
+def _norms(lengths: NDArray[np.int64], stand: Stand) -> Numbers:
+    mean = stand.words / stand.entries if stand.entries and stand.words else 1.0
+    norms: Numbers = _K1 * (1 - _B + _B * (lengths / mean))
+    return norms
+
+
+def _words(connection: Connection, shelf: Shelf, state: _State, parts: Sequence[str]) -> dict[str, _Word]:
+    """These words with all entries of the state; what is in memory is completed."""
+    words: dict[str, _Word] = {}
+    asked: list[tuple[str, int]] = []
+    for part in parts:
+        word = state.words.get(part)
+        if word is None:
+            word = _Word(np.empty(0, np.int32), np.empty(0, np.float32), 0)
+        words[part] = word
+        if not state.looked_at_by(word):
+            asked.append((part, int(state.keys[word.upto - 1]) if word.upto else -1))
+    for (part, _), scored in zip(asked, lexicon.scores(connection, shelf, asked), strict=True):
+        word = words[part]
+        kept, rows = _places(state.keys, scored.keys)
+        scores = scored.scores[kept]
+        # FTS5 tells of an entry its score alone; backwards from it to the occurrences, which are a whole number.
+        most = _rarity(state.stand.entries, scored.holding) * (_K1 + 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            counts = scores * state.norms[rows] / (most - scores)
+        counts = np.maximum(1.0, np.rint(np.nan_to_num(counts, nan=1.0, posinf=1.0, neginf=1.0)))
+        words[part] = _Word(
+            np.concatenate((word.rows, rows.astype(np.int32))),
+            np.concatenate((word.counts, counts.astype(np.float32))),
+            len(state.keys),
+        )
+    return words
+
+
+def _scored(state: _State, words: Mapping[str, _Word]) -> Ranking:
+    scores = np.zeros(len(state.keys))
+    holding: dict[str, Rows] = {}
+    for part, word in words.items():
+        rows, counts = word.rows, word.counts
+        if word.upto > len(state.keys):
+            # A question that began later has read more.
+            cut = int(np.searchsorted(rows, len(state.keys)))
+            rows, counts = rows[:cut], counts[:cut]
+        if state.gone is not None:
+            there = ~state.gone[rows]
+            rows, counts = rows[there], counts[there]
+        most = _rarity(state.stand.entries, len(rows)) * (_K1 + 1)
+        scores[rows] += most * (counts / (counts + state.norms[rows]))
+        holding[part] = rows
+    return Ranking(state.keys, scores, holding)
+
+
+def _rarity(entries: int, holding: int) -> float:
+    rarity = math.log((entries - holding + 0.5) / (holding + 0.5)) if holding < entries else 0.0
+    return max(_LEAST_RARITY, rarity)
+
+
+def _places(keys: Keys, wanted: Keys) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which of the wanted (m,) are among keys (n,), which ascend, and the places of these."""
+    if not len(keys):
+        return np.zeros(len(wanted), np.bool_), np.empty(0, np.intp)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    there = keys[at] == wanted
+    return there, at[there]

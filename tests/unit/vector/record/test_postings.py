@@ -1,0 +1,195 @@
+"""Words in memory say what FTS5's bm25() says, whatever was added and removed between questions."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+
+from services.vector.record import lexicon
+from services.vector.record.lexicon import Entry, Shelf
+from services.vector.record.postings import Postings
+
+T = TypeVar("T")
+
+WORDS = ["otter", "harbour", "marten", "tree", "zebra", "lamp", "pier", "rope"]
+PARTS = [f'"{word}"' for word in WORDS] + ['"lamp pier"', '"ro" *', '"emu"']
+PASSAGES, DOCUMENTS = Shelf(7), Shelf(7, of_documents=True)
+
+
+class File:
+    """A keyword index, with documents of one passage and of two under keys that ascend."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        # Nobody needs the file afterwards.
+        self.connection.execute("PRAGMA synchronous = OFF")
+        self.connection.execute("PRAGMA journal_mode = MEMORY")
+        self.connection.execute("CREATE TABLE collections (key INTEGER PRIMARY KEY)")
+        self.connection.execute("INSERT INTO collections VALUES (7)")
+        lexicon.create(self.connection, 7)
+        self.texts: dict[int, str] = {}
+        self.reads = 0
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        self.reads += 1
+        return work(self.connection)
+
+    def add(self, key: int, text: str, *, title: str = "", into_next: bool = False) -> None:
+        self.texts[key] = f"{title}|{text}"
+        lexicon.add(
+            self.connection,
+            7,
+            key,
+            title=title,
+            filename="",
+            text=text,
+            entries=self._entries(key, text),
+            into_next=into_next,
+        )
+
+    def remove(self, key: int) -> None:
+        title, text = self.texts.pop(key).split("|")
+        lexicon.remove(
+            self.connection, 7, key, title=title, filename="", text=text, entries=self._entries(key, text)
+        )
+
+    @staticmethod
+    def _entries(key: int, text: str) -> list[Entry]:
+        half = len(text) // 2 if key % 3 == 0 else len(text)
+        return [Entry(key * 10 + n, "Head", part) for n, part in enumerate((text[:half], text[half:])) if part]
+
+    def bm25(self, shelf: Shelf, parts: Sequence[str]) -> dict[int, float]:
+        weights = "3.0, 1.0, 1.0" if shelf.of_documents else "3.0, 1.0, 1.0, 1.0"
+        name = shelf.table
+        rows = self.connection.execute(
+            f"SELECT rowid, -bm25({name}, {weights}) FROM {name} WHERE {name} MATCH ?", (" OR ".join(parts),)
+        )
+        return dict(rows.fetchall())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[File]:
+    file = File(tmp_path / "words.sqlite3")
+    yield file
+    file.connection.close()
+
+
+async def holds(file: File, postings: Postings, parts: Sequence[str], shelf: Shelf = PASSAGES) -> None:
+    """Every score is that of FTS5."""
+    ranking = await postings.rank(shelf, parts)
+    wanted = file.bm25(shelf, parts)
+    found = {
+        int(key): float(score)
+        for key, score in zip(ranking.keys, ranking.scores, strict=True)
+        if score > 0
+    }
+    assert found == pytest.approx(wanted, rel=1e-9)
+    best = sorted(wanted, key=lambda key: (-ranking.of([key])[0], key))
+    assert set(ranking.best(5)) == set(best[:5])
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("limit", [1 << 20, 2_000])
+async def test_scores_are_those_of_the_index_after_any_change(file: File, seed: int, limit: int) -> None:
+    chance = random.Random(seed)
+    postings = Postings(file, limit)
+    newest = 0
+    for _ in range(60):
+        step = chance.random()
+        if step < 0.5 or not file.texts:
+            for _ in range(chance.choice([1, 1, 5, 40])):
+                newest += 1
+                file.add(
+                    newest,
+                    " ".join(chance.choices(WORDS, range(1, 9), k=chance.randint(1, 30))),
+                    title=chance.choice(["", "otter", "lamp pier"]),
+                )
+        elif step < 0.75:
+            for key in chance.sample(sorted(file.texts), min(len(file.texts), chance.choice([1, 3]))):
+                file.remove(key)
+        elif step < 0.8:
+            file.connection.execute("VACUUM")
+        elif step < 0.85:
+            # Made anew: the same keys with other words.
+            lexicon.create_next(file.connection, 7)
+            for key, held in sorted(file.texts.items()):
+                title, text = held.split("|")
+                file.add(key, " ".join([*text.split(), "rope"]), title=title, into_next=True)
+            lexicon.put_next(file.connection, 7)
+        elif step < 0.9:
+            file.connection.execute(f"CREATE TABLE another_{chance.randrange(1 << 60)} (x)")
+        shelf = chance.choice([PASSAGES, DOCUMENTS])
+        await holds(file, postings, chance.sample(PARTS, chance.randint(1, 5)), shelf)
+        await holds(file, postings, chance.sample(PARTS, 2), shelf)
+    assert postings.bytes <= max(limit, 64 * newest + 2_000)
+
+
+async def test_what_was_read_is_not_read_again(file: File) -> None:
+    for key in range(1, 50):
+        file.add(key, "otter pier" if key % 2 else "pier lamp lamp")
+    postings = Postings(file, 1 << 20)
+    first = await postings.rank(PASSAGES, ['"otter"', '"lamp"'])
+    assert file.reads == 2
+    again = await postings.rank(PASSAGES, ['"otter"', '"lamp"'])
+    assert file.reads == 3
+    assert np.array_equal(first.scores, again.scores)
+
+
+async def test_nothing_is_nothing(file: File) -> None:
+    postings = Postings(file, 1 << 20)
+    for _ in range(2):
+        ranking = await postings.rank(PASSAGES, ['"otter"'])
+        assert (ranking.best(5), ranking.of([1, 2]), ranking.matching([1])) == ([], [0, 0], set())
+    file.add(1, "otter")
+    assert (await postings.rank(PASSAGES, ['"otter"'])).best(5) == [10]
+    file.remove(1)
+    assert (await postings.rank(PASSAGES, ['"otter"'])).best(5) == []
+
+
+async def test_only_what_is_allowed_and_of_equal_ones_the_first(file: File) -> None:
+    for key in range(1, 90):
+        file.add(key, "otter pier" if key % 2 else "pier lamp")
+    ranking = await Postings(file, 1 << 20).rank(PASSAGES, ['"otter"', '"pier"'])
+    # The word alone is a passage of every third document.
+    assert sorted(ranking.best(3)) == [30, 90, 150]
+    assert sorted(ranking.best(3, np.array([20, 40, 70, 110, 130, 170, 5_000]))) == [70, 110, 130]
+    assert sorted(ranking.best(2, np.array([20, 40, 70]), holding='"otter"')) == [70]
+    assert ranking.best(3, np.array([], dtype=np.int64)) == []
+    assert ranking.matching({20, 70, 71}) == {20, 70}
+    assert ranking.matching([20, 70, 71], holding='"otter"') == {70}
+    assert ranking.of([71, 70, 20])[0] == 0
+    assert ranking.of([70])[0] > ranking.of([20])[0] > 0
+
+
+async def test_the_words_of_another_collection_make_room(file: File) -> None:
+    lexicon.create(file.connection, 8)
+    text = "otter pier"
+    for key in range(1, 200):
+        file.add(key, text)
+        lexicon.add(
+            file.connection, 8, key, title="", filename="", text=text, entries=[Entry(key * 10, "", text)]
+        )
+    postings = Postings(file, 12_000)
+    for _ in range(3):
+        for shelf in (PASSAGES, Shelf(8)):
+            ranking = await postings.rank(shelf, ['"otter"'])
+            assert len(ranking.best(1_000)) >= 199
+            assert 0 < postings.bytes <= 12_000
+
+
+async def test_questions_at_once_see_the_same(file: File) -> None:
+    for key in range(1, 100):
+        file.add(key, "otter pier" if key % 2 else "pier lamp lamp")
+    postings = Postings(file, 1 << 20)
+    rankings = await asyncio.gather(*(postings.rank(PASSAGES, [part]) for part in PARTS * 3))
+    for part, ranking in zip(PARTS * 3, rankings, strict=True):
+        assert dict.fromkeys(ranking.keys[ranking.scores > 0].tolist()) == dict.fromkeys(
+            sorted(file.bm25(PASSAGES, [part]))
+        )
