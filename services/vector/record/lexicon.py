@@ -47,6 +47,8 @@ _DOCUMENT_WEIGHTS = "3.0, 1.0, 1.0"
 
 # A row of so many comes at once.
 _LENGTHS_PER_READ = 100_000
+# Scores are read in parts of so many; the least is about 1e-6.
+_FINE = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,17 +299,16 @@ def scores(connection: Connection, shelf: Shelf, parts: Sequence[tuple[str, int]
     weights = _DOCUMENT_WEIGHTS if shelf.of_documents else _PASSAGE_WEIGHTS
     for part, after in parts:
         # One row: Python's lock is given up and taken again for every row that is fetched, and beside a busy
-        # thread each of those costs up to a switch interval (5 ms).
+        # thread each of those costs up to a switch interval (5 ms). Whole numbers are written and read in a
+        # quarter of the time of others.
         holding, keys, scored = connection.execute(
             f"WITH found AS MATERIALIZED (SELECT rowid AS key, bm25({name}, {weights}) AS score FROM {name}"
             f" WHERE {name} MATCH ?1 AND rowid > ?2 ORDER BY rowid)"
             f" SELECT (SELECT count(*) FROM {name} WHERE {name} MATCH ?1), group_concat(key),"
-            " group_concat(-score) FROM found",
+            f" group_concat(CAST(score * -{_FINE:.0f} AS INTEGER)) FROM found",
             (part, after),
         ).fetchone()
-        yield Scored(
-            holding, _numbers(keys or ""), np.fromstring(scored or "", np.float64, sep=",")
-        )
+        yield Scored(holding, _numbers(keys or ""), _numbers(scored or "") / _FINE)
 
 
 def count(connection: Connection, collection_key: int, first_key: int, last_key: int) -> int:
