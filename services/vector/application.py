@@ -196,7 +196,10 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             index=keeper,
             exact_limit=settings.meld_exact_search_limit,
         )
-        searching, citations = Searching(record.passages, record.postings, dense, roster), Citations(documents)
+        searching, citations = (
+            Searching(record.passages, record.postings, dense, roster),
+            Citations(documents),
+        )
         walking = Walking(record.inspection, keeper, spool.strays)
         application = Application(
             record=record,

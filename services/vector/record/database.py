@@ -88,7 +88,10 @@ class _Read(Generic[T]):
         try:
             connection.execute("BEGIN")
             try:
-                return self._work(connection)
+                outcome = self._work(connection)
+                # Nothing was written; undoing would forget temporary tables, and the whole schema with them.
+                connection.execute("COMMIT")
+                return outcome
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

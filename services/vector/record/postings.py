@@ -1,9 +1,10 @@
 """Words of the keyword index in memory: which entries hold a word and how often, for BM25 of all that match.
 
-FTS5 ranks by looking up the length of each entry that holds a word, which takes 2 µs and is done again for every
-question. Here the lengths of a collection's entries, and the occurrences of each word that was asked for, are
-read once; what is new is added, and the score of every entry is a few additions of arrays. The scores are those
-of FTS5's bm25(): they depend on what the index holds now, and not on what was read when. See docs/adr/0130.
+FTS5 ranks by looking up the length of each entry that holds a word, which takes 2 µs and is done again for
+every question. Here the lengths of a collection's entries, and the occurrences of each word that was asked
+for, are read once; what is new is added, and the score of every entry is a few additions of arrays. The
+scores are those of FTS5's bm25(): they depend on what the index holds now, and not on what was read when. See
+docs/adr/0130.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """BM25 of all entries of an index by one expression. keys: (n,), ascending. scores: (n,), 0 without a word.
+    """BM25 of all entries of an index by some words and phrases.
 
-    holding: for each word or phrase of the expression the places in `keys` of the entries that hold it.
+    keys: (n,), ascending. scores: (n,), 0 without any of them. holding: for each word or phrase of the expression the places in `keys` of the entries that hold it.
     """
 
     keys: Keys
@@ -109,8 +110,8 @@ class _Word:
 class _State:
     """An index as it stood. A later state has the same entries and more, and shares `words`, or is new.
 
-    gone: which of the entries have gone, (n,); None when all are there. norms: what BM25 adds to the number of
-    occurrences for an entry's length, (n,).
+    gone: which of the entries have gone, (n,); None when all are there. norms: what BM25 adds to the number
+    of occurrences for an entry's length, (n,).
     """
 
     stand: Stand
@@ -250,30 +251,41 @@ def _norms(lengths: NDArray[np.int64], stand: Stand) -> Numbers:
 
 def _words(connection: Connection, shelf: Shelf, state: _State, parts: Sequence[str]) -> dict[str, _Word]:
     """These words with all entries of the state; what is in memory is completed."""
-    words: dict[str, _Word] = {}
-    asked: list[tuple[str, int]] = []
-    for part in parts:
-        word = state.words.get(part)
-        if word is None:
-            word = _Word(np.empty(0, np.int32), np.empty(0, np.float32), 0)
-        words[part] = word
-        if not state.looked_at_by(word):
-            asked.append((part, int(state.keys[word.upto - 1]) if word.upto else -1))
-    for (part, _), scored in zip(asked, lexicon.scores(connection, shelf, asked), strict=True):
-        word = words[part]
-        kept, rows = _places(state.keys, scored.keys)
-        scores = scored.scores[kept]
-        # FTS5 tells of an entry its score alone; backwards from it to the occurrences, which are a whole number.
-        most = _rarity(state.stand.entries, scored.holding) * (_K1 + 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            counts = scores * state.norms[rows] / (most - scores)
-        counts = np.maximum(1.0, np.rint(np.nan_to_num(counts, nan=1.0, posinf=1.0, neginf=1.0)))
+    words = {part: word for part in parts if (word := state.words.get(part))}
+    # Most that was never read are single words, for which there is a short way.
+    terms = {part: term for part in parts if part not in words and (term := lexicon.term(part))}
+    for part, (keys, counts) in zip(
+        terms, lexicon.occurrences(connection, shelf, list(terms.values())), strict=True
+    ):
+        there, rows = _places(state.keys, keys)
+        words[part] = _Word(rows.astype(np.int32), counts[there], len(state.keys))
+    nothing = _Word(np.empty(0, np.int32), np.empty(0, np.float32), 0)
+    behind = [part for part in parts if part not in words or not state.looked_at_by(words[part])]
+    asked = []
+    for part in behind:
+        upto = words.setdefault(part, nothing).upto
+        asked.append((part, int(state.keys[upto - 1]) if upto else -1))
+    for part, found in zip(behind, lexicon.scores(connection, shelf, asked), strict=True):
+        there, rows = _places(state.keys, found.keys)
+        counts = _counts(found.scores[there], state.norms[rows], _most(state.stand.entries, found.holding))
+        known = words[part]
         words[part] = _Word(
-            np.concatenate((word.rows, rows.astype(np.int32))),
-            np.concatenate((word.counts, counts.astype(np.float32))),
+            np.concatenate((known.rows, rows.astype(np.int32))),
+            np.concatenate((known.counts, counts)),
             len(state.keys),
         )
     return words
+
+
+def _counts(scores: Numbers, norms: Numbers, most: float) -> NDArray[np.float32]:
+    """Backwards from the score, which is all that FTS5 tells of a phrase, to the occurrences.
+
+    They are whole numbers, so nothing is lost. most: what no score reaches.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        counts = scores * norms / (most - scores)
+    sound = np.nan_to_num(counts, nan=1.0, posinf=1.0, neginf=1.0)
+    return np.maximum(1.0, np.rint(sound)).astype(np.float32)
 
 
 def _scored(state: _State, words: Mapping[str, _Word]) -> Ranking:
@@ -288,15 +300,15 @@ def _scored(state: _State, words: Mapping[str, _Word]) -> Ranking:
         if state.gone is not None:
             there = ~state.gone[rows]
             rows, counts = rows[there], counts[there]
-        most = _rarity(state.stand.entries, len(rows)) * (_K1 + 1)
-        scores[rows] += most * (counts / (counts + state.norms[rows]))
+        scores[rows] += _most(state.stand.entries, len(rows)) * (counts / (counts + state.norms[rows]))
         holding[part] = rows
     return Ranking(state.keys, scores, holding)
 
 
-def _rarity(entries: int, holding: int) -> float:
+def _most(entries: int, holding: int) -> float:
+    """What a word that so many of the entries hold adds to a score at most: its rarity, times k1 + 1."""
     rarity = math.log((entries - holding + 0.5) / (holding + 0.5)) if holding < entries else 0.0
-    return max(_LEAST_RARITY, rarity)
+    return max(_LEAST_RARITY, rarity) * (_K1 + 1)
 
 
 def _places(keys: Keys, wanted: Keys) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -63,7 +63,9 @@ class File:
     @staticmethod
     def _entries(key: int, text: str) -> list[Entry]:
         half = len(text) // 2 if key % 3 == 0 else len(text)
-        return [Entry(key * 10 + n, "Head", part) for n, part in enumerate((text[:half], text[half:])) if part]
+        return [
+            Entry(key * 10 + n, "Head", part) for n, part in enumerate((text[:half], text[half:])) if part
+        ]
 
     def bm25(self, shelf: Shelf, parts: Sequence[str]) -> dict[int, float]:
         weights = "3.0, 1.0, 1.0" if shelf.of_documents else "3.0, 1.0, 1.0, 1.0"
@@ -86,9 +88,7 @@ async def holds(file: File, postings: Postings, parts: Sequence[str], shelf: She
     ranking = await postings.rank(shelf, parts)
     wanted = file.bm25(shelf, parts)
     found = {
-        int(key): float(score)
-        for key, score in zip(ranking.keys, ranking.scores, strict=True)
-        if score > 0
+        int(key): float(score) for key, score in zip(ranking.keys, ranking.scores, strict=True) if score > 0
     }
     assert found == pytest.approx(wanted, rel=1e-9)
     best = sorted(wanted, key=lambda key: (-ranking.of([key])[0], key))

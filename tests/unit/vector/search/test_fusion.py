@@ -77,5 +77,3 @@ def test_cosines_of_a_model_that_does_not_read_the_question_count_a_third() -> N
     # 0.4 + 0.2 before 0 + 0.9 / 3, where it would be 0.4 + 0.4 behind 0.9.
     fused = fuse({1: 0.0, 2: 2.0}, unread({1: 0.9, 2: 0.4}, models, {0}))
     assert fused[2] > fused[1]
-
-

@@ -73,7 +73,7 @@ def test_exact_parts_and_what_must_not_be_there(
     question: str, exact: tuple[str, ...], without: str, text: str
 ) -> None:
     parsed = parse(question)
-    assert (tuple(parsed.exact), ''.join(parsed.without), parsed.text) == (exact, without, text)
+    assert (tuple(parsed.exact), "".join(parsed.without), parsed.text) == (exact, without, text)
 
 
 def test_what_may_be_a_word_of_the_field_counts_less() -> None:
