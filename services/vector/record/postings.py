@@ -48,7 +48,8 @@ class Reader(Protocol):
 class Ranking:
     """BM25 of all entries of an index by some words and phrases.
 
-    keys: (n,), ascending. scores: (n,), 0 without any of them. holding: for each word or phrase of the expression the places in `keys` of the entries that hold it.
+    keys: (n,), ascending. scores: (n,), 0 without any of them. holding: for each word or phrase the places in
+    `keys` of the entries that hold it.
     """
 
     keys: Keys
@@ -58,7 +59,7 @@ class Ranking:
     def best(self, limit: int, allowed: Keys | None = None, *, holding: str = "") -> list[int]:
         """The `limit` best keys that match, out of `allowed`, in no order; of equal ones the first.
 
-        holding: a part of the expression that all must hold.
+        holding: one of the words or phrases, which all must hold.
         """
         if limit < 1:
             return []
@@ -82,7 +83,7 @@ class Ranking:
         return listed
 
     def matching(self, keys: Collection[int], *, holding: str = "") -> set[int]:
-        """Those of the keys that match, and hold this part of the expression if one is named."""
+        """Those of the keys that match, and hold this word or phrase if one is named."""
         wanted = np.sort(np.fromiter(keys, np.int64, len(keys)))
         there, places = _places(self.keys, wanted)
         match = np.isin(places, self.holding[holding]) if holding else self.scores[places] > 0
