@@ -58,6 +58,8 @@ SEED = 8
 MODEL = "topics"
 COLLECTION = "many"
 START_SECONDS = 120.0
+# On two cores the service reads the common words of 100,000 passages in 6 s.
+AHEAD_SECONDS = 15.0
 # Nothing waits longer than this for a whole collection.
 LOAD_SECONDS = 4 * 3600.0
 LOOK_SECONDS = 0.2
@@ -383,8 +385,9 @@ class Contest:
 
     def run(self, questions: Sequence[str], vectors: Matrix) -> None:
         """Asks every question of everybody in turn, and prints the times and what was found."""
-        # What loads at the first use is no part of it.
+        # What loads at the first use is no part of it, nor the words that the service then reads ahead.
         self._ask(questions[0])
+        time.sleep(AHEAD_SECONDS)
         self.times.clear()
         for answers in self.found.values():
             answers.clear()

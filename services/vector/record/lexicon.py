@@ -10,6 +10,7 @@ made from, which the record has; adding and removing therefore build the columns
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sqlite3
@@ -310,13 +311,12 @@ def occurrences(
     (n,) both, keys ascending. In a quarter of the time that `scores` takes. Makes a temporary table of the
     connection, which shows the words of the index and has none of its own.
     """
-    _shown(connection, shelf)
+    shown = _shown(connection, shelf, "instance")
     # A digit for each occurrence, which is its weight.
     digit = f"CASE col WHEN 'title' THEN {_TITLE_WEIGHT} ELSE 1 END"
     for word in words:
         keys, digits = connection.execute(
-            f"SELECT group_concat(doc), group_concat({digit}, '')"
-            f" FROM temp.{shelf.table}_shown WHERE term = ?",
+            f"SELECT group_concat(doc), group_concat({digit}, '') FROM {shown} WHERE term = ?",
             (word,),
         ).fetchone()
         places = _numbers(keys or "")
@@ -325,11 +325,20 @@ def occurrences(
         yield places[starts], np.add.reduceat(held, starts) if len(starts) else held
 
 
-def _shown(connection: Connection, shelf: Shelf) -> None:
-    name = f"{shelf.table}_shown"
+def common(connection: Connection, shelf: Shelf, least: int, most: int) -> list[tuple[str, int]]:
+    """Words that `least` to `most` entries hold, with how many, the commonest first. Looks at all words."""
+    shown = _shown(connection, shelf, "row")
+    return connection.execute(
+        f"SELECT term, doc FROM {shown} WHERE doc BETWEEN ? AND ? ORDER BY doc DESC, term", (least, most)
+    ).fetchall()
+
+
+def _shown(connection: Connection, shelf: Shelf, kind: str) -> str:
+    """A temporary table of a connection with the words of an index, see fts5vocab."""
+    name = f"{shelf.table}_{kind}"
     there = [one for (one,) in connection.execute("SELECT name FROM temp.sqlite_master WHERE type = 'table'")]
     if name in there:
-        return
+        return f"temp.{name}"
     # Readers may not write, not even into what is their own.
     (only,) = connection.execute("PRAGMA query_only").fetchone()
     connection.execute("PRAGMA query_only = OFF")
@@ -337,11 +346,13 @@ def _shown(connection: Connection, shelf: Shelf) -> None:
         if len(there) >= _MOST_SHOWN:
             for one in there:
                 connection.execute(f"DROP TABLE temp.{one}")
-        connection.execute(f"CREATE VIRTUAL TABLE temp.{name} USING fts5vocab(main, {shelf.table}, instance)")
+        connection.execute(f"CREATE VIRTUAL TABLE temp.{name} USING fts5vocab(main, {shelf.table}, {kind})")
     finally:
         connection.execute(f"PRAGMA query_only = {only}")
+    return f"temp.{name}"
 
 
+@functools.lru_cache(maxsize=65_536)
 def term(part: str) -> str:
     """A word as the index has it, in lower case and stemmed; "" for a phrase and the beginning of words."""
     if part.endswith("*"):

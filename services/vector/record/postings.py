@@ -10,6 +10,7 @@ docs/adr/0130.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 from collections import OrderedDict
@@ -20,10 +21,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from services.chassis.errors import ServiceError
 from services.vector.record import lexicon
 from services.vector.record.database import Connection
 from services.vector.record.lexicon import Shelf, Stand
 from services.vector.record.vectors import Keys
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Rows = NDArray[np.int32]
@@ -34,6 +38,10 @@ _K1, _B = 1.2, 0.75
 _LEAST_RARITY = 1e-6
 # Entries that have gone stay as places without a word. From this share of all on, everything is read anew.
 _MOST_GONE = 0.1
+# From so many entries on, words that so many of them hold are read ahead; so many places at once, which takes
+# some 40 ms.
+_MANY, _COMMON, _AT_ONCE = 20_000, 500, 50_000
+_BYTES_EACH = 8
 
 
 class Reader(Protocol):
@@ -140,6 +148,8 @@ class _Index:
     state: _State | None = None
     # The newest that was seen.
     stand: Stand | None = None
+    # Whether its common words were read, or are about to be.
+    ahead: bool = False
     # One at a time reads what is new.
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -152,6 +162,7 @@ class Postings:
         self._limit = limit_bytes
         self._indexes: OrderedDict[Shelf, _Index] = OrderedDict()
         self._guard = threading.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def bytes(self) -> int:
@@ -174,7 +185,47 @@ class Postings:
         async with index.reading:
             ranking = await self._reader.read(lambda connection: _read(connection, shelf, index, parts))
         self._shrink(index)
+        if not index.ahead and index.state is not None and len(index.state.keys) >= _MANY:
+            index.ahead = True
+            task = asyncio.create_task(self._read_ahead(shelf, index))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return ranking
+
+    async def _read_ahead(self, shelf: Shelf, index: _Index) -> None:
+        """Reads the words that many entries hold, beside the questions, which need not wait for them then."""
+        try:
+            entries = 0 if index.state is None else index.state.stand.entries
+            most = entries // 2
+            words = await self._reader.read(lambda one: lexicon.common(one, shelf, _COMMON, most))
+            room = self._limit // 2 // _BYTES_EACH
+            while words and room > 0:
+                batch: dict[str, int] = {}
+                while words and sum(batch.values()) < _AT_ONCE:
+                    word, holding = words.pop(0)
+                    batch[word] = holding
+                room -= sum(batch.values())
+                if not await self._read_batch(shelf, index, batch):
+                    return
+        except (ServiceError, RuntimeError) as error:
+            # A question that needs a word reads it, and tells what is wrong.
+            _log.info("the common words of a keyword index were not read ahead: %s", error)
+
+    async def _read_batch(self, shelf: Shelf, index: _Index, terms: Collection[str]) -> bool:
+        """Whether there is more to do: not when the index is another one by now, or was dropped."""
+
+        def work(connection: Connection) -> bool:
+            state = index.state
+            # What came since is looked up by the question that needs it.
+            if state is None or lexicon.stand(connection, shelf, index.stand).root != state.stand.root:
+                return False
+            _put(connection, shelf, state, [term for term in terms if term not in state.words])
+            return True
+
+        async with index.reading:
+            with self._guard:
+                there = self._indexes.get(shelf) is index
+            return there and await self._reader.read(work)
 
     def _shrink(self, used: _Index) -> None:
         while self.bytes > self._limit:
@@ -193,7 +244,11 @@ def _ranked(connection: Connection, shelf: Shelf, index: _Index, parts: Sequence
     state = index.state
     if state is None:
         return None
-    words = {part: word for part in parts if (word := state.words.get(part)) and state.looked_at_by(word)}
+    words = {
+        part: word
+        for part, name in _named(parts).items()
+        if (word := state.words.get(name)) and state.looked_at_by(word)
+    }
     if len(words) < len(parts):
         return None
     index.stand = lexicon.stand(connection, shelf, index.stand)
@@ -206,9 +261,10 @@ def _read(connection: Connection, shelf: Shelf, index: _Index, parts: Sequence[s
     stand = index.stand = lexicon.stand(connection, shelf, index.stand)
     if state is None or stand != state.stand:
         grown = None if state is None else _grown(connection, shelf, state, stand)
+        if grown is None:
+            index.ahead = False
         state = grown or _begun(connection, shelf, stand)
     words = _words(connection, shelf, state, parts)
-    state.words.update(words)
     index.state = state
     return _scored(state, words)
 
@@ -250,16 +306,24 @@ def _norms(lengths: NDArray[np.int64], stand: Stand) -> Numbers:
     return norms
 
 
-def _words(connection: Connection, shelf: Shelf, state: _State, parts: Sequence[str]) -> dict[str, _Word]:
-    """These words with all entries of the state; what is in memory is completed."""
-    words = {part: word for part in parts if (word := state.words.get(part))}
-    # Most that was never read are single words, for which there is a short way.
-    terms = {part: term for part in parts if part not in words and (term := lexicon.term(part))}
-    for part, (keys, counts) in zip(
-        terms, lexicon.occurrences(connection, shelf, list(terms.values())), strict=True
-    ):
+def _named(parts: Sequence[str]) -> dict[str, str]:
+    """By which name the words and phrases are in memory: words that have a stem in common are one."""
+    return {part: lexicon.term(part) or part for part in parts}
+
+
+def _put(connection: Connection, shelf: Shelf, state: _State, terms: Collection[str]) -> None:
+    """Puts words that are not in memory into the state; each as the index has it."""
+    for term, (keys, counts) in zip(terms, lexicon.occurrences(connection, shelf, list(terms)), strict=True):
         there, rows = _places(state.keys, keys)
-        words[part] = _Word(rows.astype(np.int32), counts[there], len(state.keys))
+        state.words[term] = _Word(rows.astype(np.int32), counts[there], len(state.keys))
+
+
+def _words(connection: Connection, shelf: Shelf, state: _State, parts: Sequence[str]) -> dict[str, _Word]:
+    """These words with all entries of the state, in memory as well; what is there is completed."""
+    names = _named(parts)
+    # Most that was never read are single words, for which there is a short way.
+    _put(connection, shelf, state, {n for part, n in names.items() if n != part and n not in state.words})
+    words = {part: word for part, name in names.items() if (word := state.words.get(name))}
     nothing = _Word(np.empty(0, np.int32), np.empty(0, np.float32), 0)
     behind = [part for part in parts if part not in words or not state.looked_at_by(words[part])]
     asked = []
@@ -275,6 +339,7 @@ def _words(connection: Connection, shelf: Shelf, state: _State, parts: Sequence[
             np.concatenate((known.counts, counts)),
             len(state.keys),
         )
+        state.words[names[part]] = words[part]
     return words
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from services.vector.record import lexicon
+from services.vector.record import postings as postings_module
 from services.vector.record.lexicon import Entry, Shelf
 from services.vector.record.postings import Postings
 
@@ -193,3 +194,60 @@ async def test_questions_at_once_see_the_same(file: File) -> None:
         assert dict.fromkeys(ranking.keys[ranking.scores > 0].tolist()) == dict.fromkeys(
             sorted(file.bm25(PASSAGES, [part]))
         )
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in (("_MANY", 50), ("_COMMON", 10), ("_AT_ONCE", 20)):
+        monkeypatch.setattr(postings_module, name, number)
+
+
+async def settled(postings: Postings) -> None:
+    await asyncio.gather(*postings._tasks)
+
+
+@pytest.mark.usefixtures("ahead")
+async def test_common_words_are_read_before_anybody_asks(file: File) -> None:
+    for key in range(1, 100):
+        file.add(key, " ".join(["pier", "pier", *["otter"] * (key % 3 == 1), *["zebra"] * (key == 7)]))
+    postings = Postings(file, 1 << 20)
+    await postings.rank(PASSAGES, ['"lamp"'])
+    await settled(postings)
+    for part, reads in (('"otter"', 1), ('"otters"', 1), ('"pier"', 2), ('"zebra"', 2)):
+        before = file.reads
+        await holds(file, postings, [part])
+        # What more than half of the entries hold tells little, and what few hold is read quickly.
+        assert file.reads - before == reads, part
+    # What comes later is there as well.
+    file.add(200, "otter otter")
+    await holds(file, postings, ['"otter"', '"pier"'])
+
+
+@pytest.mark.usefixtures("ahead")
+async def test_reading_ahead_has_a_bound_and_begins_again_with_another_index(file: File) -> None:
+    for key in range(1, 100):
+        file.add(key, "otter marten" if key % 2 else "lamp rope" if key % 4 else "pier")
+    postings = Postings(file, 8_000)
+    await postings.rank(PASSAGES, ['"zebra"'])
+    await settled(postings)
+    assert 0 < postings.bytes <= 8_000
+    lexicon.create_next(file.connection, 7)
+    for key, held in sorted(file.texts.items()):
+        file.add(key, held.split("|")[1].replace("pier", "zebra"), into_next=True)
+    lexicon.put_next(file.connection, 7)
+    for part in PARTS:
+        await holds(file, postings, [part])
+    await settled(postings)
+    for part in PARTS:
+        await holds(file, postings, [part])
+
+
+@pytest.mark.usefixtures("ahead")
+async def test_an_index_that_is_dropped_meanwhile_is_let_go(file: File) -> None:
+    for key in range(1, 100):
+        file.add(key, "otter" if key % 2 else "lamp")
+    postings = Postings(file, 1 << 20)
+    await postings.rank(PASSAGES, ['"zebra"'])
+    lexicon.drop(file.connection, 7)
+    with pytest.raises(sqlite3.OperationalError):
+        await settled(postings)
