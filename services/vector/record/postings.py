@@ -179,9 +179,10 @@ class Postings:
         with self._guard:
             index = self._indexes.setdefault(shelf, _Index())
             self._indexes.move_to_end(shelf)
-        ranking = await self._reader.read(lambda connection: _ranked(connection, shelf, index, parts))
-        if ranking is not None:
-            return ranking
+        if _known(index.state, parts) is not None:
+            ranking = await self._reader.read(lambda connection: _ranked(connection, shelf, index, parts))
+            if ranking is not None:
+                return ranking
         async with index.reading:
             ranking = await self._reader.read(lambda connection: _read(connection, shelf, index, parts))
         self._shrink(index)
@@ -239,9 +240,8 @@ class Postings:
                 del self._indexes[shelf]
 
 
-def _ranked(connection: Connection, shelf: Shelf, index: _Index, parts: Sequence[str]) -> Ranking | None:
-    """By what is in memory; None when something has to be read first."""
-    state = index.state
+def _known(state: _State | None, parts: Sequence[str]) -> dict[str, _Word] | None:
+    """The words and phrases, when all are in memory with all entries of the state."""
     if state is None:
         return None
     words = {
@@ -249,7 +249,14 @@ def _ranked(connection: Connection, shelf: Shelf, index: _Index, parts: Sequence
         for part, name in _named(parts).items()
         if (word := state.words.get(name)) and state.looked_at_by(word)
     }
-    if len(words) < len(parts):
+    return words if len(words) == len(parts) else None
+
+
+def _ranked(connection: Connection, shelf: Shelf, index: _Index, parts: Sequence[str]) -> Ranking | None:
+    """By what is in memory; None when something has to be read first."""
+    state = index.state
+    words = _known(state, parts)
+    if state is None or words is None:
         return None
     index.stand = lexicon.stand(connection, shelf, index.stand)
     return _scored(state, words) if index.stand == state.stand else None
