@@ -51,6 +51,9 @@ _DECADE = re.compile(r"(?:mid|early|late)?-?\d+s?", re.IGNORECASE)
 _SURE_DIGITS = 4
 _MIXED = re.compile(r"(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]{2,}")
 
+# Cherokee, Georgian and others got their lower case after FTS5's table was made.
+_FOLDED = re.compile("[^\u1000-\U0010ffff]+")
+
 
 def spaced(text: str) -> str:
     """The text as the index gets it, of no use but for its words."""
@@ -62,8 +65,9 @@ def spaced(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order, in lower case, as the index has them."""
-    return _separators().sub(" ", spaced(text).lower()).split()
+    """The words of a text in order, in lower case as far as the index knows it, which folds them itself."""
+    lower = _FOLDED.sub(lambda match: match[0].lower(), spaced(text))
+    return _separators().sub(" ", lower).split()
 
 
 def names(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.vector import tokens
@@ -59,6 +59,7 @@ def test_a_text_without_a_space_takes_no_long(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=80))
+@example("\u13a0\u13b9 \u1c90\u1c91 \u1ebe")
 def test_what_is_asked_is_what_the_index_has(text: str) -> None:
     with sqlite3.connect(":memory:") as connection:
         lexicon.create(connection, 1)
