@@ -115,6 +115,21 @@ class _Word:
         return self.rows.nbytes + self.counts.nbytes
 
 
+class _Words(dict[str, _Word]):
+    """By name; knows its size, because thousands are too many to be added up for a question."""
+
+    bytes = 0
+
+    def __setitem__(self, name: str, word: _Word) -> None:
+        before = self.get(name)
+        self.bytes += word.bytes - (0 if before is None else before.bytes)
+        super().__setitem__(name, word)
+
+    def clear(self) -> None:
+        super().clear()
+        self.bytes = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
     """An index as it stood. A later state has the same entries and more, and shares `words`, or is new.
@@ -128,16 +143,11 @@ class _State:
     lengths: NDArray[np.int64]
     gone: NDArray[np.bool_] | None
     norms: Numbers
-    words: dict[str, _Word] = field(default_factory=dict)
+    words: _Words = field(default_factory=_Words)
 
     @property
     def bytes(self) -> int:
-        return (
-            self.keys.nbytes
-            + self.lengths.nbytes
-            + self.norms.nbytes
-            + sum(word.bytes for word in list(self.words.values()))
-        )
+        return self.keys.nbytes + self.lengths.nbytes + self.norms.nbytes + self.words.bytes
 
     def looked_at_by(self, word: _Word) -> bool:
         return word.upto >= len(self.keys)

@@ -217,6 +217,7 @@ async def test_common_words_are_read_before_anybody_asks(file: File) -> None:
     state = postings._indexes[PASSAGES].state
     assert state is not None
     assert state.words.keys() == {"lamp", "otter"}
+    assert state.words.bytes == sum(word.rows.nbytes + word.counts.nbytes for word in state.words.values())
     for part in ('"otter"', '"otters"', '"pier"', '"zebra"'):
         await holds(file, postings, [part])
     # What comes later is there as well.
