@@ -223,7 +223,7 @@ class Postings:
             _log.info("the common words of a keyword index were not read ahead: %s", error)
 
     async def _read_batch(self, shelf: Shelf, index: _Index, terms: Collection[str]) -> bool:
-        """Whether there is more to do: not when the index is another one by now, or was dropped."""
+        """Whether there is more to do: not with another index by now, a dropped one, or without room."""
 
         def work(connection: Connection) -> bool:
             state = index.state
@@ -236,7 +236,11 @@ class Postings:
         async with index.reading:
             with self._guard:
                 there = self._indexes.get(shelf) is index
-            return there and await self._reader.read(work)
+            more = there and await self._reader.read(work)
+        # Nobody may ask for long, and many indexes may be read ahead at once.
+        full = self.bytes > self._limit
+        self._shrink(index)
+        return more and not full
 
     def _shrink(self, used: _Index) -> None:
         while self.bytes > self._limit:

@@ -253,3 +253,21 @@ async def test_an_index_that_is_dropped_meanwhile_is_let_go(file: File) -> None:
     lexicon.drop(file.connection, 7)
     with pytest.raises(sqlite3.OperationalError):
         await settled(postings)
+
+
+@pytest.mark.usefixtures("ahead")
+async def test_many_indexes_read_ahead_at_once_keep_to_the_bound(file: File) -> None:
+    shelves = [Shelf(number) for number in range(20, 26)]
+    for shelf in shelves:
+        lexicon.create(file.connection, shelf.collection_key)
+        for key in range(1, 100):
+            text = "otter marten" if key % 2 else "lamp rope"
+            entry = Entry(key, "", text)
+            lexicon.add(
+                file.connection, shelf.collection_key, key, title="", filename="", text=text, entries=[entry]
+            )
+    postings = Postings(file, 8_000)
+    for shelf in shelves:
+        await postings.rank(shelf, ['"zebra"'])
+    await settled(postings)
+    assert 0 < postings.bytes <= 8_000
