@@ -1,11 +1,14 @@
 """all-MiniLM-L6-v2 on onnxruntime: the embedder that needs no key and no network.
 
-Questions and passages run in sessions of their own over the same mapped
-weights. Passages go one small batch at a time over as many single-threaded
-lanes as there are cores: on this model a batch of 16 is no faster than a batch
-of 2, and lanes need not wait for each other at every operator. The lanes have a
-low scheduling priority, so a question that comes meanwhile gets the cores at
-once. A question runs in its caller's thread with all cores.
+Each kind of text runs in a session of its own over the same mapped weights.
+Passages go one small batch at a time over as many single-threaded lanes as
+there are cores: on this model a batch of 16 is no faster than a batch of 2, and
+lanes need not wait for each other at every operator. The lanes have a low
+scheduling priority, so what comes meanwhile gets the cores at once. Texts that
+somebody waits for run in their caller's thread with all cores.
+
+A question is searched with the light model (docs/adr/0131): one core, half of
+the work, and no waiting for a second core that reads the keyword index.
 
 Texts are embedded sorted by length, so that little of a batch is padding.
 """
@@ -32,6 +35,7 @@ from services.vector.embedding.ports import (
     EmbedderDeadlineError,
     EmbedderRejectedError,
     EmbedderUnavailableError,
+    Vector,
     Vectors,
     remaining,
 )
@@ -141,6 +145,13 @@ class MiniLmEmbedder:
         pieces = self._pieces(text[:_READ_CHARACTERS])
         return sum(map(_is_fragment, pieces)) <= _MOST_FRAGMENTS * len(pieces)
 
+    def embed_question(self, text: str, *, deadline: float) -> Vector:
+        """See the port. By the light model, on one core, in the caller's thread."""
+        sessions = self._loaded()
+        remaining(deadline)
+        vector: Vector = _run(sessions.questions, self._cut_and_encode([text]))[0]
+        return vector
+
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """See the port. Runs in the caller's thread; the deadline is looked at between batches."""
         sessions = self._loaded()
@@ -178,8 +189,8 @@ class MiniLmEmbedder:
             if self._closed:
                 raise EmbedderUnavailableError("the embedding model was closed")
             if self._sessions is None:
-                path = minilm_files.ensure_graph(self._models, self._files().weights)
-                self._sessions = _Sessions(path, self._threads)
+                home = minilm_files.ensure_graph(self._models, self._files().weights)
+                self._sessions = _Sessions(home, self._threads)
             return self._sessions
 
     def _files(self) -> ModelFiles:
@@ -214,12 +225,13 @@ class MiniLmEmbedder:
 
 
 class _Sessions:
-    """The loaded model: a session with all cores for questions, and lanes for passages."""
+    """The loaded models: one core for a question, all for texts in a hurry, and lanes for passages."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, home: Path, threads: int) -> None:
         try:
-            self.queries = _session(path, threads)
-            self.passages = _session(path, 1)
+            self.questions = _session(home / minilm_files.LIGHT, 1)
+            self.queries = _session(home / minilm_files.MODEL, threads)
+            self.passages = _session(home / minilm_files.MODEL, 1)
         except _RUNTIME_ERRORS as error:
             raise ModelFilesError(f"the embedding model's graph cannot be loaded: {error}") from error
         self.lanes = ThreadPoolExecutor(threads, "embed-passages", initializer=_lower_priority)
@@ -230,8 +242,8 @@ def _session(path: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads spin between the operators of a question, which is a fifth faster than to wake them for each.
-    # After its end they would take the cores from everything else.
+    # Threads spin between the operators of a text, which is a fifth faster than to wake them for each. After
+    # its end they would take the cores from everything else.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

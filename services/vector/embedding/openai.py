@@ -22,6 +22,7 @@ from services.vector.embedding.ports import (
     EmbedderDeadlineError,
     EmbedderRejectedError,
     EmbedderUnavailableError,
+    Vector,
     Vectors,
     remaining,
 )
@@ -89,6 +90,11 @@ class OpenAiEmbedder:
             return  # an endpoint without that list; it is there and speaks HTTP
         except openai.APIError as error:
             raise _translated(error, deadline) from error
+
+    def embed_question(self, text: str, *, deadline: float) -> Vector:
+        """See the port."""
+        vector: Vector = self._embed([text], deadline)[0]
+        return vector
 
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """See the port. An empty text is rejected, as the endpoint would."""

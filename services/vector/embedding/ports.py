@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,23 @@ class Embedder(Protocol):
         """Names the files that the model is made of; empty where they are somebody else's."""
         ...
 
+    def embed_question(self, text: str, *, deadline: float) -> Vector:
+        """The vector to search with, ahead of all else.
+
+        Returns float32 of shape (dimension,), of length 1. It may differ a little from what embed_queries
+        answers, where that is faster.
+        """
+        ...
+
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
-        """Vectors of questions, ahead of any passages in work.
+        """Vectors of texts that somebody waits for, ahead of any passages in work.
 
         Returns float32 of shape (len(texts), dimension), row i for text i, each row of length 1.
         """
         ...
 
     def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Vectors:
-        """Vectors of stored texts, in the background. Shape and length as for questions."""
+        """Vectors of stored texts, in the background. Otherwise as embed_queries."""
         ...
 
     def ping(self, *, deadline: float) -> None:

@@ -71,9 +71,13 @@ class Ranking:
         """
         if limit < 1:
             return []
-        found: NDArray[np.integer] = self.holding[holding] if holding else np.flatnonzero(self.scores)
+        found: NDArray[np.integer] | None = self.holding[holding] if holding else None
         if allowed is not None:
-            found = found[np.isin(self.keys[found], allowed, assume_unique=True)]
+            keys = self.keys if found is None else self.keys[found]
+            there = np.flatnonzero(np.isin(keys, allowed, assume_unique=True))
+            found = there if found is None else found[there]
+        near = _perhaps_best(self.scores if found is None else self.scores[found], limit)
+        found = near if found is None else found[near]
         if len(found) > limit:
             held = self.scores[found]
             edge = np.partition(held, len(held) - limit)[len(held) - limit]
@@ -396,6 +400,20 @@ def _most(entries: int, holding: int) -> float:
     """What a word that so many of the entries hold adds to a score at most: its rarity, times k1 + 1."""
     rarity = math.log((entries - holding + 0.5) / (holding + 0.5)) if holding < entries else 0.0
     return max(_LEAST_RARITY, rarity) * (_K1 + 1)
+
+
+def _perhaps_best(scores: Numbers, limit: int) -> NDArray[np.intp]:
+    """The places, ascending, of scores (n,) above 0 that may be among the `limit` greatest.
+
+    Told in single precision, of which a fast comparison finds the edge: rounding keeps the order, so none is
+    missed, and few too many stay.
+    """
+    if len(scores) > limit:
+        coarse = scores.astype(np.float32)
+        edge = np.partition(coarse, len(coarse) - limit)[len(coarse) - limit]
+        if edge > 0:
+            return np.flatnonzero(coarse >= edge)
+    return np.flatnonzero(scores)
 
 
 def _places(keys: Keys, wanted: Keys) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -77,13 +77,12 @@ class DenseSearch:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
-                vectors = await loop.run_in_executor(
-                    self._executor, lambda: embedder.embed_queries([text], deadline=deadline)
+                return await loop.run_in_executor(
+                    self._executor, lambda: embedder.embed_question(text, deadline=deadline)
                 )
         except (EmbedderError, TimeoutError) as error:
             cause = str(error) or "no answer in time"
             raise DenseUnavailableError("EMBEDDER_UNAVAILABLE", f"the embedding model: {cause}") from error
-        return np.ascontiguousarray(vectors[0])
 
     async def nearest(
         self, collection: Collection, query: Matrix, limit: int, allowed: Keys | None

@@ -22,7 +22,7 @@ from services.chassis import roles
 from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.vector.application import Application
-from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError, Vectors
+from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError, Vector, Vectors
 from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings
@@ -47,6 +47,10 @@ class WordEmbedder:
         self.gate.set()
         self.passages: list[str] = []
         self.refused: set[str] = set()
+
+    def embed_question(self, text: str, *, deadline: float) -> Vector:
+        vector: Vector = self.embed_queries([text], deadline=deadline)[0]
+        return vector
 
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         self._check()

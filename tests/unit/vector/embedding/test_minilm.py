@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,24 @@ def test_vectors_agree_with_the_reference_implementation(minilm: MiniLmEmbedder,
     worst = int(cosines.argmin())
     assert cosines[worst] >= 0.99999, TEXTS[worst][:60]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_the_vector_to_search_with_comes_near_the_reference_and_finds_the_same(
+    minilm: MiniLmEmbedder,
+) -> None:
+    expected = np.array([case["vector"] for case in REFERENCE], np.float32)
+
+    vectors = np.stack([minilm.embed_question(text, deadline=soon()) for text in TEXTS])
+
+    assert vectors.dtype == np.float32
+    cosines = (vectors * expected).sum(axis=1)
+    worst = int(cosines.argmin())
+    assert cosines[worst] >= 0.96, TEXTS[worst][:60]
+    assert np.median(cosines) >= 0.99
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    # Of all texts the nearest is the text itself, or one that the model itself takes for it.
+    found = (vectors @ expected.T).argmax(axis=1)
+    assert ((expected * expected[found]).sum(axis=1) > 0.99).all()
 
 
 def test_tokens_are_counted_as_the_reference_does(minilm: MiniLmEmbedder) -> None:
@@ -98,7 +117,17 @@ def test_many_threads_get_their_own_vectors(minilm: MiniLmEmbedder) -> None:
             np.testing.assert_allclose(passage, expected[i], atol=1e-5)
 
 
-def test_a_query_does_not_wait_for_passages(minilm: MiniLmEmbedder) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda minilm, text: minilm.embed_question(text, deadline=soon()),
+        lambda minilm, text: minilm.embed_queries([text], deadline=soon()),
+    ],
+    ids=["question", "queries"],
+)
+def test_a_query_does_not_wait_for_passages(
+    minilm: MiniLmEmbedder, ask: Callable[[MiniLmEmbedder, str], object]
+) -> None:
     done = threading.Event()
 
     def ingest() -> None:
@@ -110,7 +139,7 @@ def test_a_query_does_not_wait_for_passages(minilm: MiniLmEmbedder) -> None:
     times: list[float] = []
     while not done.is_set() and len(times) < 8:
         started = time.monotonic()
-        minilm.embed_queries(["how was it compared?"], deadline=soon())
+        ask(minilm, "how was it compared?")
         times.append(time.monotonic() - started)
     still_at_it = not done.is_set()
     worker.join()
@@ -134,6 +163,8 @@ def test_a_deadline_that_has_passed_is_an_error(minilm: MiniLmEmbedder) -> None:
     past = time.monotonic() - 1
     with pytest.raises(EmbedderDeadlineError):
         minilm.embed_queries(["late"], deadline=past)
+    with pytest.raises(EmbedderDeadlineError):
+        minilm.embed_question("late", deadline=past)
     with pytest.raises(EmbedderDeadlineError):
         minilm.ping(deadline=past)
 

@@ -33,7 +33,7 @@ def cut(path: Path) -> None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A graph to be copied: building takes a second."""
-    return ensure_graph(tmp_path_factory.mktemp("built"), WEIGHTS).parent
+    return ensure_graph(tmp_path_factory.mktemp("built"), WEIGHTS)
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def test_a_whole_graph_is_used_as_it_is(models: Path, built: Path, tmp_path: Pat
     before = {path: path.stat().st_mtime_ns for path in (models / built.name).iterdir()}
 
     # Nothing is asked of the weights: they may be gone.
-    path = ensure_graph(models, tmp_path / "no-such-file")
+    home = ensure_graph(models, tmp_path / "no-such-file")
 
-    assert path == models / built.name / "model.onnx"
-    assert {path: path.stat().st_mtime_ns for path in path.parent.iterdir()} == before
+    assert home == models / built.name
+    assert {path: path.stat().st_mtime_ns for path in home.iterdir()} == before
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,18 @@ def test_a_whole_graph_is_used_as_it_is(models: Path, built: Path, tmp_path: Pat
         lambda graph: flip_a_byte(graph / "weights.bin", 50_000_000),
         lambda graph: cut(graph / "weights.bin"),
         lambda graph: flip_a_byte(graph / "model.onnx", 100),
+        lambda graph: flip_a_byte(graph / "light.onnx", 100),
         lambda graph: (graph / "manifest.json").unlink(),
         lambda graph: (graph / "manifest.json").write_text("[]"),
     ],
-    ids=["weights changed", "weights cut", "operators changed", "no manifest", "another manifest"],
+    ids=[
+        "weights changed",
+        "weights cut",
+        "operators changed",
+        "light operators changed",
+        "no manifest",
+        "another manifest",
+    ],
 )
 def test_a_damaged_graph_is_built_again(models: Path, built: Path, damage: Callable[[Path], object]) -> None:
     damage(models / built.name)
@@ -76,12 +84,12 @@ def test_a_damaged_graph_is_built_again(models: Path, built: Path, damage: Calla
 
 
 def test_older_graphs_and_unfinished_builds_are_removed(tmp_path: Path) -> None:
-    (tmp_path / "minilm-l6-v2-graph0-53aa51172d14").mkdir()
+    (tmp_path / "minilm-l6-v2-graph1-53aa51172d14").mkdir()
     (tmp_path / ".building-minilm-abc").mkdir()
     (tmp_path / ".building-minilm-abc" / "weights.bin").write_bytes(b"half")
     (tmp_path / "somebody-elses-model").mkdir()
 
-    graph = ensure_graph(tmp_path, WEIGHTS).parent
+    graph = ensure_graph(tmp_path, WEIGHTS)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [graph.name, "somebody-elses-model"]
 
