@@ -55,6 +55,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._domain = domain
         self._max_concurrent = max_concurrent
         self._running = 0
+        # To ask for it costs half as much as a span.
+        self._tracer = telemetry.tracer()
         meter = telemetry.meter()
         self._duration = meter.create_histogram(
             "rpc.server.duration",
@@ -152,7 +154,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._running += 1
         self._active.add(1, attributes)
         status = grpc.StatusCode.OK
-        with telemetry.tracer().start_as_current_span(
+        with self._tracer.start_as_current_span(
             rule.path.lstrip("/"),
             context=propagate.extract(metadata),
             kind=trace.SpanKind.SERVER,

@@ -408,12 +408,12 @@ def _perhaps_best(scores: Numbers, limit: int) -> NDArray[np.intp]:
     Told in single precision, of which a fast comparison finds the edge: rounding keeps the order, so none is
     missed, and few too many stay.
     """
-    if len(scores) > limit:
-        coarse = scores.astype(np.float32)
-        edge = np.partition(coarse, len(coarse) - limit)[len(coarse) - limit]
-        if edge > 0:
-            return np.flatnonzero(coarse >= edge)
-    return np.flatnonzero(scores)
+    matching = np.flatnonzero(scores > 0)
+    if len(matching) <= limit:
+        return matching
+    # The best in front: many that are equal at the other end take ten times as long.
+    coarse = -scores[matching].astype(np.float32)
+    return matching[coarse <= np.partition(coarse, limit - 1)[limit - 1]]
 
 
 def _places(keys: Keys, wanted: Keys) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -14,7 +14,7 @@ from opentelemetry import metrics
 from services.chassis import telemetry
 from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.documents import Collection
-from services.vector.embedding.ports import ModelName, name_of
+from services.vector.embedding.ports import EmbedderError, ModelName, name_of
 from services.vector.embedding.roster import Roster
 from services.vector.faults import embedding_mismatch
 from services.vector.record.lexicon import Shelf
@@ -210,16 +210,9 @@ class Searching:
                 )
             )
         models = self._models(collections)
-        lexical, near = await self._both(collections, models, asked, parsed, allowed)
+        lexical, near, strange = await self._sides(collections, models, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
-        pool = _Pool()
-        if mode is Mode.HYBRID:
-            text = parsed.text or asked.text
-            pool.strange = {
-                number
-                for number, one in zip(models, collections, strict=True)
-                if not self._roster.reads(one.model, text)
-            }
+        pool = _Pool(strange=strange)
         for one, model, query, found, nearest in zip(
             collections, models, near.queries, lexical, near.scores, strict=True
         ):
@@ -236,7 +229,7 @@ class Searching:
             )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
-            by_words, by_meaning = await self._both(collections, models, asked, parsed, anywhere)
+            by_words, by_meaning, _ = await self._sides(collections, models, asked, parsed, anywhere)
             for side in ([worded.keys for worded in by_words], by_meaning.scores):
                 for some, keys in zip(side, allowed, strict=True):
                     pool.filtered |= set(some) - set(() if keys is None else keys.tolist())
@@ -254,15 +247,18 @@ class Searching:
         makers = [self._roster.find(one.model) or one.model for one in collections]
         return [makers.index(maker) for maker in makers]
 
-    async def _both(
+    async def _sides(
         self,
         collections: Sequence[Collection],
         models: Sequence[int],
         asked: Question,
         parsed: Parsed,
         allowed: Sequence[Keys | None],
-    ) -> tuple[list[_Worded], _Near]:
-        """About the best passages by keyword, and the nearest by vector, per collection."""
+    ) -> tuple[list[_Worded], _Near, set[int]]:
+        """About the best passages by keyword, and the nearest by vector, per collection.
+
+        And the numbers of the models that do not read the question, where both sides decide.
+        """
         by_words = max(_BY_WORDS, asked.top_k * _BY_WORDS_EACH)
         by_meaning = max(_BY_MEANING, asked.top_k * _BY_MEANING_EACH)
         if asked.mode is Mode.DENSE and not asked.explain and len(set(models)) == 1:
@@ -270,12 +266,31 @@ class Searching:
             by_meaning = asked.top_k
         # By meaning alone words decide nothing, and reading them takes nearly as long as all else.
         decide = asked.mode is not Mode.DENSE or asked.explain
-        return await asyncio.gather(
+        text = parsed.text or asked.text
+        # The vector takes longest, so what makes it begins first.
+        near, lexical, strange = await asyncio.gather(
+            self._near(collections, asked, text, by_meaning, allowed, models=models),
             self._lexical(
                 collections, parsed, 0 if asked.mode is Mode.DENSE else by_words, allowed, read=decide
             ),
-            self._near(collections, asked, parsed.text or asked.text, by_meaning, allowed, models=models),
+            self._strange(collections, models, text, asked.mode),
         )
+        return lexical, near, strange
+
+    async def _strange(
+        self, collections: Sequence[Collection], models: Sequence[int], text: str, mode: Mode
+    ) -> set[int]:
+        if mode is not Mode.HYBRID:
+            return set()
+        try:
+            return {
+                number
+                for number, one in zip(models, collections, strict=True)
+                if not self._roster.reads(one.model, text)
+            }
+        except EmbedderError:
+            # There is no vector of the question then either.
+            return set()
 
     async def _lexical(
         self,
@@ -337,9 +352,7 @@ class Searching:
             return _Near(nothing, [{} for _ in collections])
         try:
             numbers = list(dict.fromkeys(models))
-            made = await asyncio.gather(
-                *(self._dense.embed(collections[number].model, text) for number in numbers)
-            )
+            made = await self._embedded([collections[number].model for number in numbers], text)
             by_model = dict(zip(numbers, made, strict=True))
             queries = [by_model[number] for number in models]
             return _Near(
@@ -354,6 +367,12 @@ class Searching:
                 raise UnavailableError(str(error), reason=error.reason, retry_after=2.0) from error
             _log.warning("searching by keyword alone: %s", error)
             return _Near(nothing, [{} for _ in collections], error.reason)
+
+    async def _embedded(self, models: Sequence[ModelName], text: str) -> Sequence[Matrix]:
+        if len(models) == 1:
+            # Begins at once, and not in a task after what else there is to do.
+            return [await self._dense.embed(models[0], text)]
+        return await asyncio.gather(*(self._dense.embed(model, text) for model in models))
 
     async def _add(
         self,
