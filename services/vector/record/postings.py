@@ -413,7 +413,8 @@ def _perhaps_best(scores: Numbers, limit: int) -> NDArray[np.intp]:
         return matching
     # The best in front: many that are equal at the other end take ten times as long.
     coarse = -scores[matching].astype(np.float32)
-    return matching[coarse <= np.partition(coarse, limit - 1)[limit - 1]]
+    near: NDArray[np.intp] = matching[coarse <= np.partition(coarse, limit - 1)[limit - 1]]
+    return near
 
 
 def _places(keys: Keys, wanted: Keys) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

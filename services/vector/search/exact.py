@@ -28,8 +28,8 @@ def nearest(keys: Keys, vectors: Matrix, query: Matrix, limit: int) -> Scored:
 
 def _best(keys: Keys, scores: Matrix, limit: int) -> Scored:
     if len(scores) > limit:
-        # Those as good as the last one stay, so that which of them is kept does not depend on chance. With the
-        # best in front, because those behind take longer to find.
+        # Those as good as the last one stay, so that which of them is kept does not depend on chance. With
+        # the best in front, because those behind take longer to find.
         apart = -scores
         kept = np.flatnonzero(apart <= np.partition(apart, limit - 1)[limit - 1])
         keys, scores = keys[kept], scores[kept]

@@ -15,7 +15,7 @@ import pytest
 from services.vector.record import lexicon
 from services.vector.record import postings as postings_module
 from services.vector.record.lexicon import Entry, Shelf
-from services.vector.record.postings import Postings
+from services.vector.record.postings import Postings, Ranking
 
 T = TypeVar("T")
 
@@ -271,3 +271,26 @@ async def test_many_indexes_read_ahead_at_once_keep_to_the_bound(file: File) -> 
         await postings.rank(shelf, ['"zebra"'])
     await settled(postings)
     assert 0 < postings.bytes <= 8_000
+
+
+@pytest.mark.parametrize("matching", [0.001, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [3, 1_000_000])
+def test_the_best_are_those_of_a_sort_whatever_is_equal(matching: float, steps: int) -> None:
+    """Scores that differ by less than single precision tells, and many that do not differ at all."""
+    draw = np.random.default_rng(int(matching * 1_000) + steps)
+    scores = np.where(
+        draw.random(5_000) < matching, 9 + draw.integers(1, steps + 1, 5_000) / (steps * 1e6), 0.0
+    )
+    keys = np.arange(5_000, dtype=np.int64) * 2 + 10
+    holding = np.flatnonzero((scores > 0) & (draw.random(5_000) < 0.5)).astype(np.int32)
+    ranking = Ranking(keys, scores, {'"otter"': holding})
+    allowed = np.sort(draw.choice(keys, 3_000, replace=False))
+    for limit in (1, 7, 200, 5_000):
+        for some in (None, allowed):
+            for part, rows in (("", np.arange(5_000)), ('"otter"', holding)):
+                wanted = [
+                    int(keys[row])
+                    for row in sorted(rows.tolist(), key=lambda row: (-scores[row], row))
+                    if scores[row] > 0 and (some is None or keys[row] in some)
+                ]
+                assert sorted(ranking.best(limit, some, holding=part)) == sorted(wanted[:limit])
