@@ -234,7 +234,8 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             default_hits=settings.max_results,
             default_threshold=settings.similarity_threshold,
         )
-        watch_cache(cache, settings.meld_vector_cache_bytes)
+        watch_cache("vector", cache, settings.meld_vector_cache_bytes)
+        watch_cache("word", record.postings, record.postings.limit_bytes)
         sampler = StorageSampler(record.figures, _places(settings))
         sampler.watch()
         lives = [keeper.run(), building.run(), jobs.run(), *(worker.run() for worker in workers)]

@@ -9,14 +9,13 @@ import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from opentelemetry import metrics
 
 from services.chassis import telemetry
 from services.chassis.errors import ServiceError
 from services.vector.record.figures import Figures
-from services.vector.search.matrix import VectorCache
 
 _log = logging.getLogger(__name__)
 
@@ -102,11 +101,23 @@ class StorageSampler:
         space("meldrag.storage.capacity", "Size of the disk of the files", lambda s: [(s.capacity, {})])
 
 
-def watch_cache(cache: VectorCache, limit_bytes: int, meter: metrics.Meter | None = None) -> None:
-    """Exports what the cache of vectors holds and how often it had what was asked for."""
+class Cache(Protocol):
+    """What is kept in memory of the record."""
+
+    hits: int
+    misses: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory held."""
+        ...
+
+
+def watch_cache(name: str, cache: Cache, limit_bytes: int, meter: metrics.Meter | None = None) -> None:
+    """Exports what a cache of this name (vector, word) holds, and how often it had all that was asked for."""
     made = meter or telemetry.meter()
     made.create_observable_counter(
-        "meldrag.vector_cache.lookups",
+        f"meldrag.{name}_cache.lookups",
         [
             lambda _: [
                 metrics.Observation(cache.hits, {"result": "hit"}),
@@ -114,13 +125,11 @@ def watch_cache(cache: VectorCache, limit_bytes: int, meter: metrics.Meter | Non
             ]
         ],
         "",
-        "Searches that found a collection's vectors in memory, and those that had to read some",
+        f"Searches that found every {name} that they needed in memory, and those that had to read some",
     )
+    telemetry.observe(f"meldrag.{name}_cache.size", "By", "Memory held", lambda: [(cache.bytes, {})], made)
     telemetry.observe(
-        "meldrag.vector_cache.size", "By", "Memory of the vectors", lambda: [(cache.bytes, {})], made
-    )
-    telemetry.observe(
-        "meldrag.vector_cache.limit", "By", "Memory that they may take", lambda: [(limit_bytes, {})], made
+        f"meldrag.{name}_cache.limit", "By", "Memory that may be held", lambda: [(limit_bytes, {})], made
     )
 
 

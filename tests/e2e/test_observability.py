@@ -212,6 +212,8 @@ def test_the_numbers_are_those_of_what_happened(scene: Scene) -> None:
     assert value("agents", "meldrag_runs_finished_total", **finished) == 1
     assert value("vector", "meldrag_searches_total", mode="hybrid", degraded="no") >= 3
     assert value("vector", "meldrag_vector_cache_lookups_total", result="hit") >= 1
+    assert value("vector", "meldrag_word_cache_lookups_total", result="miss") >= 1
+    assert value("vector", "meldrag_word_cache_size_bytes") > 0
     assert value("session", "meldrag_store_call_duration_seconds_count", outcome="ok") >= 3
     search = "/meldrag.vector.v1.VectorService/Search"
     counted = {"rpc_method": search, "rpc_status": "OK"}

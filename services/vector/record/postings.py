@@ -173,10 +173,13 @@ class Postings:
 
     def __init__(self, reader: Reader, limit_bytes: int) -> None:
         self._reader = reader
-        self._limit = limit_bytes
+        self.limit_bytes = limit_bytes
         self._indexes: OrderedDict[Shelf, _Index] = OrderedDict()
         self._guard = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Questions whose words were all here as they are now, and those for which some had to be read.
+        self.hits = 0
+        self.misses = 0
 
     @property
     def bytes(self) -> int:
@@ -196,7 +199,9 @@ class Postings:
         if _known(index.state, parts) is not None:
             ranking = await self._reader.read(lambda connection: _ranked(connection, shelf, index, parts))
             if ranking is not None:
+                self.hits += 1
                 return ranking
+        self.misses += 1
         async with index.reading:
             ranking = await self._reader.read(lambda connection: _read(connection, shelf, index, parts))
         self._shrink(index)
@@ -213,7 +218,7 @@ class Postings:
             entries = 0 if index.state is None else index.state.stand.entries
             most = entries // 2
             words = await self._reader.read(lambda one: lexicon.common(one, shelf, _COMMON, most))
-            room = self._limit // 2 // _BYTES_EACH
+            room = self.limit_bytes // 2 // _BYTES_EACH
             while words and room > 0:
                 batch: dict[str, int] = {}
                 while words and sum(batch.values()) < _AT_ONCE:
@@ -242,12 +247,12 @@ class Postings:
                 there = self._indexes.get(shelf) is index
             more = there and await self._reader.read(work)
         # Nobody may ask for long, and many indexes may be read ahead at once.
-        full = self.bytes > self._limit
+        full = self.bytes > self.limit_bytes
         self._shrink(index)
         return more and not full
 
     def _shrink(self, used: _Index) -> None:
-        while self.bytes > self._limit:
+        while self.bytes > self.limit_bytes:
             with self._guard:
                 shelf, oldest = next(iter(self._indexes.items()))
                 if oldest is used:

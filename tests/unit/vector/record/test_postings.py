@@ -154,6 +154,17 @@ async def test_nothing_is_nothing(file: File) -> None:
     assert (await postings.rank(PASSAGES, ['"otter"'])).best(5) == []
 
 
+async def test_who_found_all_words_in_memory_is_counted_apart(file: File) -> None:
+    postings = Postings(file, 1 << 20)
+    file.add(1, "otter pier")
+    for part, counted in (("otter", (0, 1)), ("otter", (1, 1)), ("pier", (1, 2)), ("pier", (2, 2))):
+        await postings.rank(PASSAGES, [f'"{part}"'])
+        assert (postings.hits, postings.misses) == counted
+    file.add(2, "otter")
+    await postings.rank(PASSAGES, ['"otter"'])
+    assert (postings.hits, postings.misses) == (2, 3)
+
+
 async def test_only_what_is_allowed_and_of_equal_ones_the_first(file: File) -> None:
     for key in range(1, 90):
         file.add(key, "otter pier" if key % 2 else "pier lamp")
