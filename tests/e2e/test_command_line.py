@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,23 @@ def test_a_repeat_does_no_harm(house: House, folder: Path, ingested: Screen) -> 
     listed = json.loads(meld(house, folder, "documents", "list", "-c", "shore", "--json").stdout)
     ready = [each["filename"] for each in listed["documents"] if each["state"] == "READY"]
     assert sorted(ready) == ["harbour.md", "long.txt"]
+
+
+def test_bytes_that_are_there_under_another_name_are_told_with_that_name(
+    house: House, folder: Path, ingested: Screen
+) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(folder / "documents" / "harbour.md", elsewhere / "lights.md")
+    shutil.copy(folder / "documents" / "harbour.md", elsewhere / "harbour.md")
+
+    told = meld(house, folder, "ingest", "elsewhere", "-c", "shore").stdout.splitlines()
+
+    assert [row.split(": ")[0] for row in sorted(told[:2])] == [
+        "existing elsewhere/harbour.md",
+        "existing elsewhere/lights.md",
+    ]
+    assert [row.rpartition(", ")[2] for row in sorted(told[:2])] == ["1 passage", "as harbour.md"]
 
 
 def test_a_file_takes_the_place_of_what_came_from_the_same_path(

@@ -116,7 +116,9 @@ def _tell(terminal: Terminal, outcome: Outcome) -> None:
     told = "existing" if outcome.existing else "taken"
     passages = rendering.counted(document.get("chunks") or 0, "passage")
     state = "" if document.get("state") == "READY" else f", {str(document.get('state')).lower()}"
-    terminal.say(f"{told:8} {name}: {rendering.size(outcome.file.bytes)}, {passages}{state}")
+    first = document.get("filename") or ""
+    known = f", as {line(first)}" if outcome.existing and first not in ("", outcome.file.path.name) else ""
+    terminal.say(f"{told:8} {name}: {rendering.size(outcome.file.bytes)}, {passages}{state}{known}")
     for warning in document.get("warnings") or ():
         terminal.say(f"         {line(warning)}", "yellow")
 
