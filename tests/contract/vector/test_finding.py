@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
-from services.vector.embedding.ports import Vectors
+from services.vector.embedding.ports import EmbedderUnavailableError, Vectors
 from services.vector.record.lexicon import Shelf
 from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, running
 
@@ -189,13 +189,15 @@ async def test_a_record_of_the_release_before_finds_by_the_new_words(
 
 
 class _Astray(WordEmbedder):
-    """Takes every question for one about the garden."""
+    """Takes every question for one about the garden. knows: whether it reads it; None: it cannot tell."""
 
-    def __init__(self, *, knows: bool) -> None:
+    def __init__(self, *, knows: bool | None) -> None:
         super().__init__()
         self.knows = knows
 
     def reads(self, text: str) -> bool:
+        if self.knows is None:
+            raise EmbedderUnavailableError("its words are not there")
         return self.knows
 
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
@@ -204,9 +206,9 @@ class _Astray(WordEmbedder):
         )
 
 
-@pytest.mark.parametrize(("knows", "first"), [(True, "garden"), (False, "harbour")])
+@pytest.mark.parametrize(("knows", "first"), [(True, "garden"), (False, "harbour"), (None, "garden")])
 async def test_a_model_that_does_not_read_the_question_does_not_outvote_its_words(
-    tmp_path: Path, knows: bool, first: str
+    tmp_path: Path, knows: bool | None, first: str
 ) -> None:
     """What it finds is known to mean little only where it says so."""
     async with running(tmp_path, _Astray(knows=knows)) as client:

@@ -56,10 +56,14 @@ async def test_the_cache_tells_its_hits_its_misses_and_its_size() -> None:
     rows, seen = Rows(), Measured()
     rows.keys = [1, 2, 3]
     cache = VectorCache(rows, 1 << 20)
-    watch_cache("vector", cache, 1 << 20, seen.meter)
+    watch_cache("vector", "Searches", cache, 1 << 20, seen.meter)
     assert seen.values("meldrag.vector_cache.lookups") == {"hit": 0, "miss": 0}
     for _ in range(3):
         await cache.get(1, 2, 3, 1)
     assert seen.values("meldrag.vector_cache.lookups") == {"hit": 2, "miss": 1}
     assert seen.values("meldrag.vector_cache.size")[""] == cache.bytes > 0
     assert seen.values("meldrag.vector_cache.limit")[""] == 1 << 20
+    # A service that took back a backup has another.
+    watch_cache("vector", "Searches", VectorCache(rows, 1 << 21), 1 << 21, seen.meter)
+    assert seen.values("meldrag.vector_cache.lookups") == {"hit": 0, "miss": 0}
+    assert seen.values("meldrag.vector_cache.limit")[""] == 1 << 21

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,10 +118,15 @@ def _tell(terminal: Terminal, outcome: Outcome) -> None:
     passages = rendering.counted(document.get("chunks") or 0, "passage")
     state = "" if document.get("state") == "READY" else f", {str(document.get('state')).lower()}"
     first = document.get("filename") or ""
-    known = f", as {line(first)}" if outcome.existing and first not in ("", outcome.file.path.name) else ""
-    terminal.say(f"{told:8} {name}: {rendering.size(outcome.file.bytes)}, {passages}{state}{known}")
+    named = f", as {line(first)}" if outcome.existing and _letters(first) != _letters(name) else ""
+    terminal.say(f"{told:8} {name}: {rendering.size(outcome.file.bytes)}, {passages}{state}{named}")
     for warning in document.get("warnings") or ():
         terminal.say(f"         {line(warning)}", "yellow")
+
+
+def _letters(filename: str) -> str:
+    """A file's name without its folders and without what the house may have cleaned away."""
+    return re.sub(r"[\W_]+", "", Path(filename).name)
 
 
 class _Bars:

@@ -170,6 +170,15 @@ def test_vectors_come_in_the_order_of_the_texts_and_of_length_one(
     assert (sent["model"], sent["dimensions"]) == ("text-embedding-3-small", DIMENSION)
 
 
+def test_a_question_is_a_text_like_others(endpoint: Endpoint, embedder: OpenAiEmbedder) -> None:
+    endpoint.steps = [vectors()]
+
+    vector = embedder.embed_question("three", deadline=within(5))
+
+    np.testing.assert_allclose(vector, expected(["three"])[0], atol=1e-6)
+    assert endpoint.requests[0][3]["input"] == ["three"]
+
+
 def test_many_texts_go_in_several_requests(endpoint: Endpoint, embedder: OpenAiEmbedder) -> None:
     endpoint.steps = [vectors(), vectors(), vectors()]
     texts = [chr(97 + i % 26) * (i + 1) for i in range(300)]

@@ -70,3 +70,11 @@ def test_any_dimension_has_its_bits(dimension: int, monkeypatch: pytest.MonkeyPa
         assert differing == [int(((other > 0) != (vector > 0)).sum()) for other in vectors]
         found = sieved(np.arange(20), vectors, bits, vector, limit=1)[0]
         assert found[1] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 256, 257, 600])
+def test_cosines_by_pieces_are_those_of_the_whole(held: tuple[Keys, Matrix, Matrix], count: int) -> None:
+    _, vectors, questions = held
+    rows = np.random.default_rng(count).permutation(len(vectors))[:count]
+    found = exact._cosines(vectors, rows, questions[0])
+    np.testing.assert_allclose(found, vectors[rows] @ questions[0], atol=1e-6)
