@@ -18,10 +18,10 @@ class Roster:
         """The one that makes vectors of this name; None where there is none."""
         return next((one for one in self.all if name_of(one).agrees(model)), None)
 
-    def reads(self, model: ModelName, text: str) -> bool:
-        """Whether this model's vector of the text means something; a model that cannot tell is believed."""
+    def reader(self, model: ModelName) -> Reader | None:
+        """This model where it can tell whether its vector of a text means something; another is believed."""
         embedder = self.find(model)
-        return not isinstance(embedder, Reader) or embedder.reads(text)
+        return embedder if isinstance(embedder, Reader) else None
 
     def named(self, name: str) -> Embedder | None:
         """The one that people call so; the configured one where the name is empty."""

@@ -14,7 +14,7 @@ from opentelemetry import metrics
 from services.chassis import telemetry
 from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.documents import Collection
-from services.vector.embedding.ports import EmbedderError, ModelName, name_of
+from services.vector.embedding.ports import EmbedderError, ModelName, Reader, name_of
 from services.vector.embedding.roster import Roster
 from services.vector.faults import embedding_mismatch
 from services.vector.record.lexicon import Shelf
@@ -282,19 +282,14 @@ class Searching:
     ) -> set[int]:
         if mode is not Mode.HYBRID:
             return set()
+        readers = {
+            number: reader
+            for number in dict.fromkeys(models)
+            if (reader := self._roster.reader(collections[number].model)) is not None
+        }
         # In a thread, because a model may have to load its words first.
-        numbers = list(dict.fromkeys(models))
-        read = await asyncio.gather(
-            *(asyncio.to_thread(self._reads, collections[number].model, text) for number in numbers)
-        )
-        return {number for number, known in zip(numbers, read, strict=True) if not known}
-
-    def _reads(self, model: ModelName, text: str) -> bool:
-        try:
-            return self._roster.reads(model, text)
-        except EmbedderError as error:
-            _log.warning("whether a model reads a question is not known: %s", error)
-            return True
+        read = await asyncio.gather(*(asyncio.to_thread(_reads, reader, text) for reader in readers.values()))
+        return {number for number, known in zip(readers, read, strict=True) if not known}
 
     async def _lexical(
         self,
@@ -483,6 +478,14 @@ def mismatch(collection: Collection, roster: Roster) -> str:
     except ServiceError as error:
         return error.message
     return ""
+
+
+def _reads(reader: Reader, text: str) -> bool:
+    try:
+        return reader.reads(text)
+    except EmbedderError as error:
+        _log.warning("whether a model reads a question is not known: %s", error)
+        return True
 
 
 def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:

@@ -38,9 +38,9 @@ class _Choosy(WordEmbedder):
         return text.isascii()
 
 
-def test_a_model_that_cannot_tell_what_it_reads_is_believed() -> None:
+def test_only_a_model_that_can_tell_what_it_reads_is_asked() -> None:
     choosy = _Choosy("choosy", 4)
     roster = Roster(NEW, [choosy])
-    assert [roster.reads(name_of(choosy), text) for text in ("depth", "глубина")] == [True, False]
-    assert roster.reads(name_of(NEW), "глубина")
-    assert roster.reads(ModelName("gone", 3), "глубина")
+    assert roster.reader(name_of(choosy)) is choosy
+    assert roster.reader(name_of(NEW)) is None
+    assert roster.reader(ModelName("gone", 3)) is None
