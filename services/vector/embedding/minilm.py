@@ -7,8 +7,9 @@ lanes need not wait for each other at every operator. The lanes have a low
 scheduling priority, so what comes meanwhile gets the cores at once. Texts that
 somebody waits for run in their caller's thread with all cores.
 
-A question is searched with the quantized model (docs/adr/0131): one core, half
-of the work, and no waiting for a second core that reads the keyword index.
+A question is searched with the quantized model where words decide as well
+(docs/adr/0131): one core, half of the work, and no waiting for a second core
+that reads the keyword index.
 
 Texts are embedded sorted by length, so that little of a batch is padding.
 """

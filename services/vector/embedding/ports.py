@@ -86,7 +86,7 @@ class Embedder(Protocol):
         ...
 
     def embed_question(self, text: str, *, deadline: float) -> Vector:
-        """The vector to search with, ahead of all else.
+        """The vector to search with beside words, ahead of all else.
 
         Returns float32 of shape (dimension,), of length 1. It may differ a little from what embed_queries
         answers, where that is faster.

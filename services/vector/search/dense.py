@@ -63,8 +63,8 @@ class DenseSearch:
         self._index = index
         self._exact_limit = exact_limit
 
-    async def embed(self, model: ModelName, text: str) -> Matrix:
-        """(dimension,), unit length. Raises DenseUnavailableError."""
+    async def embed(self, model: ModelName, text: str, *, exact: bool) -> Matrix:
+        """(dimension,), unit length. See the port."""
         embedder = self._roster.find(model)
         if embedder is None:
             raise DenseUnavailableError(
@@ -75,11 +75,15 @@ class DenseSearch:
         seconds = min(_EMBED_SECONDS, context.remaining() * _EMBED_SHARE)
         deadline = time.monotonic() + seconds
         loop = asyncio.get_running_loop()
+
+        def work() -> Matrix:
+            if exact:
+                return np.ascontiguousarray(embedder.embed_queries([text], deadline=deadline)[0])
+            return embedder.embed_question(text, deadline=deadline)
+
         try:
             async with asyncio.timeout(seconds):
-                return await loop.run_in_executor(
-                    self._executor, lambda: embedder.embed_question(text, deadline=deadline)
-                )
+                return await loop.run_in_executor(self._executor, work)
         except (EmbedderError, TimeoutError) as error:
             cause = str(error) or "no answer in time"
             raise DenseUnavailableError("EMBEDDER_UNAVAILABLE", f"the embedding model: {cause}") from error

@@ -62,8 +62,11 @@ class DenseUnavailableError(Exception):
 class Dense(Protocol):
     """The vector side."""
 
-    async def embed(self, model: ModelName, text: str) -> Matrix:
-        """The vector that a model makes of a question, (dimension,). Raises DenseUnavailableError."""
+    async def embed(self, model: ModelName, text: str, *, exact: bool) -> Matrix:
+        """The vector that a model makes of a question, (dimension,). Raises DenseUnavailableError.
+
+        exact: not one that comes near it and is there sooner.
+        """
         ...
 
     async def nearest(
@@ -351,7 +354,9 @@ class Searching:
             return _Near(nothing, [{} for _ in collections])
         try:
             numbers = list(dict.fromkeys(models))
-            made = await self._embedded([collections[number].model for number in numbers], text)
+            # Where words decide with it, a vector that comes near finds as much.
+            exact = asked.mode is Mode.DENSE
+            made = await self._embedded([collections[number].model for number in numbers], text, exact=exact)
             by_model = dict(zip(numbers, made, strict=True))
             queries = [by_model[number] for number in models]
             return _Near(
@@ -367,11 +372,11 @@ class Searching:
             _log.warning("searching by keyword alone: %s", error)
             return _Near(nothing, [{} for _ in collections], error.reason)
 
-    async def _embedded(self, models: Sequence[ModelName], text: str) -> Sequence[Matrix]:
+    async def _embedded(self, models: Sequence[ModelName], text: str, *, exact: bool) -> Sequence[Matrix]:
         if len(models) == 1:
             # Begins at once, and not in a task after what else there is to do.
-            return [await self._dense.embed(models[0], text)]
-        return await asyncio.gather(*(self._dense.embed(model, text) for model in models))
+            return [await self._dense.embed(models[0], text, exact=exact)]
+        return await asyncio.gather(*(self._dense.embed(model, text, exact=exact) for model in models))
 
     async def _add(
         self,

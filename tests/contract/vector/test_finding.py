@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
-from services.vector.embedding.ports import EmbedderUnavailableError, Vectors
+from services.vector.embedding.ports import EmbedderUnavailableError, Vector, Vectors
 from services.vector.record.lexicon import Shelf
 from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, running
 
@@ -226,6 +226,32 @@ async def test_a_model_that_does_not_read_the_question_does_not_outvote_its_word
         await eventually(lambda: settled(client))
         found = await client.search("ships moor quay")
         assert [hit.external_id for hit in found.hits[:2]] == [first, *{"harbour", "garden"} - {first}]
+
+
+class _Near(WordEmbedder):
+    """Knows which questions it was asked for a vector that may come near."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near: list[str] = []
+
+    def embed_question(self, text: str, *, deadline: float) -> Vector:
+        self.near.append(text)
+        return super().embed_question(text, deadline=deadline)
+
+
+@pytest.mark.parametrize(("mode", "near"), [(pb.SEARCH_MODE_HYBRID, 1), (pb.SEARCH_MODE_DENSE, 0)])
+async def test_only_where_words_decide_as_well_a_vector_may_come_near(
+    tmp_path: Path, mode: pb.SearchMode, near: int
+) -> None:
+    embedder = _Near()
+    async with running(tmp_path, embedder) as client:
+        await client.create()
+        await client.import_all([{"external_id": "harbour", "text": "Ships moor at the eastern quay."}])
+        await eventually(lambda: settled(client))
+        found = await client.search("ships moor", mode=mode)
+        assert [hit.external_id for hit in found.hits] == ["harbour"]
+        assert embedder.near == ["ships moor"] * near
 
 
 async def test_among_many_the_best_are_the_same_with_an_explanation(tmp_path: Path) -> None:
