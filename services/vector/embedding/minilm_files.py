@@ -7,7 +7,7 @@ final name in one step:
 
     models/minilm-l6-v2-graph2-53aa51172d14/
         model.onnx      the operators
-        quantized.onnx      the same with matrices of eight bits
+        quantized.onnx  the same with matrices of eight bits
         weights.bin     the numbers of both, mapped into memory by onnxruntime
         manifest.json   size and CRC-32 of each: against accidents, looked at on every start
 """
