@@ -21,8 +21,9 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from services.vector.embedding import minilm_files
-from services.vector.embedding.minilm import MiniLmEmbedder, usable_cores
+from services.vector.embedding import kept_graphs, minilm_files
+from services.vector.embedding.local import usable_cores
+from services.vector.embedding.minilm import MiniLmEmbedder
 
 CHUNK_TOKENS = 200
 QUERY_TOKENS = 12
@@ -64,7 +65,7 @@ def load(models: Path) -> None:
 
 def throughput(embedder: MiniLmEmbedder, models: Path, rounds: int, chunks: int) -> None:
     draw = random.Random(1)
-    tokenizer = embedder.tokenizer()
+    tokenizer = words_of_model()
     even = [text_of(tokenizer, draw, CHUNK_TOKENS) for _ in range(chunks)]
     mixed = [text_of(tokenizer, draw, draw.randint(8, 250)) for _ in range(chunks)]
     bare = bare_session(models)
@@ -105,7 +106,7 @@ def throughput(embedder: MiniLmEmbedder, models: Path, rounds: int, chunks: int)
 
 def query_latency(embedder: MiniLmEmbedder) -> None:
     draw = random.Random(2)
-    tokenizer = embedder.tokenizer()
+    tokenizer = words_of_model()
     chunks = [text_of(tokenizer, draw, CHUNK_TOKENS) for _ in range(16)]
     questions = [text_of(tokenizer, draw, QUERY_TOKENS) for _ in range(150)]
     print(f"\none text of {QUERY_TOKENS} tokens, ms: p50, p95, highest of {len(questions)}")
@@ -148,10 +149,17 @@ def report_latency(name: str, embedder: MiniLmEmbedder, questions: Sequence[str]
 
 def bare_session(models: Path) -> onnxruntime.InferenceSession:
     home = minilm_files.ensure_graph(models, minilm_files.installed_files().weights)
-    graph = str(home / minilm_files.MODEL)
+    graph = str(home / kept_graphs.MODEL)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def words_of_model() -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(minilm_files.installed_files().tokenizer))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def run_bare(

@@ -34,10 +34,11 @@ from pathlib import Path
 import grpc
 import psutil
 
-from bench.embedding import VOCABULARY, bare_session, run_bare, text_of
+from bench.embedding import VOCABULARY, bare_session, run_bare, text_of, words_of_model
 from meldrag.vector.v1 import vector_pb2 as pb
 from meldrag.vector.v1 import vector_pb2_grpc
-from services.vector.embedding.minilm import MiniLmEmbedder, usable_cores
+from services.vector.embedding.local import usable_cores
+from services.vector.embedding.minilm import MiniLmEmbedder
 
 ROOT = Path(__file__).resolve().parents[1]
 NICENESS = 10
@@ -135,7 +136,7 @@ def main() -> None:
 def throughput(running: Service, models: Path, rounds: int, chunks: int) -> None:
     embedder = MiniLmEmbedder(models)
     embedder.load()
-    tokenizer, bare = embedder.tokenizer(), bare_session(models)
+    tokenizer, bare = words_of_model(), bare_session(models)
     draw = random.Random(3)
     running.create("throughput")
     made = 0

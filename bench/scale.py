@@ -54,8 +54,8 @@ from bench.scale_texts import DIMENSION, Corpus, Matrix
 from meldrag.vector.v1 import vector_pb2 as pb
 from meldrag.vector.v1 import vector_pb2_grpc
 from services.vector.embedding import minilm_files
+from services.vector.embedding.local import usable_cores
 from services.vector.embedding.minilm import MODEL as LOCAL_MODEL
-from services.vector.embedding.minilm import usable_cores
 from services.vector.embedding.openai import OpenAiEmbedder
 
 ROOT = Path(__file__).resolve().parents[1]

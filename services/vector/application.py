@@ -58,8 +58,6 @@ from services.vector.upkeep.walking import Walking
 _log = logging.getLogger(__name__)
 
 _PING_SECONDS = 0.9
-# A few texts are somebody's question; many are work that questions may pass.
-_FEW_TEXTS = 16
 _MARGIN_SECONDS = 0.1
 
 
@@ -95,10 +93,11 @@ class Application:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """(len(texts), dimension). Raises UnavailableError (EMBEDDER_UNAVAILABLE), InvalidArgumentError."""
         deadline = time.monotonic() + min(context.remaining(), 300.0) - _MARGIN_SECONDS
-        work = self.embedder.embed_queries if len(texts) <= _FEW_TEXTS else self.embedder.embed_passages
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self.questions, lambda: work(texts, deadline=deadline))
+            return await loop.run_in_executor(
+                self.questions, lambda: self.embedder.embed_texts(texts, deadline=deadline)
+            )
         except EmbedderUnavailableError as error:
             raise embedder_unavailable(self.embedder.model, str(error)) from error
         except EmbedderRejectedError as error:
@@ -164,7 +163,12 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             passages = ThreadPoolExecutor(EMBEDDINGS_AT_ONCE, "vector-embed")
             stack.callback(passages.shutdown, wait=False, cancel_futures=True)
             workers.append(EmbeddingWorker(record.vectors, embedder, passages, board, stored))
-        drafter = Drafter(settings.meld_chunk_tokens, settings.meld_chunk_max_tokens, model.count_tokens)
+        drafter = Drafter(
+            settings.meld_chunk_tokens,
+            settings.meld_chunk_max_tokens,
+            model.count_tokens,
+            model.passage_tokens,
+        )
 
         loop = asyncio.get_running_loop()
         record.documents.follow(

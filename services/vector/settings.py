@@ -25,18 +25,20 @@ class VectorSettings(ServiceSettings):
     similarity_threshold: Annotated[float, Field(ge=-1, le=1)] = 0.0
     max_results: Annotated[int, Field(ge=1, le=1000)] = 10
 
-    # Empty: the local model, or text-embedding-3-small where VECTOR_DIMENSION is another than the local
-    # model's and a key is there.
+    # Empty: the built-in model, or text-embedding-3-small where VECTOR_DIMENSION is another than the built-in
+    # one's and a key is there.
     meld_embedding_model: str = ""
+    # Models of sentence-transformers, each a folder in this one, named as its folder.
+    meld_embedding_models_dir: Path | None = None
     # Models of collections from before a change of the setting, at the same endpoint: "name:dimension", with
-    # commas between. The local model is there in any case.
+    # commas between. Local models are there in any case.
     meld_other_embedding_models: str = ""
     openai_api_key: SecretStr = SecretStr("")
     openai_base_url: str = ""
 
     meld_max_document_bytes: ByteSize = ByteSize(64 * 1024 * 1024)
-    # Passages aim at the first size; with their title they never pass the second, which is all that the local
-    # model reads. Tokens.
+    # Passages aim at the first size; with their title they never pass the second, nor what the local model
+    # reads. Tokens.
     meld_chunk_tokens: Annotated[int, Field(ge=32, le=8000)] = 200
     meld_chunk_max_tokens: Annotated[int, Field(ge=32, le=8000)] = 254
     # Up to so many candidates are scored from vectors in memory; above, the vector index proposes them.
@@ -73,6 +75,11 @@ class VectorSettings(ServiceSettings):
         """Names and dimensions of models that may be asked beside the configured one."""
         own = {(self.embedding_model, self.dimension), (MINILM, _MINILM_DIMENSION)}
         return [one for one in _models(self.meld_other_embedding_models) if one not in own]
+
+    @property
+    def embedding_models_folder(self) -> Path:
+        """Where models of the owner's choice are looked for; it need not exist."""
+        return self.meld_embedding_models_dir or self.meld_data_dir / "embedding-models"
 
     @property
     def embedding_model(self) -> str:

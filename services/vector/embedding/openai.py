@@ -104,6 +104,10 @@ class OpenAiEmbedder:
         """As for questions, which wait for nothing here."""
         return self._embed(texts, deadline)
 
+    def embed_texts(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        """As for questions: the protocol does not tell them from other texts."""
+        return self._embed(texts, deadline)
+
     def _embed(self, texts: Sequence[str], deadline: float) -> Vectors:
         parts = [self._embed_batch(batch, deadline) for batch in _batches(texts)]
         return np.concatenate(parts) if parts else np.empty((0, self._dimension), np.float32)

@@ -10,6 +10,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+# So many texts or fewer are somebody's question; more are work that questions may pass.
+FEW_TEXTS = 16
+
 Vectors = NDArray[np.float32]
 Vector = NDArray[np.float32]
 
@@ -94,7 +97,7 @@ class Embedder(Protocol):
         ...
 
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
-        """Vectors of texts that somebody waits for, ahead of any passages in work.
+        """Vectors of questions, which somebody waits for, ahead of any passages in work.
 
         Returns float32 of shape (len(texts), dimension), row i for text i, each row of length 1.
         """
@@ -102,6 +105,13 @@ class Embedder(Protocol):
 
     def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """Vectors of stored texts, in the background. Otherwise as embed_queries."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        """Vectors of texts as they are: as questions or as passages only where a model makes no difference.
+
+        FEW_TEXTS are embedded ahead of passages in work, more in the background. Otherwise as embed_queries.
+        """
         ...
 
     def ping(self, *, deadline: float) -> None:

@@ -31,19 +31,29 @@ class Arrival:
 
 
 class Drafter:
-    """Splits text into passages. Blocks, for up to seconds on a long text: call it in an executor."""
+    """Splits text into passages. Blocks, for up to seconds on a long text: call it in an executor.
 
-    def __init__(self, target_tokens: int, max_tokens: int, count_tokens: TokenCounter) -> None:
+    read_tokens: how many of a passage the model reads, with its title; None where that is no limit.
+    """
+
+    def __init__(
+        self,
+        target_tokens: int,
+        max_tokens: int,
+        count_tokens: TokenCounter,
+        read_tokens: Callable[[], int] | None = None,
+    ) -> None:
         self._target = target_tokens
         self._max = max_tokens
         self._count = count_tokens
+        self._read = read_tokens
 
     def draft(self, arrival: Arrival, extraction: Extraction) -> Draft:
         """The whole document, ready to be committed."""
         title = arrival.title or extraction.title or arrival.filename
         text = extraction.text.encode()
-        spent = min(self._count([title])[0], int(self._max * _TITLE_SHARE)) if title else 0
-        most = self._max - spent
+        most = self._max if self._read is None else min(self._max, self._read())
+        most -= min(self._count([title])[0], int(most * _TITLE_SHARE)) if title else 0
         chunks = chunk(
             extraction, target_tokens=min(self._target, most), max_tokens=most, count_tokens=self._count
         )

@@ -56,6 +56,9 @@ class WordEmbedder:
         self._check()
         return np.stack([self.vector(text) for text in texts])
 
+    def embed_texts(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        return self.embed_queries(texts, deadline=deadline)
+
     def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         if not self.gate.wait(max(0.0, deadline - time.monotonic())):
             raise EmbedderUnavailableError("held back")

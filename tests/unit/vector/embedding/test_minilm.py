@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from services.vector.embedding import minilm_files
-from services.vector.embedding.minilm import MAX_TOKENS, MiniLmEmbedder, batches
-from services.vector.embedding.minilm_files import ModelFiles, ModelFilesError
+from services.vector.embedding.kept_graphs import ModelFilesError
+from services.vector.embedding.local import batches
+from services.vector.embedding.minilm import MAX_TOKENS, MiniLmEmbedder
+from services.vector.embedding.minilm_files import ModelFiles
 from services.vector.embedding.ports import (
     Embedder,
     EmbedderDeadlineError,
@@ -64,7 +66,7 @@ def test_the_vector_to_search_with_comes_near_the_reference_and_finds_the_same(
 
 
 def test_tokens_are_counted_as_the_reference_does(minilm: MiniLmEmbedder) -> None:
-    assert [minilm.token_count(text) + 2 for text in TEXTS] == [case["tokens"] for case in REFERENCE]
+    assert [count + 2 for count in minilm.token_counts(TEXTS)] == [case["tokens"] for case in REFERENCE]
 
 
 def test_neither_order_nor_company_changes_a_vector(minilm: MiniLmEmbedder) -> None:

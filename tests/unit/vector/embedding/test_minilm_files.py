@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.vector.embedding.kept_graphs import ModelFilesError
 from services.vector.embedding.minilm import MiniLmEmbedder
-from services.vector.embedding.minilm_files import REVISION, ModelFilesError, ensure_graph, installed_files
+from services.vector.embedding.minilm_files import REVISION, ensure_graph, installed_files
 
 WEIGHTS = installed_files().weights
 
@@ -90,8 +91,8 @@ def test_a_damaged_graph_is_built_again(models: Path, built: Path, damage: Calla
 
 def test_older_graphs_and_unfinished_builds_are_removed(tmp_path: Path) -> None:
     (tmp_path / "minilm-l6-v2-graph1-53aa51172d14").mkdir()
-    (tmp_path / ".building-minilm-abc").mkdir()
-    (tmp_path / ".building-minilm-abc" / "weights.bin").write_bytes(b"half")
+    (tmp_path / ".building-minilm-l6-v2-abc_defg").mkdir()
+    (tmp_path / ".building-minilm-l6-v2-abc_defg" / "weights.bin").write_bytes(b"half")
     (tmp_path / "somebody-elses-model").mkdir()
 
     graph = ensure_graph(tmp_path, WEIGHTS)
@@ -107,7 +108,7 @@ def test_a_build_that_is_killed_leaves_no_graph_and_the_next_one_works(tmp_path:
     )
     process = subprocess.Popen([sys.executable, "-c", build, str(models)])
     limit = time.monotonic() + 30
-    while not any(p.stat().st_size > 1_000_000 for p in models.glob(".building-minilm-*/weights.bin")):
+    while not any(p.stat().st_size > 1_000_000 for p in models.glob(".building-minilm-l6-v2-*/weights.bin")):
         assert process.poll() is None, "the build ended before it could be killed"
         assert time.monotonic() < limit
         time.sleep(0.002)

@@ -1,8 +1,10 @@
-"""all-MiniLM-L6-v2 as an ONNX graph.
+"""A BERT that makes one vector of a text, as an ONNX graph.
 
-BERT (6 layers, 384 wide, 12 heads, exact GELU), the mean over the tokens, and
-a division by the length, in onnxruntime's fused operators. What a text gets
-does not depend on the padding of its batch, but in the quantized model.
+The layers with exact GELU, the mean over the tokens or the vector of the first,
+and a division by the length, in onnxruntime's fused operators. What a text gets
+does not depend on the padding of its batch, but in the quantized model. BERT
+after Devlin et al., 2019; one vector of a text after Reimers, Gurevych,
+"Sentence-BERT", 2019. RoBERTa differs from BERT in where its positions begin.
 """
 
 from __future__ import annotations
@@ -17,10 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from safetensors import safe_open
 
-HIDDEN = 384
-HEADS = 12
-LAYERS = 6
-EPSILON = 1e-12  # layer_norm_eps of the model's config.json
+from services.vector.embedding.architecture import Architecture, Pooling
 
 _FUSED = "com.microsoft"
 _PARTS = ("query", "key", "value")
@@ -33,31 +32,35 @@ _PAGE = 4096  # tensors start at pages, so that they can be mapped
 _ROWS = 4096
 
 
-def write(weights: Path, numbers: BinaryIO, *, location: str) -> tuple[bytes, bytes]:
+def write(
+    weights: Path, numbers: BinaryIO, *, location: str, architecture: Architecture, quantized: bool
+) -> list[bytes]:
     """Writes the numbers of the safetensors file `weights` to `numbers`, one tensor at a time.
 
-    Returns two ONNX models that find them in the file `location` beside them: the model as it is, and one
-    whose matrices are quantized to eight bits, which comes near with half of the work. The inputs of both are
-    ids and mask (int32, texts × tokens, padded on the right), the output is vectors (float32, texts × 384).
-    Raises OSError, SafetensorError.
+    Returns ONNX models that find them in the file `location` beside them: the model as it is, and, where
+    asked for, one whose matrices are quantized to eight bits, which comes near with half of the work. The
+    inputs are ids and mask (int32, texts × tokens, padded on the right), the output is vectors (float32,
+    texts × width). Raises OSError, SafetensorError.
     """
     with safe_open(weights, "numpy") as source:
-        file = _Numbers(source, numbers, location)
-        return _Graph(file).model().SerializeToString(), _QuantizedGraph(file).model().SerializeToString()
+        file = _Numbers(source, numbers, location, architecture.prefix)
+        kinds = (_Graph, _QuantizedGraph) if quantized else (_Graph,)
+        return [kind(file, architecture).model().SerializeToString() for kind in kinds]
 
 
 class _Numbers:
     """The file of numbers, to which each tensor is written once, whichever graphs have it."""
 
-    def __init__(self, source: Any, file: BinaryIO, location: str) -> None:
+    def __init__(self, source: Any, file: BinaryIO, location: str, prefix: str) -> None:
         self._source = source
+        self._prefix = prefix
         self._file = file
         self._location = location
         self._written: dict[str, TensorProto] = {}
 
     def read(self, name: str) -> NDArray[np.float32]:
         """A tensor of the source."""
-        return np.asarray(self._source.get_tensor(name), dtype=np.float32)
+        return np.asarray(self._source.get_tensor(self._prefix + name), dtype=np.float32)
 
     def add(self, name: str, make: Callable[[], NDArray[np.number]]) -> TensorProto:
         """The tensor of this name, made when it is not there."""
@@ -69,7 +72,7 @@ class _Numbers:
     def copy_rows(self, name: str) -> TensorProto:
         """A copy in pieces: the table of words is half of the model."""
         if name not in self._written:
-            rows = self._source.get_slice(name)
+            rows = self._source.get_slice(self._prefix + name)
             height, width = rows.get_shape()
             pieces = (rows[start : min(start + _ROWS, height)] for start in range(0, height, _ROWS))
             self._write(name, (height, width), np.dtype(np.float32), pieces)
@@ -97,24 +100,25 @@ class _Numbers:
 class _Graph:
     """The operators, and the numbers that they use."""
 
-    def __init__(self, numbers: _Numbers) -> None:
+    def __init__(self, numbers: _Numbers, architecture: Architecture) -> None:
         self._numbers = numbers
+        self._of = architecture
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: list[TensorProto] = []
 
     def model(self) -> onnx.ModelProto:
         hidden = self._embeddings()
-        for layer in range(LAYERS):
+        for layer in range(self._of.layers):
             hidden = self._layer(layer, hidden)
         self._pool(hidden)
         graph = helper.make_graph(
             self._nodes,
-            "all-MiniLM-L6-v2",
+            self._of.name,
             [
                 helper.make_tensor_value_info("ids", TensorProto.INT32, ["texts", "tokens"]),
                 helper.make_tensor_value_info("mask", TensorProto.INT32, ["texts", "tokens"]),
             ],
-            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", HIDDEN])],
+            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", self._of.width])],
             self._tensors,
         )
         opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_FUSED, 1)]
@@ -126,7 +130,7 @@ class _Graph:
         positions = self._add(
             "positions",
             lambda: (
-                self._numbers.read("embeddings.position_embeddings.weight")
+                self._numbers.read("embeddings.position_embeddings.weight")[self._of.first_position :]
                 + self._numbers.read("embeddings.token_type_embeddings.weight")[0]
             ),
         )
@@ -135,7 +139,7 @@ class _Graph:
             "EmbedLayerNormalization",
             ["ids", "", words, positions, "", *norm, "mask"],
             ["embedded", "lengths"],
-            epsilon=EPSILON,
+            epsilon=self._of.epsilon,
         )
         return "embedded"
 
@@ -154,7 +158,7 @@ class _Graph:
 
     def _attend(self, hidden: str, at: str, out: str) -> None:
         matrix = self._add(f"{at}.heads", lambda: self._heads(at))
-        self._node("Attention", [hidden, matrix, self._bias(at), "lengths"], [out], num_heads=HEADS)
+        self._node("Attention", [hidden, matrix, self._bias(at), "lengths"], [out], num_heads=self._of.heads)
 
     def _heads(self, at: str) -> NDArray[np.float32]:
         """What makes queries, keys and values of a layer, side by side."""
@@ -171,19 +175,28 @@ class _Graph:
         self._node("MatMul", [left, matrix], [out], domain="")
 
     def _pool(self, hidden: str) -> None:
-        """The sum over a text's tokens, brought to length 1, which the mean brought to length 1 is too."""
+        pool = self._first if self._of.pooling is Pooling.FIRST else self._sum
+        self._node("LpNormalization", [pool(hidden)], ["vectors"], domain="", axis=-1, p=2)
+
+    def _sum(self, hidden: str) -> str:
+        """The sum over a text's tokens: brought to length 1 it is the mean brought to length 1."""
         axis = helper.make_tensor("axis", TensorProto.INT64, [1], [1])
         self._tensors.append(axis)
         self._node("Cast", ["mask"], ["weights"], domain="", to=TensorProto.FLOAT)
         self._node("Unsqueeze", ["weights", "axis"], ["row"], domain="")
         self._node("MatMul", ["row", hidden], ["sums"], domain="")
         self._node("Squeeze", ["sums", "axis"], ["sum"], domain="")
-        self._node("LpNormalization", ["sum"], ["vectors"], domain="", axis=-1, p=2)
+        return "sum"
+
+    def _first(self, hidden: str) -> str:
+        self._tensors.append(helper.make_tensor("start", TensorProto.INT64, [], [0]))
+        self._node("Gather", [hidden, "start"], ["first"], domain="", axis=1)
+        return "first"
 
     def _add_and_norm(self, left: str, right: str, at: str, out: str) -> None:
         norm = self._norm(f"{at}.LayerNorm")
         bias = self._copy(f"{at}.dense.bias")
-        self._node("SkipLayerNormalization", [left, right, *norm, bias], [out], epsilon=EPSILON)
+        self._node("SkipLayerNormalization", [left, right, *norm, bias], [out], epsilon=self._of.epsilon)
 
     def _norm(self, at: str) -> tuple[str, str]:
         return self._copy(f"{at}.weight"), self._copy(f"{at}.bias")
@@ -221,7 +234,7 @@ class _QuantizedGraph(_Graph):
             "QAttention",
             [values, matrix, self._bias(at), scale, scales, "lengths", zero],
             [out],
-            num_heads=HEADS,
+            num_heads=self._of.heads,
         )
 
     def _multiply(self, left: str, dense: str, out: str) -> None:

@@ -1,0 +1,339 @@
+"""Models of the owner's choice: folders as sentence-transformers saves them.
+
+    all-my-models/
+        bge-small-en-v1.5/                  the model's name
+            modules.json                    what follows what
+            config.json                     the transformer's shape
+            model.safetensors               its numbers
+            tokenizer.json                  its words
+            sentence_bert_config.json       how much it reads
+            1_Pooling/config.json           how tokens become one vector
+            config_sentence_transformers.json   its prompts
+
+Read are files of these formats alone: no pickle, and no code that comes with a model. What is said of a model
+here that is not kept (another activation, a further layer) would be vectors that mean something else, so all
+that is not known is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer, normalizers
+
+from services.vector.embedding import kept_graphs
+from services.vector.embedding.architecture import Architecture, Pooling
+from services.vector.embedding.kept_graphs import GraphSource, ModelFilesError
+from services.vector.embedding.local import LocalModel
+
+GRAPH_PREFIX = "folder-"
+
+_MODULES, _WEIGHTS, _TOKENIZER = "modules.json", "model.safetensors", "tokenizer.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_WORDS = "embeddings.word_embeddings.weight"
+_POSITIONS = "embeddings.position_embeddings.weight"
+_LAYER = re.compile(r"encoder\.layer\.(\d+)\.output\.dense\.weight")
+_BERT, _ROBERTA = ("bert",), ("roberta", "xlm-roberta", "camembert")
+_FLOATS = ("F32", "F16", "F64")
+
+_MOST_BYTES = 1 << 20
+_MOST_DIMENSION = 8192
+_FEWEST_TOKENS = 32
+# Attention is square: of a text so long it takes 270 MB with sixteen heads.
+_MOST_TOKENS = 2048
+_MOST_PROMPT_CHARACTERS = 2_000
+# As sentence-transformers looks for what stands before a passage.
+_PASSAGE_PROMPTS = ("document", "passage", "corpus")
+
+_log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Its tokenizer. rows: how many words have a vector. lower: whether texts are made lower case before."""
+
+    path: Path
+    rows: int
+    lower: bool
+
+    def load(self) -> Tokenizer:
+        """Raises ModelFilesError."""
+        try:
+            tokenizer = Tokenizer.from_file(str(self.path))
+        except Exception as error:  # the library raises no other
+            raise ModelFilesError(
+                f"{self.path.name} of the embedding model cannot be read: {error}"
+            ) from error
+        if (words := tokenizer.get_vocab_size()) > self.rows:
+            raise ModelFilesError(f"{self.path.name} has {words} words, and {_WEIGHTS} has {self.rows}")
+        if self.lower:
+            others = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *others])
+        return tokenizer
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The files of a model, and what they say."""
+
+    weights: Path
+    words: _Words
+    architecture: Architecture
+    max_tokens: int
+    question_prompt: str
+    passage_prompt: str
+
+
+def names(parent: Path) -> list[str]:
+    """Of the models in a directory, in alphabetical order; none where there is no such directory."""
+    try:
+        return sorted(
+            one.name for one in parent.iterdir() if _NAME.fullmatch(one.name) and (one / _MODULES).is_file()
+        )
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ModelFilesError(f"{parent} cannot be read: {error}") from error
+
+
+def read(folder: Path) -> LocalModel:
+    """The model in a folder. Reads all of its weights, for their hash. Raises ModelFilesError, with why.
+
+    Its revision names everything that makes the vector of a passage: another file with the same name is
+    another model.
+    """
+    found = _Reading(folder).model()
+    name = folder.name
+    weights_sha256 = kept_graphs.file_sha256(found.weights)
+    graph = _sha256({"weights": weights_sha256, "architecture": asdict(found.architecture)})
+    told = {
+        "graph": graph,
+        "tokenizer": kept_graphs.file_sha256(found.words.path),
+        "lower": found.words.lower,
+        "max_tokens": found.max_tokens,
+        "prompt": found.passage_prompt,
+    }
+
+    def check() -> None:
+        if kept_graphs.file_sha256(found.weights) != weights_sha256:
+            raise ModelFilesError(f"{_WEIGHTS} of {name} has changed since the start: start again")
+
+    source = GraphSource(
+        label=f"{GRAPH_PREFIX}{name}",
+        key=graph,
+        weights=found.weights,
+        check=check,
+        architecture=found.architecture,
+    )
+    return LocalModel(
+        name=name,
+        dimension=found.architecture.width,
+        revision=f"{weights_sha256[:12]}-{_sha256(told)[:12]}-{kept_graphs.VECTORS_VERSION}",
+        max_tokens=found.max_tokens,
+        tokenizer=found.words.load,
+        graph=lambda models: kept_graphs.ensure_graph(models, source),
+        question_prompt=found.question_prompt,
+        passage_prompt=found.passage_prompt,
+    )
+
+
+class _Reading:
+    """One folder, and what of it is told when it cannot be used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def model(self) -> _Found:
+        home, pooling = self._modules()
+        config = self._json(home / "config.json")
+        most, question, passage = self._limits(home, config)
+        weights, tokenizer = self._file(home / _WEIGHTS), self._file(home / _TOKENIZER)
+        architecture, rows = self._architecture(config, pooling, weights)
+        words = _Words(tokenizer, rows, lower=self._sentences(home).get("do_lower_case") is True)
+        return _Found(weights, words, architecture, most, question, passage)
+
+    def _modules(self) -> tuple[Path, Pooling]:
+        """Where the transformer is, and what follows it."""
+        places: dict[str, Path] = {}
+        listed = self._json(self._folder / _MODULES, list)
+        for module in listed:
+            if not isinstance(module, dict):
+                raise self._error(_MODULES, "is no list of modules")
+            kind = str(module.get("type", "")).rpartition(".")[2]
+            path = str(module.get("path", ""))
+            if not re.fullmatch(r"[\w-]*", path):
+                raise self._error(_MODULES, f'names the path "{path}", which is no folder beside it')
+            places[kind] = self._folder / path
+        kinds = list(places)
+        if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
+            raise self._error(
+                _MODULES,
+                f"lists {', '.join(kinds) or 'nothing'}; served are Transformer and Pooling, with or without"
+                " Normalize after them",
+            )
+        if "Normalize" not in kinds and self._similarity() == "dot":
+            raise self._error(
+                "config_sentence_transformers.json",
+                "compares by dot products of vectors of any length; served are models that compare by cosine",
+            )
+        return places["Transformer"], self._pooling(places["Pooling"] / "config.json")
+
+    def _pooling(self, path: Path) -> Pooling:
+        config = self._json(path)
+        mode = config.get("pooling_mode")
+        modes = [mode] if isinstance(mode, str) else list(mode or ())
+        prefix, suffix = "pooling_mode_", "_tokens"
+        modes += [
+            key.removeprefix(prefix).removesuffix(suffix).removesuffix("_token")
+            for key, value in config.items()
+            if key.startswith(prefix) and value is True
+        ]
+        if config.get("include_prompt", True) is not True:
+            raise self._error(path.name, "leaves prompts out of the mean, which is not served")
+        known = {"mean": Pooling.MEAN, "cls": Pooling.FIRST}
+        if len(modes) != 1 or modes[0] not in known:
+            raise self._error(
+                f"{path.parent.name}/{path.name}",
+                f"pools by {', '.join(map(str, modes)) or 'nothing'}; served are mean and cls",
+            )
+        return known[modes[0]]
+
+    def _architecture(self, config: Json, pooling: Pooling, weights: Path) -> tuple[Architecture, int]:
+        """And how many words have a vector."""
+        kind = config.get("model_type")
+        if kind not in (*_BERT, *_ROBERTA):
+            raise self._error("config.json", f"is of a {kind}; served are {', '.join((*_BERT, *_ROBERTA))}")
+        for key, served in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+            if config.get(key, served) != served:
+                raise self._error("config.json", f"has {key} {config[key]}; served is {served}")
+        width, heads = self._count(config, "hidden_size"), self._count(config, "num_attention_heads")
+        layers = self._count(config, "num_hidden_layers")
+        epsilon = config.get("layer_norm_eps", 1e-12)
+        if width > _MOST_DIMENSION or width % heads or not isinstance(epsilon, float) or not 0 < epsilon < 1:
+            raise self._error("config.json", "has a shape that is none of a BERT")
+        prefix, rows = self._tensors(weights, config)
+        architecture = Architecture(
+            name=self._folder.name,
+            width=width,
+            layers=layers,
+            heads=heads,
+            epsilon=epsilon,
+            pooling=pooling,
+            prefix=prefix,
+            first_position=self._first_position(config),
+        )
+        return architecture, rows
+
+    def _tensors(self, weights: Path, config: Json) -> tuple[str, int]:
+        """What stands before the names of all tensors, and the rows of the table of words.
+
+        Sees whether the numbers are those of config.json.
+        """
+        try:
+            with safe_open(weights, "numpy") as file:
+                names = list(file.keys())
+                tables = [name for name in names if name.endswith(_WORDS)]
+                if len(tables) != 1:
+                    raise self._error(_WEIGHTS, "holds no BERT, or several")
+                prefix = tables[0].removesuffix(_WORDS)
+                layers = {
+                    match[1] for name in names if (match := _LAYER.fullmatch(name.removeprefix(prefix)))
+                }
+                words = file.get_slice(tables[0])
+                rows, width = words.get_shape()
+                positions, _ = file.get_slice(prefix + _POSITIONS).get_shape()
+                kind = words.get_dtype()
+        except (SafetensorError, ValueError, OSError) as error:
+            raise self._error(_WEIGHTS, f"cannot be read: {error}") from error
+        if kind not in _FLOATS:
+            raise self._error(_WEIGHTS, f"has numbers of type {kind}; served are {', '.join(_FLOATS)}")
+        told = (config["hidden_size"], config["num_hidden_layers"], config.get("max_position_embeddings"))
+        if (width, len(layers), positions) != told:
+            raise self._error(
+                _WEIGHTS,
+                f"has {(width, len(layers), positions)} (width, layers, positions), config.json has {told}",
+            )
+        return prefix, rows
+
+    def _first_position(self, config: Json) -> int:
+        """RoBERTa counts positions from the one after that of padding."""
+        if config["model_type"] in _BERT:
+            return 0
+        return self._count(config, "pad_token_id") + 1
+
+    def _limits(self, home: Path, config: Json) -> tuple[int, str, str]:
+        """How many tokens it reads, and its prompts for a question and a passage."""
+        given = self._sentences(home).get("max_seq_length")
+        if given is None:
+            given = self._json(home / "tokenizer_config.json", default={}).get("model_max_length")
+        positions = self._count(config, "max_position_embeddings") - self._first_position(config)
+        if given is not None and (not isinstance(given, int | float) or given < _FEWEST_TOKENS):
+            raise self._error(
+                "sentence_bert_config.json", f"reads {given} tokens, fewer than {_FEWEST_TOKENS}"
+            )
+        most = int(min(positions, given or positions, _MOST_TOKENS))
+        prompts = self._told.get("prompts") or {}
+        if not isinstance(prompts, dict) or not all(
+            isinstance(one, str) and len(one) <= _MOST_PROMPT_CHARACTERS for one in prompts.values()
+        ):
+            raise self._error(
+                "config_sentence_transformers.json",
+                f"has prompts that are no texts of at most {_MOST_PROMPT_CHARACTERS} characters",
+            )
+        otherwise: str = prompts.get(self._told.get("default_prompt_name") or "", "")
+        question: str = prompts.get("query", otherwise)
+        passage: str = next((prompts[key] for key in _PASSAGE_PROMPTS if key in prompts), otherwise)
+        return most, question, passage
+
+    def _sentences(self, home: Path) -> Json:
+        told: Json = self._json(home / "sentence_bert_config.json", default={})
+        return told
+
+    @property
+    def _told(self) -> Json:
+        told: Json = self._json(self._folder / "config_sentence_transformers.json", default={})
+        return told
+
+    def _similarity(self) -> object:
+        return self._told.get("similarity_fn_name")
+
+    def _count(self, config: Json, key: str) -> int:
+        value = config.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1_000_000:
+            raise self._error("config.json", f"says nothing that can be used of {key}: {value}")
+        return value
+
+    def _json(self, path: Path, kind: type = dict, *, default: object = None) -> Any:
+        if default is not None and not path.exists():
+            return default
+        try:
+            if path.stat().st_size > _MOST_BYTES:
+                raise self._error(path.name, f"has more than {_MOST_BYTES:,} bytes")
+            value = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._error(path.name, f"cannot be read: {error}") from error
+        if not isinstance(value, kind):
+            raise self._error(path.name, f"is no {'object' if kind is dict else 'list'}")
+        return value
+
+    def _file(self, path: Path) -> Path:
+        if not path.is_file():
+            hint = "; a model.onnx or pytorch_model.bin is not read" if path.name == _WEIGHTS else ""
+            raise self._error(path.name, f"is missing{hint}")
+        return path
+
+    def _error(self, file: str, why: str) -> ModelFilesError:
+        return ModelFilesError(f"the embedding model in {self._folder.name} cannot be served: {file} {why}")
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

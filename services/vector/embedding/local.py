@@ -1,0 +1,333 @@
+"""Local models on onnxruntime: embedders that need no key and no network.
+
+Each kind of text runs in a session of its own over the same mapped weights.
+Passages go one small batch at a time over as many single-threaded lanes as
+there are cores: on a small model a batch of 16 is no faster than a batch of 2,
+and lanes need not wait for each other at every operator. The lanes have a low
+scheduling priority, so what comes meanwhile gets the cores at once. Texts that
+somebody waits for run in their caller's thread with all cores.
+
+Where a model has a quantized copy, a question is searched with that where words
+decide as well (docs/adr/0131): one core, half of the work, and no waiting for a
+second core that reads the keyword index.
+
+Texts are embedded sorted by length, so that little of a batch is padding.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+from tokenizers import Tokenizer
+
+from services.vector.embedding import kept_graphs
+from services.vector.embedding.kept_graphs import ModelFilesError
+from services.vector.embedding.ports import (
+    FEW_TEXTS,
+    EmbedderDeadlineError,
+    EmbedderRejectedError,
+    EmbedderUnavailableError,
+    Vector,
+    Vectors,
+    remaining,
+)
+
+# A text of 512 word pieces is some 2,000 characters; what lies beyond this is not even looked at, because
+# the tokenizer takes a second for a megabyte.
+_MAX_CHARACTERS = 32_768
+# A text to see by what the markers are.
+_ANYTHING = "a"
+_NOT_UNICODE = "a text holds a lone surrogate and is not valid Unicode"
+
+# About two passages of 200 tokens: 0.1 s on one core. Padding counts.
+_BATCH_TOKENS = 512
+_BATCH_PADDING = 32  # tokens by which texts of one batch may differ
+
+_LANE_NICENESS = 10
+
+_RUNTIME_ERRORS = (
+    runtime_errors.EPFail,
+    runtime_errors.EngineError,
+    runtime_errors.Fail,
+    runtime_errors.InvalidArgument,
+    runtime_errors.InvalidGraph,
+    runtime_errors.InvalidProtobuf,
+    runtime_errors.NoSuchFile,
+    runtime_errors.NotImplemented,
+    runtime_errors.RuntimeException,
+)
+
+_log = logging.getLogger(__name__)
+
+Ids = list[int]
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """What an embedder is told of its model.
+
+    max_tokens: that it reads of a text, with the markers around it and the prompt before it. tokenizer: loads
+    it. graph: builds the graph below a directory where it is not there, and tells where. Both raise
+    ModelFilesError. prompts: what the model wants to stand before a question, and before a passage.
+    """
+
+    name: str
+    dimension: int
+    revision: str
+    max_tokens: int
+    tokenizer: Callable[[], Tokenizer]
+    graph: Callable[[Path], Path]
+    question_prompt: str = ""
+    passage_prompt: str = ""
+
+
+class LocalEmbedder:
+    """The port `Embedder` over a local model. Close it at the end.
+
+    models: the directory that keeps the built graph (<data directory>/models).
+    threads: cores to use; all that this process may run on when None.
+
+    Nothing is loaded before the first use or `load`.
+    """
+
+    def __init__(self, local: LocalModel, models: Path, *, threads: int | None = None) -> None:
+        self._local = local
+        self._models = models
+        self._threads = threads or usable_cores()
+        self._lock = threading.Lock()
+        # Apart: who asks for words need not wait until the model is built and loaded.
+        self._tokenizer_lock = threading.Lock()
+        self._words: _Words | None = None
+        self._sessions: _Sessions | None = None
+        self._closed = False
+
+    @property
+    def model(self) -> str:
+        """See the port."""
+        return self._local.name
+
+    @property
+    def dimension(self) -> int:
+        """See the port."""
+        return self._local.dimension
+
+    @property
+    def revision(self) -> str:
+        """See the port."""
+        return self._local.revision
+
+    def load(self) -> None:
+        """Builds the graph when it is not there, and loads it. Raises EmbedderUnavailableError."""
+        self._loaded()
+
+    def close(self) -> None:
+        """Drops passages that still wait and frees the model. Later calls raise EmbedderUnavailableError."""
+        with self._lock:
+            self._closed = True
+            sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            sessions.lanes.shutdown(cancel_futures=True)
+
+    def ping(self, *, deadline: float) -> None:
+        """Loads the model when it is not loaded."""
+        self._loaded()
+        remaining(deadline)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Word pieces of each text, without markers and prompt. Of more than `passage_tokens` the end is not
+        embedded. Raises EmbedderRejectedError for a lone surrogate.
+        """
+        return [len(ids) for ids in self._words_of_model().encode(texts)]
+
+    def passage_tokens(self) -> int:
+        """So many word pieces of a passage are embedded."""
+        words = self._words_of_model()
+        prompt = len(words.encode([self._local.passage_prompt])[0])
+        return self._local.max_tokens - words.markers - prompt
+
+    def pieces(self, text: str) -> list[str]:
+        """The word pieces of a text, without markers. Raises EmbedderRejectedError as token_counts does."""
+        return self._words_of_model().pieces(text)
+
+    def embed_question(self, text: str, *, deadline: float) -> Vector:
+        """See the port. By the quantized model where there is one, in the caller's thread."""
+        sessions = self._loaded()
+        remaining(deadline)
+        vector: Vector = _run(sessions.questions, self._ids([self._local.question_prompt + text]))[0]
+        return vector
+
+    def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        """See the port. Runs in the caller's thread; the deadline is looked at between batches."""
+        return self._at_once([self._local.question_prompt + text for text in texts], deadline)
+
+    def embed_texts(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        """See the port. Few as embed_queries, many as embed_passages."""
+        work = self._at_once if len(texts) <= FEW_TEXTS else self._in_lanes
+        return work(texts, deadline)
+
+    def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Vectors:
+        """See the port. At the deadline a batch in work is left to end by itself (0.1 s)."""
+        return self._in_lanes([self._local.passage_prompt + text for text in texts], deadline)
+
+    def _at_once(self, texts: Sequence[str], deadline: float) -> Vectors:
+        sessions = self._loaded()
+        encoded = self._ids(texts)
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        for batch in batches([len(ids) for ids in encoded]):
+            remaining(deadline)
+            vectors[batch] = _run(sessions.queries, [encoded[i] for i in batch])
+        return vectors
+
+    def _in_lanes(self, texts: Sequence[str], deadline: float) -> Vectors:
+        sessions = self._loaded()
+        encoded = self._ids(texts)
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        work: list[tuple[list[int], Future[Vectors]]] = []
+        try:
+            for batch in batches([len(ids) for ids in encoded]):
+                ids = [encoded[i] for i in batch]
+                work.append((batch, sessions.lanes.submit(_run, sessions.passages, ids)))
+            for batch, future in work:
+                vectors[batch] = future.result(remaining(deadline))
+        except TimeoutError:
+            raise EmbedderDeadlineError("the deadline passed before the vectors were there") from None
+        except (RuntimeError, CancelledError) as error:  # the lanes are shut, or were while this waited
+            raise EmbedderUnavailableError("the embedding model was closed") from error
+        finally:
+            for _, future in work:
+                future.cancel()
+        return vectors
+
+    def _loaded(self) -> _Sessions:
+        self._words_of_model()
+        with self._lock:
+            if self._closed:
+                raise EmbedderUnavailableError("the embedding model was closed")
+            if self._sessions is None:
+                self._sessions = _Sessions(self._local.graph(self._models), self._threads)
+            return self._sessions
+
+    def _words_of_model(self) -> _Words:
+        with self._tokenizer_lock:
+            if self._words is None:
+                self._words = _Words(self._local.tokenizer(), self._local.max_tokens)
+            return self._words
+
+    def _ids(self, texts: Sequence[str]) -> list[Ids]:
+        """Ids with their markers, at most max_tokens for each text."""
+        return self._words_of_model().marked([text[:_MAX_CHARACTERS] for text in texts])
+
+
+class _Words:
+    """A tokenizer, neither cutting nor padding, and the markers that its model is used to around a text."""
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        marked: Ids = tokenizer.encode(_ANYTHING).ids
+        plain: Ids = tokenizer.encode(_ANYTHING, add_special_tokens=False).ids
+        places = (at for at in range(len(marked)) if marked[at : at + len(plain)] == plain)
+        if not plain or (start := next(places, None)) is None:
+            raise ModelFilesError("tokenizer.json does not know the letters of English")
+        self._before, self._after = marked[:start], marked[start + len(plain) :]
+        self.markers = len(self._before) + len(self._after)
+        self._most = max_tokens - self.markers
+
+    def encode(self, texts: Sequence[str]) -> list[Ids]:
+        try:
+            return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        except TypeError as error:  # what the tokenizer raises for a string that is not Unicode
+            raise EmbedderRejectedError(_NOT_UNICODE) from error
+
+    def marked(self, texts: Sequence[str]) -> list[Ids]:
+        return [[*self._before, *ids[: self._most], *self._after] for ids in self.encode(texts)]
+
+    def pieces(self, text: str) -> list[str]:
+        try:
+            pieces: list[str] = self._tokenizer.encode(text, add_special_tokens=False).tokens
+        except TypeError as error:
+            raise EmbedderRejectedError(_NOT_UNICODE) from error
+        return pieces
+
+
+class _Sessions:
+    """The loaded models: one core for a question, all for texts in a hurry, and lanes for passages."""
+
+    def __init__(self, home: Path, threads: int) -> None:
+        try:
+            self.queries = _session(home / kept_graphs.MODEL, threads)
+            self.passages = _session(home / kept_graphs.MODEL, 1)
+            quantized = home / kept_graphs.QUANTIZED
+            self.questions = _session(quantized, 1) if quantized.exists() else self.queries
+        except _RUNTIME_ERRORS as error:
+            raise ModelFilesError(f"the embedding model's graph cannot be loaded: {error}") from error
+        self.lanes = ThreadPoolExecutor(threads, "embed-passages", initializer=_lower_priority)
+
+
+def _session(path: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads spin between the operators of a text, which is a fifth faster than to wake them for each. After
+    # its end they would take the cores from everything else.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _run(session: Any, encoded: Sequence[Ids]) -> Vectors:
+    longest = max(map(len, encoded))
+    ids = np.zeros((len(encoded), longest), np.int32)
+    mask = np.zeros((len(encoded), longest), np.int32)
+    for row, text in enumerate(encoded):
+        ids[row, : len(text)] = text
+        mask[row, : len(text)] = 1
+    try:
+        vectors: Vectors = session.run(["vectors"], {"ids": ids, "mask": mask})[0]
+    except _RUNTIME_ERRORS as error:
+        raise EmbedderUnavailableError(f"the embedding model failed: {type(error).__name__}") from error
+    return vectors
+
+
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices into `lengths` (tokens), in groups of similar length, the longest first."""
+    batch: list[int] = []
+    longest = 0
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        full = (len(batch) + 1) * longest > _BATCH_TOKENS
+        if batch and (full or longest - lengths[index] > _BATCH_PADDING):
+            yield batch
+            batch = []
+        if not batch:
+            longest = lengths[index]
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _lower_priority() -> None:
+    """Behind questions and the rest of the house. Only Linux has a niceness for each thread."""
+    if sys.platform == "linux":
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LANE_NICENESS)
+        except OSError as error:
+            _log.warning("embedding lanes keep the normal priority", extra={"error": str(error)})
