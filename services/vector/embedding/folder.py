@@ -49,7 +49,8 @@ _FEWEST_TOKENS = 32
 # Attention is square: of a text so long it takes 270 MB with sixteen heads.
 _MOST_TOKENS = 2048
 _MOST_PROMPT_CHARACTERS = 2_000
-# As sentence-transformers looks for what stands before a passage.
+# What stands before a passage: the first of these that says something. sentence-transformers adds an empty
+# one for documents by itself, and so never comes to the others.
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 
 _log = logging.getLogger(__name__)
@@ -268,7 +269,7 @@ class _Reading:
         """RoBERTa counts positions from the one after that of padding."""
         if config["model_type"] in _BERT:
             return 0
-        return self._count(config, "pad_token_id") + 1
+        return self._count(config, "pad_token_id", 0) + 1
 
     def _limits(self, home: Path, config: Json) -> tuple[int, str, str]:
         """How many tokens it reads, and its prompts for a question and a passage."""
@@ -291,7 +292,7 @@ class _Reading:
             )
         otherwise: str = prompts.get(self._told.get("default_prompt_name") or "", "")
         question: str = prompts.get("query", otherwise)
-        passage: str = next((prompts[key] for key in _PASSAGE_PROMPTS if key in prompts), otherwise)
+        passage: str = next((prompts[key] for key in _PASSAGE_PROMPTS if prompts.get(key)), otherwise)
         return most, question, passage
 
     def _sentences(self, home: Path) -> Json:
@@ -306,9 +307,9 @@ class _Reading:
     def _similarity(self) -> object:
         return self._told.get("similarity_fn_name")
 
-    def _count(self, config: Json, key: str) -> int:
+    def _count(self, config: Json, key: str, least: int = 1) -> int:
         value = config.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1_000_000:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 1_000_000:
             raise self._error("config.json", f"says nothing that can be used of {key}: {value}")
         return value
 

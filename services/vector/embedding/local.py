@@ -42,6 +42,7 @@ from services.vector.embedding.ports import (
     Vectors,
     remaining,
 )
+from services.vector.embedding.scale import BUILT_IN, Scale, kept_scale, measured
 
 # A text of 512 word pieces is some 2,000 characters; what lies beyond this is not even looked at, because
 # the tokenizer takes a second for a megabyte.
@@ -55,6 +56,8 @@ _BATCH_TOKENS = 512
 _BATCH_PADDING = 32  # tokens by which texts of one batch may differ
 
 _LANE_NICENESS = 10
+
+_SCALE = "scale.json"
 
 _RUNTIME_ERRORS = (
     runtime_errors.EPFail,
@@ -79,7 +82,8 @@ class LocalModel:
 
     max_tokens: that it reads of a text, with the markers around it and the prompt before it. tokenizer: loads
     it. graph: builds the graph below a directory where it is not there, and tells where. Both raise
-    ModelFilesError. prompts: what the model wants to stand before a question, and before a passage.
+    ModelFilesError. prompts: what the model wants to stand before a question, and before a passage. scale:
+    measured when the model is first loaded where it is None, and kept beside the graph.
     """
 
     name: str
@@ -90,6 +94,7 @@ class LocalModel:
     graph: Callable[[Path], Path]
     question_prompt: str = ""
     passage_prompt: str = ""
+    scale: Scale | None = None
 
 
 class LocalEmbedder:
@@ -110,6 +115,7 @@ class LocalEmbedder:
         self._tokenizer_lock = threading.Lock()
         self._words: _Words | None = None
         self._sessions: _Sessions | None = None
+        self._scale = local.scale or BUILT_IN
         self._closed = False
 
     @property
@@ -126,6 +132,10 @@ class LocalEmbedder:
     def revision(self) -> str:
         """See the port."""
         return self._local.revision
+
+    def scale(self) -> Scale:
+        """See the port. Known as soon as the model has been loaded."""
+        return self._scale
 
     def load(self) -> None:
         """Builds the graph when it is not there, and loads it. Raises EmbedderUnavailableError."""
@@ -181,11 +191,16 @@ class LocalEmbedder:
         return self._in_lanes([self._local.passage_prompt + text for text in texts], deadline)
 
     def _at_once(self, texts: Sequence[str], deadline: float) -> Vectors:
-        sessions = self._loaded()
+        return self._through(self._loaded(), texts, lambda: remaining(deadline))
+
+    def _through(
+        self, sessions: _Sessions, texts: Sequence[str], before: Callable[[], object] = lambda: None
+    ) -> Vectors:
+        """before: called ahead of each batch."""
         encoded = self._ids(texts)
         vectors = np.empty((len(texts), self.dimension), np.float32)
         for batch in batches([len(ids) for ids in encoded]):
-            remaining(deadline)
+            before()
             vectors[batch] = _run(sessions.queries, [encoded[i] for i in batch])
         return vectors
 
@@ -215,8 +230,24 @@ class LocalEmbedder:
             if self._closed:
                 raise EmbedderUnavailableError("the embedding model was closed")
             if self._sessions is None:
-                self._sessions = _Sessions(self._local.graph(self._models), self._threads)
+                home = self._local.graph(self._models)
+                sessions = _Sessions(home, self._threads)
+                if self._local.scale is None:
+                    self._scale = kept_scale(
+                        home / _SCALE, self._whole_name(), lambda: self._measured(sessions)
+                    )
+                self._sessions = sessions
             return self._sessions
+
+    def _whole_name(self) -> str:
+        """Of all that decides which cosines it has."""
+        return f"{self.revision} {self._local.question_prompt}"
+
+    def _measured(self, sessions: _Sessions) -> Scale:
+        def vectors(prompt: str) -> Callable[[list[str]], Vectors]:
+            return lambda texts: self._through(sessions, [prompt + text for text in texts])
+
+        return measured(vectors(self._local.question_prompt), vectors(self._local.passage_prompt))
 
     def _words_of_model(self) -> _Words:
         with self._tokenizer_lock:

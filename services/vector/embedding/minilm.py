@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from services.vector.embedding import minilm_files
 from services.vector.embedding.local import LocalEmbedder, LocalModel
 from services.vector.embedding.minilm_files import ModelFiles
+from services.vector.embedding.scale import BUILT_IN
 
 MODEL = minilm_files.NAME
 DIMENSION = minilm_files.ARCHITECTURE.width
@@ -40,6 +41,7 @@ class MiniLmEmbedder(LocalEmbedder):
             dimension=DIMENSION,
             revision=minilm_files.REVISION,
             max_tokens=MAX_TOKENS,
+            scale=BUILT_IN,
             tokenizer=tokenizer,
             graph=lambda models: minilm_files.ensure_graph(models, given().weights),
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -20,12 +22,14 @@ import openai
 
 from services.vector.embedding.ports import (
     EmbedderDeadlineError,
+    EmbedderError,
     EmbedderRejectedError,
     EmbedderUnavailableError,
     Vector,
     Vectors,
     remaining,
 )
+from services.vector.embedding.scale import BUILT_IN, Scale, measured
 
 # The protocol allows 2,048 texts and 300,000 tokens a request. A token is at least one byte.
 _BATCH_TEXTS = 256
@@ -35,10 +39,15 @@ _ATTEMPTS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds
 _CONNECT_SECONDS = 5.0
 _CALLS_AT_ONCE = 8
+# A local runtime on a slow processor may need this long for them.
+_MEASURE_SECONDS = 120.0
+_MEASURE_PAUSE = 300.0
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class OpenAiEmbedder:
@@ -55,10 +64,14 @@ class OpenAiEmbedder:
     def __init__(self, *, model: str, dimension: int, base_url: str, api_key: str) -> None:
         self._model = model
         self._dimension = dimension
-        self._client = openai.OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
+        # The library refuses to be without one, and local runtimes ask for none.
+        self._client = openai.OpenAI(api_key=api_key or "none", base_url=base_url, max_retries=0)
         # A read from a socket has a limit for each piece, not for the whole; so a call gets a thread that
         # its caller can leave. What is left behind holds one of these threads, no more.
         self._calls = ThreadPoolExecutor(_CALLS_AT_ONCE, "embed-openai")
+        self._measuring = threading.Lock()
+        self._measure_after = 0.0
+        self._scale: Scale | None = None
 
     @property
     def model(self) -> str:
@@ -107,6 +120,22 @@ class OpenAiEmbedder:
     def embed_texts(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """As for questions: the protocol does not tell them from other texts."""
         return self._embed(texts, deadline)
+
+    def scale(self) -> Scale:
+        """See the port. Measured in the background once it is asked for: it is some 50 texts to embed."""
+        with self._measuring:
+            now = time.monotonic()
+            if self._scale is None and now >= self._measure_after:
+                self._measure_after = now + _MEASURE_PAUSE
+                self._calls.submit(self._measure)
+            return self._scale or BUILT_IN
+
+    def _measure(self) -> None:
+        deadline = time.monotonic() + _MEASURE_SECONDS
+        try:
+            self._scale = measured(lambda t: self._embed(t, deadline), lambda t: self._embed(t, deadline))
+        except EmbedderError as error:
+            _log.warning("the scale of %s is not known: %s", self._model, error)
 
     def _embed(self, texts: Sequence[str], deadline: float) -> Vectors:
         parts = [self._embed_batch(batch, deadline) for batch in _batches(texts)]

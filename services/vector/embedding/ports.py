@@ -10,6 +10,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from services.vector.embedding.scale import Scale
+
 # So many texts or fewer are somebody's question; more are work that questions may pass.
 FEW_TEXTS = 16
 
@@ -112,6 +114,10 @@ class Embedder(Protocol):
 
         FEW_TEXTS are embedded ahead of passages in work, more in the background. Otherwise as embed_queries.
         """
+        ...
+
+    def scale(self) -> Scale:
+        """What its cosines are worth. At once: while that is not known, what the built-in model's are."""
         ...
 
     def ping(self, *, deadline: float) -> None:

@@ -13,8 +13,10 @@ import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-# One word that a single passage has is worth so much of a cosine. Chosen on six development sets, where
-# 0.15 to 0.2 make no difference; docs/adr/0125 has nDCG@10 of twelve sets.
+from services.vector.embedding.scale import BUILT_IN, Scale
+
+# One word that a single passage has is worth so much of the built-in model's cosine. Chosen on six
+# development sets, where 0.15 to 0.2 make no difference; docs/adr/0125 has nDCG@10 of twelve sets.
 _WORDS_WEIGHT = 0.2
 # What the cosine counts when the model does not read the question's language. Japanese and Russian, nDCG@10:
 # 0.783, with all of it 0.774, by words alone 0.778.
@@ -70,11 +72,20 @@ def side_by_side(cosines: Mapping[int, float], models: Mapping[int, int]) -> dic
     return apart
 
 
+def comparable(
+    cosines: Mapping[int, float], models: Mapping[int, int], scales: Mapping[int, Scale]
+) -> dict[int, float]:
+    """What the built-in model would say for the cosines of others, see embedding/scale.py."""
+    if all(scale == BUILT_IN for scale in scales.values()):
+        return dict(cosines)
+    return {key: scales[models[key]].comparable(cosine) for key, cosine in cosines.items()}
+
+
 def fuse(words: Mapping[int, float], meaning: Mapping[int, float]) -> dict[int, float]:
     """Fused scores, 0 to 1, of every candidate of either side.
 
-    words: of by_words. meaning: cosines. A passage that has no vector yet counts as the farthest of those
-    that have one.
+    words: of by_words. meaning: of comparable. A passage that has no vector yet counts as the farthest of
+    those that have one.
     """
     farthest = min(meaning.values(), default=0.0)
     added = {

@@ -16,6 +16,7 @@ from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.documents import Collection
 from services.vector.embedding.ports import EmbedderError, ModelName, Reader, name_of
 from services.vector.embedding.roster import Roster
+from services.vector.embedding.scale import BUILT_IN, Scale
 from services.vector.faults import embedding_mismatch
 from services.vector.record.lexicon import Shelf
 from services.vector.record.passages import Condition, FoundPassage, Passages, Place
@@ -159,8 +160,8 @@ class _Pool:
 
     lexical: what `words` come to, on a scale that collections share. exact: the weight of the question's
     phrases and identifiers that a passage holds, where it is not 0, of 1.
-    model: which model made its vector, by number; cosines of two models do not compare. strange: the models
-    that do not read the question.
+    model: which model made its vector, by number; cosines of two models do not compare. scales: of these
+    models. strange: those that do not read the question.
     """
 
     words: dict[int, Words] = field(default_factory=dict)
@@ -171,6 +172,7 @@ class _Pool:
     unindexed: set[int] = field(default_factory=set)
     exact: dict[int, float] = field(default_factory=dict)
     model: dict[int, int] = field(default_factory=dict)
+    scales: dict[int, Scale] = field(default_factory=dict)
     strange: set[int] = field(default_factory=set)
 
 
@@ -215,7 +217,7 @@ class Searching:
         models = self._models(collections)
         lexical, near, strange = await self._sides(collections, models, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
-        pool = _Pool(strange=strange)
+        pool = _Pool(strange=strange, scales=self._scales(collections, models))
         for one, model, query, found, nearest in zip(
             collections, models, near.queries, lexical, near.scores, strict=True
         ):
@@ -249,6 +251,10 @@ class Searching:
         """
         makers = [self._roster.find(one.model) or one.model for one in collections]
         return [makers.index(maker) for maker in makers]
+
+    def _scales(self, collections: Sequence[Collection], models: Sequence[int]) -> dict[int, Scale]:
+        found = {number: self._roster.find(collections[number].model) for number in set(models)}
+        return {number: BUILT_IN if one is None else one.scale() for number, one in found.items()}
 
     async def _sides(
         self,
@@ -494,9 +500,10 @@ def _reads(reader: Reader, text: str) -> bool:
 
 
 def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
+    meaning = fusion.comparable(pool.vector, pool.model, pool.scales)
     if len(set(pool.model.values())) > 1:
-        meaning = fusion.side_by_side(pool.vector, pool.model)
-    else:
+        meaning = fusion.side_by_side(meaning, pool.model)
+    elif mode is Mode.DENSE:
         meaning = pool.vector
     if mode is Mode.DENSE:
         return dict(meaning)

@@ -47,6 +47,7 @@ from tests.contract.agents.test_audio import TALK, Filing, house_on, run, talk
 from tests.contract.session.conftest import running_house
 from tests.contract.session.test_process import ended, start
 from tests.contract.vector.world import eventually, running
+from tests.support.model_folder import write_model
 from tests.support.model_server import Answer, Heard, ModelServer, Spoken
 from tests.support.plain_sandbox import PlainSandbox
 from tests.support.redis_server import RedisServer, free_port
@@ -294,6 +295,14 @@ async def components_of_a_vector(stage: Stage) -> int:
             finally:
                 await server.stop(0)
     return len(made.embeddings[0].values)
+
+
+async def components_with_a_model_in_a_folder(stage: Stage) -> int:
+    """The same where a folder has a model of the name that is set."""
+    model = stage.folder / "ours" / "text-embedding-3-small"
+    if not model.exists():
+        write_model(model)
+    return await components_of_a_vector(stage)
 
 
 # --- chassis and gateway -------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from tests.architecture.test_settings import ASKED_FOR, DOCUMENTED
 from tests.contract.settings import gateways, insides
 from tests.contract.settings.gateways import OTHER_SITE, QUIET_SECONDS, SECRETS, Seen
 from tests.contract.settings.insides import ASIDE, PASSWORD, Knocks, RedisAside, Stage
+from tests.support.model_folder import WIDTH
 from tests.support.model_server import Answer, ModelServer
 from tests.unit.gateway.scripted_services import ScriptedServices, running_services
 
@@ -124,6 +125,13 @@ ROWS = {
 MORE_ROWS = {
     "OPENAI_TRANSCRIPTION_MODEL": Row("whisper-9", insides.listener_asked, None, "whisper-9"),
     "OPENAI_SPEECH_MODEL": Row("tts-9", insides.speaker_asked, None, "tts-9"),
+    "MELD_EMBEDDING_MODELS_DIR": Row(
+        "{folder}/ours",
+        insides.components_with_a_model_in_a_folder,
+        1536,
+        WIDTH,
+        EMBEDDING,
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.vector.application import Application
 from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError, Vector, Vectors
+from services.vector.embedding.scale import BUILT_IN, Scale
 from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings
@@ -67,6 +68,9 @@ class WordEmbedder:
             raise EmbedderRejectedError("a text that it does not take")
         self.passages += texts
         return np.stack([self.vector(text) for text in texts])
+
+    def scale(self) -> Scale:
+        return BUILT_IN
 
     def ping(self, *, deadline: float) -> None:
         self._check()
@@ -218,11 +222,12 @@ async def running(
     embedder: Any = None,
     count_tokens: Any = count_words,
     others: Sequence[Any] = (),
+    passage_tokens: Any = None,
     **values: Any,
 ) -> AsyncIterator[Client]:
     """A service on a free port over `folder`, until the block ends. others: models beside the configured."""
     settings = settings_for(folder, **values)
-    model = ConfiguredModel(embedder or WordEmbedder(), count_tokens, tuple(others))
+    model = ConfiguredModel(embedder or WordEmbedder(), count_tokens, tuple(others), passage_tokens)
     async with vector_server(settings, model, "127.0.0.1:0", tenant_of_header) as (server, switch):
         port = await server.start()
         try:

@@ -262,7 +262,7 @@ def _assert_no_word_is_cut(data: bytes, chunks: list[Chunk], most: int) -> None:
             continue
         left = data[before.byte_start : before.byte_end].decode()
         right = data[after.byte_start : after.byte_end].decode()
-        unspaced = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff]")
+        unspaced = re.compile(r"[\u3000-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]")
         if unspaced.match(left[-1]) or unspaced.match(right[0]):
             continue
         at = before.byte_end

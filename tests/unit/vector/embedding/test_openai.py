@@ -21,6 +21,7 @@ from services.vector.embedding.ports import (
     EmbedderRejectedError,
     EmbedderUnavailableError,
 )
+from services.vector.embedding.scale import BUILT_IN
 
 KEY = "sk-test-4f0c1e"
 DIMENSION = 8
@@ -206,6 +207,38 @@ def test_a_model_of_one_dimension_is_not_asked_for_another(endpoint: Endpoint) -
     embedder.embed_queries(["one"], deadline=within(5))
     embedder.close()
     assert "dimensions" not in endpoint.requests[0][3]
+
+
+def test_an_endpoint_that_asks_for_no_key_needs_none(endpoint: Endpoint) -> None:
+    endpoint.steps = [vectors()]
+    embedder = OpenAiEmbedder(
+        model="nomic-embed-text", dimension=DIMENSION, base_url=endpoint.base_url, api_key=""
+    )
+    np.testing.assert_allclose(
+        embedder.embed_queries(["one"], deadline=within(5)), expected(["one"]), atol=1e-6
+    )
+    embedder.close()
+
+
+def test_its_scale_is_measured_when_it_is_asked_for(endpoint: Endpoint, embedder: OpenAiEmbedder) -> None:
+    endpoint.steps = [vectors(), vectors()]
+    assert embedder.scale() == BUILT_IN
+    end = time.monotonic() + 20
+    while embedder.scale() == BUILT_IN and time.monotonic() < end:
+        time.sleep(0.02)
+    assert embedder.scale() != BUILT_IN
+    # Questions and answers, once each.
+    assert len(endpoint.requests) == 2
+
+
+def test_an_endpoint_that_is_down_is_not_asked_for_its_scale_again_and_again(
+    endpoint: Endpoint, embedder: OpenAiEmbedder
+) -> None:
+    endpoint.steps = [status(401)]
+    for _ in range(40):
+        assert embedder.scale() == BUILT_IN
+        time.sleep(0.02)
+    assert len(endpoint.requests) == 1
 
 
 def test_retry_after_is_kept(endpoint: Endpoint, embedder: OpenAiEmbedder) -> None:

@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from services.vector.embedding import folder, kept_graphs
+from services.vector.embedding.kept_graphs import ModelFilesError
+from services.vector.embedding.local import LocalEmbedder
+from services.vector.embedding.ports import EmbedderUnavailableError
+from services.vector.embedding.scale import BUILT_IN
+from tests.support.model_folder import MAX_TOKENS, WIDTH, write_json, write_model
+from tests.tools.reference_models import MODELS
+
+REFERENCE = json.loads((Path(__file__).parent / "fixtures" / "folder_reference.json").read_bytes())
+TEXTS = REFERENCE["texts"]
+
+
+def soon() -> float:
+    return time.monotonic() + 60
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[LocalEmbedder]:
+    with closing(LocalEmbedder(folder.read(path), path.parent / "models")) as embedder:
+        yield embedder
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_vectors_agree_with_sentence_transformers(tmp_path: Path, name: str) -> None:
+    with opened(write_model(tmp_path / name, **MODELS[name])) as embedder:
+        made = {
+            "queries": embedder.embed_queries(TEXTS, deadline=soon()),
+            "passages": embedder.embed_passages(TEXTS, deadline=soon()),
+            "texts": embedder.embed_texts(TEXTS, deadline=soon()),
+        }
+        question = embedder.embed_question(TEXTS[0], deadline=soon())
+
+    for way, vectors in made.items():
+        expected = np.array(REFERENCE["vectors"][name][way])
+        assert vectors.shape == (len(TEXTS), WIDTH)
+        np.testing.assert_allclose(vectors, expected, atol=5e-6, err_msg=way)
+    np.testing.assert_allclose(question, made["queries"][0], atol=1e-6)
+
+
+def test_the_reference_tells_these_models_and_their_prompts_apart() -> None:
+    vectors = {name: np.array(ways["passages"]) for name, ways in REFERENCE["vectors"].items()}
+    names = list(vectors)
+    for one in names:
+        for other in names[names.index(one) + 1 :]:
+            assert np.abs(vectors[one] - vectors[other]).max() > 0.01, (one, other)
+    prompted = REFERENCE["vectors"]["bert-first"]
+    assert np.abs(np.array(prompted["queries"]) - np.array(prompted["texts"])).max() > 0.01
+
+
+def test_many_texts_are_embedded_as_few_are(tmp_path: Path) -> None:
+    with opened(write_model(tmp_path / "m", prompts={"query": "how ", "document": "the "})) as embedder:
+        many = embedder.embed_texts(TEXTS * 5, deadline=soon())
+        few = embedder.embed_texts(TEXTS, deadline=soon())
+    np.testing.assert_allclose(many, np.concatenate([few] * 5), atol=1e-5)
+
+
+def test_halves_are_read_as_the_numbers_that_they_are(tmp_path: Path) -> None:
+    with opened(write_model(tmp_path / "whole")) as embedder:
+        whole = embedder.embed_texts(TEXTS, deadline=soon())
+    with opened(write_model(tmp_path / "half", dtype=np.float16)) as embedder:
+        half = embedder.embed_texts(TEXTS, deadline=soon())
+    assert ((whole * half).sum(axis=1) > 0.999).all()
+    assert np.abs(whole - half).max() > 0
+
+
+def test_tensors_may_be_part_of_something_greater(tmp_path: Path) -> None:
+    with opened(write_model(tmp_path / "plain")) as embedder:
+        plain = embedder.embed_texts(TEXTS, deadline=soon())
+    with opened(write_model(tmp_path / "within", prefix="bert.")) as embedder:
+        within = embedder.embed_texts(TEXTS, deadline=soon())
+    np.testing.assert_array_equal(plain, within)
+
+
+def test_what_is_read_of_a_passage_is_told_without_markers_and_prompt(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m", prompts={"query": "how deep is the: ", "document": "passage: "})
+    with opened(path) as embedder:
+        assert embedder.passage_tokens() == MAX_TOKENS - 2 - 2
+        assert embedder.token_counts(["the harbour", ""]) == [2, 0]
+        full = "the " * embedder.passage_tokens()
+        whole, longer, shorter = embedder.embed_passages(
+            [full, full + "harbour deep", full.removesuffix("the ")], deadline=soon()
+        )
+    np.testing.assert_allclose(whole, longer, atol=1e-6)
+    assert np.abs(whole - shorter).max() > 1e-6
+
+
+def test_no_more_is_read_than_the_model_is_said_to(tmp_path: Path) -> None:
+    with opened(write_model(tmp_path / "m", max_tokens=32)) as embedder:
+        assert embedder.passage_tokens() == 30
+    # Where the limit is not said, positions are one.
+    path = write_model(tmp_path / "positions", kind="roberta")
+    (path / "sentence_bert_config.json").unlink()
+    (path / "tokenizer_config.json").unlink()
+    with opened(path) as embedder:
+        assert embedder.passage_tokens() == MAX_TOKENS - 2
+    # Or the tokenizer says it, as newer versions save it; the greatest number stands for none.
+    write_json(path / "tokenizer_config.json", {"model_max_length": 40})
+    with opened(path) as embedder:
+        assert embedder.passage_tokens() == 38
+    write_json(path / "tokenizer_config.json", {"model_max_length": 1e30})
+    with opened(path) as embedder:
+        assert embedder.passage_tokens() == MAX_TOKENS - 2
+
+
+def _changed(path: Path, **values: Any) -> None:
+    write_json(path, {**(json.loads(path.read_text()) if path.exists() else {}), **values})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: shutil.copy(
+            write_model(path.parent / "o", seed=2) / "model.safetensors", path / "model.safetensors"
+        ),
+        lambda path: _changed(
+            path / "1_Pooling/config.json", pooling_mode="cls", pooling_mode_mean_tokens=False
+        ),
+        lambda path: _changed(path / "config.json", layer_norm_eps=1e-5),
+        lambda path: _changed(path / "sentence_bert_config.json", max_seq_length=40),
+        lambda path: _changed(path / "sentence_bert_config.json", do_lower_case=True),
+        lambda path: _changed(path / "config_sentence_transformers.json", prompts={"document": "passage: "}),
+        lambda path: _changed(path / "tokenizer.json", version="1.0 "),
+    ],
+    ids=["weights", "pooling", "norms", "limit", "lower case", "prompt of passages", "words"],
+)
+def test_whatever_changes_the_vectors_of_passages_is_another_revision(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    path = write_model(tmp_path / "m")
+    before = folder.read(path).revision
+    assert folder.read(path).revision == before
+    change(path)
+    assert folder.read(path).revision != before
+
+
+def test_a_prompt_of_questions_alone_is_no_other_revision(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m")
+    before = folder.read(path)
+    _changed(path / "config_sentence_transformers.json", prompts={"query": "query: "})
+    after = folder.read(path)
+    assert (after.revision, after.question_prompt) == (before.revision, "query: ")
+
+
+@pytest.mark.parametrize(
+    ("told", "question", "passage"),
+    [
+        ({}, "", ""),
+        ({"prompts": {}}, "", ""),
+        ({"prompts": {"query": "q ", "passage": "p "}}, "q ", "p "),
+        ({"prompts": {"query": "q ", "corpus": "c ", "passage": "p "}}, "q ", "p "),
+        ({"prompts": {"query": "q ", "document": "", "passage": "p "}}, "q ", "p "),
+        ({"prompts": {"query": "q ", "document": "d ", "passage": "p "}}, "q ", "d "),
+        ({"prompts": {"any": "a "}, "default_prompt_name": "any"}, "a ", "a "),
+        ({"prompts": {"any": "a ", "query": "q "}, "default_prompt_name": "any"}, "q ", "a "),
+        ({"prompts": {"any": "a "}, "default_prompt_name": None}, "", ""),
+    ],
+)
+def test_prompts_are_those_that_the_model_names(
+    tmp_path: Path, told: dict[str, Any], question: str, passage: str
+) -> None:
+    path = write_model(tmp_path / "m")
+    write_json(path / "config_sentence_transformers.json", told)
+    read = folder.read(path)
+    assert (read.question_prompt, read.passage_prompt) == (question, passage)
+
+
+def _modules(*kinds: str) -> list[dict[str, str]]:
+    paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    return [
+        {"type": f"sentence_transformers.models.{kind}", "path": paths.get(kind, "3_X")} for kind in kinds
+    ]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _dropped(path: Path, name: str) -> None:
+    tensors = load_file(path)
+    del tensors[name]
+    save_file(tensors, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda path: write_json(path / "modules.json", _modules("Transformer")),
+            "modules.json lists Transformer;",
+        ),
+        (
+            lambda path: write_json(
+                path / "modules.json", _modules("Transformer", "Pooling", "Dense", "Normalize")
+            ),
+            "modules.json lists Transformer, Pooling, Dense, Normalize; served are",
+        ),
+        (lambda path: write_json(path / "modules.json", {}), "modules.json is no list"),
+        (lambda path: write_json(path / "modules.json", [3]), "modules.json is no list of modules"),
+        (
+            lambda path: write_json(path / "modules.json", [{"type": "x.Transformer", "path": "../other"}]),
+            r'modules.json names the path "\.\./other"',
+        ),
+        (lambda path: (path / "modules.json").write_text("{"), "modules.json cannot be read"),
+        (lambda path: (path / "modules.json").write_text("[" * 500_000), "modules.json cannot be read"),
+        (lambda path: (path / "config.json").write_text(" " * 2_000_000), "config.json has more than"),
+        (lambda path: (path / "config.json").unlink(), "config.json cannot be read"),
+        (
+            lambda path: _changed(path / "config.json", model_type="mpnet"),
+            "config.json is of a mpnet; served are",
+        ),
+        (
+            lambda path: _changed(path / "config.json", hidden_act="relu"),
+            "has hidden_act relu; served is gelu",
+        ),
+        (
+            lambda path: _changed(path / "config.json", position_embedding_type="relative_key"),
+            "has position_embedding_type relative_key",
+        ),
+        (
+            lambda path: _changed(path / "config.json", hidden_size="wide"),
+            "says nothing .* of hidden_size: wide",
+        ),
+        (
+            lambda path: _changed(path / "config.json", num_attention_heads=0),
+            "nothing .* of num_attention_heads: 0",
+        ),
+        (
+            lambda path: _changed(path / "config.json", num_attention_heads=5),
+            "a shape that is none of a BERT",
+        ),
+        (lambda path: _changed(path / "config.json", layer_norm_eps=-1.0), "a shape that is none of a BERT"),
+        (
+            lambda path: _changed(path / "config.json", num_hidden_layers=3),
+            r"model.safetensors has \(32, 2, 48\)",
+        ),
+        (
+            lambda path: _changed(path / "1_Pooling/config.json", pooling_mode_max_tokens=True),
+            "1_Pooling/config.json pools by mean, max; served are mean and cls",
+        ),
+        (
+            lambda path: _changed(path / "1_Pooling/config.json", include_prompt=False),
+            "leaves prompts out of the mean",
+        ),
+        (
+            lambda path: _changed(path / "sentence_bert_config.json", max_seq_length=8),
+            "reads 8 tokens, fewer than 32",
+        ),
+        (
+            lambda path: _changed(path / "sentence_bert_config.json", max_seq_length="all"),
+            "reads all tokens",
+        ),
+        (
+            lambda path: _changed(path / "config_sentence_transformers.json", prompts={"query": 3}),
+            "has prompts that are no texts",
+        ),
+        (
+            lambda path: _changed(path / "config_sentence_transformers.json", prompts={"query": "x" * 3000}),
+            "has prompts that are no texts of at most 2000",
+        ),
+        (
+            lambda path: (path / "model.safetensors").unlink(),
+            "model.safetensors is missing; .*pytorch_model.bin",
+        ),
+        (lambda path: _cut(path / "model.safetensors"), "model.safetensors cannot be read"),
+        (
+            lambda path: _dropped(path / "model.safetensors", "embeddings.word_embeddings.weight"),
+            "model.safetensors holds no BERT",
+        ),
+        (lambda path: (path / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+    ],
+)
+def test_what_is_not_served_is_refused_with_the_file_and_the_reason(
+    tmp_path: Path, change: Callable[[Path], object], why: str
+) -> None:
+    path = write_model(tmp_path / "mine")
+    change(path)
+    with pytest.raises(ModelFilesError, match=f"the embedding model in mine cannot be served: {why}|{why}"):
+        folder.read(path)
+
+
+def test_dot_products_of_vectors_of_any_length_are_not_served(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m")
+    write_json(path / "modules.json", _modules("Transformer", "Pooling"))
+    folder.read(path)
+    write_json(path / "config_sentence_transformers.json", {"similarity_fn_name": "dot"})
+    with pytest.raises(ModelFilesError, match="compares by dot products"):
+        folder.read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda path: (path / "tokenizer.json").write_text("{}"),
+            "tokenizer.json of the embedding model cannot",
+        ),
+        (
+            lambda path: shutil.copy(
+                write_model(path.parent / "more", words=("quay",)) / "tokenizer.json", path / "tokenizer.json"
+            ),
+            r"tokenizer.json has \d+ words, and model.safetensors has \d+",
+        ),
+        (
+            lambda path: _dropped(path / "model.safetensors", "encoder.layer.1.output.dense.bias"),
+            "the graph of folder-mine cannot be built: .*encoder.layer.1.output.dense.bias",
+        ),
+    ],
+    ids=["no tokenizer", "more words than vectors", "a tensor is missing"],
+)
+def test_what_shows_when_it_is_loaded_makes_it_unavailable(
+    tmp_path: Path, change: Callable[[Path], object], why: str
+) -> None:
+    path = write_model(tmp_path / "mine")
+    change(path)
+    with opened(path) as embedder, pytest.raises(EmbedderUnavailableError, match=why):
+        embedder.embed_question("the harbour", deadline=soon())
+
+
+def test_weights_that_change_while_it_runs_are_not_taken_for_those_before(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m")
+    with opened(path) as embedder:
+        shutil.copy(write_model(tmp_path / "o", seed=2) / "model.safetensors", path / "model.safetensors")
+        with pytest.raises(ModelFilesError, match="has changed since the start"):
+            embedder.load()
+
+
+def test_the_graph_is_kept_and_goes_with_its_model(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for name in ("mine", "mine-too"):
+        with opened(write_model(tmp_path / name)) as embedder:
+            embedder.load()
+    (models / ".building-folder-mine-abcdefgh").mkdir()
+    (models / "minilm-l6-v2-graph2-53aa51172d14").mkdir()
+    kept = sorted(one.name for one in models.iterdir())
+    assert len(kept) == 4
+
+    # Another file under the same name takes the place of the one before, and of nobody else.
+    shutil.copy(
+        write_model(tmp_path / "o", seed=2) / "model.safetensors", tmp_path / "mine" / "model.safetensors"
+    )
+    with opened(tmp_path / "mine") as embedder:
+        embedder.load()
+    now = sorted(one.name for one in models.iterdir())
+    assert len(now) == 3
+    assert len(set(now) & set(kept)) == 2
+
+    kept_graphs.forget_graphs(models, folder.GRAPH_PREFIX, ["folder-mine"])
+    assert sorted(one.name.rpartition("-graph")[0] for one in models.iterdir()) == [
+        "folder-mine",
+        "minilm-l6-v2",
+    ]
+
+
+def test_names_are_those_of_folders_with_a_model(tmp_path: Path) -> None:
+    write_model(tmp_path / "b")
+    write_model(tmp_path / "a.v1_2-x")
+    write_model(tmp_path / ".hidden")
+    write_model(tmp_path / "with blank")
+    (tmp_path / "no-model").mkdir()
+    (tmp_path / "file").write_text("")
+    assert folder.names(tmp_path) == ["a.v1_2-x", "b"]
+    assert folder.names(tmp_path / "nowhere") == []
+    with pytest.raises(ModelFilesError, match="cannot be read"):
+        folder.names(tmp_path / "file")
+
+
+def test_its_scale_is_measured_once_and_again_with_another_prompt(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m")
+    with opened(path) as embedder:
+        assert embedder.scale() == BUILT_IN
+        embedder.load()
+        first = embedder.scale()
+    assert first != BUILT_IN
+    (kept,) = (tmp_path / "models").glob("folder-m-graph*/scale.json")
+    written = kept.stat().st_mtime_ns
+    with opened(path) as embedder:
+        embedder.load()
+        assert embedder.scale() == first
+    assert kept.stat().st_mtime_ns == written
+    _changed(path / "config_sentence_transformers.json", prompts={"query": "how deep is the harbour: "})
+    with opened(path) as embedder:
+        embedder.load()
+        assert embedder.scale() != first
