@@ -301,6 +301,16 @@ def api_key(value: identity_pb2.ApiKey) -> dict[str, Json]:
     }
 
 
+def embedding_model(value: vector_pb2.EmbeddingModel) -> dict[str, Json]:
+    """A model that collections may have."""
+    return {
+        "name": value.name,
+        "dimension": value.dimension,
+        "revision": value.revision or None,
+        "configured": value.configured,
+    }
+
+
 def quota(value: identity_pb2.Quota) -> dict[str, Json]:
     """What may be used up in a time; where there is no limit nothing is counted."""
     limited = value.limit >= 0

@@ -313,6 +313,24 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
             embedding_model=self._application.embedder.model,
         )
 
+    async def ListEmbeddingModels(
+        self, request: pb.ListEmbeddingModelsRequest, context: Any
+    ) -> pb.ListEmbeddingModelsResponse:
+        """See the contract."""
+        del request, context
+        roster = self._application.roster
+        return pb.ListEmbeddingModelsResponse(
+            embedding_models=[
+                pb.EmbeddingModel(
+                    name=one.model,
+                    dimension=one.dimension,
+                    revision=one.revision,
+                    configured=one is roster.configured,
+                )
+                for one in roster.all
+            ]
+        )
+
     async def GetDeletion(self, request: pb.GetDeletionRequest, context: Any) -> pb.GetDeletionResponse:
         """See the contract."""
         del context

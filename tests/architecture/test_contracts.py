@@ -21,7 +21,8 @@ DECLARED = {
     "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments GetDocument "
     "ListDocuments ListDocumentEvents ReadDocumentText DeleteDocument CancelIngest RetryIngest Search "
     "VerifyCitations RunEvaluation GetEvaluation ListEvaluations ListEvaluationQueries DeleteEvaluation "
-    "GetDeletion EmbedTexts CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
+    "GetDeletion EmbedTexts ListEmbeddingModels CheckIndex RepairIndex PurgeDeleted ExportSnapshot "
+    "ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
     "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "

@@ -309,6 +309,12 @@ SHAPES = (
         },
     ),
     Shape(
+        "EmbeddingModel",
+        vector_pb2.EmbeddingModel.DESCRIPTOR,
+        rendering.embedding_model,
+        {**_same("name dimension configured"), "revision": Maybe("revision")},
+    ),
+    Shape(
         "Quota",
         identity_pb2.Quota.DESCRIPTOR,
         rendering.quota,

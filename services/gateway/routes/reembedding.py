@@ -13,11 +13,21 @@ from services.gateway.body import Query, idempotency_key, json_object, no_body
 from services.gateway.calls import Client, stream, unary
 from services.gateway.door import answer, door
 from services.gateway.openapi.operation import EVENTS, Answer, created, event_of, json, operation
+from services.gateway.openapi.schema import array, record, reference
 from services.gateway.streaming import Stream, event_response, sse, wants_events
 
 blueprint = Blueprint("reembedding", __name__)
 
 _MOST_KEEP_SECONDS = 31_536_000
+
+
+@blueprint.get("/embedding-models")
+@operation(answers={200: json(record({"embedding_models": array(reference("EmbeddingModel"))}))})
+def list_embedding_models() -> Response:
+    """The models that collections may have, the one that new ones get first."""
+    Query(request).finish()
+    found = unary(door().clients.vector.ListEmbeddingModels, vector_pb2.ListEmbeddingModelsRequest())
+    return answer({"embedding_models": [rendering.embedding_model(one) for one in found.embedding_models]})
 
 
 @blueprint.post("/collections/<collection_id>/reembed")

@@ -39,6 +39,7 @@ EXEMPT = {
     "set_up": "makes the first user of a house that has none",
     "change_password": "of the caller, who shows the old one",
     "me": "who calls",
+    "list_embedding_models": "models come with the release and the settings",
     "list_quotas": "what the caller has used, counted under the caller's own id; it names nothing",
 }
 # Fields that may tell something to somebody of the same tenant, and why.

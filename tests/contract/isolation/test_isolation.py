@@ -34,6 +34,7 @@ HOUSE_WIDE = "of the whole house with all its tenants, and for its administratio
 CREDENTIAL = "whoever shows the credential is its owner; it names no other thing"
 EXEMPT = {
     f"{VECTOR}EmbedTexts": "computes from the request alone",
+    f"{VECTOR}ListEmbeddingModels": "models come with the release and the settings",
     f"{VECTOR}ExportSnapshot": HOUSE_WIDE,
     f"{VECTOR}ImportSnapshot": HOUSE_WIDE,
     f"{VECTOR}PurgeDeleted": HOUSE_WIDE,

@@ -205,3 +205,21 @@ async def _nearest(data: Path, model: Any) -> float:
         text = (await client.search(TEXTS["cat"], mode=pb.SEARCH_MODE_DENSE)).hits[0].text
         hit = (await client.search(f"a.txt\n{text}", mode=pb.SEARCH_MODE_DENSE)).hits[0]
         return float(hit.vector_score)
+
+
+async def test_models_are_listed_the_configured_one_first(tmp_path: Path, folders: Path) -> None:
+    async with serving(
+        tmp_path,
+        meld_embedding_model="mine",
+        openai_base_url="http://127.0.0.1:9/v1",
+        meld_other_embedding_models="far:48",
+    ) as client:
+        collection = await client.create()
+        listed = (await client.call("ListEmbeddingModels", pb.ListEmbeddingModelsRequest())).embedding_models
+    assert [(one.name, one.dimension, one.configured) for one in listed] == [
+        ("mine", WIDTH, True),
+        ("all-MiniLM-L6-v2", 384, False),
+        ("far", 48, False),
+    ]
+    assert [bool(one.revision) for one in listed] == [True, True, False]
+    assert listed[0].revision == collection.embedding_revision

@@ -121,3 +121,20 @@ def test_what_is_no_field_is_400(http: FlaskClient, services: ScriptedServices) 
     for body in ({"model": "x"}, {"keep_previous_seconds": -1}, {"keep_previous_seconds": 31_536_001}):
         assert http.post("/api/v1/collections/papers/reembed", json=body).status_code == 400
     assert not services.requests
+
+
+def test_models_are_listed_the_configured_one_first(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["ListEmbeddingModels"] = vector_pb2.ListEmbeddingModelsResponse(
+        embedding_models=[
+            vector_pb2.EmbeddingModel(name="mine", dimension=32, revision="r", configured=True),
+            vector_pb2.EmbeddingModel(name="far", dimension=48),
+        ]
+    )
+    answer = http.get("/api/v1/embedding-models")
+    assert answer.status_code == 200
+    assert answer.get_json() == {
+        "embedding_models": [
+            {"name": "mine", "dimension": 32, "revision": "r", "configured": True},
+            {"name": "far", "dimension": 48, "revision": None, "configured": False},
+        ]
+    }
