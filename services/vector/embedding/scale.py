@@ -2,16 +2,17 @@
 
 Models use ranges of their own: a question and its answer have 0.6 by one and 0.9 by another, where a question
 and any other text have 0.0 and 0.8. Fusion adds cosines to what words say, by a weight that was chosen with
-the built-in model (ADR 125). For another model that is told by questions whose answers are known: how much
-nearer these are than those of the others, and how far apart the cosines of the others lie, the noise.
-Scores with noise of their own are added best by the first over the square of the second (Fisher, "The use of
-multiple measurements in taxonomic problems", 1936). docs/adr/0133 has what that finds.
+the built-in model (ADR 125). For another model that is told by questions whose answers are known: how far
+apart the cosines of other answers lie, the noise, and how many times that a question is nearer to its own
+answer, which is how well the model finds. Cosines count by the noise, and by the root of the second, which two
+dozen questions do not tell well. docs/adr/0133 has what that finds.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,8 @@ def scale_of(cosines: NDArray[np.float32]) -> Scale:
     noise = max(_LEAST_NOISE, float(others.std(axis=1).mean()))
     worth = _NOISE / noise
     if (cosines.argmax(axis=1) == np.arange(count)).mean() >= _KNOWN_SHARE:
-        worth *= (float(cosines[own].mean()) - middle) / _GAP * worth
+        gap = float(cosines[own].mean()) - middle
+        worth *= math.sqrt(gap / noise / (_GAP / _NOISE))
     return Scale(middle, min(_MOST_WORTH, max(_LEAST_WORTH, worth)))
 
 

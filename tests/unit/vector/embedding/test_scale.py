@@ -51,7 +51,7 @@ def test_a_model_that_finds_all_alike_is_worth_as_much_more(minilm: MiniLmEmbedd
 
 def test_a_model_that_finds_less_is_worth_less(minilm: MiniLmEmbedder) -> None:
     rough = scale(minilm, lambda vectors: vectors[:, :48])
-    assert 0.1 < rough.worth < 0.6
+    assert 0.2 < rough.worth < 0.7
 
 
 def test_a_model_that_does_not_read_the_pairs_is_judged_by_its_spread_alone() -> None:
