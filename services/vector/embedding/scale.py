@@ -4,8 +4,8 @@ Models use ranges of their own: a question and its answer have 0.6 by one and 0.
 and any other text have 0.0 and 0.8. Fusion adds cosines to what words say, by a weight that was chosen with
 the built-in model (ADR 125). For another model that is told by questions whose answers are known: how far
 apart the cosines of other answers lie, the noise, and how many times that a question is nearer to its own
-answer, which is how well the model finds. Cosines count by the noise, and by the root of the second, which two
-dozen questions do not tell well. docs/adr/0133 has what that finds.
+answer, which is how well the model finds. Cosines count by the noise, and by the root of the second, which
+two dozen questions do not tell well. docs/adr/0133 has what that finds.
 """
 
 from __future__ import annotations
