@@ -15,6 +15,8 @@ from safetensors.numpy import load_file, save_file
 from services.vector.embedding import folder, kept_graphs
 from services.vector.embedding.kept_graphs import ModelFilesError
 from services.vector.embedding.local import LocalEmbedder
+from services.vector.embedding.minilm import MiniLmEmbedder
+from services.vector.embedding.minilm_files import installed_files
 from services.vector.embedding.ports import EmbedderUnavailableError
 from services.vector.embedding.scale import BUILT_IN
 from tests.support.model_folder import MAX_TOKENS, WIDTH, write_json, write_model
@@ -29,8 +31,8 @@ def soon() -> float:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[LocalEmbedder]:
-    with closing(LocalEmbedder(folder.read(path), path.parent / "models")) as embedder:
+def opened(path: Path, models: Path | None = None) -> Iterator[LocalEmbedder]:
+    with closing(LocalEmbedder(folder.read(path), models or path.parent / "models")) as embedder:
         yield embedder
 
 
@@ -395,3 +397,16 @@ def test_its_scale_is_measured_once_and_again_with_another_prompt(tmp_path: Path
     with opened(path) as embedder:
         embedder.load()
         assert embedder.scale() != first
+
+
+def test_the_folder_of_the_built_in_model_is_the_built_in_model(
+    tmp_path: Path, minilm: MiniLmEmbedder
+) -> None:
+    """A folder as its makers publish it."""
+    texts = [*TEXTS[:4], "The ledger was copied twice. " * 60]
+    with opened(installed_files().weights.parent, tmp_path / "models") as embedder:
+        assert (embedder.dimension, embedder.passage_tokens()) == (minilm.dimension, minilm.passage_tokens())
+        assert embedder.token_counts(texts) == minilm.token_counts(texts)
+        made = embedder.embed_passages(texts, deadline=soon())
+        np.testing.assert_array_equal(made, minilm.embed_passages(texts, deadline=soon()))
+        assert embedder.scale().worth == pytest.approx(1.0, abs=0.01)
