@@ -80,7 +80,9 @@ def _locals(stack: ExitStack, settings: VectorSettings) -> dict[str, LocalEmbedd
             if name == settings.embedding_model != MINILM:
                 raise StartError(str(error)) from error
             # It may be there for another program.
-            _log.warning("a folder of models has one that is left out", extra={"error": str(error)})
+            _log.warning(
+                "a folder of models has one that is left out", extra={"fields": {"error": str(error)}}
+            )
     kept_graphs.forget_graphs(models, folder.GRAPH_PREFIX, [folder.GRAPH_PREFIX + name for name in found])
     return found
 

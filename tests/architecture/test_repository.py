@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 
 import pytest
 
-from tests.architecture.sources import ROOT, tracked_texts
+from tests.architecture.sources import ROOT, modules, tracked_texts
 
 # Written in pieces, so that this file does not name what it looks for.
 REGISTRIES = [
@@ -83,3 +84,20 @@ def test_every_requirement_is_pinned_by_hash_and_names_no_index(name: str) -> No
     assert requirements
     assert [line for line in requirements if "--hash=sha256:" not in line] == []
     assert [line for line in requirements if "://" in line or line.startswith("-")] == []
+
+
+def test_what_is_logged_beside_a_message_is_written() -> None:
+    """The log has nothing of `extra` but its fields."""
+    beside = [
+        (module.path, node.lineno, node.value)
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict)
+    ]
+    assert len(beside) > 10
+    lost = [
+        f"{path}:{line}"
+        for path, line, value in beside
+        if [ast.unparse(key) for key in value.keys if key is not None] != ["'fields'"]
+    ]
+    assert lost == []

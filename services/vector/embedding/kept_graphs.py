@@ -94,7 +94,7 @@ def ensure_graph(models: Path, source: GraphSource) -> Path:
         _build(home, source)
     except (OSError, SafetensorError) as error:
         raise ModelFilesError(f"the graph of {source.label} cannot be built: {error}") from error
-    _log.info("embedding graph built", extra={"graph": home.name})
+    _log.info("embedding graph built", extra={"fields": {"graph": home.name}})
     return home
 
 
@@ -117,7 +117,7 @@ def _is_whole(home: Path, source: GraphSource) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, TypeError) as error:
-        _log.warning("embedding graph unreadable, to be built again", extra={"error": str(error)})
+        _log.warning("embedding graph unreadable, to be built again", extra={"fields": {"error": str(error)}})
         return False
 
 
@@ -127,7 +127,7 @@ def forget_graphs(models: Path, prefix: str, labels: Collection[str]) -> None:
         found = _FINISHED.fullmatch(entry.name) or _BEING_BUILT.fullmatch(entry.name)
         if found and found["label"].startswith(prefix) and found["label"] not in labels:
             shutil.rmtree(entry, ignore_errors=True)
-            _log.info("embedding graph removed: its model is gone", extra={"graph": entry.name})
+            _log.info("embedding graph removed: its model is gone", extra={"fields": {"graph": entry.name}})
 
 
 def _entries(models: Path) -> list[Path]:

@@ -361,4 +361,4 @@ def _lower_priority() -> None:
         try:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LANE_NICENESS)
         except OSError as error:
-            _log.warning("embedding lanes keep the normal priority", extra={"error": str(error)})
+            _log.warning("embedding lanes keep the normal priority", extra={"fields": {"error": str(error)}})

@@ -108,11 +108,14 @@ def kept_scale(path: Path, model: str, measure: Callable[[], Scale]) -> Scale:
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError) as error:
-        _log.warning("the scale of a model is unreadable, to be measured again", extra={"error": str(error)})
+        _log.warning(
+            "the scale of a model is unreadable, to be measured again",
+            extra={"fields": {"error": str(error)}},
+        )
     scale = measure()
     try:
         # A cut file is measured again.
         path.write_text(json.dumps({"model": model, "middle": scale.middle, "worth": scale.worth}))
     except OSError as error:
-        _log.warning("the scale of a model is not kept", extra={"error": str(error)})
+        _log.warning("the scale of a model is not kept", extra={"fields": {"error": str(error)}})
     return scale

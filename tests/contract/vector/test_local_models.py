@@ -130,7 +130,11 @@ async def test_what_cannot_be_served_is_left_out_unless_it_is_the_one_that_is_se
     with caplog.at_level(logging.WARNING), configured(settings_for(tmp_path)) as model:
         assert model.embedder.dimension == 384
         assert [one.model for one in model.others] == ["mine"]
-    told = [vars(record)["error"] for record in caplog.records if record.name == "services.vector.models"]
+    told = [
+        vars(record)["fields"]["error"]
+        for record in caplog.records
+        if record.name == "services.vector.models"
+    ]
     assert any("greatest cannot be served: 1_Pooling/config.json pools by max" in one for one in told)
     assert any("the built-in model is named all-MiniLM-L6-v2: rename that folder" in one for one in told)
     with (
