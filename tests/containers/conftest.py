@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.containers import System, engine_answers
+from tests.support.model_folder import write_model
 
 PROJECT = "meld-rag-test"
 
@@ -36,6 +37,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     system.clone()
     try:
         system.manage("build", "production", seconds=1700)
+        write_model(system.state / "embedding-models" / "ours")
         said = system.manage("start", "production").stdout
         assert "docker-manage.sh owner" in said
         system.become_owner()

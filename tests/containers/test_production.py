@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.support.containers import SERVICES, System
+from tests.support.model_folder import WIDTH
 
 OWN = ("app", "agents", "vector", "session")
 TEXTS = {
@@ -53,6 +54,25 @@ def test_a_document_is_asked_and_its_citation_holds(running: System) -> None:
     )
     assert checked.json()["results"][0]["verified"] is True
     assert changed.json()["results"][0]["verified"] is False
+
+
+def test_a_model_in_a_folder_beside_the_secrets_is_served(running: System) -> None:
+    listed = running.get("/api/v1/embedding-models").json()["embedding_models"]
+    assert [(one["name"], one["dimension"]) for one in listed] == [("all-MiniLM-L6-v2", 384), ("ours", WIDTH)]
+    running.ingest("lights", TEXTS)
+    running.post("/api/v1/collections/lights/reembed", json={"embedding_model": "ours"}).raise_for_status()
+    end = time.monotonic() + 60
+    while (now := running.get("/api/v1/collections/lights").json())["reembedding"]:
+        assert time.monotonic() < end, now
+        time.sleep(0.2)
+    assert (now["embedding_model"], now["vectors"]) == ("ours", 2)
+    found = running.post(
+        "/api/v1/collections/lights/search", json={"query": TEXTS["varga"], "mode": "dense"}
+    ).json()
+    assert found["hits"]
+    assert "Read-only file system" in running.execute(
+        "vector", "sh", "-c", "touch /app/embedding-models/ours/mine 2>&1", check=False
+    )
 
 
 def test_code_is_repaired_in_the_sandbox_of_the_container(running: System) -> None:
