@@ -191,9 +191,9 @@ class _Reading:
     def _pooling(self, path: Path) -> Pooling:
         config = self._json(path)
         mode = config.get("pooling_mode")
-        modes = [mode] if isinstance(mode, str) else list(mode or ())
+        modes = [mode] if isinstance(mode, str) else mode if isinstance(mode, list) else []
         prefix, suffix = "pooling_mode_", "_tokens"
-        modes += [
+        modes = modes + [
             key.removeprefix(prefix).removesuffix(suffix).removesuffix("_token")
             for key, value in config.items()
             if key.startswith(prefix) and value is True
@@ -290,7 +290,7 @@ class _Reading:
                 "config_sentence_transformers.json",
                 f"has prompts that are no texts of at most {_MOST_PROMPT_CHARACTERS} characters",
             )
-        otherwise: str = prompts.get(self._told.get("default_prompt_name") or "", "")
+        otherwise: str = prompts.get(str(self._told.get("default_prompt_name")), "")
         question: str = prompts.get("query", otherwise)
         passage: str = next((prompts[key] for key in _PASSAGE_PROMPTS if prompts.get(key)), otherwise)
         return most, question, passage

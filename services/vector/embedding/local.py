@@ -59,6 +59,9 @@ _LANE_NICENESS = 10
 
 _SCALE = "scale.json"
 
+# Of what the model reads.
+_PROMPT_SHARE = 0.5
+
 _RUNTIME_ERRORS = (
     runtime_errors.EPFail,
     runtime_errors.EngineError,
@@ -252,7 +255,11 @@ class LocalEmbedder:
     def _words_of_model(self) -> _Words:
         with self._tokenizer_lock:
             if self._words is None:
-                self._words = _Words(self._local.tokenizer(), self._local.max_tokens)
+                words = _Words(self._local.tokenizer(), self._local.max_tokens)
+                prompts = words.encode([self._local.question_prompt, self._local.passage_prompt])
+                if max(map(len, prompts)) > _PROMPT_SHARE * self._local.max_tokens:
+                    raise ModelFilesError(f"the prompts of {self.model} leave no room for a text")
+                self._words = words
             return self._words
 
     def _ids(self, texts: Sequence[str]) -> list[Ids]:

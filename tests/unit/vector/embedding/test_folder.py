@@ -169,6 +169,7 @@ def test_a_prompt_of_questions_alone_is_no_other_revision(tmp_path: Path) -> Non
         ({"prompts": {"any": "a "}, "default_prompt_name": "any"}, "a ", "a "),
         ({"prompts": {"any": "a ", "query": "q "}, "default_prompt_name": "any"}, "q ", "a "),
         ({"prompts": {"any": "a "}, "default_prompt_name": None}, "", ""),
+        ({"prompts": {"any": "a "}, "default_prompt_name": ["any"]}, "", ""),
     ],
 )
 def test_prompts_are_those_that_the_model_names(
@@ -254,6 +255,14 @@ def _dropped(path: Path, name: str) -> None:
             "1_Pooling/config.json pools by mean, max; served are mean and cls",
         ),
         (
+            lambda path: write_json(path / "1_Pooling/config.json", {"pooling_mode": 3}),
+            "pools by nothing",
+        ),
+        (
+            lambda path: write_json(path / "1_Pooling/config.json", {"pooling_mode": ["mean", "max"]}),
+            "pools by mean, max",
+        ),
+        (
             lambda path: _changed(path / "1_Pooling/config.json", include_prompt=False),
             "leaves prompts out of the mean",
         ),
@@ -320,8 +329,14 @@ def test_dot_products_of_vectors_of_any_length_are_not_served(tmp_path: Path) ->
             lambda path: _dropped(path / "model.safetensors", "encoder.layer.1.output.dense.bias"),
             "the graph of folder-mine cannot be built: .*encoder.layer.1.output.dense.bias",
         ),
+        (
+            lambda path: _changed(
+                path / "config_sentence_transformers.json", prompts={"document": "the ships " * 13}
+            ),
+            "the prompts of mine leave no room for a text",
+        ),
     ],
-    ids=["no tokenizer", "more words than vectors", "a tensor is missing"],
+    ids=["no tokenizer", "more words than vectors", "a tensor is missing", "a long prompt"],
 )
 def test_what_shows_when_it_is_loaded_makes_it_unavailable(
     tmp_path: Path, change: Callable[[Path], object], why: str
