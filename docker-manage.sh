@@ -214,7 +214,7 @@ prepare_state() {
         # The notebook there speaks to the services itself.
         generated=(flask_secret_key jwt_secret_key meld_setup_code meld_service_token)
     fi
-    mkdir -p "$SECRETS" "$MADE_UP"
+    mkdir -p "$SECRETS" "$MADE_UP" "$MELD_STATE_DIR/embedding-models"
     chmod 700 "$MELD_STATE_DIR" "$MADE_UP"
     chmod 711 "$SECRETS"
     for name in "${GENERATED[@]}" "${LAYERED[@]}" "${GIVEN[@]}"; do

@@ -47,11 +47,16 @@ def configured(settings: VectorSettings) -> Iterator[ConfiguredModel]:
         local = _locals(stack, settings)
         name = settings.embedding_model
         measure = local.get(name) or local[MINILM]
-        if (own := local.pop(name, None)) is not None:
+        if (own := local.get(name)) is not None:
             _check_dimension(own, settings)
-        others: list[Embedder] = [*local.values()]
+        others: list[Embedder] = [one for one in local.values() if one is not own]
         for other, dimension in settings.other_models:
-            if other != name and other not in local:
+            if other in local:
+                _log.warning(
+                    "MELD_OTHER_EMBEDDING_MODELS names a local model, which is asked instead",
+                    extra={"fields": {"model": f"{other}:{dimension}"}},
+                )
+            else:
                 others.append(_remote(stack, settings, other, dimension))
         yield ConfiguredModel(
             own or _remote(stack, settings, name, settings.dimension),
@@ -83,7 +88,9 @@ def _locals(stack: ExitStack, settings: VectorSettings) -> dict[str, LocalEmbedd
             _log.warning(
                 "a folder of models has one that is left out", extra={"fields": {"error": str(error)}}
             )
-    kept_graphs.forget_graphs(models, folder.GRAPH_PREFIX, [folder.GRAPH_PREFIX + name for name in found])
+    if parent.is_dir():
+        # Also one that cannot be served now may come back.
+        kept_graphs.forget_graphs(models, folder.GRAPH_PREFIX, [folder.GRAPH_PREFIX + name for name in names])
     return found
 
 

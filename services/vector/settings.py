@@ -59,8 +59,8 @@ class VectorSettings(ServiceSettings):
         local = named == MINILM or (not named and not (key and key.get_secret_value()))
         if local and value not in (None, _MINILM_DIMENSION):
             raise ValueError(
-                f"{MINILM} has {_MINILM_DIMENSION}; for another dimension set OPENAI_API_KEY and"
-                f" MELD_EMBEDDING_MODEL={_OPENAI}"
+                f"{MINILM} has {_MINILM_DIMENSION}; for another dimension set"
+                f" MELD_EMBEDDING_MODEL={_OPENAI} and OPENAI_API_KEY"
             )
         return value
 

@@ -39,7 +39,10 @@ _MODULES, _WEIGHTS, _TOKENIZER = "modules.json", "model.safetensors", "tokenizer
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WORDS = "embeddings.word_embeddings.weight"
 _POSITIONS = "embeddings.position_embeddings.weight"
+_INNER = "encoder.layer.0.intermediate.dense.weight"
+_SEGMENTS = "embeddings.token_type_embeddings.weight"
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.output\.dense\.weight")
+_PACKAGE = "sentence_transformers."
 _BERT, _ROBERTA = ("bert",), ("roberta", "xlm-roberta", "camembert")
 _FLOATS = ("F32", "F16", "F64")
 
@@ -60,21 +63,25 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Words:
-    """Its tokenizer. rows: how many words have a vector. lower: whether texts are made lower case before."""
+    """Its tokenizer. sha256: of the file. rows: how many words have a vector. lower: whether texts are made
+    lower case before.
+    """
 
     path: Path
+    sha256: str
     rows: int
     lower: bool
 
     def load(self) -> Tokenizer:
         """Raises ModelFilesError."""
+        _check_unchanged(self.path, self.sha256)
         try:
             tokenizer = Tokenizer.from_file(str(self.path))
         except Exception as error:  # the library raises no other
             raise ModelFilesError(
                 f"{self.path.name} of the embedding model cannot be read: {error}"
             ) from error
-        if (words := tokenizer.get_vocab_size()) > self.rows:
+        if (words := 1 + max(tokenizer.get_vocab().values(), default=0)) > self.rows:
             raise ModelFilesError(f"{self.path.name} has {words} words, and {_WEIGHTS} has {self.rows}")
         if self.lower:
             others = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
@@ -97,13 +104,19 @@ class _Found:
 def names(parent: Path) -> list[str]:
     """Of the models in a directory, in alphabetical order; none where there is no such directory."""
     try:
-        return sorted(
-            one.name for one in parent.iterdir() if _NAME.fullmatch(one.name) and (one / _MODULES).is_file()
-        )
+        return sorted(one.name for one in parent.iterdir() if _NAME.fullmatch(one.name) and _has_model(one))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ModelFilesError(f"{parent} cannot be read: {error}") from error
+
+
+def _has_model(folder: Path) -> bool:
+    """Whether it does, or cannot be looked into, which is told when it is read."""
+    try:
+        return (folder / _MODULES).is_file()
+    except OSError:
+        return True
 
 
 def read(folder: Path) -> LocalModel:
@@ -112,27 +125,26 @@ def read(folder: Path) -> LocalModel:
     Its revision names everything that makes the vector of a passage: another file with the same name is
     another model.
     """
-    found = _Reading(folder).model()
+    try:
+        found = _Reading(folder).model()
+    except OSError as error:
+        raise ModelFilesError(f"the embedding model in {folder.name} cannot be read: {error}") from error
     name = folder.name
     weights_sha256 = kept_graphs.file_sha256(found.weights)
     graph = _sha256({"weights": weights_sha256, "architecture": asdict(found.architecture)})
     told = {
         "graph": graph,
-        "tokenizer": kept_graphs.file_sha256(found.words.path),
+        "tokenizer": found.words.sha256,
         "lower": found.words.lower,
         "max_tokens": found.max_tokens,
         "prompt": found.passage_prompt,
     }
 
-    def check() -> None:
-        if kept_graphs.file_sha256(found.weights) != weights_sha256:
-            raise ModelFilesError(f"{_WEIGHTS} of {name} has changed since the start: start again")
-
     source = GraphSource(
         label=f"{GRAPH_PREFIX}{name}",
         key=graph,
         weights=found.weights,
-        check=check,
+        check=lambda: _check_unchanged(found.weights, weights_sha256),
         architecture=found.architecture,
     )
     return LocalModel(
@@ -147,6 +159,11 @@ def read(folder: Path) -> LocalModel:
     )
 
 
+def _check_unchanged(path: Path, sha256: str) -> None:
+    if kept_graphs.file_sha256(path) != sha256:
+        raise ModelFilesError(f"{path.name} of {path.parent.name} has changed since the start: start again")
+
+
 class _Reading:
     """One folder, and what of it is told when it cannot be used."""
 
@@ -159,41 +176,51 @@ class _Reading:
         most, question, passage = self._limits(home, config)
         weights, tokenizer = self._file(home / _WEIGHTS), self._file(home / _TOKENIZER)
         architecture, rows = self._architecture(config, pooling, weights)
-        words = _Words(tokenizer, rows, lower=self._sentences(home).get("do_lower_case") is True)
+        words = _Words(
+            tokenizer,
+            kept_graphs.file_sha256(tokenizer),
+            rows,
+            lower=self._sentences(home).get("do_lower_case") is True,
+        )
         return _Found(weights, words, architecture, most, question, passage)
 
     def _modules(self) -> tuple[Path, Pooling]:
         """Where the transformer is, and what follows it."""
+        kinds: list[str] = []
         places: dict[str, Path] = {}
         listed = self._json(self._folder / _MODULES, list)
         for module in listed:
             if not isinstance(module, dict):
                 raise self._error(_MODULES, "is no list of modules")
-            kind = str(module.get("type", "")).rpartition(".")[2]
+            # A class of another package may do anything by the same name.
+            kind = str(module.get("type", ""))
+            if kind.startswith(_PACKAGE):
+                kind = kind.rpartition(".")[2]
             path = str(module.get("path", ""))
             if not re.fullmatch(r"[\w-]*", path):
                 raise self._error(_MODULES, f'names the path "{path}", which is no folder beside it')
+            kinds.append(kind)
             places[kind] = self._folder / path
-        kinds = list(places)
         if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
             raise self._error(
                 _MODULES,
                 f"lists {', '.join(kinds) or 'nothing'}; served are Transformer and Pooling, with or without"
                 " Normalize after them",
             )
-        if "Normalize" not in kinds and self._similarity() == "dot":
+        similarity = self._told.get("similarity_fn_name")
+        if similarity not in (None, "cosine", *(["dot"] if "Normalize" in kinds else [])):
             raise self._error(
                 "config_sentence_transformers.json",
-                "compares by dot products of vectors of any length; served are models that compare by cosine",
+                f"compares by {similarity}; served are models that compare by cosine",
             )
         return places["Transformer"], self._pooling(places["Pooling"] / "config.json")
 
     def _pooling(self, path: Path) -> Pooling:
         config = self._json(path)
         mode = config.get("pooling_mode")
-        modes = [mode] if isinstance(mode, str) else mode if isinstance(mode, list) else []
+        modes = [str(one) for one in (mode if isinstance(mode, list) else [mode]) if one is not None]
         prefix, suffix = "pooling_mode_", "_tokens"
-        modes = modes + [
+        modes += [
             key.removeprefix(prefix).removesuffix(suffix).removesuffix("_token")
             for key, value in config.items()
             if key.startswith(prefix) and value is True
@@ -239,30 +266,35 @@ class _Reading:
 
         Sees whether the numbers are those of config.json.
         """
+        # What may not be read safe_open calls missing.
+        weights.open("rb").close()
         try:
             with safe_open(weights, "numpy") as file:
-                names = list(file.keys())
-                tables = [name for name in names if name.endswith(_WORDS)]
-                if len(tables) != 1:
-                    raise self._error(_WEIGHTS, "holds no BERT, or several")
-                prefix = tables[0].removesuffix(_WORDS)
-                layers = {
-                    match[1] for name in names if (match := _LAYER.fullmatch(name.removeprefix(prefix)))
-                }
-                words = file.get_slice(tables[0])
-                rows, width = words.get_shape()
-                positions, _ = file.get_slice(prefix + _POSITIONS).get_shape()
-                kind = words.get_dtype()
-        except (SafetensorError, ValueError, OSError) as error:
+                found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no dict
+                shapes = {name: tuple(one.get_shape()) for name, one in found.items()}
+                types = {name: one.get_dtype() for name, one in found.items()}
+        except (SafetensorError, ValueError) as error:
             raise self._error(_WEIGHTS, f"cannot be read: {error}") from error
-        if kind not in _FLOATS:
-            raise self._error(_WEIGHTS, f"has numbers of type {kind}; served are {', '.join(_FLOATS)}")
+        tables = [name for name in shapes if name.endswith(_WORDS)]
+        if len(tables) != 1:
+            raise self._error(_WEIGHTS, "holds no BERT, or several")
+        prefix = tables[0].removesuffix(_WORDS)
+        layers = {match[1] for name in shapes if (match := _LAYER.fullmatch(name.removeprefix(prefix)))}
+        rows, width = (*shapes[tables[0]], 0, 0)[:2]
+        positions = (*shapes.get(prefix + _POSITIONS, ()), 0)[0]
         told = (config["hidden_size"], config["num_hidden_layers"], config.get("max_position_embeddings"))
         if (width, len(layers), positions) != told:
             raise self._error(
                 _WEIGHTS,
                 f"has {(width, len(layers), positions)} (width, layers, positions), config.json has {told}",
             )
+        inner, segments = (max(1, *shapes.get(prefix + name, (0,))[:1]) for name in (_INNER, _SEGMENTS))
+        expected = _tensors(width, len(layers), inner, words=rows, positions=positions, segments=segments)
+        for name, shape in expected.items():
+            one = prefix + name
+            if shapes.get(one) != shape or types[one] not in _FLOATS:
+                said = f"{shapes[one]} of type {types[one]}" if one in shapes else "missing"
+                raise self._error(_WEIGHTS, f"has {one} {said}; served is {shape} of {', '.join(_FLOATS)}")
         return prefix, rows
 
     def _first_position(self, config: Json) -> int:
@@ -277,23 +309,23 @@ class _Reading:
         if given is None:
             given = self._json(home / "tokenizer_config.json", default={}).get("model_max_length")
         positions = self._count(config, "max_position_embeddings") - self._first_position(config)
-        if given is not None and (not isinstance(given, int | float) or given < _FEWEST_TOKENS):
-            raise self._error(
-                "sentence_bert_config.json", f"reads {given} tokens, fewer than {_FEWEST_TOKENS}"
-            )
-        most = int(min(positions, given or positions, _MOST_TOKENS))
+        given = positions if given is None else given
+        if not isinstance(given, int | float) or not min(positions, given) >= _FEWEST_TOKENS:
+            raise self._error("config.json", f"reads {given} tokens, fewer than {_FEWEST_TOKENS}")
+        return int(min(positions, given, _MOST_TOKENS)), *self._prompts()
+
+    def _prompts(self) -> tuple[str, str]:
         prompts = self._told.get("prompts") or {}
-        if not isinstance(prompts, dict) or not all(
-            isinstance(one, str) and len(one) <= _MOST_PROMPT_CHARACTERS for one in prompts.values()
-        ):
+        if not isinstance(prompts, dict) or not all(map(_is_prompt, prompts.values())):
             raise self._error(
                 "config_sentence_transformers.json",
                 f"has prompts that are no texts of at most {_MOST_PROMPT_CHARACTERS} characters",
             )
         otherwise: str = prompts.get(str(self._told.get("default_prompt_name")), "")
         question: str = prompts.get("query", otherwise)
-        passage: str = next((prompts[key] for key in _PASSAGE_PROMPTS if prompts.get(key)), otherwise)
-        return most, question, passage
+        named = [prompts[key] for key in _PASSAGE_PROMPTS if key in prompts]
+        passage: str = next(filter(None, named), "") if named else otherwise
+        return question, passage
 
     def _sentences(self, home: Path) -> Json:
         told: Json = self._json(home / "sentence_bert_config.json", default={})
@@ -304,9 +336,6 @@ class _Reading:
         told: Json = self._json(self._folder / "config_sentence_transformers.json", default={})
         return told
 
-    def _similarity(self) -> object:
-        return self._told.get("similarity_fn_name")
-
     def _count(self, config: Json, key: str, least: int = 1) -> int:
         value = config.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 1_000_000:
@@ -314,12 +343,14 @@ class _Reading:
         return value
 
     def _json(self, path: Path, kind: type = dict, *, default: object = None) -> Any:
-        if default is not None and not path.exists():
+        if default is not None and not path.exists() and not path.is_symlink():
             return default
         try:
-            if path.stat().st_size > _MOST_BYTES:
+            with self._file(path).open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
                 raise self._error(path.name, f"has more than {_MOST_BYTES:,} bytes")
-            value = json.loads(path.read_bytes())
+            value = json.loads(content)
         except (OSError, ValueError, RecursionError) as error:
             raise self._error(path.name, f"cannot be read: {error}") from error
         if not isinstance(value, kind):
@@ -329,12 +360,50 @@ class _Reading:
     def _file(self, path: Path) -> Path:
         if not path.is_file():
             hint = "; a model.onnx or pytorch_model.bin is not read" if path.name == _WEIGHTS else ""
-            raise self._error(path.name, f"is missing{hint}")
+            raise self._error(path.name, f"is missing, or no file{hint}")
         return path
 
     def _error(self, file: str, why: str) -> ModelFilesError:
         return ModelFilesError(f"the embedding model in {self._folder.name} cannot be served: {file} {why}")
 
 
+def _is_prompt(value: object) -> bool:
+    # What has no bytes is half of a character.
+    return (
+        isinstance(value, str)
+        and len(value.encode("utf-8", "ignore")) == len(value.encode("utf-8", "surrogatepass"))
+        and len(value) <= _MOST_PROMPT_CHARACTERS
+    )
+
+
 def _sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _tensors(
+    width: int, layers: int, inner: int, *, words: int, positions: int, segments: int
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of all that a graph is built from."""
+
+    def dense(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
+        return {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+
+    def norm(name: str) -> dict[str, tuple[int, ...]]:
+        return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+    shapes: dict[str, tuple[int, ...]] = {
+        _WORDS: (words, width),
+        _POSITIONS: (positions, width),
+        _SEGMENTS: (segments, width),
+        **norm("embeddings.LayerNorm"),
+    }
+    for layer in range(layers):
+        at = f"encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            shapes |= dense(f"{at}.attention.self.{part}", width, width)
+        shapes |= dense(f"{at}.attention.output.dense", width, width)
+        shapes |= norm(f"{at}.attention.output.LayerNorm")
+        shapes |= dense(f"{at}.intermediate.dense", inner, width)
+        shapes |= dense(f"{at}.output.dense", width, inner)
+        shapes |= norm(f"{at}.output.LayerNorm")
+    return shapes

@@ -123,7 +123,11 @@ def _is_whole(home: Path, source: GraphSource) -> bool:
 
 def forget_graphs(models: Path, prefix: str, labels: Collection[str]) -> None:
     """Removes the graphs whose label begins with `prefix` and is none of `labels`."""
-    for entry in _entries(models):
+    try:
+        entries = _entries(models)
+    except OSError:
+        return  # told by whoever has to read or write there
+    for entry in entries:
         found = _FINISHED.fullmatch(entry.name) or _BEING_BUILT.fullmatch(entry.name)
         if found and found["label"].startswith(prefix) and found["label"] not in labels:
             shutil.rmtree(entry, ignore_errors=True)

@@ -20,9 +20,11 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,7 @@ _BATCH_PADDING = 32  # tokens by which texts of one batch may differ
 _LANE_NICENESS = 10
 
 _SCALE = "scale.json"
+_LOAD_SECONDS = 600.0
 
 # Of what the model reads.
 _PROMPT_SHARE = 0.5
@@ -142,7 +145,7 @@ class LocalEmbedder:
 
     def load(self) -> None:
         """Builds the graph when it is not there, and loads it. Raises EmbedderUnavailableError."""
-        self._loaded()
+        self._loaded(time.monotonic() + _LOAD_SECONDS)
 
     def close(self) -> None:
         """Drops passages that still wait and frees the model. Later calls raise EmbedderUnavailableError."""
@@ -154,7 +157,7 @@ class LocalEmbedder:
 
     def ping(self, *, deadline: float) -> None:
         """Loads the model when it is not loaded."""
-        self._loaded()
+        self._loaded(deadline)
         remaining(deadline)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -175,7 +178,7 @@ class LocalEmbedder:
 
     def embed_question(self, text: str, *, deadline: float) -> Vector:
         """See the port. By the quantized model where there is one, in the caller's thread."""
-        sessions = self._loaded()
+        sessions = self._loaded(deadline)
         remaining(deadline)
         vector: Vector = _run(sessions.questions, self._ids([self._local.question_prompt + text]))[0]
         return vector
@@ -194,7 +197,7 @@ class LocalEmbedder:
         return self._in_lanes([self._local.passage_prompt + text for text in texts], deadline)
 
     def _at_once(self, texts: Sequence[str], deadline: float) -> Vectors:
-        return self._through(self._loaded(), texts, lambda: remaining(deadline))
+        return self._through(self._loaded(deadline), texts, lambda: remaining(deadline))
 
     def _through(
         self, sessions: _Sessions, texts: Sequence[str], before: Callable[[], object] = lambda: None
@@ -208,7 +211,7 @@ class LocalEmbedder:
         return vectors
 
     def _in_lanes(self, texts: Sequence[str], deadline: float) -> Vectors:
-        sessions = self._loaded()
+        sessions = self._loaded(deadline)
         encoded = self._ids(texts)
         vectors = np.empty((len(texts), self.dimension), np.float32)
         work: list[tuple[list[int], Future[Vectors]]] = []
@@ -227,9 +230,12 @@ class LocalEmbedder:
                 future.cancel()
         return vectors
 
-    def _loaded(self) -> _Sessions:
+    def _loaded(self, deadline: float) -> _Sessions:
+        """Loaded by the first caller, however long that takes; others wait for it until their deadline."""
         self._words_of_model()
-        with self._lock:
+        if not self._lock.acquire(timeout=remaining(deadline)):
+            raise EmbedderDeadlineError("the embedding model is still being loaded")
+        try:
             if self._closed:
                 raise EmbedderUnavailableError("the embedding model was closed")
             if self._sessions is None:
@@ -241,16 +247,23 @@ class LocalEmbedder:
                     )
                 self._sessions = sessions
             return self._sessions
+        finally:
+            self._lock.release()
 
     def _whole_name(self) -> str:
         """Of all that decides which cosines it has."""
         return f"{self.revision} {self._local.question_prompt}"
 
     def _measured(self, sessions: _Sessions) -> Scale:
-        def vectors(prompt: str) -> Callable[[list[str]], Vectors]:
-            return lambda texts: self._through(sessions, [prompt + text for text in texts])
+        def vectors(prompt: str, texts: list[str]) -> Vectors:
+            made = self._through(sessions, [prompt + text for text in texts])
+            if not np.isfinite(made).all():
+                raise ModelFilesError(f"the weights of {self.model} make vectors that are no numbers")
+            return made
 
-        return measured(vectors(self._local.question_prompt), vectors(self._local.passage_prompt))
+        return measured(
+            partial(vectors, self._local.question_prompt), partial(vectors, self._local.passage_prompt)
+        )
 
     def _words_of_model(self) -> _Words:
         with self._tokenizer_lock:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 # chromadb loads it in another thread some seconds after the start, and openai looks into it while it is half
@@ -127,7 +128,8 @@ class OpenAiEmbedder:
             now = time.monotonic()
             if self._scale is None and now >= self._measure_after:
                 self._measure_after = now + _MEASURE_PAUSE
-                self._calls.submit(self._measure)
+                with suppress(RuntimeError):  # closed
+                    self._calls.submit(self._measure)
             return self._scale or BUILT_IN
 
     def _measure(self) -> None:
@@ -136,6 +138,8 @@ class OpenAiEmbedder:
             self._scale = measured(lambda t: self._embed(t, deadline), lambda t: self._embed(t, deadline))
         except EmbedderError as error:
             _log.warning("the scale of %s is not known: %s", self._model, error)
+        except Exception:  # nobody else looks at what this thread ended with
+            _log.exception("the scale of %s is not known", self._model)
 
     def _embed(self, texts: Sequence[str], deadline: float) -> Vectors:
         parts = [self._embed_batch(batch, deadline) for batch in _batches(texts)]

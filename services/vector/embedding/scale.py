@@ -94,13 +94,18 @@ def scale_of(cosines: NDArray[np.float32]) -> Scale:
     noise = max(_LEAST_NOISE, float(others.std(axis=1).mean()))
     worth = _NOISE / noise
     if (cosines.argmax(axis=1) == np.arange(count)).mean() >= _KNOWN_SHARE:
-        gap = float(cosines[own].mean()) - middle
+        gap = max(0.0, float(cosines[own].mean()) - middle)
         worth *= math.sqrt(gap / noise / (_GAP / _NOISE))
     return Scale(middle, min(_MOST_WORTH, max(_LEAST_WORTH, worth)))
 
 
+# To be raised by one with every change of what is measured, or of how.
+_VERSION = 1
+
+
 def kept_scale(path: Path, model: str, measure: Callable[[], Scale]) -> Scale:
     """The scale in a file, measured and written when it is not that of `model`. Raises as `measure` does."""
+    model = f"{_VERSION} {model}"
     try:
         kept = json.loads(path.read_bytes())
         if kept["model"] == model:

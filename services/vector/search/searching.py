@@ -217,7 +217,10 @@ class Searching:
         models = self._models(collections)
         lexical, near, strange = await self._sides(collections, models, asked, parsed, allowed)
         mode = Mode.LEXICAL if near.degraded else asked.mode
-        pool = _Pool(strange=strange, scales=self._scales(collections, models))
+        pool = _Pool(strange=strange)
+        if mode is Mode.HYBRID or (mode is Mode.DENSE and len(set(models)) > 1):
+            # Others need none, and an endpoint may have to be asked for its.
+            pool.scales = self._scales(collections, models)
         for one, model, query, found, nearest in zip(
             collections, models, near.queries, lexical, near.scores, strict=True
         ):
@@ -500,15 +503,16 @@ def _reads(reader: Reader, text: str) -> bool:
 
 
 def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
-    meaning = fusion.comparable(pool.vector, pool.model, pool.scales)
-    if len(set(pool.model.values())) > 1:
-        meaning = fusion.side_by_side(meaning, pool.model)
-    elif mode is Mode.DENSE:
-        meaning = pool.vector
-    if mode is Mode.DENSE:
-        return dict(meaning)
     if mode is Mode.LEXICAL:
         return fusion.exact_first(pool.lexical, pool.exact, max(pool.lexical.values(), default=0.0))
+    several = len(set(pool.model.values())) > 1
+    if mode is Mode.DENSE and not several:
+        return dict(pool.vector)
+    meaning = fusion.comparable(pool.vector, pool.model, pool.scales)
+    if several:
+        meaning = fusion.side_by_side(meaning, pool.model)
+    if mode is Mode.DENSE:
+        return meaning
     if pool.strange:
         meaning = fusion.unread(meaning, pool.model, pool.strange)
     fused = fusion.fuse(pool.lexical, meaning)

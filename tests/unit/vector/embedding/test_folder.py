@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,16 @@ from services.vector.embedding.kept_graphs import ModelFilesError
 from services.vector.embedding.local import LocalEmbedder
 from services.vector.embedding.minilm import MiniLmEmbedder
 from services.vector.embedding.minilm_files import installed_files
-from services.vector.embedding.ports import EmbedderUnavailableError
+from services.vector.embedding.ports import EmbedderDeadlineError, EmbedderUnavailableError
 from services.vector.embedding.scale import BUILT_IN
 from tests.support.model_folder import MAX_TOKENS, WIDTH, write_json, write_model
 from tests.tools.reference_models import MODELS
 
 REFERENCE = json.loads((Path(__file__).parent / "fixtures" / "folder_reference.json").read_bytes())
 TEXTS = REFERENCE["texts"]
+_QUERY = "encoder.layer.0.attention.self.query.weight"
+_INNER = "encoder.layer.1.output.dense.bias"
+_SEGMENTS = "embeddings.token_type_embeddings.weight"
 
 
 def soon() -> float:
@@ -169,6 +176,7 @@ def test_a_prompt_of_questions_alone_is_no_other_revision(tmp_path: Path) -> Non
         ({"prompts": {"any": "a "}, "default_prompt_name": "any"}, "a ", "a "),
         ({"prompts": {"any": "a ", "query": "q "}, "default_prompt_name": "any"}, "q ", "a "),
         ({"prompts": {"any": "a "}, "default_prompt_name": None}, "", ""),
+        ({"prompts": {"query": "q ", "document": ""}, "default_prompt_name": "query"}, "q ", ""),
         ({"prompts": {"any": "a "}, "default_prompt_name": ["any"]}, "", ""),
     ],
 )
@@ -190,6 +198,17 @@ def _modules(*kinds: str) -> list[dict[str, str]]:
 
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
+
+
+def _queue(path: Path) -> None:
+    """What never ends when it is read."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _numbers(path: Path, name: str, change: Callable[[Any], Any]) -> None:
+    tensors = load_file(path / "model.safetensors")
+    save_file({**tensors, name: np.ascontiguousarray(change(tensors[name]))}, path / "model.safetensors")
 
 
 def _dropped(path: Path, name: str) -> None:
@@ -220,7 +239,7 @@ def _dropped(path: Path, name: str) -> None:
         (lambda path: (path / "modules.json").write_text("{"), "modules.json cannot be read"),
         (lambda path: (path / "modules.json").write_text("[" * 500_000), "modules.json cannot be read"),
         (lambda path: (path / "config.json").write_text(" " * 2_000_000), "config.json has more than"),
-        (lambda path: (path / "config.json").unlink(), "config.json cannot be read"),
+        (lambda path: (path / "config.json").unlink(), "config.json is missing, or no file"),
         (
             lambda path: _changed(path / "config.json", model_type="mpnet"),
             "config.json is of a mpnet; served are",
@@ -256,7 +275,7 @@ def _dropped(path: Path, name: str) -> None:
         ),
         (
             lambda path: write_json(path / "1_Pooling/config.json", {"pooling_mode": 3}),
-            "pools by nothing",
+            "pools by 3",
         ),
         (
             lambda path: write_json(path / "1_Pooling/config.json", {"pooling_mode": ["mean", "max"]}),
@@ -284,7 +303,7 @@ def _dropped(path: Path, name: str) -> None:
         ),
         (
             lambda path: (path / "model.safetensors").unlink(),
-            "model.safetensors is missing; .*pytorch_model.bin",
+            "model.safetensors is missing, or no file; .*pytorch_model.bin",
         ),
         (lambda path: _cut(path / "model.safetensors"), "model.safetensors cannot be read"),
         (
@@ -292,6 +311,40 @@ def _dropped(path: Path, name: str) -> None:
             "model.safetensors holds no BERT",
         ),
         (lambda path: (path / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+        (
+            lambda path: _dropped(path / "model.safetensors", _INNER),
+            f"model.safetensors has {_INNER} missing",
+        ),
+        (lambda path: _numbers(path, _QUERY, lambda old: old[0]), rf"has {_QUERY} \(32,\) of type F32"),
+        (
+            lambda path: _numbers(path, _QUERY, lambda old: old[:, 1:]),
+            rf"has {_QUERY} \(32, 31\) of type F32",
+        ),
+        (lambda path: _numbers(path, _QUERY, lambda old: old.astype(np.int8)), "of type I8; served is"),
+        (lambda path: _numbers(path, _SEGMENTS, lambda old: old[:0]), rf"has {_SEGMENTS} \(0, 32\)"),
+        (lambda path: _numbers(path, _SEGMENTS, lambda old: old[:, 1:]), rf"has {_SEGMENTS} \(1, 31\)"),
+        (
+            lambda path: write_json(
+                path / "modules.json", _modules("Transformer", "Pooling", "Pooling", "Normalize")
+            ),
+            "modules.json lists Transformer, Pooling, Pooling, Normalize",
+        ),
+        (
+            lambda path: write_json(
+                path / "modules.json", [{"type": "custom.Transformer", "path": ""}, *_modules("Pooling")]
+            ),
+            "modules.json lists custom.Transformer, Pooling",
+        ),
+        (
+            lambda path: write_json(path / "1_Pooling/config.json", {"pooling_mode": [["mean"]]}),
+            r"pools by \['mean'\]",
+        ),
+        (lambda path: _changed(path / "config.json", max_position_embeddings=1), "reads 48 tokens, fewer"),
+        (
+            lambda path: _changed(path / "config_sentence_transformers.json", prompts={"query": "\ud800"}),
+            "has prompts that are no texts",
+        ),
+        (lambda path: _queue(path / "config.json"), "config.json is missing, or no file"),
     ],
 )
 def test_what_is_not_served_is_refused_with_the_file_and_the_reason(
@@ -299,16 +352,19 @@ def test_what_is_not_served_is_refused_with_the_file_and_the_reason(
 ) -> None:
     path = write_model(tmp_path / "mine")
     change(path)
-    with pytest.raises(ModelFilesError, match=f"the embedding model in mine cannot be served: {why}|{why}"):
+    with pytest.raises(ModelFilesError, match=f"the embedding model in mine cannot be served: .*{why}"):
         folder.read(path)
 
 
-def test_dot_products_of_vectors_of_any_length_are_not_served(tmp_path: Path) -> None:
+@pytest.mark.parametrize("similarity", ["dot", "euclidean", "manhattan"])
+def test_what_compares_vectors_of_any_length_is_not_served(tmp_path: Path, similarity: str) -> None:
     path = write_model(tmp_path / "m")
     write_json(path / "modules.json", _modules("Transformer", "Pooling"))
-    folder.read(path)
-    write_json(path / "config_sentence_transformers.json", {"similarity_fn_name": "dot"})
-    with pytest.raises(ModelFilesError, match="compares by dot products"):
+    for served in ({}, {"similarity_fn_name": "cosine"}):
+        write_json(path / "config_sentence_transformers.json", served)
+        folder.read(path)
+    write_json(path / "config_sentence_transformers.json", {"similarity_fn_name": similarity})
+    with pytest.raises(ModelFilesError, match=f"compares by {similarity}"):
         folder.read(path)
 
 
@@ -326,8 +382,10 @@ def test_dot_products_of_vectors_of_any_length_are_not_served(tmp_path: Path) ->
             r"tokenizer.json has \d+ words, and model.safetensors has \d+",
         ),
         (
-            lambda path: _dropped(path / "model.safetensors", "encoder.layer.1.output.dense.bias"),
-            "the graph of folder-mine cannot be built: .*encoder.layer.1.output.dense.bias",
+            lambda path: (path / "tokenizer.json").write_text(
+                (path / "tokenizer.json").read_text().replace('"harbour": ', '"harbour": 1')
+            ),
+            r"tokenizer.json has 1\d+ words, and model.safetensors has \d+",
         ),
         (
             lambda path: _changed(
@@ -335,8 +393,12 @@ def test_dot_products_of_vectors_of_any_length_are_not_served(tmp_path: Path) ->
             ),
             "the prompts of mine leave no room for a text",
         ),
+        (
+            lambda path: _numbers(path, _INNER, lambda old: old * np.nan),
+            "the weights of mine make vectors that are no numbers",
+        ),
     ],
-    ids=["no tokenizer", "more words than vectors", "a tensor is missing", "a long prompt"],
+    ids=["no tokenizer", "more words than vectors", "a word without a vector", "a long prompt", "no numbers"],
 )
 def test_what_shows_when_it_is_loaded_makes_it_unavailable(
     tmp_path: Path, change: Callable[[Path], object], why: str
@@ -353,6 +415,60 @@ def test_weights_that_change_while_it_runs_are_not_taken_for_those_before(tmp_pa
         shutil.copy(write_model(tmp_path / "o", seed=2) / "model.safetensors", path / "model.safetensors")
         with pytest.raises(ModelFilesError, match="has changed since the start"):
             embedder.load()
+
+
+def test_words_that_change_while_it_runs_are_not_taken_for_those_before(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m")
+    with opened(path) as embedder:
+        embedder.load()
+    with opened(path) as embedder:
+        shutil.copy(write_model(tmp_path / "o", words=("quay",)) / "tokenizer.json", path / "tokenizer.json")
+        with pytest.raises(ModelFilesError, match=r"tokenizer\.json of m has changed since the start"):
+            embedder.embed_queries(["the quay"], deadline=soon())
+
+
+def test_who_comes_while_it_is_loaded_waits_until_the_deadline(tmp_path: Path) -> None:
+    local = folder.read(write_model(tmp_path / "m"))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def graph(models: Path) -> Path:
+        begun.set()
+        assert go_on.wait(60)
+        return local.graph(models)
+
+    embedder = LocalEmbedder(replace(local, graph=graph), tmp_path / "models")
+    loading = threading.Thread(target=embedder.load)
+    loading.start()
+    try:
+        assert begun.wait(30)
+        with pytest.raises(EmbedderDeadlineError, match="still being loaded"):
+            embedder.embed_question("the harbour", deadline=time.monotonic() + 0.2)
+        with pytest.raises(EmbedderDeadlineError, match="still being loaded"):
+            embedder.ping(deadline=time.monotonic() + 0.1)
+    finally:
+        go_on.set()
+        loading.join()
+    assert embedder.embed_question("the harbour", deadline=soon()).shape == (WIDTH,)
+    embedder.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_what_may_not_be_read_is_told_and_does_not_hide_the_others() -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        Path(parent).chmod(0o755)
+        for name in ("mine", "shut", "weights"):
+            write_model(Path(parent) / name)
+        (Path(parent) / "mine" / "model.safetensors").chmod(0o644)
+        (Path(parent) / "shut").chmod(0o700)
+        os.seteuid(65534)
+        try:
+            assert folder.names(Path(parent)) == ["mine", "shut", "weights"]
+            folder.read(Path(parent) / "mine")
+            for name in ("shut", "weights"):
+                with pytest.raises(ModelFilesError, match=f"{name} cannot be .*Permission denied"):
+                    folder.read(Path(parent) / name)
+        finally:
+            os.seteuid(0)
 
 
 def test_the_graph_is_kept_and_goes_with_its_model(tmp_path: Path) -> None:

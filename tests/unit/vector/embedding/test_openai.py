@@ -231,6 +231,12 @@ def test_its_scale_is_measured_when_it_is_asked_for(endpoint: Endpoint, embedder
     assert len(endpoint.requests) == 2
 
 
+def test_after_its_end_its_scale_is_asked_for_in_vain(endpoint: Endpoint) -> None:
+    embedder = OpenAiEmbedder(model="m", dimension=DIMENSION, base_url=endpoint.base_url, api_key=KEY)
+    embedder.close()
+    assert embedder.scale() == BUILT_IN
+
+
 def test_an_endpoint_that_is_down_is_not_asked_for_its_scale_again_and_again(
     endpoint: Endpoint, embedder: OpenAiEmbedder
 ) -> None:

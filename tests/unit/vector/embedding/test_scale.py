@@ -68,6 +68,10 @@ def test_what_says_nothing_at_all_has_bounds() -> None:
     wild = np.where(np.arange(24 * 24).reshape(24, 24) % 2, 1, -1).astype(np.float32)
     np.fill_diagonal(wild, 1.01)
     assert scale_of(wild).worth == 1 / 16
+    # Half of the questions find their own answer, and the others are as far from it as can be.
+    odd = np.zeros((24, 24), np.float32)
+    np.fill_diagonal(odd, [0.01] * 12 + [-1.0] * 12)
+    assert scale_of(odd).worth == 1 / 16
 
 
 def test_a_scale_is_kept_for_the_model_that_it_is_of(tmp_path: Path) -> None:
