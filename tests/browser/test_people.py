@@ -86,6 +86,7 @@ def signed_window(browser: Browser, house: House, name: str, password: str, **op
     at_the_door(page)
     fill_in(page, name, password)
     page.keyboard.press("Enter")
+    arrived(page)  # It loads itself again: what goes elsewhere before that may be overtaken.
     expect(page.get_by_role("dialog")).to_have_count(0)
     try:
         yield page
