@@ -23,7 +23,7 @@ HEIGHT = 900
 THEMES = ("light", "dark")
 VIEWS = ("knowledge", "conversations", "workflows", "insights", "system", "account")
 # Parts of views: the name of the picture, and the address.
-PARTS = {part: f"#view=knowledge&item={part}" for part in ("queue", "evaluations", "access")}
+PARTS = {part: f"#view=knowledge&item={part}" for part in ("queue", "evaluations", "model", "access")}
 DOCUMENTS = {
     "tides.md": "# The tide at Hallgrim Bay\n\n"
     "The spring tide at Hallgrim reaches 4.2 metres above the lowest mark. "

@@ -6,10 +6,12 @@ import csv
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.accessibility import program, violations
 from tests.browser.conftest import CODE, DESKTOP, arrived, watched
@@ -72,22 +74,32 @@ def olga(guarded: House) -> Iterator[httpx.Client]:
     http.close()
 
 
-@pytest.fixture
-def page(browser: Browser, guarded: House, olga: httpx.Client) -> Iterator[Page]:
-    """A window in which the owner has signed in."""
-    context = browser.new_context(viewport=DESKTOP, bypass_csp=True)  # type: ignore[arg-type]  # as the others have it
+@contextmanager
+def signed_window(browser: Browser, house: House, name: str, password: str, **options: Any) -> Iterator[Page]:
+    """A window in which somebody has signed in."""
+    context = browser.new_context(viewport=DESKTOP, **options)  # type: ignore[arg-type]  # as the others have it
     page = watched(context.new_page())
     page.set_default_timeout(15_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(guarded.base_url)
+    page.goto(house.base_url)
     at_the_door(page)
-    fill_in(page, "olga", PASSWORD)
+    fill_in(page, name, password)
     page.keyboard.press("Enter")
+    arrived(page)  # It loads itself again: what goes elsewhere before that may be overtaken.
     expect(page.get_by_role("dialog")).to_have_count(0)
-    yield page
-    context.close()
+    try:
+        yield page
+    finally:
+        context.close()
     assert faults == []
+
+
+@pytest.fixture
+def page(browser: Browser, guarded: House, olga: httpx.Client) -> Iterator[Page]:
+    """A window in which the owner has signed in."""
+    with signed_window(browser, guarded, "olga", PASSWORD, bypass_csp=True) as page:
+        yield page
 
 
 def flawless(page: Page) -> None:
@@ -133,54 +145,104 @@ def test_an_owner_lets_others_in_and_takes_it_back(page: Page, guarded: House, o
 
 def test_who_may_not_change_it_is_told_so(browser: Browser, guarded: House, olga: httpx.Client) -> None:
     olga.put("/collections/granted/access", json={"access": [{"group": "everyone", "role": "reader"}]})
-    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]  # as the others have it
-    page = watched(context.new_page())
-    page.goto(guarded.base_url)
-    at_the_door(page)
-    fill_in(page, "beth", BETH)
+    with signed_window(browser, guarded, "beth", BETH) as page:
+        at_part(page, guarded, "granted", "access")
+        part = page.locator(".collection-part")
+        expect(part).to_contain_text("You may read this collection.")
+        expect(part.get_by_role("button")).to_have_count(0)
+
+
+def test_who_does_not_own_it_sees_the_model_and_no_button(
+    browser: Browser, guarded: House, olga: httpx.Client
+) -> None:
+    olga.put("/collections/granted/access", json={"access": [{"group": "everyone", "role": "writer"}]})
+    with signed_window(browser, guarded, "beth", BETH) as page:
+        page.route("**/api/v1/collections/granted", after_a_switch)
+        at_part(page, guarded, "granted", "model")
+        part = page.locator(".collection-part")
+        expect(part).to_contain_text("all-MiniLM-L6-v2 answers now")
+        expect(part).to_contain_text("Its 1 vector is kept until")
+        expect(part).to_contain_text("Which model it has, its owner says")
+        expect(part.get_by_role("button")).to_have_count(0)
+        expect(part.get_by_role("combobox")).to_have_count(0)
+
+
+def after_a_switch(route: Route) -> None:
+    """As the house would say it for a week."""
+    answer = route.fetch()
+    kept = {"embedding_model": "other-model", "dimension": 16, "embedding_revision": None, "vectors": 1}
+    told = {**answer.json(), "previous_embedding": {**kept, "expires": "2026-12-04T10:00:00Z"}}
+    route.fulfill(response=answer, json=told)
+
+
+def test_a_model_that_does_not_answer_is_not_begun_with(
+    page: Page, guarded: House, olga: httpx.Client
+) -> None:
+    at_part(page, guarded, "granted", "model")
+    page.get_by_role("button", name="Build its vectors").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    at_part(page, guarded, "granted", "access")
-    part = page.locator(".collection-part")
-    expect(part).to_contain_text("You may read this collection.")
-    expect(part.get_by_role("button")).to_have_count(0)
-    context.close()
+    # Nobody is at the port of the second model.
+    expect(page.get_by_role("alert")).to_contain_text("other-model", timeout=READY)
+    expect(page.get_by_role("button", name="Build its vectors")).to_be_focused()
+    flawless(page)
+    assert olga.get("/collections/granted").json()["reembedding"] is None
 
 
-def test_vectors_are_built_anew_given_up_and_gone_back_from(
+def test_a_collection_goes_over_to_another_model_and_back(
     page: Page, guarded: House, olga: httpx.Client, embeddings_port: int
 ) -> None:
-    where = "/collections/granted/reembed"
+    at_part(page, guarded, "granted", "model")
+    expect(page.get_by_role("region", name="Model now")).to_contain_text("1 of 1")
+    expect(page.get_by_role("combobox", name="Model", exact=True).locator("option")).to_have_text(
+        ["other-model, 16 dimensions"]
+    )
     with Waiting(port=embeddings_port) as model:
-        olga.post(where, json={"embedding_model": "other-model"}).raise_for_status()
-        gives_up_and_goes_back(page, guarded, olga, model)
+        given_up(page, olga)
+        model.may.set()
+        switched_and_back(page, olga)
     assert olga.get("/collections/granted").json()["previous_embedding"] is None
 
 
-def gives_up_and_goes_back(page: Page, guarded: House, olga: httpx.Client, model: Waiting) -> None:
-    at_part(page, guarded, "granted", "queue")
+def given_up(page: Page, olga: httpx.Client) -> None:
+    page.get_by_role("button", name="Build its vectors").click()
     building = page.get_by_role("region", name="Vectors being built anew")
-    expect(building).to_contain_text("Built anew with other-model")
+    expect(building).to_contain_text("Built anew with other-model", timeout=READY)
     expect(building).to_contain_text("Until then all-MiniLM-L6-v2 answers.")
     expect(building).to_contain_text("0 of 1 passage")
+    expect(page.locator("#announcer")).to_have_text("Vectors of other-model are being built")
+    expect(page.get_by_role("heading", name="all-MiniLM-L6-v2 answers now")).to_be_focused()
+    expect(page.get_by_role("button", name="Build its vectors")).to_have_count(0)
     flawless(page)
-    page.get_by_role("button", name="Give up the new vectors").focus()
+    page.get_by_role("button", name="Give up other-model").focus()
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Yes: Give up the new vectors").press("Enter")
+    # Somebody who has been asked is not interrupted by the next look.
+    with page.expect_response("**/api/v1/collections/granted"):
+        pass
+    page.get_by_role("button", name="Yes: Give up other-model").press("Enter")
     expect(building).to_have_count(0)
     assert olga.get("/collections/granted").json()["reembedding"] is None
 
-    model.may.set()
-    olga.post("/collections/granted/reembed", json={"embedding_model": "other-model"}).raise_for_status()
-    before = page.get_by_role("region", name="Vectors before")
-    expect(before).to_contain_text("other-model answers now", timeout=READY)
+
+def switched_and_back(page: Page, olga: httpx.Client) -> None:
+    announcer = page.locator("#announcer")
+    now, before = (page.get_by_role("region", name=name) for name in ("Model now", "Vectors before"))
+    page.get_by_role("button", name="Build its vectors").click()
+    expect(now).to_contain_text("other-model answers now", timeout=READY)
+    expect(now).to_contain_text("1 of 1")
+    expect(announcer).to_have_text("other-model answers now")
+    assert olga.get("/collections/granted").json()["embedding_model"] == "other-model"
+    expect(before).to_contain_text("all-MiniLM-L6-v2 answered before")
+    expect(before).to_contain_text("Its 1 vector is kept until")
+    flawless(page)
+
     page.get_by_role("button", name="Go back to all-MiniLM-L6-v2").click()
     page.get_by_role("button", name="Yes: Go back to all-MiniLM-L6-v2").click()
-    expect(before).to_contain_text("all-MiniLM-L6-v2 answers now", timeout=READY)
+    expect(now).to_contain_text("all-MiniLM-L6-v2 answers now", timeout=READY)
     assert olga.get("/collections/granted").json()["embedding_model"] == "all-MiniLM-L6-v2"
-    page.get_by_role("button", name="Forget the vectors before").click()
-    page.get_by_role("button", name="Yes: Forget the vectors before").click()
+    page.get_by_role("button", name="Forget it now: other-model").click()
+    page.get_by_role("button", name="Yes: Forget it now: other-model").click()
     expect(before).to_have_count(0)
+    expect(announcer).to_have_text("The vectors of other-model are forgotten")
 
 
 def at_account(page: Page, house: House) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.accessibility import program, violations
 from tests.browser.conftest import DESKTOP, OpenPage, arrived, watched
@@ -20,11 +20,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(240)]
 
 VIEWS = ("ask", "knowledge", "conversations", "workflows", "insights", "system", "account")
 # What is in a view beside what it opens with.
-PARTS = ("knowledge&item=queue", "knowledge&item=evaluations", "knowledge&item=access")
+PARTS = tuple(f"knowledge&item={part}" for part in ("queue", "evaluations", "model", "access"))
 TITLES = ("Knowledge", "Conversations", "Workflows", "Insights", "System", "Account")
 READY = 60_000
 # Bytes of all scripts of the page together.
-ALL_SCRIPTS = 305_000
+ALL_SCRIPTS = 313_000
 TIDES = "# The tide\n\nThe spring tide at Hallgrim reaches 4.2 metres above the lowest mark.\n"
 
 
@@ -95,6 +95,34 @@ def test_no_view_has_a_violation(browser: Browser, house: House, known: str, the
     found["help"] = violations(page, axe)
     context.close()
     assert {view: faults for view, faults in found.items() if faults} == {}
+
+
+def test_a_collection_whose_model_is_not_there_says_so_and_offers_the_way_out(
+    open_page: OpenPage, house: House, known: str
+) -> None:
+    page = opened(open_page, house, "knowledge&item=model", known, bypass_csp=True)
+    part = page.locator(".collection-part")
+    # Nobody signs in here: everything is allowed, and there is nothing to go over to.
+    expect(part).to_contain_text("This house is set to use no other.")
+    notice = "The vectors are those of other files than the service has. Reembed the collection."
+
+    def lost(route: Route) -> None:
+        answer = route.fetch()
+        told = {**answer.json(), "embedding_revision": "0123456789ab", "embedding_notice": notice}
+        route.fulfill(response=answer, json=told)
+
+    page.route(f"**/api/v1/collections/{known}", lost)
+    page.reload()
+    expect(part).to_contain_text(notice)
+    expect(part.get_by_role("heading", level=3)).to_have_text(re.compile("cannot answer$"))
+    expect(part).to_contain_text("Until then search is by words only.")
+    options = part.get_by_role("combobox", name="Model", exact=True).locator("option")
+    expect(options).to_have_text(["all-MiniLM-L6-v2, another revision, of new collections"])
+    for width, theme in ((1440, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of two
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert violations(page, program()) == [], (width, theme)
 
 
 def test_by_keyboard_to_every_view_and_back(open_page: OpenPage, house: House, known: str) -> None:

@@ -31,12 +31,14 @@ const PARTS = [
   ["", "Documents"],
   ["queue", "Queue"],
   ["evaluations", "Evaluations"],
+  ["model", "Model"],
   ["access", "Access"],
 ];
 /** @type {Record<string, () => Promise<{open: OpenPart}>>} */
 const LOADS = {
   queue: () => import("./queue.js"),
   evaluations: () => import("./evaluations.js"),
+  model: () => import("./model.js"),
   access: () => import("./access.js"),
 };
 const LEFT = [

@@ -1,6 +1,7 @@
 /** What the views are made of: headings, figures, choices and questions. */
 
 import { element, icon, tool } from "../dom.js";
+import { sleep } from "../events.js";
 import { number } from "../format.js";
 import { asProblem } from "../problem.js";
 
@@ -8,6 +9,9 @@ import { asProblem } from "../problem.js";
 
 /** Entries that a list is asked for at once: as many as the gateway gives. */
 export const MOST = 1_000;
+/** Milliseconds between looks while there is work, and while there is none. */
+const PAUSE = 1_500;
+const IDLE_PAUSE = 8_000;
 
 /**
  * The head of a view.
@@ -199,6 +203,23 @@ export function single(act) {
     (underWay ??= act().finally(() => {
       underWay = null;
     }));
+}
+
+/**
+ * Looks again and again, and not while nobody sees it.
+ * @param {AbortSignal} signal Ends it.
+ * @param {() => boolean} works Whether there is work, as far as is known: then it looks more often.
+ * @param {() => Promise<void>} look
+ */
+export async function watch(signal, works, look) {
+  let waited = 0;
+  while (!signal.aborted) {
+    await sleep(PAUSE, signal);
+    waited += PAUSE;
+    if (signal.aborted || document.hidden || (!works() && waited < IDLE_PAUSE)) continue;
+    waited = 0;
+    await look();
+  }
 }
 
 /**

@@ -1,35 +1,22 @@
-/**
- * The queue of a collection: files that are being taken in, those that were not, and vectors that are being built
- * anew.
- */
+/** The queue of a collection: files that are being taken in, and those that were not. */
 
 import { api, collectionPath, documentsPath, json, requestId } from "../api.js";
 import { documentProgress } from "../documents.js";
 import { element, icon } from "../dom.js";
-import { sleep } from "../events.js";
 import { ago, count, duration, number } from "../format.js";
 import { asProblem } from "../problem.js";
-import { asked, button, empty, section, sure, trouble } from "./parts.js";
+import { button, empty, section, sure, trouble, watch } from "./parts.js";
 
 /** @typedef {import("../api.js").KnownDocument & {queue?: {position: number, remaining_seconds: number | null} | null, created?: string}} Waiting */
 
-/** Milliseconds between looks while there is work, and while there is none. */
-const PAUSE = 1_500;
-const IDLE_PAUSE = 8_000;
 const PAGE = 50;
 /** After which failures the same bytes may be taken after all, and are kept. */
 const MAY_END_OTHERWISE = new Set(["PARSER_LIMIT", "INTERRUPTED"]);
-/** @type {Record<string, string>} */
-const STAGES = {
-  EMBEDDING: "Passages are being embedded",
-  INDEXING: "All vectors are there; the index is learning them",
-  STALLED: "The model refuses what is left. Delete those documents, or give it up",
-};
 
 /** @type {import("./knowledge.js").OpenPart} */
 export async function open(root, { signal, collection, announcer, changed }) {
   const documents = documentsPath(collection);
-  const building = element("div", {});
+  const refusing = element("div", {});
   const waiting = element("ul", { class: "rows", "aria-label": "Under way" });
   const failed = element("ul", { class: "rows", "aria-label": "Not taken" });
   const more = element("p", { class: "rule" });
@@ -37,12 +24,11 @@ export async function open(root, { signal, collection, announcer, changed }) {
   const outage = element("div", {});
   /** @type {Map<string, {item: HTMLLIElement, text: HTMLElement, bar: HTMLProgressElement}>} */
   const rows = new Map();
-  /** What the vectors were drawn from: what asks "are you sure?" must survive the next look. */
-  let drawn = "";
+  /** What failed was drawn from: what asks "are you sure?" must survive the next look. */
   let failures = "";
-  root.append(building, section("Under way", waiting, more, said, outage), section("Not taken", failed));
+  let works = false;
+  root.append(refusing, section("Under way", waiting, more, said, outage), section("Not taken", failed));
 
-  /** @returns {Promise<boolean>} Whether something is under way. */
   async function look() {
     const states = (/** @type {string} */ words) => `${documents}?state=${words}&page_size=${PAGE}`;
     const [known, underWay, lost] = await Promise.all([
@@ -50,20 +36,20 @@ export async function open(root, { signal, collection, announcer, changed }) {
       json("GET", states("RECEIVED,PARSING,EMBEDDING"), { signal }),
       json("GET", states("FAILED"), { signal }),
     ]);
-    if (signal.aborted) return false;
+    if (signal.aborted) return;
     outage.replaceChildren();
-    drawVectors(known);
+    refusing.replaceChildren(known.embedding_notice ? element("p", { class: "notice" }, icon("alert"), known.embedding_notice) : "");
     drawWaiting(underWay.documents, known, Boolean(underWay.next_page_token));
     drawFailed(lost.documents, Boolean(lost.next_page_token));
-    return underWay.documents.length > 0 || known.reembedding !== null;
+    works = underWay.documents.length > 0;
   }
 
   async function lookAgain() {
     try {
-      return await look();
+      await look();
     } catch (error) {
+      works = false;
       if (!signal.aborted) outage.replaceChildren(trouble(error, lookAgain));
-      return false;
     }
   }
 
@@ -169,74 +155,8 @@ export async function open(root, { signal, collection, announcer, changed }) {
     );
   }
 
-  /** @param {any} known The collection. */
-  function drawVectors({ embedding_model, embedding_notice, reembedding, previous_embedding, chunks }) {
-    const now = JSON.stringify([embedding_model, embedding_notice, reembedding && { ...reembedding, vectors: 0, chunks: 0, refused_chunks: 0 }, previous_embedding]);
-    if (now !== drawn) {
-      drawn = now;
-      building.replaceChildren(...vectors({ embedding_model, embedding_notice, reembedding, previous_embedding }));
-    }
-    if (!reembedding) return;
-    const bar = /** @type {HTMLProgressElement} */ (building.querySelector("progress"));
-    bar.max = Math.max(1, reembedding.chunks);
-    bar.value = reembedding.vectors;
-    const refused = reembedding.refused_chunks ? `, ${number(reembedding.refused_chunks)} refused so far` : "";
-    /** @type {HTMLElement} */ (building.querySelector(".built")).textContent = `${number(reembedding.vectors)} of ${count(reembedding.chunks || chunks, "passage")}${refused}`;
-  }
-
-  /** @param {any} known */
-  function vectors({ embedding_model, embedding_notice, reembedding, previous_embedding }) {
-    const path = `${collectionPath(collection)}/reembed`;
-    /**
-     * @param {string} method
-     * @param {string} url
-     * @param {string} done
-     */
-    const act = (method, url, done) => async () => {
-      await json(method, url, { deadline: 30_000, key: requestId() });
-      announcer.say(done);
-      await lookAgain();
-    };
-    const parts = [];
-    if (embedding_notice) parts.push(element("p", { class: "notice" }, icon("alert"), embedding_notice));
-    if (reembedding) {
-      parts.push(
-        element(
-          "section",
-          { class: "card building", "aria-label": "Vectors being built anew" },
-          element("h3", {}, reembedding.reverts ? `Going back to ${reembedding.embedding_model}` : `Built anew with ${reembedding.embedding_model}`),
-          element("p", { class: "muted" }, `${STAGES[reembedding.stage] ?? reembedding.stage}. Until then ${embedding_model} answers.`),
-          element("progress", { "aria-label": "Progress of the new vectors" }),
-          element("div", { class: "report-head" }, element("span", { class: "row-facts built" }), asked("Give it up", "Give up the new vectors", act("DELETE", path, "The new vectors are given up"))),
-        ),
-      );
-    } else if (previous_embedding) {
-      const until = previous_embedding.expires ? ` until ${new Date(previous_embedding.expires).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })}` : "";
-      parts.push(
-        element(
-          "section",
-          { class: "card building", "aria-label": "Vectors before" },
-          element("h3", {}, `${embedding_model} answers now`),
-          element("p", { class: "muted" }, `The ${count(previous_embedding.vectors, "vector")} of ${previous_embedding.embedding_model} are kept${until}.`),
-          element(
-            "div",
-            { class: "view-actions" },
-            asked("Go back", `Go back to ${previous_embedding.embedding_model}`, act("POST", `${path}/revert`, "Going back")),
-            asked("Forget them", "Forget the vectors before", act("POST", `${path}/finish`, "They are forgotten")),
-          ),
-        ),
-      );
-    }
-    return parts;
-  }
-
-  let works = await lookAgain();
-  (async () => {
-    while (!signal.aborted) {
-      await sleep(works ? PAUSE : IDLE_PAUSE, signal);
-      if (!signal.aborted && !window.document.hidden) works = await lookAgain();
-    }
-  })();
+  await lookAgain();
+  watch(signal, () => works, lookAgain);
 }
 
 /** @param {Waiting} document */
