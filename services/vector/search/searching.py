@@ -237,7 +237,10 @@ class Searching:
             )
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
-            by_words, by_meaning, _ = await self._sides(collections, models, asked, parsed, anywhere)
+            made = [query for query in near.queries if query is not None]
+            by_words, by_meaning, _ = await self._sides(
+                collections, models, asked, parsed, anywhere, known=made
+            )
             for side in ([worded.keys for worded in by_words], by_meaning.scores):
                 for some, keys in zip(side, allowed, strict=True):
                     pool.filtered |= set(some) - set(() if keys is None else keys.tolist())
@@ -266,10 +269,13 @@ class Searching:
         asked: Question,
         parsed: Parsed,
         allowed: Sequence[Keys | None],
+        *,
+        known: Sequence[Matrix] = (),
     ) -> tuple[list[_Worded], _Near, set[int]]:
         """About the best passages by keyword, and the nearest by vector, per collection.
 
-        And the numbers of the models that do not read the question, where both sides decide.
+        And the numbers of the models that do not read the question, where both sides decide. known: the
+        question's vectors, from an earlier call.
         """
         by_words = max(_BY_WORDS, asked.top_k * _BY_WORDS_EACH)
         by_meaning = max(_BY_MEANING, asked.top_k * _BY_MEANING_EACH)
@@ -281,7 +287,7 @@ class Searching:
         text = parsed.text or asked.text
         # The vector takes longest, so what makes it begins first.
         near, lexical, strange = await asyncio.gather(
-            self._near(collections, asked, text, by_meaning, allowed, models=models),
+            self._near(collections, asked, text, by_meaning, allowed, models=models, known=known),
             self._lexical(
                 collections, parsed, 0 if asked.mode is Mode.DENSE else by_words, allowed, read=decide
             ),
@@ -357,17 +363,13 @@ class Searching:
         allowed: Sequence[Keys | None],
         *,
         models: Sequence[int],
+        known: Sequence[Matrix],
     ) -> _Near:
         nothing: Sequence[Matrix | None] = [None] * len(collections)
         if asked.mode is Mode.LEXICAL:
             return _Near(nothing, [{} for _ in collections])
         try:
-            numbers = list(dict.fromkeys(models))
-            # Where words decide with it, a vector that comes near finds as much.
-            exact = asked.mode is Mode.DENSE
-            made = await self._embedded([collections[number].model for number in numbers], text, exact=exact)
-            by_model = dict(zip(numbers, made, strict=True))
-            queries = [by_model[number] for number in models]
+            queries = known or await self._embedded(collections, models, asked.mode, text)
             return _Near(
                 queries,
                 [
@@ -381,11 +383,21 @@ class Searching:
             _log.warning("searching by keyword alone: %s", error)
             return _Near(nothing, [{} for _ in collections], error.reason)
 
-    async def _embedded(self, models: Sequence[ModelName], text: str, *, exact: bool) -> Sequence[Matrix]:
-        if len(models) == 1:
+    async def _embedded(
+        self, collections: Sequence[Collection], models: Sequence[int], mode: Mode, text: str
+    ) -> Sequence[Matrix]:
+        """The question's vector for each collection, made once by each model."""
+        numbers = list(dict.fromkeys(models))
+        # Where words decide with it, a vector that comes near finds as much.
+        exact = mode is Mode.DENSE
+        named = [collections[number].model for number in numbers]
+        if len(named) == 1:
             # Begins at once, and not in a task after what else there is to do.
-            return [await self._dense.embed(models[0], text, exact=exact)]
-        return await asyncio.gather(*(self._dense.embed(model, text, exact=exact) for model in models))
+            made = [await self._dense.embed(named[0], text, exact=exact)]
+        else:
+            made = await asyncio.gather(*(self._dense.embed(one, text, exact=exact) for one in named))
+        by_model = dict(zip(numbers, made, strict=True))
+        return [by_model[number] for number in models]
 
     async def _add(
         self,

@@ -254,6 +254,23 @@ async def test_only_where_words_decide_as_well_a_vector_may_come_near(
         assert embedder.near == ["ships moor"] * near
 
 
+async def test_an_explained_search_with_a_filter_embeds_its_question_once(tmp_path: Path) -> None:
+    embedder = _Near()
+    async with running(tmp_path, embedder) as client:
+        await client.create()
+        await client.import_all(
+            [
+                {"external_id": "harbour", "text": "Ships moor at the eastern quay."},
+                {"external_id": "garden", "text": "Ships of flowers moor in the garden."},
+            ]
+        )
+        await eventually(lambda: settled(client))
+        found = await client.search("ships moor", filter={"external_ids": ["harbour"]}, explain=True)
+        assert [hit.external_id for hit in found.hits] == ["harbour"]
+        assert [dropped.cause for dropped in found.dropped] == [pb.DROP_CAUSE_FILTER]
+        assert embedder.near == ["ships moor"]
+
+
 async def test_among_many_the_best_are_the_same_with_an_explanation(tmp_path: Path) -> None:
     words = ["crane", "harbour", "winter", "storm", "lamp", "pier", "rope", "sail"]
     texts = [
