@@ -268,12 +268,16 @@ def test_a_webhook_is_made_tried_and_removed(page: Page, guarded: House, olga: h
         at_account(page, guarded)
         page.get_by_label("Address").fill(receiver.url)
         page.get_by_label("Webhook's label").fill("build house")
-        page.keyboard.press("Enter")
+        page.get_by_label("Told of").select_option("Documents that have failed")
+        page.get_by_label("Webhook's label").press("Enter")
         secret = page.get_by_label("Secret of the webhook build house")
         expect(secret).to_have_value(re.compile("^whsec_"))
         first = secret.input_value()
         page.get_by_role("button", name="Done").click()
         expect(secret).to_have_count(0)
+        (made,) = olga.get("/webhooks").json()["webhooks"]
+        assert made["event_types"] == ["document.failed"]
+        expect(page.get_by_label("Told of")).to_have_value("")
 
         send = page.get_by_role("button", name="Send a test to build house")
         send.click()

@@ -19,6 +19,13 @@ const STATES = {
   FAILED: ["Did not arrive", "bad"],
   CANCELLED: ["Not sent", ""],
 };
+/** @type {[string, string][]} What a webhook may be told of: names with blanks between, none for all. */
+const TOLD = [
+  ["", "Everything"],
+  ["run.finished", "Runs that end"],
+  ["document.ready document.failed", "Documents that are ready or have failed"],
+  ["document.failed", "Documents that have failed"],
+];
 /** @type {Record<string, string>} */
 const OFF = { owner: "by you", gone: "its receiver answered that it is gone", failing: "nothing arrived for two days" };
 
@@ -38,12 +45,14 @@ const OFF = { owner: "by you", gone: "its receiver answered that it is gone", fa
 export function webhooks({ signal, announcer }) {
   const url = element("input", { type: "url", maxlength: 2_000, required: true, autocomplete: "off", placeholder: "https://ci.example.org/meld" });
   const label = element("input", { type: "text", maxlength: 100, autocomplete: "off", placeholder: "CI" });
+  const told = element("select", {}, ...TOLD.map(([value, name]) => element("option", { value }, name)));
   const answers = element("input", { type: "checkbox" });
   const form = element(
     "form",
     { class: "card fields" },
     field("Address", url),
     field("Webhook's label", label),
+    field("Told of", told),
     element("label", { class: "check" }, answers, element("span", {}, "Send answers too")),
     element("button", { class: "small primary", type: "submit" }, "Add webhook"),
   );
@@ -180,7 +189,8 @@ export function webhooks({ signal, announcer }) {
   }
 
   submits(form, said, async () => {
-    const body = { url: url.value.trim(), label: label.value.trim(), include_answer: answers.checked };
+    const event_types = told.value.split(" ").filter(Boolean);
+    const body = { url: url.value.trim(), label: label.value.trim(), event_types, include_answer: answers.checked };
     const made = await json("POST", WEBHOOKS, { body });
     form.reset();
     await draw();
