@@ -191,6 +191,9 @@ def _result(call: Any, kind: type[Message]) -> Any:
 def failure(error: grpc.RpcError, kind: type[Message]) -> ServiceError:
     """What a call with this request message failed with; the transport's words name the service instead."""
     said = from_rpc_error(error)
+    if said.reason == "CANCELLED":
+        # Nobody here gave it up: so a service that stops ends what it has not answered.
+        said = UnavailableError(said.message, reason="UPSTREAM_UNAVAILABLE")
     if (words := _TRANSPORT_WORDS.get(said.reason)) is None:
         return said
     service = _RULES[kind.DESCRIPTOR.full_name].path.split(".")[1]

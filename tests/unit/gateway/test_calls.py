@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from meldrag.agents.v1 import agents_pb2
+from services.chassis.errors import CancelledError
 from services.gateway.calls import Client
 from services.gateway.clients import Clients
 from services.gateway.door import Door, slots_for
@@ -143,6 +144,28 @@ def test_what_may_be_repeated_waits_for_a_service_that_is_replaced(
         assert patient.get("/api/v1/agents").status_code == 200
     finally:
         back.join()
+
+
+def test_a_call_that_nobody_here_gave_up_is_not_the_clients_doing(
+    patient: FlaskClient, services: ScriptedServices
+) -> None:
+    """A service that is replaced ends so what it has not answered, and one that asked it says the same."""
+    cancelled = CancelledError("CANCELLED", reason="CANCELLED")
+    answers: list[object] = [cancelled, agents_pb2.ListAgentsResponse()]
+
+    async def scripted(_: object) -> object:
+        return answers.pop(0)
+
+    services.script["ListAgents"] = scripted
+    answer = patient.get("/api/v1/agents")
+    assert (answer.status_code, answers) == (200, []), answer.text
+
+    # What may not be repeated says that the service has gone.
+    services.script["CreateSession"] = cancelled
+    answer = patient.post("/api/v1/sessions", json={"title": "t"})
+    assert answer.status_code == 503, answer.text
+    assert answer.get_json()["reason"] == "UPSTREAM_UNAVAILABLE"
+    assert answer.get_json()["detail"] == "the session service cannot be reached"
 
 
 def test_a_run_that_never_left_is_begun_when_there_is_a_connection(
