@@ -19,8 +19,8 @@ from services.vector.citations import Citations
 from services.vector.deletion import Deletion
 from services.vector.embedding.ports import (
     Embedder,
-    EmbedderRejectedError,
-    EmbedderUnavailableError,
+    EmbedderError,
+    EmbedderTextError,
     Vectors,
     name_of,
 )
@@ -98,12 +98,13 @@ class Application:
             return await loop.run_in_executor(
                 self.questions, lambda: self.embedder.embed_texts(texts, deadline=deadline)
             )
-        except EmbedderUnavailableError as error:
-            raise embedder_unavailable(self.embedder.model, str(error)) from error
-        except EmbedderRejectedError as error:
+        except EmbedderTextError as error:
             raise InvalidArgumentError(
                 str(error), reason="INVALID_FIELD", metadata={"field": "texts", "value": ""}
             ) from error
+        except EmbedderError as error:
+            # Its key and its settings are not the caller's.
+            raise embedder_unavailable(self.embedder.model, str(error)) from error
 
     async def ping_embedder(self) -> None:
         """Raises when the model cannot be expected to answer."""

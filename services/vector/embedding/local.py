@@ -38,7 +38,7 @@ from services.vector.embedding.kept_graphs import ModelFilesError
 from services.vector.embedding.ports import (
     FEW_TEXTS,
     EmbedderDeadlineError,
-    EmbedderRejectedError,
+    EmbedderTextError,
     EmbedderUnavailableError,
     Vector,
     Vectors,
@@ -162,7 +162,7 @@ class LocalEmbedder:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Word pieces of each text, without markers and prompt. Of more than `passage_tokens` the end is not
-        embedded. Raises EmbedderRejectedError for a lone surrogate.
+        embedded. Raises EmbedderTextError for a lone surrogate.
         """
         return [len(ids) for ids in self._words_of_model().encode(texts)]
 
@@ -173,7 +173,7 @@ class LocalEmbedder:
         return self._local.max_tokens - words.markers - prompt
 
     def pieces(self, text: str) -> list[str]:
-        """The word pieces of a text, without markers. Raises EmbedderRejectedError as token_counts does."""
+        """The word pieces of a text, without markers. Raises EmbedderTextError as token_counts does."""
         return self._words_of_model().pieces(text)
 
     def embed_question(self, text: str, *, deadline: float) -> Vector:
@@ -300,7 +300,7 @@ class _Words:
         try:
             return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
         except TypeError as error:  # what the tokenizer raises for a string that is not Unicode
-            raise EmbedderRejectedError(_NOT_UNICODE) from error
+            raise EmbedderTextError(_NOT_UNICODE) from error
 
     def marked(self, texts: Sequence[str]) -> list[Ids]:
         return [[*self._before, *ids[: self._most], *self._after] for ids in self.encode(texts)]
@@ -309,7 +309,7 @@ class _Words:
         try:
             pieces: list[str] = self._tokenizer.encode(text, add_special_tokens=False).tokens
         except TypeError as error:
-            raise EmbedderRejectedError(_NOT_UNICODE) from error
+            raise EmbedderTextError(_NOT_UNICODE) from error
         return pieces
 
 

@@ -25,6 +25,7 @@ from services.vector.embedding.ports import (
     EmbedderDeadlineError,
     EmbedderError,
     EmbedderRejectedError,
+    EmbedderTextError,
     EmbedderUnavailableError,
     Vector,
     Vectors,
@@ -44,6 +45,8 @@ _CALLS_AT_ONCE = 8
 _MEASURE_SECONDS = 120.0
 _MEASURE_PAUSE = 300.0
 
+# What an endpoint answers to a text that is too long or otherwise not to be taken.
+_OF_TEXTS = (400, 413, 422)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 T = TypeVar("T")
@@ -206,9 +209,9 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
         try:
             length = len(text.encode())
         except UnicodeEncodeError as error:
-            raise EmbedderRejectedError("a text holds a lone surrogate and is not valid Unicode") from error
+            raise EmbedderTextError("a text holds a lone surrogate and is not valid Unicode") from error
         if not length:
-            raise EmbedderRejectedError("a text is empty; the endpoint takes none such")
+            raise EmbedderTextError("a text is empty; the endpoint takes none such")
         if batch and (len(batch) == _BATCH_TEXTS or size + length > _BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -227,7 +230,7 @@ def _translated(error: openai.APIError, deadline: float) -> EmbedderUnavailableE
         passing = status in (408, 409, 429) or status >= 500
         if passing and error.code != "insufficient_quota":
             return EmbedderUnavailableError(message, retry_after=_retry_after(error))
-        return EmbedderRejectedError(message)
+        return EmbedderTextError(message) if status in _OF_TEXTS else EmbedderRejectedError(message)
     if time.monotonic() >= deadline:
         return EmbedderDeadlineError("the embedding endpoint did not answer before the deadline")
     return EmbedderUnavailableError(f"the embedding endpoint is out of reach: {type(error).__name__}")
@@ -256,7 +259,15 @@ def _parsed(body: bytes, count: int, dimension: int) -> Vectors:
             if not 0 <= item["index"] < count:
                 raise ValueError("an index outside of the request")
             vectors[item["index"]] = row
-    except (ValueError, KeyError, TypeError, IndexError, binascii.Error) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+        binascii.Error,
+    ) as error:
         raise EmbedderUnavailableError("the embedding endpoint's answer is not of the protocol") from error
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.all(np.isfinite(lengths) & (lengths > 0)):

@@ -64,6 +64,10 @@ class EmbedderRejectedError(EmbedderError):
     """The model will never answer this: texts, key or settings must change first."""
 
 
+class EmbedderTextError(EmbedderRejectedError):
+    """It is one of the texts that the model does not take; others it may."""
+
+
 class Embedder(Protocol):
     """A model of one name and one dimension.
 
@@ -72,7 +76,7 @@ class Embedder(Protocol):
 
     - EmbedderDeadlineError: the deadline passed; no vectors, whatever was computed;
     - EmbedderUnavailableError: the model failed or is out of reach;
-    - EmbedderRejectedError: a repeat cannot help.
+    - EmbedderRejectedError: a repeat cannot help; EmbedderTextError where the texts are to blame.
     """
 
     @property
@@ -130,7 +134,7 @@ class Reader(Protocol):
     """An embedder that can tell which texts are in a language that it has learnt; not all can."""
 
     def reads(self, text: str) -> bool:
-        """Whether its vector of this text says what the text means. Raises EmbedderRejectedError as above."""
+        """Whether its vector of this text says what the text means. Raises EmbedderTextError as above."""
         ...
 
 

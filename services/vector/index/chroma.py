@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import chromadb
 import numpy as np
@@ -15,6 +15,8 @@ from chromadb.errors import NotFoundError
 
 from services.vector.index.memory import overwrite_what_is_given_back
 from services.vector.record.vectors import Matrix
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -59,11 +61,12 @@ class ChromaIndex:
 
     def remove(self, collection_key: int, keys: Sequence[int]) -> None:
         """Removes entries; those that are not there are no fault."""
-        collection = self._find(collection_key)
-        if collection is None:
-            return
-        for start in range(0, len(keys), self._batch):
-            collection.delete(ids=[str(key) for key in keys[start : start + self._batch]])
+
+        def work(collection: Any) -> None:
+            for start in range(0, len(keys), self._batch):
+                collection.delete(ids=[str(key) for key in keys[start : start + self._batch]])
+
+        self._asked(collection_key, work, None)
 
     def drop(self, collection_key: int) -> None:
         """Removes a collection with all its entries."""
@@ -75,54 +78,58 @@ class ChromaIndex:
 
     def nearest(self, collection_key: int, query: Matrix, limit: int) -> list[int]:
         """About the `limit` nearest keys to query (d,), best first; approximate."""
-        collection = self._find(collection_key)
-        if collection is None:
-            return []
-        found = collection.query(query_embeddings=query[None, :], n_results=limit, include=[])
-        return [int(key) for key in found["ids"][0]]
+
+        def work(collection: Any) -> list[int]:
+            found = collection.query(query_embeddings=query[None, :], n_results=limit, include=[])
+            return [int(key) for key in found["ids"][0]]
+
+        return self._asked(collection_key, work, [])
 
     def count(self, collection_key: int) -> int:
         """Entries of a collection."""
-        collection = self._find(collection_key)
-        return 0 if collection is None else int(collection.count())
+        return self._asked(collection_key, lambda collection: int(collection.count()), 0)
 
     def keys(self, collection_key: int) -> list[int]:
         """All keys of a collection."""
-        collection = self._find(collection_key)
-        return [] if collection is None else [int(key) for key in collection.get(include=[])["ids"]]
+        return self._asked(collection_key, lambda one: [int(key) for key in one.get(include=[])["ids"]], [])
 
     def some_keys(self, collection_key: int, start: int, limit: int) -> list[int]:
         """Keys of a collection from number `start` on, in the index's own order."""
-        collection = self._find(collection_key)
-        if collection is None:
-            return []
-        return [int(key) for key in collection.get(limit=limit, offset=start, include=[])["ids"]]
+
+        def work(collection: Any) -> list[int]:
+            return [int(key) for key in collection.get(limit=limit, offset=start, include=[])["ids"]]
+
+        return self._asked(collection_key, work, [])
 
     def present(self, collection_key: int, keys: Sequence[int]) -> list[int]:
         """Those of the entries that are there."""
-        collection = self._find(collection_key)
-        found: list[int] = []
-        if collection is None:
+
+        def work(collection: Any) -> list[int]:
+            found: list[int] = []
+            for start in range(0, len(keys), self._batch):
+                ids = [str(key) for key in keys[start : start + self._batch]]
+                found += map(int, collection.get(ids=ids, include=[])["ids"])
             return found
-        for start in range(0, len(keys), self._batch):
-            ids = [str(key) for key in keys[start : start + self._batch]]
-            found += map(int, collection.get(ids=ids, include=[])["ids"])
-        return found
+
+        return self._asked(collection_key, work, [])
 
     def held(self, collection_key: int, keys: Sequence[int], dimension: int) -> tuple[list[int], Matrix]:
         """Those of the entries that are there, with their vectors: (n, dimension). Any order."""
-        collection = self._find(collection_key)
-        found: list[int] = []
-        rows = [np.empty((0, dimension), dtype=np.float32)]
-        if collection is None:
-            return found, rows[0]
-        for start in range(0, len(keys), self._batch):
-            ids = [str(key) for key in keys[start : start + self._batch]]
-            part = collection.get(ids=ids, include=["embeddings"])
-            if part["ids"]:
-                found += map(int, part["ids"])
-                rows.append(np.asarray(part["embeddings"], dtype=np.float32))
-        return found, np.concatenate(rows)
+        none: list[int] = []
+        nothing = np.empty((0, dimension), dtype=np.float32)
+
+        def work(collection: Any) -> tuple[list[int], Matrix]:
+            found: list[int] = []
+            rows = [nothing]
+            for start in range(0, len(keys), self._batch):
+                ids = [str(key) for key in keys[start : start + self._batch]]
+                part = collection.get(ids=ids, include=["embeddings"])
+                if part["ids"]:
+                    found += map(int, part["ids"])
+                    rows.append(np.asarray(part["embeddings"], dtype=np.float32))
+            return found, np.concatenate(rows)
+
+        return self._asked(collection_key, work, (none, nothing))
 
     def collection_keys(self) -> list[int]:
         """The collections of this prefix that are there."""
@@ -145,6 +152,20 @@ class ChromaIndex:
 
     def _name(self, collection_key: int) -> str:
         return f"{self._prefix}-{collection_key}"
+
+    def _asked(self, collection_key: int, work: Callable[[Any], T], nothing: T) -> T:
+        """What `work` makes of a collection; `nothing` where there is none, or none any more.
+
+        Another thread may drop it between a look and a call, which is no fault of the index.
+        """
+        collection = self._find(collection_key)
+        if collection is None:
+            return nothing
+        try:
+            return work(collection)
+        except NotFoundError:
+            self._collections.pop(collection_key, None)
+            return nothing
 
     def _find(self, collection_key: int) -> Any | None:
         held = self._collections.get(collection_key)

@@ -139,6 +139,8 @@ class IndexKeeper:
         self._store = store
         self._followers: list[Callable[[], None]] = []
         self._index: VectorIndex | None = None
+        # Whether it was brought in line with the record since it was opened.
+        self._compared = False
         self._writes = Lane("index-write", 1)
         self._queries = Lane("index-query", 2)
         self._work = asyncio.Event()
@@ -160,6 +162,8 @@ class IndexKeeper:
                     await self._leave()
                 if self._index is None:
                     await self._open()
+                if not self._compared:
+                    await self._compare_all()
                 await self._feed()
             except ServiceError as error:
                 # The record did not take or give something; the index is as good as it was.
@@ -268,25 +272,34 @@ class IndexKeeper:
         self._writes.close()
         self._queries.close()
 
-    async def _open(self, *, fill: bool = True) -> None:
-        """Opens it. fill: and brings it in line with the record; else that is left to `_feed`."""
+    async def _open(self) -> None:
+        """Opens it, not yet compared with the record."""
         installation, generation = await self._queue.identity()
         self._set(IndexState.OPENING)
         expected = await self._queue.expected()
         await self._store.probe(installation, generation, expected)
-        index = await self._writes.call(lambda: self._store.open(installation, generation), _OPEN_SECONDS)
-        self._index = index
-        present = await self._writes.call(index.collection_keys, _OPEN_SECONDS)
+        self._compared = False
+        self._index = await self._writes.call(
+            lambda: self._store.open(installation, generation), _OPEN_SECONDS
+        )
+        await self._writes.call(self._index.collection_keys, _OPEN_SECONDS)
         self._set(IndexState.REBUILDING)
-        if not fill:
+
+    async def _compare_all(self) -> None:
+        """Brings it in line with the record. Whatever ends this in between, it begins anew."""
+        index = self._index
+        if index is None:
             return
         await self._empty_queues(index)
+        expected = await self._queue.expected()
+        present = await self._writes.call(index.collection_keys, _OPEN_SECONDS)
         for collection in expected:
             await self._compare(index, collection.collection_key)
         known = {collection.collection_key for collection in expected}
         for key in present:
             if key not in known:
                 await self._writes.call(partial(index.drop, key), _WRITE_SECONDS)
+        self._compared = True
 
     async def _leave(self) -> None:
         """Begins an empty index of the next generation; opening it removes the files of this one."""
@@ -298,7 +311,9 @@ class IndexKeeper:
             await self._let_go()
             await self._queue.restart()
             crash_point("vector.after_index_renewal")
-            await self._open(fill=False)
+            await self._open()
+            # It is empty, and all that the record has is queued.
+            self._compared = True
         except BaseException as error:
             for one in waiting:
                 if not one.done():

@@ -14,8 +14,8 @@ from services.chassis.errors import ServiceError
 from services.vector.documents import embedded_text
 from services.vector.embedding.ports import (
     Embedder,
-    EmbedderRejectedError,
-    EmbedderUnavailableError,
+    EmbedderError,
+    EmbedderTextError,
     name_of,
 )
 from services.vector.ingest.progress import ProgressBoard
@@ -77,10 +77,16 @@ class EmbeddingWorker:
             self._work.clear()
             try:
                 busy = await self._until_empty()
-            except (EmbedderUnavailableError, ServiceError) as error:
+            except Exception as error:
                 delay = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
                 failures += 1
-                _log.warning("embedding waits %.0f s: %s", delay, error)
+                _log.warning(
+                    "embedding waits %.0f s: %s",
+                    delay,
+                    error,
+                    # Another kind is a defect. The passages of all others are not to wait for its end.
+                    exc_info=None if isinstance(error, EmbedderError | ServiceError) else error,
+                )
                 await asyncio.sleep(delay)
                 continue
             failures = 0
@@ -147,7 +153,7 @@ class EmbeddingWorker:
             vectors = await loop.run_in_executor(
                 self._executor, lambda: self._embedder.embed_passages(texts, deadline=deadline)
             )
-        except EmbedderRejectedError as error:
+        except EmbedderTextError as error:
             await self._refused(passages, error)
             return
         steps: list[Progress] = await self._vectors.store(
@@ -159,7 +165,7 @@ class EmbeddingWorker:
         self._board.publish(steps)
         self._stored()
 
-    async def _refused(self, passages: Sequence[Waiting], error: EmbedderRejectedError) -> None:
+    async def _refused(self, passages: Sequence[Waiting], error: EmbedderTextError) -> None:
         """Finds the text that the model does not take, and puts it behind all others."""
         if len(passages) == 1:
             _log.error("a passage cannot be embedded now: %s", error)

@@ -72,12 +72,12 @@ class Importing:
         NotFoundError when the collection goes, ResourceExhaustedError (STORAGE_FULL), and what `items`
         raises.
         """
-        queue: asyncio.Queue[TextItem | None] = asyncio.Queue(_WAITING_DOCUMENTS)
-        reader = asyncio.create_task(_fill(queue, items))
+        arriving = _Arriving(items)
+        reader = asyncio.create_task(arriving.read())
         try:
             ended = False
             while not ended:
-                group, ended = await _next_group(queue)
+                group, ended = await arriving.next_group()
                 for outcome in await self._take(caller, collection, group):
                     yield outcome
             await reader
@@ -173,24 +173,34 @@ def _outcome(one: Commit | ServiceError | Document | Draft) -> Imported:
     return Imported(None, False, one if isinstance(one, ServiceError) else None)
 
 
-async def _fill(queue: asyncio.Queue[TextItem | None], items: AsyncIterator[TextItem]) -> None:
-    try:
-        async for item in items:
-            await queue.put(item)
-    finally:
-        await queue.put(None)
+class _Arriving:
+    """What has come and waits to be taken, a bounded number. The end, however it comes, needs no room."""
 
+    def __init__(self, items: AsyncIterator[TextItem]) -> None:
+        self._items = items
+        self._room = asyncio.Semaphore(_WAITING_DOCUMENTS)
+        self._queue: asyncio.Queue[TextItem | None] = asyncio.Queue()
 
-async def _next_group(queue: asyncio.Queue[TextItem | None]) -> tuple[list[TextItem], bool]:
-    """What has come, at least one item unless the stream has ended; and whether it has."""
-    group: list[TextItem] = []
-    characters = 0
-    while len(group) < _GROUP_DOCUMENTS and characters < _GROUP_CHARACTERS:
-        if group and queue.empty():
-            return group, False
-        item = await queue.get()
-        if item is None:
-            return group, True
-        group.append(item)
-        characters += len(item.text)
-    return group, False
+    async def read(self) -> None:
+        """To the end of the items. Raises what they raise."""
+        try:
+            async for item in self._items:
+                await self._room.acquire()
+                self._queue.put_nowait(item)
+        finally:
+            self._queue.put_nowait(None)
+
+    async def next_group(self) -> tuple[list[TextItem], bool]:
+        """What has come, at least one item unless the stream has ended; and whether it has."""
+        group: list[TextItem] = []
+        characters = 0
+        while len(group) < _GROUP_DOCUMENTS and characters < _GROUP_CHARACTERS:
+            if group and self._queue.empty():
+                return group, False
+            item = await self._queue.get()
+            if item is None:
+                return group, True
+            self._room.release()
+            group.append(item)
+            characters += len(item.text)
+        return group, False

@@ -35,10 +35,10 @@ from services.vector.extraction.model import Extraction, Limits
 from services.vector.faults import ingest_cancelled, original_gone
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Arrival, Drafter
-from services.vector.ingest.spool import Spool, spool_name
+from services.vector.ingest.spool import Spool, Spooled, is_whole, spool_name
 from services.vector.ingest.turns import Turns
 from services.vector.record.documents import Documents, Removal
-from services.vector.record.ingests import Ingests, Job
+from services.vector.record.ingests import Ingests, Job, KeptFile
 from services.vector.record.vectors import Vectors
 
 _log = logging.getLogger(__name__)
@@ -91,12 +91,21 @@ class Extracts(Protocol):
         ...
 
 
+class _BytesLostError(ExtractionError):
+    """The file is no longer what arrived."""
+
+    reason = _INTERRUPTED
+
+
 @dataclass(eq=False)
 class _Live:
-    """A job that this process has. told: for those who follow it; the last is a ServiceError or None."""
+    """A job that this process has. left: its file was left by an ended process, or by a failed try.
+    followers: who are told of its steps; the last is a ServiceError or None.
+    """
 
     job: Job
     claim: ExitStack
+    left: bool
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
     followers: list[asyncio.Queue[Step | ServiceError | None]] = field(default_factory=list)
@@ -150,14 +159,14 @@ class Jobs:
         """Takes up what an ended process left. Blocks on the disk, before anybody is served."""
         left = await self._ingests.abandoned(self._worker, 0.0)
         kept = await self._ingests.kept()
-        self._spool.clear({_name(one) for one in (*(job.document for job in left), *kept)})
-        for document in kept:
-            if document.state is not DocumentState.FAILED:
+        self._spool.clear({*(_name(job.document) for job in left), *map(_name, kept)})
+        for one in kept:
+            if not one.failed:
                 continue
-            if self._spool.path(_name(document)).exists():
-                self._spool.keep(_name(document))
+            if self._spool.path(_name(one)).exists():
+                self._spool.keep(_name(one))
             else:
-                await self._ingests.forget([document.document_id])
+                await self._ingests.forget([one.document_id])
         for job in left:
             await self._take_up(job)
         await self._trim()
@@ -223,7 +232,7 @@ class Jobs:
             worker=self._worker,
         )
         steps: asyncio.Queue[Step | ServiceError | None] = asyncio.Queue()
-        live = self._begin(job, claim.pop_all())
+        live = self._begin(job, claim.pop_all(), left=False)
         live.followers.append(steps)
         return _followed(live, steps, Step(Stage.RECEIVED, job.document))
 
@@ -250,6 +259,10 @@ class Jobs:
         known = await self._documents.get(caller, collection_id, document_id)
         claim = self._claims.hold(caller.space, known.collection_key, known.external_id, "")
         with claim:
+            live = self._live.get(document_id)
+            if known.state is DocumentState.FAILED and live is not None and live.task is not None:
+                # It failed a moment ago, and its end is still being noted.
+                await asyncio.wait([live.task])
             retried = await self._ingests.retry(caller, collection_id, document_id, request, self._worker)
             job = retried.job
             if job is None:
@@ -259,7 +272,7 @@ class Jobs:
                 raise original_gone(document_id)
             else:
                 self._spool.use(_name(job.document))
-                self._begin(job, claim.pop_all())
+                self._begin(job, claim.pop_all(), left=True)
         return retried.document
 
     def forgotten(self, prefix: str) -> None:
@@ -306,10 +319,10 @@ class Jobs:
             return
         self._spool.use(_name(document))
         _log.info("a job is taken up", extra={"fields": {"document": document.document_id}})
-        self._begin(job, claim)
+        self._begin(job, claim, left=True)
 
-    def _begin(self, job: Job, claim: ExitStack) -> _Live:
-        live = _Live(job, claim)
+    def _begin(self, job: Job, claim: ExitStack, *, left: bool) -> _Live:
+        live = _Live(job, claim, left)
         self._live[job.document.document_id] = live
         live.task = asyncio.create_task(self._work(live), name="ingest")
         return live
@@ -319,24 +332,27 @@ class Jobs:
         end: ServiceError | None = None
         keep = False
         try:
-            await self._read(live)
+            try:
+                await self._read(live)
+            except ExtractionError as error:
+                end = as_service_error(error)
+                keep = await self._refused(live.job, error)
+            except Exception as error:
+                end = self._fault(error, document_id)
+                keep = await self._broken(live, end)
         except asyncio.CancelledError:
             if not live.cancelled:
-                # The process ends, or lets the record go: file and row stay as they are.
+                # The process ends, or lets the record go, perhaps while a failure was being noted: file and
+                # row stay as they are.
                 keep = True
                 end = UnavailableError(
                     "the service stops; the document goes on after it", reason="RECORD_BUSY"
                 )
                 raise
             end = ingest_cancelled(document_id)
-        except ExtractionError as error:
-            end = as_service_error(error)
-            keep = await self._refused(live.job, error)
-        except Exception as error:
-            end = self._fault(error, document_id)
-            keep = await self._broken(live, end)
         finally:
-            del self._live[document_id]
+            if self._live.get(document_id) is live:
+                del self._live[document_id]
             live.claim.close()
             if not keep:
                 self._spool.drop(name)
@@ -361,6 +377,8 @@ class Jobs:
         ):
             begun = time.monotonic()
             document = await self._ingests.begin(document.document_id, self._worker)
+            if live.left:
+                await self._require_whole(document)
             extraction = await self._extractor.extract(
                 self._spool.path(_name(document)),
                 document.filename,
@@ -377,6 +395,12 @@ class Jobs:
         commit = await self._documents.commit(document.collection_key, job.caller, draft, job.request)
         self._committed()
         live.tell(Step(Stage.COMMITTED, commit.document, commit.existing))
+
+    async def _require_whole(self, document: Document) -> None:
+        """Raises ExtractionError when the file is no longer what arrived, as after a power cut."""
+        spooled = Spooled(self._spool.path(_name(document)), document.size, document.content_sha256)
+        if not await asyncio.get_running_loop().run_in_executor(self._executor, is_whole, spooled):
+            raise _BytesLostError(_LOST, {})
 
     def _measure(self, seconds: float) -> None:
         before = self._reading
@@ -423,7 +447,7 @@ class Jobs:
             await self._documents.fail(job.document.document_id, failure, again=again)
         if again:
             self._spool.keep(_name(job.document))
-        await self._trim()
+            await self._trim()
 
     async def _trim(self) -> None:
         """Drops bytes of failures that nobody can try again, and those beyond what is kept."""
@@ -431,13 +455,12 @@ class Jobs:
         if not before:
             return
         total, beyond, names = 0, dict[str, str](), set[str]()
-        for document in await self._ingests.kept():
-            failed = document.state is DocumentState.FAILED
-            total += document.size if failed else 0
-            if failed and total > _KEPT_BYTES:
-                beyond[document.document_id] = _name(document)
+        for one in await self._ingests.kept():
+            total += one.size if one.failed else 0
+            if one.failed and total > _KEPT_BYTES:
+                beyond[one.document_id] = _name(one)
             else:
-                names.add(_name(document))
+                names.add(_name(one))
         if beyond:
             forgotten = await self._ingests.forget(list(beyond))
             # The rest was put into the queue again meanwhile.
@@ -446,8 +469,8 @@ class Jobs:
             self._spool.drop(name)
 
 
-def _name(document: Document) -> str:
-    return spool_name(document.collection_key, document.document_id)
+def _name(one: Document | KeptFile) -> str:
+    return spool_name(one.collection_key, one.document_id)
 
 
 async def _followed(

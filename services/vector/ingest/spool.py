@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import os
 from collections.abc import AsyncIterator, Collection
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from services.chassis.errors import InvalidArgumentError, ResourceExhaustedError
 
@@ -117,7 +119,7 @@ class Spool:
                     if size > self._limit:
                         raise self._too_large()
                     await loop.run_in_executor(self._executor, take, piece)
-                await loop.run_in_executor(self._executor, file.flush)
+                await loop.run_in_executor(self._executor, _sync, file)
             except OSError as error:
                 if is_full(error):
                     raise ResourceExhaustedError("the disk is full", reason="STORAGE_FULL") from error
@@ -140,6 +142,26 @@ def spool_name(collection_key: int, document_id: str = "") -> str:
 def is_full(error: OSError) -> bool:
     """Whether there is no space left, for anybody or for us."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_whole(spooled: Spooled) -> bool:
+    """Whether the file is still what arrived. Blocks."""
+    try:
+        with spooled.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == spooled.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _sync(file: BinaryIO) -> None:
+    """On the disk, before the record says that it is there."""
+    file.flush()
+    os.fsync(file.fileno())
+    folder = os.open(Path(file.name).parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _compare(declared_bytes: int, declared_sha256: str, spooled: Spooled) -> None:

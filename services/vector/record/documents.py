@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,10 +91,13 @@ class Documents:
     async def receive(
         self, collection_key: int, external_id: str, title: str, filename: str, metadata: Mapping[str, Scalar]
     ) -> Document:
-        """A row for a document whose bytes are arriving; seen by get and list, not by search."""
+        """A row for a document whose bytes are arriving; seen by get and list, not by search.
+
+        A caller who is cancelled leaves none.
+        """
+        document_id = new_document_id()
 
         def work(connection: Connection) -> Document:
-            document_id = new_document_id()
             _require_collection(connection, collection_key)
             connection.execute(
                 "INSERT INTO documents (document_id, collection_key, external_id, title, filename, state,"
@@ -112,7 +116,12 @@ class Documents:
             )
             return document_by_id(connection, document_id)
 
-        return await self._database.write(work)
+        try:
+            return await self._database.write(work)
+        except asyncio.CancelledError:
+            # It may be in the commit that is under way. This comes after that.
+            await asyncio.shield(self.discard(document_id))
+            raise
 
     async def fail(self, document_id: str, failure: Failure, *, again: bool = False) -> Document:
         """Keeps the reason; takes the place of earlier failures of the same bytes.

@@ -19,6 +19,7 @@ from services.vector.record.times import now_micros
 RETRY = "RetryIngest"
 
 _UNREAD = f"d.state IN ({DocumentState.RECEIVED:d}, {DocumentState.PARSING:d})"
+_COMMITTED = f"state IN ({DocumentState.EMBEDDING:d}, {DocumentState.READY:d})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class Job:
     media_type: str
     request: Request | None
     attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """The bytes of a document that has a job: a FAILED one that may be tried again, or one on its way in."""
+
+    document_id: str
+    collection_key: int
+    size: int
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +143,19 @@ class Ingests:
 
         return await self._database.read(work)
 
-    async def kept(self) -> list[Document]:
-        """Documents whose bytes are kept, the newest first: FAILED ones, and those on their way in."""
+    async def kept(self) -> list[KeptFile]:
+        """The files that are kept, those of the newest documents first."""
 
-        def work(connection: Connection) -> list[Document]:
+        def work(connection: Connection) -> list[KeptFile]:
             rows = connection.execute(
-                "SELECT i.document_id FROM ingests i JOIN documents d ON d.document_id = i.document_id"
-                " ORDER BY d.key DESC"
-            ).fetchall()
-            return [document_by_id(connection, document_id) for (document_id,) in rows]
+                "SELECT d.document_id, d.collection_key, d.bytes, d.state = ?"
+                " FROM ingests i JOIN documents d ON d.document_id = i.document_id ORDER BY d.key DESC",
+                (DocumentState.FAILED,),
+            )
+            return [
+                KeptFile(document_id, collection_key, size, bool(failed))
+                for document_id, collection_key, size, failed in rows
+            ]
 
         return await self._database.read(work)
 
@@ -191,6 +206,18 @@ def _again(connection: Connection, caller: Caller, document: Document, worker: s
     ).fetchone()
     if row is None:
         raise original_gone(document.document_id)
+    newer = connection.execute(
+        "SELECT 1 FROM documents WHERE collection_key = ? AND external_id = ? AND external_id <> ''"
+        f" AND key > ? AND {_COMMITTED}",
+        (document.collection_key, document.external_id, document.key),
+    ).fetchone()
+    if newer is not None:
+        raise ingest_state(
+            document.document_id,
+            document.state.name,
+            "FAILED, and no newer document of the same external id",
+            "a newer one has taken its place, so this one may only be deleted",
+        )
     connection.execute(
         "UPDATE documents SET state = ?, error_reason = '', error_message = '' WHERE key = ?",
         (DocumentState.RECEIVED, document.key),

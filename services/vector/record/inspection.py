@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -70,8 +70,10 @@ class VectorPage:
 class Inspection:
     """Reads only."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rebuilding: Collection[int] = ()) -> None:
+        """rebuilding: collections whose keyword index is being made anew, at any time."""
         self._database = database
+        self._rebuilding = rebuilding
 
     async def next_collection(self, tenant_id: str | None, after_key: int) -> Subject | None:
         """The collection that follows `after_key`; of all tenants where none is named."""
@@ -334,7 +336,9 @@ class Inspection:
 
     async def rows(self) -> Page:
         """Rows that belong to nothing, of all tenants."""
-        return await self._database.read(lambda connection: Page(list(orphan_rows(connection)), None))
+        return await self._database.read(
+            lambda connection: Page(list(orphan_rows(connection, self._rebuilding)), None)
+        )
 
     async def structure(self) -> Page:
         """The file of the record, as SQLite judges it."""
@@ -358,14 +362,14 @@ class Inspection:
         return await self._database.read(work)
 
 
-def orphan_rows(connection: Connection) -> Iterator[Finding]:
+def orphan_rows(connection: Connection, rebuilding: Collection[int] = ()) -> Iterator[Finding]:
     """Rows without an owner, a finding a table; `name` is the statement's condition."""
     for table, condition in ORPHANS:
         (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()
         if count:
             words = f"{count} rows of {table} belong to nothing"
             yield Finding(Kind.RECORD_ORPHAN, words, name=table)
-    for name in lexicon.ownerless(connection):
+    for name in lexicon.ownerless(connection, rebuilding):
         yield Finding(Kind.RECORD_ORPHAN, f"the keyword index {name} belongs to no collection", name=name)
 
 

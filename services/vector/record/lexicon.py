@@ -15,7 +15,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -411,8 +411,11 @@ def sizes_of(shelf: Shelf) -> str:
     return f"{shelf.table}_docsize"
 
 
-def ownerless(connection: Connection) -> list[str]:
-    """Tables whose collection is not there, and those that were never put in their place."""
+def ownerless(connection: Connection, rebuilding: Collection[int] = ()) -> list[str]:
+    """Tables whose collection is not there, and those that were never put in their place.
+
+    rebuilding: collections whose next tables are being made now.
+    """
     rows = connection.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'"
     )
@@ -420,13 +423,15 @@ def ownerless(connection: Connection) -> list[str]:
     return sorted(
         name
         for name, _ in rows
-        if (own := _OWN.match(name)) and (own.end() != len(name) or int(own[1]) not in collections)
+        if (own := _OWN.match(name))
+        and int(own[1]) not in rebuilding
+        and (own.end() != len(name) or int(own[1]) not in collections)
     )
 
 
-def drop_ownerless(connection: Connection, name: str) -> bool:
+def drop_ownerless(connection: Connection, name: str, rebuilding: Collection[int] = ()) -> bool:
     """Removes such a table; false when it has an owner by now."""
-    if name not in ownerless(connection):
+    if name not in ownerless(connection, rebuilding):
         return False
     connection.execute(f"DROP TABLE {name}")
     return True

@@ -6,6 +6,7 @@ what was mended or deleted meanwhile stays as it is.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -39,13 +40,25 @@ class Mending:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lexicon = asyncio.Lock()
+        # Collections whose keyword index is being made anew.
+        self.rebuilding: set[int] = set()
 
     async def rebuild_lexicon(self, collection_key: int) -> None:
         """Makes the keyword index of a collection anew from the record, beside the one that answers.
 
         Writers come in between: what is committed meanwhile has a higher key and comes later, what is deleted
-        is taken out of both. Documents whose words are damaged are left out.
+        is taken out of both. Documents whose words are damaged are left out. One at a time: another that
+        begins would throw away what the first has made.
         """
+        async with self._lexicon:
+            self.rebuilding.add(collection_key)
+            try:
+                await self._rebuild(collection_key)
+            finally:
+                self.rebuilding.discard(collection_key)
+
+    async def _rebuild(self, collection_key: int) -> None:
         await self._database.write(partial(_begin, collection_key))
         after: int | None = 0
         for _ in range(_MOST_STEPS):
@@ -122,7 +135,7 @@ class Mending:
         """Removes the rows of a table that belong to nothing, or a keyword index that does."""
 
         def work(connection: Connection) -> None:
-            if lexicon.drop_ownerless(connection, table):
+            if lexicon.drop_ownerless(connection, table, self.rebuilding):
                 return
             connection.execute("PRAGMA defer_foreign_keys = ON")
             # Rows that go may own rows of another table: children first, until nothing is left.

@@ -45,8 +45,8 @@ class Record:
         self.passages = Passages(database)
         self.postings = Postings(database, _POSTINGS_BYTES)
         self.tombstones = Tombstones(database)
-        self.inspection = Inspection(database)
         self.mending = Mending(database)
+        self.inspection = Inspection(database, self.mending.rebuilding)
         self.purging = Purging(database)
         self.reembedding = Reembedding(database)
 

@@ -344,8 +344,11 @@ def _switch(connection: Connection, generation_key: int) -> bool:
         (GenerationState.CURRENT, generation_key),
     )
     connection.execute(
-        "UPDATE documents SET vectors = chunks, state = ? WHERE collection_key = ? AND state = ?",
-        (DocumentState.READY, collection_key, DocumentState.EMBEDDING),
+        # Not of one that waits for the new model too: it would be told to be READY.
+        "UPDATE documents SET vectors = chunks, state = ? WHERE collection_key = ? AND state = ?"
+        " AND NOT EXISTS (SELECT 1 FROM chunks h JOIN embedding_queue q ON q.chunk_key = h.key"
+        " AND q.generation_key = ? WHERE h.document_key = documents.key)",
+        (DocumentState.READY, collection_key, DocumentState.EMBEDDING, generation_key),
     )
     waiting = [
         key

@@ -245,7 +245,8 @@ def _waiting(connection: Connection, generation_keys: str, space: str, limit: in
             generation_key,
             title,
             tuple(json.loads(headings)),
-            read_text(connection, document_key, start, end).data.decode(),
+            # A check tells of text that is damaged. Here it may not keep the others from their vectors.
+            read_text(connection, document_key, start, end).data.decode(errors="replace"),
             space,
         )
         for chunk_key, generation_key, document_key, title, headings, start, end in rows

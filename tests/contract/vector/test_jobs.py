@@ -17,7 +17,7 @@ from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.context import LOCAL_OWNER
 from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.access import Caller
-from services.vector.embedding.ports import EmbedderRejectedError, Vectors, name_of
+from services.vector.embedding.ports import EmbedderTextError, Vectors, name_of
 from services.vector.ingest.ingestion import Header
 from tests.contract.vector.world import (
     Client,
@@ -381,7 +381,7 @@ class Choosy(WordEmbedder):
     def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         if self.choosy and any("nonsense" in text for text in texts):
             self.refusals += 1
-            raise EmbedderRejectedError("no nonsense")
+            raise EmbedderTextError("no nonsense")
         return super().embed_passages(texts, deadline=deadline)
 
 

@@ -22,7 +22,7 @@ from services.chassis import roles
 from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.vector.application import Application
-from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError, Vector, Vectors
+from services.vector.embedding.ports import EmbedderTextError, EmbedderUnavailableError, Vector, Vectors
 from services.vector.embedding.scale import BUILT_IN, Scale
 from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
@@ -65,7 +65,7 @@ class WordEmbedder:
             raise EmbedderUnavailableError("held back")
         self._check()
         if self.refused.intersection(texts):
-            raise EmbedderRejectedError("a text that it does not take")
+            raise EmbedderTextError("a text that it does not take")
         self.passages += texts
         return np.stack([self.vector(text) for text in texts])
 

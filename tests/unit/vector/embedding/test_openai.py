@@ -19,6 +19,7 @@ from services.vector.embedding.openai import OpenAiEmbedder
 from services.vector.embedding.ports import (
     EmbedderDeadlineError,
     EmbedderRejectedError,
+    EmbedderTextError,
     EmbedderUnavailableError,
 )
 from services.vector.embedding.scale import BUILT_IN
@@ -282,22 +283,26 @@ def test_a_failure_that_stays_ends_after_five_requests(endpoint: Endpoint, embed
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
+    ("code", "error", "of_text"),
     [
-        (400, "context_length_exceeded"),
-        (401, "invalid_api_key"),
-        (404, "model_not_found"),
-        (429, "insufficient_quota"),
+        (400, "context_length_exceeded", True),
+        (413, "too_large", True),
+        (422, "unprocessable", True),
+        (401, "invalid_api_key", False),
+        (403, "forbidden", False),
+        (404, "model_not_found", False),
+        (429, "insufficient_quota", False),
     ],
 )
 def test_a_refusal_is_final_and_repeats_neither_key_nor_text(
-    endpoint: Endpoint, embedder: OpenAiEmbedder, code: int, error: str
+    endpoint: Endpoint, embedder: OpenAiEmbedder, code: int, error: str, of_text: bool
 ) -> None:
     endpoint.steps = [status(code, error)]
 
     with pytest.raises(EmbedderRejectedError, match=rf"{code}.*{error}") as failure:
         embedder.embed_passages(["a private text"], deadline=within(5))
 
+    assert isinstance(failure.value, EmbedderTextError) is of_text
     assert KEY not in str(failure.value)
     assert "private" not in str(failure.value)
     assert len(endpoint.requests) == 1
@@ -342,6 +347,8 @@ def test_another_dimension_is_refused_and_says_what_to_do(
         b'{"data": [{"index": 0, "embedding": ["a", 1, 1, 1, 1, 1, 1, 1]}]}',
         b'{"data": [{"index": 0, "embedding": "not base64"}]}',
         b'{"data": [{"index": 0, "embedding": null}]}',
+        b'{"data": [{"index": 0, "embedding": [' + b"9" * 400 + b", 1, 1, 1, 1, 1, 1, 1]}]}",
+        b'{"data": ' + b"[" * 100_000,
     ],
 )
 def test_an_answer_that_is_none_is_an_error(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from services.chassis.context import LOCAL_OWNER
+from services.chassis.errors import UnavailableError
 from services.vector.access import Caller
 from services.vector.embedding.ports import ModelName
 from services.vector.index.folder import BrokenIndexError, EmbeddedStore
@@ -163,6 +164,27 @@ async def test_missing_and_orphan_entries_are_found_at_opening(record: Record) -
         await ready(keeper, record)
     assert store.generations[1].entries == {1: {1, 2, 3, 4, 5}}
     assert store.aside == []
+
+
+async def test_a_comparison_that_the_record_breaks_off_is_made_again(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store()
+    async with kept(record, store) as keeper:
+        await ready(keeper, record)
+    store.generations[1].entries = {1: {1, 2, 77, 78}, 99: {5}}
+    real, faults = record.index_queue.reconcile, [UnavailableError("busy", reason="RECORD_BUSY")]
+
+    async def reconcile(collection_key: int, present: Sequence[int]) -> tuple[int, int]:
+        if faults:
+            raise faults.pop()
+        return await real(collection_key, present)
+
+    monkeypatch.setattr(record.index_queue, "reconcile", reconcile)
+    async with kept(record, store) as keeper:
+        await ready(keeper, record)
+    assert not faults
+    assert store.generations[1].entries == {1: {1, 2, 3, 4, 5}}
 
 
 async def test_an_index_that_cannot_be_opened_is_replaced_from_the_record(record: Record) -> None:

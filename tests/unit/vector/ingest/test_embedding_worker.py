@@ -11,7 +11,12 @@ from dataclasses import replace
 import numpy as np
 
 from services.vector.documents import DocumentState
-from services.vector.embedding.ports import EmbedderRejectedError, EmbedderUnavailableError, ModelName
+from services.vector.embedding.ports import (
+    EmbedderRejectedError,
+    EmbedderTextError,
+    EmbedderUnavailableError,
+    ModelName,
+)
 from services.vector.embedding.ports import Vectors as Array
 from services.vector.ingest.embedding_worker import EmbeddingWorker
 from services.vector.ingest.progress import ProgressBoard
@@ -53,7 +58,7 @@ class Model:
             self.failures -= 1
             raise EmbedderUnavailableError("down")
         if any("bad" in text for text in texts):
-            raise EmbedderRejectedError("never")
+            raise EmbedderTextError("never")
         return np.array([[len(text)] for text in texts], dtype=np.float32)
 
     embed_queries = embed_passages
@@ -130,6 +135,41 @@ async def test_a_text_that_the_model_refuses_holds_up_nobody() -> None:
     async with working(queue, model):
         await until(lambda: len(queue.stored) == 39)
     assert sorted(queue.postponed) == [39, 40]
+
+
+class WithoutKey(Model):
+    """Refuses everything, whatever the text; then is given its key."""
+
+    def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Array:
+        if len(self.calls) < 2:
+            self.calls.append(list(texts))
+            raise EmbedderRejectedError("401 (invalid_api_key)")
+        return super().embed_passages(texts, deadline=deadline)
+
+
+async def test_a_wrong_key_is_not_taken_for_texts_that_are_refused() -> None:
+    queue, model = Queue(["x" * n for n in range(1, 65)]), WithoutKey()
+    async with working(queue, model):
+        await until(lambda: len(queue.stored) == 64)
+    assert queue.postponed == []
+    # Two refusals, and the batch.
+    assert len(model.calls) == 3
+
+
+class Defective(Model):
+    """Raises what no model should, once."""
+
+    def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Array:
+        if not self.calls:
+            self.calls.append(list(texts))
+            raise ZeroDivisionError
+        return super().embed_passages(texts, deadline=deadline)
+
+
+async def test_a_defect_does_not_end_the_worker() -> None:
+    queue, model = Queue(["a", "b"]), Defective()
+    async with working(queue, model):
+        await until(lambda: len(queue.stored) == 2)
 
 
 async def test_a_model_that_is_down_is_asked_again() -> None:

@@ -215,3 +215,28 @@ async def test_whether_anything_is_under_way(record: Record) -> None:
     assert await record.reembedding.under_way(1)
     await record.reembedding.cancel(OWNER, "books")
     assert not await record.reembedding.under_way(1)
+
+
+async def test_a_document_that_neither_model_has_yet_is_not_told_at_the_switch(record: Record) -> None:
+    key = await record.reembedding.begin(OWNER, "books", NEW, 0)
+    await embed(record, NEW)
+    arrived = await take(record, 99)
+    assert await record.reembedding.switch(key)
+
+    async def told() -> list[str]:
+        read = await record.happenings.after(OWNER, 0, None, 99)
+        return [one.document_id for one in read.happenings]
+
+    assert (await record.documents.get(OWNER, "books", arrived)).state is DocumentState.EMBEDDING
+    assert arrived not in await told()
+    await embed(record, NEW)
+    assert (await record.documents.get(OWNER, "books", arrived)).state is DocumentState.READY
+    assert (await told()).count(arrived) == 1
+
+
+async def test_damaged_text_does_not_keep_others_from_their_vectors(record: Record) -> None:
+    for number in (98, 99):
+        await take(record, number)
+    damage = "UPDATE texts SET piece = x'61ff61' WHERE document_key = (SELECT max(key) - 1 FROM documents)"
+    await record._database.write(lambda connection: connection.execute(damage).rowcount)
+    assert [one.body for one in await record.vectors.waiting(OLD, 9)] == ["a\ufffda", "Text number 99."]
