@@ -22,6 +22,7 @@ from services.agents.asking import Asker
 from services.agents.files import RunFiles
 from services.agents.foreign.offering import NoForeignTools, model_tools
 from services.agents.melding.melding import Melder
+from services.agents.melding.support import Ground
 from services.agents.model import Conversation, Degradation, Finding, Retrieval, Turn
 from services.agents.notes import RunNotes
 from services.agents.painting import RunPainting
@@ -382,6 +383,7 @@ class Pipeline:
             model,
             asked,
             shown,
+            carries=Ground([message.text for message in asked.messages]).carries,
             seconds=run.ledger.seconds_left(),
             meter=run.ledger,
             say=run.say,
@@ -396,6 +398,8 @@ class Pipeline:
         text = citations.without_marks(draft.text, broken)
         if text != draft.text:
             run.restart(text)
+        if draft.unfounded:
+            run.degrade(Degradation("citations", _unfounded(len(draft.unfounded))))
         if draft.done.cut:
             run.degrade(
                 Degradation("model", f"{draft.done.model} reached the limit of tokens; the answer is cut.")
@@ -586,6 +590,11 @@ async def _opened(recorder: Recorder, seconds: float) -> bool:
     except (TimeoutError, UnavailableError):
         return False
     return True
+
+
+def _unfounded(count: int) -> str:
+    what = "A statement is" if count == 1 else f"{count} statements are"
+    return f"{what} shown without a citation: what was cited denies it, or nothing read has its numbers."
 
 
 def _model_down(name: str, error: ModelError) -> Degradation:

@@ -203,14 +203,27 @@ def findings(text: str, known: Collection[int]) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def passage_citer(book: CitationBook, passages: Sequence[Passage]) -> Callable[[int, str], int | None]:
-    """What a MarkRewriter needs: passages are numbered from 1 in the order in which a model was shown
-    them.
+class PassageCiter:
+    """What a MarkRewriter needs: passages are numbered from 1 in the order in which a model was shown them.
+
+    carries: whether a quote carries the statement that is to cite it; otherwise the mark is left out, and the
+    statement is one of `unfounded`.
     """
 
-    def cite(number: int, statement: str) -> int | None:
-        if not 1 <= number <= len(passages):
-            return None
-        return book.cite(best_quote(passages[number - 1], statement))
+    def __init__(
+        self, book: CitationBook, passages: Sequence[Passage], carries: Callable[[str, str], bool]
+    ) -> None:
+        self._book = book
+        self._passages = passages
+        self._carries = carries
+        self.unfounded: set[str] = set()
 
-    return cite
+    def __call__(self, number: int, statement: str) -> int | None:
+        """The citation's number; None for none."""
+        if not 1 <= number <= len(self._passages):
+            return None
+        quote = best_quote(self._passages[number - 1], statement)
+        if not self._carries(statement, quote.text):
+            self.unfounded.add(statement)
+            return None
+        return self._book.cite(quote)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from services.agents.answering.citations import CitationBook, MarkRewriter, passage_citer
+from services.agents.answering.citations import CitationBook, MarkRewriter, PassageCiter
 from services.agents.answering.prompt import NO_ANSWER
 from services.agents.model import Passage
 from services.agents.ports import ChatModel, Meter, ModelDone, ModelError, Prompt, TextPiece, ToolRequest
@@ -19,7 +19,8 @@ _MAX_CHARACTERS = 400_000
 class Draft:
     """What a model wrote. Its citations are not verified yet; `declined` says that it saw no answer.
 
-    requests: the tools that it asks for instead, or besides.
+    requests: the tools that it asks for instead, or besides. unfounded: statements that had a mark and are
+    not carried by what they cited.
     """
 
     text: str
@@ -27,6 +28,7 @@ class Draft:
     done: ModelDone
     declined: bool
     requests: tuple[ToolRequest, ...] = ()
+    unfounded: frozenset[str] = frozenset()
 
 
 async def draft(
@@ -34,16 +36,19 @@ async def draft(
     prompt: Prompt,
     passages: Sequence[Passage],
     *,
+    carries: Callable[[str, str], bool],
     seconds: float,
     meter: Meter,
     say: Callable[[str], None],
 ) -> Draft:
     """Lets the model write; each piece of text goes to `say` as soon as its marks are decided.
 
-    passages: as numbered in the prompt. Raises ModelError; when its `truncated` is set, text was said before.
+    passages: as numbered in the prompt. carries: whether a quote carries a statement. Raises ModelError; when
+    its `truncated` is set, text was said before.
     """
     book = CitationBook()
-    rewriter = MarkRewriter(passage_citer(book, passages))
+    citer = PassageCiter(book, passages, carries)
+    rewriter = MarkRewriter(citer)
     opening = _Opening()
     said: list[str] = []
     length = 0
@@ -72,7 +77,14 @@ async def draft(
         return Draft("", book, done, declined=True, requests=tuple(requests))
     show(rewriter.feed(opening.rest()))
     show(rewriter.finish())
-    return Draft("".join(said), book, done, declined=False, requests=tuple(requests))
+    return Draft(
+        "".join(said),
+        book,
+        done,
+        declined=False,
+        requests=tuple(requests),
+        unfounded=frozenset(citer.unfounded),
+    )
 
 
 class _Opening:

@@ -32,6 +32,7 @@ const WITHOUT = {
   vector_index: "Searched by keyword only",
   budget: "Ended at a limit",
   files: "Pictures and sounds cannot be shown",
+  citations: "Not all of it is in the documents",
 };
 
 /** Agents whose answers hold more than text, sources and files. */

@@ -42,6 +42,19 @@ def components(result: agents_pb2.RunResult) -> list[str]:
     return [degradation.component for degradation in result.degradations]
 
 
+async def test_a_model_that_says_what_nobody_wrote_gets_no_citation_for_it(open_house: Open) -> None:
+    with ModelServer(Answer("It was built in 1948 [1]. It burns whale oil [1].", usage=(321, 17))) as server:
+        house = await open_house(server.base_url)
+        events = await house.run(QUESTION)
+    result = result_of(events)
+    assert result.text == streamed(events) == "It was built in 1948. It burns whale oil [1]."
+    assert result.citations[0].quote == "Its lamp burns whale oil."
+    assert not any("1948" in finding.statement for finding in result.result.research.findings)
+    assert components(result) == ["citations"]
+    (said,) = result.degradations
+    assert said.reason.startswith("A statement is shown without a citation")
+
+
 async def test_a_model_answers_and_its_citations_are_quotes(open_house: Open) -> None:
     with ModelServer(Answer("It was built in 1884 [1]. It burns whale oil [1].", usage=(321, 17))) as server:
         house = await open_house(server.base_url)

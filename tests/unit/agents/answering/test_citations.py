@@ -10,9 +10,9 @@ import pytest
 from services.agents.answering.citations import (
     CitationBook,
     MarkRewriter,
+    PassageCiter,
     best_quote,
     findings,
-    passage_citer,
     without_marks,
 )
 from services.agents.model import Finding, Passage
@@ -32,7 +32,7 @@ def passages() -> list[Passage]:
 def rewritten(text: str, pieces: int = 1) -> tuple[str, CitationBook]:
     """The text after the rewriter has had it in that many pieces."""
     book = CitationBook()
-    rewriter = MarkRewriter(passage_citer(book, passages()))
+    rewriter = MarkRewriter(PassageCiter(book, passages(), lambda _, __: True))
     cuts = sorted(random.Random(pieces).choices(range(len(text) + 1), k=pieces - 1))
     edges = [0, *cuts, len(text)]
     shown = [rewriter.feed(text[a:b]) for a, b in itertools.pairwise(edges)]
@@ -115,3 +115,13 @@ def test_a_row_is_quoted_for_what_it_says_with_its_columns() -> None:
     text = "Stone | Density | Foreman\nPerpetua stone | 2 | Venn\nGneiss | 3 | Strand"
     passage = Passage("d", "t", "c", "k", text, 0, len(text), "x")
     assert best_quote(passage, "Strand is the foreman for gneiss.").text == "Gneiss | 3 | Strand"
+
+
+def test_a_mark_behind_what_its_quote_does_not_carry_is_left_out() -> None:
+    book = CitationBook()
+    citer = PassageCiter(book, passages(), lambda statement, _: "wrong" not in statement)
+    rewriter = MarkRewriter(citer)
+    text = rewriter.feed("This is right [1]. This is wrong [1].") + rewriter.finish()
+    assert text == "This is right [1]. This is wrong."
+    assert citer.unfounded == {"This is wrong"}
+    assert [citation.number for citation in book.citations()] == [1]

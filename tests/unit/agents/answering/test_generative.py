@@ -37,7 +37,15 @@ class Writer:
 async def written(writer: Writer) -> tuple[Draft, list[str]]:
     """What came of it, and what was said."""
     said: list[str] = []
-    made = await draft(writer, Prompt(()), [], seconds=1, meter=Ledger.of(model_calls=1), say=said.append)
+    made = await draft(
+        writer,
+        Prompt(()),
+        [],
+        carries=lambda _, __: True,
+        seconds=1,
+        meter=Ledger.of(model_calls=1),
+        say=said.append,
+    )
     return made, said
 
 
