@@ -2,9 +2,9 @@
 
 A word that is hyphenated at a line end is joined only where the document itself shows that this is right: the
 joined word occurs in it elsewhere and the hyphenated form does not, or the hyphen is a soft one. Ligatures
-are written out. Cells of a table that stand side by side are one line. Values of a form, text that was typed
-onto a page and notes follow the text of their page. Bookmarks whose title stands as a line on their page mark
-that line as a heading.
+are written out. Cells of a table that stand side by side are one line, in the order of its columns. Values of
+a form, text that was typed onto a page and notes follow the text of their page. Bookmarks whose title stands
+as a line on their page mark that line as a heading.
 """
 
 import logging
