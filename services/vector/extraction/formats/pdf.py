@@ -26,6 +26,7 @@ from services.vector.extraction.model import BlockKind
 from services.vector.extraction.needs import Picture, PicturesNeededError
 from services.vector.extraction.page_notes import notes_of
 from services.vector.extraction.page_rows import text_with_rows
+from services.vector.extraction.page_scans import stamped_scans
 from services.vector.extraction.pictures import has_pictures, pictures_of
 from services.vector.extraction.writer import TextWriter, one_line
 
@@ -115,18 +116,18 @@ def _read(source: BinaryIO, writer: TextWriter) -> None:
 
 
 def _recognised(reader: PdfReader, pages: list[str], notes: list[str], writer: TextWriter) -> list[str]:
-    """The pages with what was recognised in pictures of those that have no text.
+    """The pages with what was recognised in pictures of those that have no text or hardly any.
 
     Raises PicturesNeededError when nobody has tried yet, DocumentEmptyError when no page has text or notes.
     """
     empty = [number for number, text in enumerate(pages) if is_blank(text)]
-    if not empty:
-        return pages
     silent = [number for number in empty if has_pictures(reader.pages[number])]
-    if silent and writer.recognises and not writer.is_part:
-        raise PicturesNeededError(_pictures(reader, silent, writer))
-    for number in empty:
-        pages[number] = _clean(writer.recognised.get(number, ""))
+    stamped = stamped_scans(reader.pages, pages)
+    if (silent or stamped) and writer.recognises and not writer.is_part:
+        raise PicturesNeededError(_pictures(reader, sorted([*silent, *stamped]), writer))
+    for number in [*empty, *stamped]:
+        parts = pages[number], _clean(writer.recognised.get(number, ""))
+        pages[number] = "\n\n".join(part for part in parts if not is_blank(part))
     unread = [number + 1 for number in silent if is_blank(pages[number])]
     if all(is_blank(text) for text in [*pages, *notes]):
         raise DocumentEmptyError.because(
@@ -140,6 +141,9 @@ def _recognised(reader: PdfReader, pages: list[str], notes: list[str], writer: T
         writer.warn(
             f"the text of page {_named(unread)} is missing: only a picture, and no text was recognised in it"
         )
+    unseen = [number + 1 for number in stamped if is_blank(writer.recognised.get(number, ""))]
+    if unseen:
+        writer.warn(f"page {_named(unseen)} shows a picture, and no text was recognised in it")
     return pages
 
 
