@@ -2,11 +2,12 @@
 
 Some programs end a line behind each cell, and so does the text that is read. Where such a line goes on to
 the right on the same baseline it did not end; two neighbouring lines of which that is so are a table. Its
-rows with the most cells show where its columns stand, and cells of the others go to theirs.
+rows with the most cells show where its columns stand, and cells of the others go to theirs. What stands
+closely below a cell other than the first goes on it, where the rows of the table stand further apart.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, groupby, pairwise
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ from services.vector.extraction.writer import CELL_SEPARATOR
 # Points by which the baseline of one line may vary.
 _LEVEL: Final = 0.5
 _ROWS_MIN: Final = 2
+# Between the lines of a cell, in sizes of its font, and how much further apart rows are.
+_LEADING: Final = 1.35
+_APART: Final = 1.2
 # Points; no page reaches as far (ISO 32000-2, annex C).
 _FAR: Final = 1_000_000.0
 _COLUMNS_MAX: Final = 100
@@ -32,8 +36,8 @@ _WIDTHS: Final = {
 
 @dataclass(slots=True)
 class _Piece:
-    """Text that was set in one go, the blanks behind it, whether a line begins with it, where it begins, and
-    the size of its letters.
+    """Text that was set in one go, the blanks behind it, whether a line begins with it, where it begins, the
+    size of its letters, and what goes on it in the lines below.
     """
 
     text: str
@@ -43,6 +47,15 @@ class _Piece:
     y: float
     upright: bool
     size: float
+    below: "list[_Piece]" = field(default_factory=list)
+
+    @property
+    def all(self) -> "list[_Piece]":
+        return [self, *self.below]
+
+    @property
+    def last(self) -> "_Piece":
+        return self.below[-1] if self.below else self
 
     @property
     def right(self) -> float:
@@ -54,10 +67,22 @@ class _Piece:
         return (
             self.upright
             and following.upright
-            and "\n" in self.behind
+            and "\n" in self.last.behind
             and "\n" not in self.text
             and abs(self.y - following.y) <= _LEVEL
             and self.x < following.x
+        )
+
+    def goes_on_below(self, following: "_Piece") -> bool:
+        """Whether the piece that follows may be the next line of the cell: words, not numbers."""
+        return (
+            self.upright
+            and following.upright
+            and "\n" in self.last.behind
+            and max(abs(self.x - following.x), abs(self.size - following.size)) <= _LEVEL
+            and 0 < self.last.y - following.y <= _LEADING * self.size
+            and self.last.text[-1] not in "-\u2010\u00ad"
+            and all(any(char.isalpha() for char in piece.text) for piece in (self, following))
         )
 
 
@@ -91,16 +116,34 @@ def text_with_rows(read: Callable[..., str]) -> str:
     lines = list(_lines(pieces))
     if all(len(line) == 1 for line in lines) or "".join(told) != whole:
         return whole
-    parts = list(lead)
+    return "".join(chain(lead, _written(lines)))
+
+
+def _written(lines: Iterable[list[_Piece]]) -> Iterator[str]:
     for is_row, run in groupby(lines, lambda line: len(line) > 1):
         several = list(run)
-        if is_row and len(several) >= _ROWS_MIN:
+        pieces = [piece for line in several for cell in line for piece in cell.all]
+        if not is_row or len(several) < _ROWS_MIN:
+            for piece in pieces:
+                yield piece.text
+                yield piece.behind
+        elif _are_apart(several):
             for line, cells in zip(several, _cells(several), strict=True):
-                parts += (CELL_SEPARATOR.join(cells).lstrip(), line[-1].behind)
+                yield CELL_SEPARATOR.join(cells).lstrip()
+                yield line[-1].last.behind
         else:
-            for piece in chain.from_iterable(several):
-                parts += (piece.text, piece.behind)
-    return "".join(parts)
+            for piece in pieces:
+                piece.below = []
+            yield from _written(_lines(pieces, below=False))
+
+
+def _are_apart(rows: Sequence[Sequence[_Piece]]) -> bool:
+    """Whether the rows stand further apart than the lines of their cells."""
+    steps = [upper.y - lower.y for row in rows for cell in row for upper, lower in pairwise(cell.all)]
+    if not steps:
+        return True
+    gaps = [min(cell.last.y for cell in row) - following[0].y for row, following in pairwise(rows)]
+    return min(gaps) > _APART * max(steps)
 
 
 class _Column:
@@ -137,12 +180,16 @@ def _cells(rows: Sequence[Sequence[_Piece]]) -> Iterator[list[str]]:
     columns = _columns([rows[place] for place in full]) if len(full) < len(rows) else []
     for place, row in enumerate(rows):
         is_placed = columns and len(row) < count and (full[0] <= 1 or place > full[0]) and _is_whole(row)
-        yield (_placed(row, columns) if is_placed else None) or [piece.text for piece in row]
+        yield (_placed(row, columns) if is_placed else None) or [_text(piece) for piece in row]
+
+
+def _text(cell: _Piece) -> str:
+    return " ".join(piece.text for piece in cell.all)
 
 
 def _is_whole(row: Sequence[_Piece]) -> bool:
     """Whether it neither goes on what is before it nor is gone on, as where the font changes in a cell."""
-    return row[0].begins and "\n" in row[-1].behind
+    return row[0].begins and "\n" in row[-1].last.behind
 
 
 def _columns(rows: Sequence[Sequence[_Piece]]) -> list[_Column]:
@@ -165,16 +212,21 @@ def _placed(row: Sequence[_Piece], columns: Sequence[_Column]) -> list[str] | No
         if place < len(cells):
             return None
         cells += [""] * (place - len(cells))
-        cells.append(piece.text)
+        cells.append(_text(piece))
     return cells
 
 
-def _lines(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+def _lines(pieces: Sequence[_Piece], *, below: bool = True) -> Iterator[list[_Piece]]:
+    """Pieces side by side, and with `below` what may go on a cell of theirs, the first apart."""
     line: list[_Piece] = []
     for piece in pieces:
-        if line and not line[-1].goes_on(piece):
-            yield line
-            line = []
-        line.append(piece)
+        if line and line[-1].goes_on(piece):
+            line.append(piece)
+        elif below and len(line) > 1 and line[-1].goes_on_below(piece):
+            line[-1].below.append(piece)
+        else:
+            if line:
+                yield line
+            line = [piece]
     if line:
         yield line
