@@ -1,4 +1,4 @@
-"""Pictures of PDF pages that have no text, as files that a text recogniser opens.
+"""Pictures of PDF pages that are scans, as files that a text recogniser opens.
 
 Only what scanners write: JPEG, JPEG 2000 and fax pictures as they stand, and plain grey, colour, palette or
 black and white samples as PNM. No picture is decoded here that would need a decoder of its own.
@@ -16,14 +16,17 @@ PIXELS_MAX: Final = 50_000_000
 # Smaller ones are logos and rules.
 _PIXELS_MIN: Final = 10_000
 _PICTURES_MAX: Final = 50
+# Forms of a page, which hold pictures of their own where a page was put into another file.
+_FORMS_MAX: Final = 100
 _AS_IT_STANDS: Final = frozenset({"/DCTDecode", "/JPXDecode"})
+_BLACK: Final = frozenset({"/CCITTFaxDecode", "/JBIG2Decode"})
 _CHANNELS: Final = {"/DeviceGray": 1, "/CalGray": 1, "/DeviceRGB": 3, "/CalRGB": 3}
 
 
 def has_pictures(page: Any) -> bool:
     """Whether the page shows a picture that could hold text."""
     try:
-        return any(True for _ in _images(page))
+        return any(True for _ in images_of(page))
     except (PyPdfError, KeyError, ValueError, TypeError, AttributeError):
         return False
 
@@ -31,7 +34,7 @@ def has_pictures(page: Any) -> bool:
 def pictures_of(page: Any, number: int) -> Iterator[Picture]:
     """The pictures of a page in the order of its resources; those of other kinds are left out."""
     try:
-        for image in _images(page):
+        for image in images_of(page):
             data = _file(image)
             if data is not None:
                 yield Picture(number, data)
@@ -39,20 +42,48 @@ def pictures_of(page: Any, number: int) -> Iterator[Picture]:
         return
 
 
-def _images(page: Any) -> Iterator[Any]:
-    resources = page.get("/Resources")
-    objects = resources.get_object().get("/XObject") if resources is not None else None
+def images_of(page: Any) -> Iterator[Any]:
+    """The pictures that could hold text among those that the page may show, as objects of pypdf."""
+    holders = [page]
+    known: set[int] = set()
     shown = 0
-    for entry in (objects.get_object() if objects is not None else {}).values():
-        image = entry.get_object()
-        if image.get("/Subtype") != "/Image" or image.get("/ImageMask") is True:
+    for holder in holders:
+        objects = objects_of(holder)
+        if objects is None or id(objects) in known:
             continue
-        pixels = int(image["/Width"]) * int(image["/Height"])
-        if _PIXELS_MIN <= pixels <= PIXELS_MAX:
-            shown += 1
-            if shown > _PICTURES_MAX:
-                return
-            yield image
+        known.add(id(objects))
+        for entry in objects.values():
+            image = entry.get_object()
+            if image.get("/Subtype") == "/Form" and len(holders) <= _FORMS_MAX:
+                holders.append(image)
+            elif is_picture(image):
+                shown += 1
+                if shown > _PICTURES_MAX:
+                    return
+                yield image
+
+
+def objects_of(holder: Any) -> Any:
+    """What a page or a form may draw, by name; None where it names nothing."""
+    resources = holder.get("/Resources")
+    objects = resources.get_object().get("/XObject") if resources is not None else None
+    return None if objects is None else objects.get_object()
+
+
+def is_picture(image: Any) -> bool:
+    """Whether it is one that could hold text."""
+    if image.get("/Subtype") != "/Image" or image.get("/ImageMask") is True:
+        return False
+    return _PIXELS_MIN <= int(image["/Width"]) * int(image["/Height"]) <= PIXELS_MAX
+
+
+def is_grey(image: Any) -> bool:
+    """Whether it is one in grey, or in black and white."""
+    filters = image.get("/Filter", [])
+    names = {filters} if isinstance(filters, str) else set(filters)
+    if names & _BLACK or image.get("/BitsPerComponent") == 1:
+        return True
+    return "/ColorSpace" in image and _channels(image["/ColorSpace"]) == 1
 
 
 def _file(image: Any) -> bytes | None:

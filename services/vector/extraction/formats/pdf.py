@@ -2,8 +2,9 @@
 
 A word that is hyphenated at a line end is joined only where the document itself shows that this is right: the
 joined word occurs in it elsewhere and the hyphenated form does not, or the hyphen is a soft one. Ligatures
-are written out. Cells of a table that stand side by side are one line. Bookmarks whose title stands as a line
-on their page mark that line as a heading.
+are written out. Cells of a table that stand side by side are one line, in the order of its columns. Values of
+a form, text that was typed onto a page and notes follow the text of their page. Bookmarks whose title stands
+as a line on their page mark that line as a heading.
 """
 
 import logging
@@ -23,7 +24,9 @@ from services.vector.extraction.errors import (
 from services.vector.extraction.framing import PICTURES_MAX
 from services.vector.extraction.model import BlockKind
 from services.vector.extraction.needs import Picture, PicturesNeededError
+from services.vector.extraction.page_notes import notes_of
 from services.vector.extraction.page_rows import text_with_rows
+from services.vector.extraction.page_scans import stamped_scans
 from services.vector.extraction.pictures import has_pictures, pictures_of
 from services.vector.extraction.writer import TextWriter, one_line
 
@@ -88,14 +91,23 @@ def _read(source: BinaryIO, writer: TextWriter) -> None:
     if count > writer.limits.pages:
         raise DocumentTooLargeError.over(writer.limits.pages, "pages")
     pages: list[str] = []
+    notes: list[str] = []
+    cut: list[int] = []
     size = 0
-    for page in reader.pages:
+    for number, page in enumerate(reader.pages, start=1):
         text = _clean(text_with_rows(page.extract_text))
-        size += len(text)
+        lines, whole = notes_of(page, text)
+        if not whole:
+            cut.append(number)
+        pages.append(text)
+        notes.append(_clean("\n".join(lines)))
+        size += len(text) + len(notes[-1])
         if size > writer.limits.text_bytes:
             raise DocumentTooLargeError.over(writer.limits.text_bytes, "bytes of text")
-        pages.append(text)
-    pages = _recognised(reader, pages, writer)
+    if cut:
+        writer.warn(f"some fields or notes of page {_named(cut)} are missing")
+    pages = _recognised(reader, pages, notes, writer)
+    pages = ["\n\n".join(part for part in parts if part) for parts in zip(pages, notes, strict=True)]
     words = _Words(pages)
     headings = _bookmarks(reader)
     for number, text in enumerate(pages):
@@ -103,21 +115,21 @@ def _read(source: BinaryIO, writer: TextWriter) -> None:
     writer.title = _title(reader)
 
 
-def _recognised(reader: PdfReader, pages: list[str], writer: TextWriter) -> list[str]:
-    """The pages with what was recognised in pictures of those that have no text.
+def _recognised(reader: PdfReader, pages: list[str], notes: list[str], writer: TextWriter) -> list[str]:
+    """The pages with what was recognised in pictures of those that have no text or hardly any.
 
-    Raises PicturesNeededError when nobody has tried yet, DocumentEmptyError when no page has any text.
+    Raises PicturesNeededError when nobody has tried yet, DocumentEmptyError when no page has text or notes.
     """
     empty = [number for number, text in enumerate(pages) if is_blank(text)]
-    if not empty:
-        return pages
     silent = [number for number in empty if has_pictures(reader.pages[number])]
-    if silent and writer.recognises and not writer.is_part:
-        raise PicturesNeededError(_pictures(reader, silent, writer))
-    for number in empty:
-        pages[number] = _clean(writer.recognised.get(number, ""))
+    stamped = stamped_scans(reader.pages, pages)
+    if (silent or stamped) and writer.recognises and not writer.is_part:
+        raise PicturesNeededError(_pictures(reader, sorted([*silent, *stamped]), writer))
+    for number in [*empty, *stamped]:
+        parts = pages[number], _clean(writer.recognised.get(number, ""))
+        pages[number] = "\n\n".join(part for part in parts if not is_blank(part))
     unread = [number + 1 for number in silent if is_blank(pages[number])]
-    if all(is_blank(text) for text in pages):
+    if all(is_blank(text) for text in [*pages, *notes]):
         raise DocumentEmptyError.because(
             "the PDF has pictures of pages but no text; it needs text recognition"
             + ("" if not writer.recognised else ", which found none")
@@ -129,6 +141,9 @@ def _recognised(reader: PdfReader, pages: list[str], writer: TextWriter) -> list
         writer.warn(
             f"the text of page {_named(unread)} is missing: only a picture, and no text was recognised in it"
         )
+    unseen = [number + 1 for number in stamped if is_blank(writer.recognised.get(number, ""))]
+    if unseen:
+        writer.warn(f"page {_named(unseen)} shows a picture, and no text was recognised in it")
     return pages
 
 

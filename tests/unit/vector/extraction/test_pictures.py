@@ -63,3 +63,16 @@ def test_small_and_enormous_pictures_are_no_pages() -> None:
     for side in (20, 60_000):
         data = samples.scanned_pdf([b"x"], side, side)
         assert not has_pictures(PdfReader(io.BytesIO(data)).pages[0])
+
+
+def test_a_picture_in_a_page_that_was_put_into_another_is_found() -> None:
+    form = b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /A 7 0 R /B 6 0 R >> >> "
+    picture = b"/Subtype /Image /Width %d /Height %d %s " % (SIDE, SIDE, samples.GREY)
+    objects = samples.pdf_page(
+        samples.stream(b"/B Do"),
+        resources=b"/XObject << /B 6 0 R >>",
+        more=[samples.stream(b"/A Do", form), samples.stream(b"g" * PIXELS, picture)],
+    )
+    page = PdfReader(io.BytesIO(samples.pdf_of(objects))).pages[0]
+    assert has_pictures(page)
+    assert [picture.data[:2] for picture in pictures_of(page, 0)] == [b"P5"]

@@ -1,11 +1,13 @@
 """Text recognition, with the program where it is installed and with programs that misbehave."""
 
+import io
 import shutil
 import stat
 import time
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader, PdfWriter
 
 from services.vector.extraction.errors import DocumentEmptyError
 from services.vector.extraction.extractor import Extractor
@@ -56,6 +58,19 @@ async def test_recognised_text_stands_on_its_page(tmp_path: Path) -> None:
     extraction = await extract(tmp_path, mixed(), reads)
     assert samples.page_texts(extraction) == ["A page with text.", "Text of a picture.", ""]
     assert [place.label for place in extraction.places] == ["page 1", "page 2"]
+    assert extraction.warnings == ()
+
+
+async def test_recognised_text_follows_the_stamp_of_its_page(tmp_path: Path) -> None:
+    scan = samples.scanned_pdf([bytes(700 * 900)], 700, 900)
+    stamped = PdfWriter(clone_from=io.BytesIO(samples.pdf([["Elmsund archive 12"]])))
+    page = PdfReader(io.BytesIO(scan)).pages[0]
+    stamped.pages[0].merge_page(page, over=False)
+    out = io.BytesIO()
+    stamped.write(out)
+    reads = program(tmp_path, f"{LISTS}\necho 'Text of a picture.'")
+    extraction = await extract(tmp_path, out.getvalue(), reads)
+    assert extraction.text == "Elmsund archive 12\n\nText of a picture."
     assert extraction.warnings == ()
 
 

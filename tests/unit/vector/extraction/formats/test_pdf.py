@@ -68,6 +68,80 @@ def test_cells_that_stand_side_by_side_are_a_row() -> None:
     ]
 
 
+def _placed(*rows: tuple[tuple[int, str], ...], pitch: int = 18) -> list[str]:
+    """The lines of a page of rows of (left edge, cell); those of a cell of several are 12 points apart."""
+    shown = [
+        b"BT 1 0 0 1 %d %d Tm (%s) Tj T* ET" % (left, 700 - pitch * row - 12 * line, text.encode())
+        for row, cells in enumerate(rows)
+        for left, cell in cells
+        for line, text in enumerate(cell.split("\n"))
+    ]
+    content = b"BT /F1 10 Tf 12 TL ET\n%s" % b"\n".join(shown)
+    return samples.read("pdf", samples.pdf_of(samples.pdf_page(samples.stream(content)))).text.split("\n")
+
+
+def test_a_cell_stays_in_its_column_where_others_are_empty() -> None:
+    # The numbers end at the same place, as do those of the head.
+    assert _placed(
+        ((200, "Count"), (300, "Price")),
+        ((70, "Item"), (200, "Count"), (300, "Price")),
+        ((70, "Bolt"), (306, "0.10")),
+        ((70, "Nut of some length that is"), (218, "5")),
+        ((207, "700"), (295, "11,200")),
+        ((70, "Washer"), (213, "12"), (306, "3.00")),
+    ) == [
+        "| Count | Price",
+        "Item | Count | Price",
+        "Bolt |  | 0.10",
+        "Nut of some length that is | 5",
+        "| 700 | 11,200",
+        "Washer | 12 | 3.00",
+    ]
+
+
+def test_cells_that_stand_in_no_column_stay_side_by_side() -> None:
+    names = ((70, "Region"), (150, "Spring"), (250, "Summer"), (350, "Autumn"))
+    numbers = ((70, "North"), (150, "1"), (250, "2"), (350, "3"))
+    # A head of two columns; two in one; rows of another table above; columns that are none.
+    assert _placed(((70, "Area"), (205, "2024")), names, numbers)[0] == "Area | 2024"
+    assert _placed(names, numbers, ((70, "Mid"), (71, "4"), (350, "5")))[2] == "Mid | 4 | 5"
+    above = ((70, "Ann"), (250, "Bonn")), ((70, "Bo"), (250, "Ulm"))
+    assert _placed(*above, names, numbers)[:2] == ["Ann | Bonn", "Bo | Ulm"]
+    crossed = ((70, "a"), (80, "b"), (90, "c"), (400, "d"))
+    assert _placed(names, crossed, ((70, "Mid"), (350, "5")))[2] == "Mid | 5"
+
+
+def test_a_cell_goes_on_in_the_lines_closely_below() -> None:
+    head = ((70, "Item"), (150, "Use"), (250, "Price"))
+    lamp = ((70, "Lamp"), (150, "Shows the way\nto the harbour\nof Elmsund"), (250, "640"))
+    oil = ((70, "Oil"), (150, "Burns\nall night"))
+    assert _placed(head, lamp, oil, head, pitch=48) == [
+        "Item | Use | Price",
+        "Lamp | Shows the way to the harbour of Elmsund | 640",
+        "Oil | Burns all night",
+        "Item | Use | Price",
+    ]
+    # Rows as close as the lines of a cell may be rows of their own.
+    close = ((70, "Keeper"), (150, "Town")), ((70, "Ann"), (150, "Bonn")), ((150, "Ulm"),)
+    assert _placed(*close, pitch=12) == ["Keeper | Town", "Ann | Bonn", "Ulm"]
+
+
+@pytest.mark.parametrize(
+    ("row", "lines"),
+    [
+        (((70, "Oil"), (150, "12\n14")), ["Oil | 12", "14"]),
+        (((70, "Oil"), (150, "Burns all-\nnight")), ["Oil | Burns all-", "night"]),
+        (((70, "Oil\nand wick"), (150, "Burns")), ["Oil", "and wick", "Burns"]),
+    ],
+    ids=["numbers", "a broken word", "the first cell"],
+)
+def test_a_cell_does_not_go_on_where_that_is_less_sure(
+    row: tuple[tuple[int, str], ...], lines: list[str]
+) -> None:
+    head = ((70, "Item"), (150, "Use"))
+    assert _placed(head, head, row, pitch=48) == ["Item | Use", "Item | Use", *lines]
+
+
 def test_pieces_that_make_no_table_keep_their_lines() -> None:
     alone = _cells(("Before.",), ("One", "Two"), ("Behind.",))
     assert samples.read("pdf", alone).text.split("\n") == ["Before.", "One", "Two", "Behind."]
