@@ -1,9 +1,9 @@
 """Workbooks (ECMA-376 part 1, SpreadsheetML): sheet by sheet, a line for each row.
 
 Values are what Excel last computed, dates as ISO 8601, percentages as such; a formula that was never computed
-stands as its text. Where the first row of a run of rows names the columns, the others read ``name: value``.
-Each cell keeps its place ("Prices!B7"); in very large books each row does ("Prices!A7:D7"). Hidden sheets,
-comments and charts are left out; a warning names the sheets that are hidden.
+stands as its text. Where the first row of a run of rows, below titles, names the columns, the others read
+``name: value``. Each cell keeps its place ("Prices!B7"); in very large books each row does ("Prices!A7:D7").
+Hidden sheets, comments and charts are left out; a warning names the sheets that are hidden.
 """
 
 import re
@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 from services.vector.extraction.archive import open_archive
 from services.vector.extraction.errors import DocumentTooLargeError, DocumentUnreadableError
 from services.vector.extraction.relations import RELATIONSHIPS, Parts
-from services.vector.extraction.table_rows import has_names, named_cells
+from services.vector.extraction.table_rows import has_names, margin, named_cells, titles
 from services.vector.extraction.writer import CELL_SEPARATOR, TextWriter
 from services.vector.extraction.xml_tree import children, parse_each
 
@@ -234,12 +234,16 @@ class _Sheet:
         if self._heading:
             self._writer.heading(self._heading, 1)
             self._heading = ""
-        sample = [[text.strip() for text, _ in row] for row in self._waiting]
-        first, *others = self._waiting
-        self._waiting = []
-        self._write(first)
-        self._names = sample[0] if has_names(sample) else None
-        for row in others:
+        rows, self._waiting = self._waiting, []
+        sample = [[text.strip() for text, _ in row] for row in rows]
+        head = titles(sample)
+        for row in rows[:head]:
+            self._write([cell for cell in row if cell[0].strip()])
+        below = sample[head:]
+        names = below[0] if has_names(below) else None
+        self._write(rows[head][margin(below) if names else 0 :])
+        self._names = names
+        for row in rows[head + 1 :]:
             self._write(row)
 
     def _write(self, row: Row) -> None:

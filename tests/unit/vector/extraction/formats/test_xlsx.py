@@ -128,3 +128,16 @@ def test_a_sheet_that_is_not_in_the_file_is_named() -> None:
     only = samples.relations([("worksheet", "worksheets/sheet1.xml")])
     extraction = read("xlsx", with_part(data, "xl/_rels/workbook.xml.rels", only))
     assert extraction.warnings == ("sheet Gone is missing in the file",)
+
+
+def test_the_names_may_stand_below_titles_and_beside_empty_columns() -> None:
+    rows = [[None, "Price list"], [None, None, "Article", "Price"], [None, None, "Bolt", 0.5]]
+    extraction = read("xlsx", book({"S": rows}))
+    assert extraction.text == "S\n\nPrice list\nArticle | Price\nArticle: Bolt; Price: 0.5"
+    assert place_of(extraction, "Article |") == "S!C2"
+    assert place_of(extraction, "Bolt") == "S!C3"
+
+
+def test_a_sheet_of_labels_and_values_has_no_names() -> None:
+    rows = [["Customer name", "Smith Ltd"], ["Address", "12 Main Street"], ["Contact", "Jane Roe"]]
+    assert read("xlsx", book({"S": rows})).text.endswith("Address | 12 Main Street\nContact | Jane Roe")
