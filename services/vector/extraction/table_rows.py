@@ -12,6 +12,10 @@ from typing import Final
 
 _NAME: Final = re.compile(r"[^\W\d][^;:!?\n]{0,63}$")
 _NUMBER: Final = re.compile(r"[-+(]?[$€£]?\d[\d.,' /:T+-]{0,30}%?\)?$")
+# A number with its unit or currency.
+_AMOUNT: Final = re.compile(
+    r"[-+(]?(?:[A-Z]{3} ?|[$€£¥] ?)?-?\d[\d.,' /:T+-]{0,30}(?:%| ?[$€£¥]| ?[^\W\d_]{1,12}[23²³]?\.?)?\)?$"
+)
 _IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_.-]*$|[A-Z][A-Z0-9_]*$")
 _TITLES_MAX: Final = 4
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -71,7 +75,8 @@ def has_names(sample: Sequence[Sequence[str]]) -> bool:
         values = [row[place] for row in body if place < len(row) and row[place]]
         if cell in values:
             return False
-        if cell and values and sum(1 for value in values if _NUMBER.match(value)) >= 0.8 * len(values):
+        amounts = sum(1 for value in values if _AMOUNT.match(value))
+        if cell and values and amounts >= 0.8 * len(values) and not _AMOUNT.match(cell):
             return True
     if all(_IDENTIFIER.match(cell) for cell in named):
         return True

@@ -1,7 +1,8 @@
 """Workbooks (ECMA-376 part 1, SpreadsheetML): sheet by sheet, a line for each row.
 
-Values are what Excel last computed, dates as ISO 8601, percentages as such; a formula that was never computed
-stands as its text. Where the first row of a run of rows, below titles, names the columns, the others read
+Values are what Excel last computed, dates as ISO 8601, percentages as such, other numbers with all their
+digits and with what their format puts beside them ("5 kg"); a formula that was never computed stands as its
+text. Where the first row of a run of rows, below titles, names the columns, the others read
 ``name: value``. Each cell keeps its place ("Prices!B7"); in very large books each row does ("Prices!A7:D7").
 Hidden sheets, comments and charts are left out; a warning names the sheets that are hidden.
 """
@@ -14,6 +15,7 @@ from xml.etree.ElementTree import Element
 
 from services.vector.extraction.archive import open_archive
 from services.vector.extraction.errors import DocumentTooLargeError, DocumentUnreadableError
+from services.vector.extraction.number_formats import NumberFormat
 from services.vector.extraction.relations import RELATIONSHIPS, Parts
 from services.vector.extraction.table_rows import has_names, margin, named_cells, titles
 from services.vector.extraction.writer import CELL_SEPARATOR, TextWriter
@@ -33,6 +35,8 @@ _REFERENCE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 # Built-in number formats of dates and times, and of percentages (ECMA-376 part 1, 18.8.30).
 _DATES: Final = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _PERCENTAGES: Final = frozenset({9, 10})
+# Those of money, of which a file need not hold the code.
+_MONEY: Final = dict.fromkeys(("5", "6", "7", "8", "42", "44"), "$#,##0.00")
 # What a format code shows as it is or leaves room for, colours, languages and conditions.
 _LITERAL: Final = re.compile(r'"[^"]*"|[\\_*].|\[[^\]]*\]')
 # Spans of time, which do not begin again after a day.
@@ -101,12 +105,13 @@ def _rich(node: Element) -> str:
 
 
 class _Formats:
-    """Which cell styles show a date, a span of time or a percentage."""
+    """Which cell styles show a date, a span of time or a percentage, and what they add to a number."""
 
     def __init__(self, parts: Parts, name: str | None) -> None:
         self.dates: set[int] = set()
         self.spans: set[int] = set()
         self.percentages: set[int] = set()
+        self.added: dict[int, NumberFormat] = {}
         root = parts.root(name) if name is not None else None
         if root is None:
             return
@@ -114,6 +119,7 @@ class _Formats:
             node.get("numFmtId", ""): node.get("formatCode", "")
             for node in children(root, "x:numFmts", "x:numFmt")
         }
+        added = {number: NumberFormat(code) for number, code in (_MONEY | codes).items()}
         for place, style in enumerate(children(root, "x:cellXfs", "x:xf")):
             number = style.get("numFmtId", "0")
             code = _LITERAL.sub("", codes.get(number, "")).partition(";")[0].lower()
@@ -122,8 +128,11 @@ class _Formats:
                 self.spans.add(place)
             elif known in _DATES or (code != "general" and re.search(r"[ymdhs]", code)):
                 self.dates.add(place)
-            elif known in _PERCENTAGES or "%" in code:
-                self.percentages.add(place)
+            else:
+                if known in _PERCENTAGES or "%" in code:
+                    self.percentages.add(place)
+                if number in added and added[number].adds:
+                    self.added[place] = added[number]
 
 
 class _Values:
@@ -163,8 +172,11 @@ class _Values:
             sign = "-" if number < 0 else ""
             return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         if place in self._formats.percentages:
-            return f"{number * 100:.12g}%"
-        return f"{number:.15g}" if abs(number) < 1e15 else value
+            plain = f"{number * 100:.12g}%"
+        else:
+            plain = f"{number:.15g}" if abs(number) < 1e15 else value
+        added = self._formats.added.get(place)
+        return added.shown(number, plain.lstrip("-")) if added is not None else plain
 
     def _moment(self, days: float) -> str:
         # Excel counts a 29 February 1900, so what is before it is a day nearer to the epoch.

@@ -92,6 +92,37 @@ def test_places_become_coarser_and_never_wrong() -> None:
         ("[mm]:ss", "-0.25", "-6:00:00"),
         (r"_-* #,##0.00\ _D_M_-", "1234.5", "1234.5"),
         ("[Red]0.0%", "0.5", "50%"),
+        ("#,##0.00 &quot;€&quot;", "1234.5", "1234.5 €"),
+        ("#\\ ##0.00\\ &quot;€&quot;", "1234.5", "1234.5 €"),
+        ("$#,##0", "99", "$99"),
+        ("$#,##0", "-99", "-$99"),
+        ("$#,##0_);($#,##0)", "-99", "-$99"),
+        ("[$CHF] #,##0", "99", "CHF 99"),
+        ("[$CHF] #,##0", "-99", "CHF -99"),
+        ("[$€-x-euro2]0", "7", "€7"),
+        ("[$-409]0", "7", "7"),
+        (
+            "_-* #,##0.00 &quot;€&quot;_-;-* #,##0.00 &quot;€&quot;_-;_-* &quot;-&quot;?? &quot;€&quot;_-",
+            "0",
+            "0 €",
+        ),
+        ("#,##0;-#,##0;&quot;-&quot;", "0", "0"),
+        ("0&quot; kg&quot;", "7", "7 kg"),
+        ("0&quot; kg&quot;", "-7", "-7 kg"),
+        ("0&quot; profit&quot;;0&quot; loss&quot;", "-7", "-7 loss"),
+        ("0.0%&quot; of all&quot;", "0.25", "25% of all"),
+        ("00000", "1067", "01067"),
+        ("&quot;HV-&quot;0000", "17", "HV-0017"),
+        ("00000", "10.5", "10.5"),
+        ("&quot;Yes&quot;;;&quot;No&quot;", "1", "Yes"),
+        ("&quot;Yes&quot;;;&quot;No&quot;", "0", "No"),
+        ("&quot;Yes&quot;;;&quot;No&quot;", "-1", "-1"),
+        (";;;", "5", "5"),
+        ("0.0,,&quot;M&quot;", "12000000", "12000000"),
+        ("000&quot;/&quot;000&quot;x&quot;", "123456", "123456"),
+        ("[&gt;999]0&quot;k&quot;;0", "5000", "5000"),
+        ("General&quot; km&quot;", "12.5", "12.5 km"),
+        ("0.00E+00", "12.5", "12.5"),
     ],
 )
 def test_a_number_is_what_its_format_makes_of_it(code: str, value: str, shown: str) -> None:
@@ -141,3 +172,18 @@ def test_the_names_may_stand_below_titles_and_beside_empty_columns() -> None:
 def test_a_sheet_of_labels_and_values_has_no_names() -> None:
     rows = [["Customer name", "Smith Ltd"], ["Address", "12 Main Street"], ["Contact", "Jane Roe"]]
     assert read("xlsx", book({"S": rows})).text.endswith("Address | 12 Main Street\nContact | Jane Roe")
+
+
+def test_money_whose_format_has_no_code_in_the_file() -> None:
+    styles = '<cellXfs><xf numFmtId="44"/><xf numFmtId="39"/></cellXfs>'
+    cells = ['<c s="0"><v>5</v></c>', '<c s="1"><v>6</v></c>']
+    assert read("xlsx", workbook({"S": sheet([cells])}, styles=styles)).text == "S\n\n$5 | 6"
+
+
+def test_numbers_with_a_unit_are_numbers_below_a_name() -> None:
+    formats = '<numFmts><numFmt numFmtId="170" formatCode="0&quot; tonnes&quot;"/></numFmts>'
+    styles = f'{formats}<cellXfs><xf numFmtId="170"/></cellXfs>'
+    rows = [["Pier", "Load"], ["North", '<c s="0"><v>5</v></c>'], ["South", '<c s="0"><v>7</v></c>']]
+    assert read("xlsx", workbook({"S": sheet(rows)}, styles=styles)).text.endswith(
+        "Pier: South; Load: 7 tonnes"
+    )
