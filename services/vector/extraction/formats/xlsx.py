@@ -3,8 +3,9 @@
 Values are what Excel last computed, dates as ISO 8601, percentages as such, other numbers with all their
 digits and with what their format puts beside them ("5 kg"); a formula that was never computed stands as its
 text. Where the first row of a run of rows, below titles, names the columns, the others read
-``name: value``. Each cell keeps its place ("Prices!B7"); in very large books each row does ("Prices!A7:D7").
-Hidden sheets, comments and charts are left out; a warning names the sheets that are hidden.
+``name: value``. A short text of a merged cell is repeated in the rows that it stands beside and above the
+columns that it names. Each cell keeps its place ("Prices!B7"); in very large books each row does
+("Prices!A7:D7"). Hidden sheets, comments and charts are left out; a warning names the sheets that are hidden.
 """
 
 import re
@@ -45,6 +46,10 @@ _BUILT_IN_SPAN: Final = 46
 # A control character, which XML cannot hold, or the mark of one itself (ST_Xstring, 22.9.2.19).
 _ESCAPED: Final = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
 _DAYS_MAX: Final = 2_958_466
+_MERGED: Final = re.compile(r"([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})$")
+# Of merged cells that many rows are looked at. What is longer is a note rather than the name of a group.
+_MERGED_ROWS_MAX: Final = 100_000
+_MERGED_TEXT_MAX: Final = 100
 
 Row = list[tuple[str, str]]
 
@@ -187,6 +192,34 @@ class _Values:
         return f"{moment:%Y-%m-%d}" if days == int(days) else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+class _Merged:
+    """Which cells are parts of others. `below`: the columns in which a row has such a part at the left, each
+    with the first cell, which has the text; `columns`: the width, by the first cell; `texts`: what was read.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.below: dict[int, list[tuple[int, str]]] = {}
+        self.columns: dict[str, int] = {}
+        self.texts: dict[str, str] = {}
+        self._rows = 0
+        if b"mergeCell" in data:
+            parse_each(data, _PREFIXES, "x:mergeCell", self._keep)
+
+    def _keep(self, node: Element, _: int) -> None:
+        match = _MERGED.match(node.get("ref", ""))
+        if match is None:
+            return
+        left, top, right, bottom = match.groups()
+        rows = int(bottom) - int(top)
+        if not 0 <= rows <= _MERGED_ROWS_MAX - self._rows - 1:
+            return
+        self._rows += rows + 1
+        column = _column(left)
+        self.columns[left + top] = _column(right) - column + 1
+        for row in range(int(top) + 1, int(bottom) + 1):
+            self.below.setdefault(row, []).append((column, left + top))
+
+
 class _Sheet:
     """One sheet. Rows are written as soon as it is known whether the first of their run names the columns."""
 
@@ -195,6 +228,7 @@ class _Sheet:
         self._name = name
         self._values = values
         self._heading = ""
+        self._merged = _Merged(b"")
         self._row_number = 0
         # The rows of a run that wait for that decision, and the names once they are known.
         self._waiting: list[Row] = []
@@ -203,6 +237,7 @@ class _Sheet:
 
     def read(self, data: bytes, heading: str) -> None:
         self._heading = heading
+        self._merged = _Merged(data)
         parse_each(data, _PREFIXES, "x:row", self._row)
         self._end_run()
 
@@ -216,7 +251,9 @@ class _Sheet:
             raise DocumentTooLargeError.over(ROWS_MAX, "rows")
         row = list(self._cells(node, number))
         if not row:
-            self._end_run()
+            # Cells that are merged with some above leave no gap.
+            if number not in self._merged.below:
+                self._end_run()
             return
         if self._decided:
             self._write(row)
@@ -227,7 +264,17 @@ class _Sheet:
 
     def _cells(self, node: Element, row: int) -> Iterator[tuple[str, str]]:
         """Text and place of each cell up to the last one with text; where there is none both are empty."""
-        column = given = 0
+        given = 0
+        for at, text in self._texts(node, row):
+            for _ in range(given, at):
+                yield "", ""
+            given = at + 1
+            yield text, f"{self._name}!{_letters(at)}{row}"
+
+    def _texts(self, node: Element, row: int) -> list[tuple[int, str]]:
+        """Column and text of each cell that has one; none where all are parts of merged cells."""
+        column = 0
+        found: list[tuple[int, str]] = []
         for cell in node.findall("x:c"):
             reference = _REFERENCE.match(cell.get("r", ""))
             at = _column(reference[1]) if reference else column
@@ -236,10 +283,19 @@ class _Sheet:
             column = at + 1
             text = self._values.shown(cell)
             if text.strip():
-                for _ in range(given, at):
-                    yield "", ""
-                given = column
-                yield text, f"{self._name}!{_letters(at)}{row}"
+                found.append((at, text))
+                first = f"{_letters(at)}{row}"
+                if first in self._merged.columns and len(text) <= _MERGED_TEXT_MAX:
+                    self._merged.texts[first] = text
+        covered = self._merged.below.get(row)
+        if found and covered:
+            # At the right of all others it is a note, not the name of a group.
+            last, own = found[-1][0], {at for at, _ in found}
+            texts = {
+                at: self._merged.texts.get(first) for at, first in covered if at < last and at not in own
+            }
+            found = sorted([*found, *((at, text) for at, text in texts.items() if text)])
+        return found
 
     def _decide(self) -> None:
         self._decided = True
@@ -251,12 +307,32 @@ class _Sheet:
         head = titles(sample)
         for row in rows[:head]:
             self._write([cell for cell in row if cell[0].strip()])
-        below = sample[head:]
-        names = below[0] if has_names(below) else None
-        self._write(rows[head][margin(below) if names else 0 :])
-        self._names = names
-        for row in rows[head + 1 :]:
+        rows, sample = rows[head:], sample[head:]
+        named = has_names(sample)
+        wide = rows[0] if named or len(rows) == 1 else self._widened(rows[0], rows[1])
+        if wide != rows[0]:
+            self._write(wide)
+            rows, sample = rows[1:], sample[1:]
+            named = has_names(sample)
+        if named:
+            skipped = margin(sample)
+            self._write(rows[0][skipped:])
+            self._names, rows = sample[0], rows[1:]
+        for row in rows:
             self._write(row)
+
+    def _widened(self, row: Row, below: Row) -> Row:
+        """The row with the text of a merged cell above each of its columns, where there are several below it:
+        then it names groups of columns, and the names may stand in the next row.
+        """
+        wide = list(row)
+        for at, (text, label) in enumerate(row):
+            width = self._merged.columns.get(label.rpartition("!")[2], 1)
+            end = min(at + width, len(below))
+            if len(text) <= _MERGED_TEXT_MAX and sum(1 for cell, _ in below[at:end] if cell) > 1:
+                wide += [("", "")] * (end - len(wide))
+                wide[at + 1 : end] = [(text, "")] * (end - at - 1)
+        return wide
 
     def _write(self, row: Row) -> None:
         if self._writer.coarse:

@@ -1,5 +1,6 @@
 import io
 import zipfile
+from collections.abc import Sequence
 
 import pytest
 
@@ -187,3 +188,68 @@ def test_numbers_with_a_unit_are_numbers_below_a_name() -> None:
     assert read("xlsx", workbook({"S": sheet(rows)}, styles=styles)).text.endswith(
         "Pier: South; Load: 7 tonnes"
     )
+
+
+def merged(rows: Sequence[Sequence[object]], *references: str) -> bytes:
+    nodes = "".join(f'<mergeCell ref="{reference}"/>' for reference in references)
+    data = sheet(rows).replace(b"</sheetData>", f"</sheetData><mergeCells>{nodes}</mergeCells>".encode())
+    return workbook({"S": data})
+
+
+def test_a_merged_cell_stands_beside_each_of_its_rows() -> None:
+    rows = [["Department", "Name", "Salary"], ["Finance", "Ann", 1], [None, "Bob", 2], [None, "Cid", 3]]
+    extraction = read("xlsx", merged([*rows, [None, "Dan", 4]], "A2:A4"))
+    assert extraction.text.splitlines()[3:] == [
+        "Department: Finance; Name: Ann; Salary: 1",
+        "Department: Finance; Name: Bob; Salary: 2",
+        "Department: Finance; Name: Cid; Salary: 3",
+        "Name: Dan; Salary: 4",
+    ]
+    assert place_of(extraction, "Name: Bob") == "S!B3"
+
+
+def test_a_merged_cell_stands_above_each_of_its_columns() -> None:
+    rows = [["", 2023, None, 2024], ["Region", "Q1", "Q2", "Q1", "Q2"], ["North", 1, 2, 3, 4]]
+    extraction = read("xlsx", merged(rows, "B1:C1", "D1:E1"))
+    assert extraction.text.splitlines()[2:4] == ["| 2023 | 2023 | 2024 | 2024", "Region | Q1 | Q2 | Q1 | Q2"]
+    assert place_of(extraction, "2024 | 2024") == "S!D1"
+
+
+def test_the_names_may_stand_below_those_of_groups() -> None:
+    rows = [["Name", "Age", "Address"], [None, None, "Street", "City"], ["Ann", 5, "Main Street", "Oslo"]]
+    assert read("xlsx", merged(rows, "A1:A2", "B1:B2", "C1:D1")).text.splitlines()[2:] == [
+        "Name | Age | Address | Address",
+        "Name | Age | Street | City",
+        "Name: Ann; Age: 5; Street: Main Street; City: Oslo",
+    ]
+
+
+def test_names_of_two_merged_rows_are_above_what_follows() -> None:
+    rows = [["Name", "Age"], [None, None, "<c/>"], ["Ann", 5]]
+    assert read("xlsx", merged(rows, "A1:A2", "B1:B2")).text.endswith("Name: Ann; Age: 5")
+
+
+@pytest.mark.parametrize(
+    ("rows", "references", "text"),
+    [
+        # A title over all columns, a form, a note at the right, a long one at the left, a block of prose.
+        (
+            [["Prices"], ["Fruit", "Price"], ["Fig", 2]],
+            ["A1:B1"],
+            "Prices\nFruit | Price\nFruit: Fig; Price: 2",
+        ),
+        (
+            [["Customer", "Ada Ltd"], ["Address", "Main Street"]],
+            ["B1:D1", "B2:D2"],
+            "Customer | Ada Ltd\nAddress | Main Street",
+        ),
+        ([["a b.", "c", "draft"], ["d", "e"], ["f", "g"]], ["C1:C3"], "a b. | c | draft\nd | e\nf | g"),
+        ([["w " * 60, "c"], [None, "e"]], ["A1:A2"], f"{' '.join(['w'] * 60)} | c\n| e"),
+        ([["Read me"], [None], [None]], ["A1:F3"], "Read me"),
+        ([["a", "b"], [None, "c"]], ["A1:A9999999", "A1", "ZZZ1:ZZZ2", "B2:A1"], "a | b\nb: c"),
+    ],
+)
+def test_other_merged_cells_are_not_repeated(
+    rows: list[list[object]], references: list[str], text: str
+) -> None:
+    assert read("xlsx", merged(rows, *references)).text == f"S\n\n{text}"
