@@ -13,6 +13,7 @@ from services.vector.extraction.errors import (
     DocumentUnreadableError,
     FormatUnsupportedError,
 )
+from services.vector.extraction.latin_pages import latin_page
 from services.vector.extraction.model import Limits
 from services.vector.extraction.registry import (
     FORMATS,
@@ -33,6 +34,9 @@ _OLE: Final = "application/x-ole-storage"
 _UNKNOWN: Final = "application/octet-stream"
 # What a sender says who knows no more than the name.
 _UNTOLD: Final = re.compile(rf"(?:{re.escape(_UNKNOWN)}|text/x-[\w.+-]+)?\s*(?:;|$)", re.IGNORECASE)
+_WIDE: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# So few bytes may be text of some page by chance.
+_FEW: Final = 100
 # No text has these; a page of eight bits that is not known has some in place of letters.
 _NO_TEXT: Final = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 # For people, who can look whether their file has it.
@@ -198,6 +202,8 @@ def _is_text(head: bytes) -> bool:
         # The head may end within a character.
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
+        if len(head) < _FEW and not head.startswith(_WIDE) and latin_page(head) is None:
+            return False
         try:
             text = decode(head)
         except DocumentUnreadableError:

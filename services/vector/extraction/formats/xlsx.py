@@ -4,8 +4,9 @@ Values are what Excel last computed, dates as ISO 8601, percentages as such, oth
 digits and with what their format puts beside them ("5 kg"); a formula that was never computed stands as its
 text. Where the first row of a run of rows, below titles, names the columns, the others read
 ``name: value``. A short text of a merged cell is repeated in the rows that it stands beside and above the
-columns that it names. Each cell keeps its place ("Prices!B7"); in very large books each row does
-("Prices!A7:D7"). Hidden sheets, comments and charts are left out; a warning names the sheets that are hidden.
+columns that it names. Text boxes follow the rows of their sheet. Each cell keeps its place ("Prices!B7"), a
+box that of the cell at its corner; in very large books each row does ("Prices!A7:D7"). Hidden sheets,
+comments and charts are left out; a warning names the sheets that are hidden.
 """
 
 import re
@@ -15,9 +16,10 @@ from typing import BinaryIO, Final
 from xml.etree.ElementTree import Element
 
 from services.vector.extraction.archive import open_archive
-from services.vector.extraction.errors import DocumentTooLargeError, DocumentUnreadableError
+from services.vector.extraction.errors import DoctypeError, DocumentTooLargeError, DocumentUnreadableError
 from services.vector.extraction.number_formats import NumberFormat
 from services.vector.extraction.relations import RELATIONSHIPS, Parts
+from services.vector.extraction.sheet_boxes import read_boxes
 from services.vector.extraction.table_rows import has_names, margin, named_cells, titles
 from services.vector.extraction.writer import CELL_SEPARATOR, TextWriter
 from services.vector.extraction.xml_tree import children, parse_each
@@ -81,7 +83,11 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
             elif relation.kind == "worksheet":
                 writer.place(name)
                 # A heading alone is no text: an empty sheet leaves nothing.
-                _Sheet(writer, name, values).read(parts.data(relation.target), heading=name)
+                read = _Sheet(writer, name, values)
+                read.rows(parts.data(relation.target), heading=name)
+                for part in parts.relations(relation.target).values():
+                    if part.kind == "drawing":
+                        read.boxes(parts.data(part.target))
 
 
 def _shared(parts: Parts, name: str | None, writer: TextWriter) -> list[str]:
@@ -235,11 +241,30 @@ class _Sheet:
         self._decided = False
         self._names: list[str] | None = None
 
-    def read(self, data: bytes, heading: str) -> None:
+    def rows(self, data: bytes, heading: str) -> None:
         self._heading = heading
         self._merged = _Merged(data)
         parse_each(data, _PREFIXES, "x:row", self._row)
         self._end_run()
+
+    def boxes(self, data: bytes) -> None:
+        """The texts of a drawing, after the rows."""
+        try:
+            for cell, text in read_boxes(data):
+                self._begin()
+                self._writer.place(f"{self._name}!{_letters(cell[0])}{cell[1] + 1}" if cell else self._name)
+                self._writer.paragraph(text)
+        except DoctypeError:
+            raise
+        except DocumentUnreadableError as error:
+            # No reason to lose the cells.
+            self._writer.warn(f"text boxes of sheet {self._name} were not read: {error.cause}")
+
+    def _begin(self) -> None:
+        """The name of the sheet stands before its first text."""
+        if self._heading:
+            self._writer.heading(self._heading, 1)
+            self._heading = ""
 
     def _row(self, node: Element, _: int) -> None:
         given = node.get("r", "")
@@ -299,9 +324,7 @@ class _Sheet:
 
     def _decide(self) -> None:
         self._decided = True
-        if self._heading:
-            self._writer.heading(self._heading, 1)
-            self._heading = ""
+        self._begin()
         rows, self._waiting = self._waiting, []
         sample = [[text.strip() for text, _ in row] for row in rows]
         head = titles(sample)

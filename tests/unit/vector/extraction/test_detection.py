@@ -67,6 +67,8 @@ def module(data: bytes, filename: str, claimed: str = "") -> str:
         ("Häfen ".encode("cp1252") * 2000, "notes v1.2", "", "plain"),
         ("Häfen ".encode("utf-16") * 2000, "notes v1.2", "", "plain"),
         ("ä".encode() * 1024 + b"x" + "ä".encode() * 4000, "notes v1.2", "", "plain"),
+        ("Häfen".encode("utf-16"), "notes v1.2", "", "plain"),
+        ("Häfen für Boote".encode("cp1252"), "notes v1.2", "", "plain"),
         (HTML, "page v1.2", "", "html"),
         (samples.package({"hello.txt": b"hello"}), "a.zip", "", "zip"),
         (samples.package({"a.pdf": PDF}, compression=0), "a.zip", "", "zip"),
@@ -142,7 +144,7 @@ def test_bytes_that_are_nothing_are_not_called_text(extension: str, beginning: s
 @pytest.mark.parametrize(
     "data",
     [
-        *(random.Random(seed).randbytes(size) for seed in range(20) for size in (40, 400, 5000)),
+        *(random.Random(seed).randbytes(size) for seed in range(20) for size in (12, 40, 400, 5000)),
         b"\0\x01\0\0name\0\0\0\0glyf\0\0",
         b"OBJ1" + b"words and words " * 20 + b"\x02\x03",
         "\0".join(["boats", "prices", "names"]).encode(),

@@ -253,3 +253,54 @@ def test_other_merged_cells_are_not_repeated(
     rows: list[list[object]], references: list[str], text: str
 ) -> None:
     assert read("xlsx", merged(rows, *references)).text == f"S\n\n{text}"
+
+
+def shape(*paragraphs: str, attributes: str = "") -> str:
+    texts = "".join(f"<a:p><a:r><a:t>{text}</a:t></a:r></a:p>" for text in paragraphs)
+    return f"<xdr:sp {attributes}><xdr:txBody>{texts}</xdr:txBody></xdr:sp>"
+
+
+def drawn(data: bytes, *shapes: str) -> bytes:
+    """The book with a drawing on its first sheet: the first shape at C5, the others below."""
+    space = "http://schemas.openxmlformats.org/drawingml/2006"
+    anchors = "".join(
+        f"<xdr:twoCellAnchor><xdr:from><xdr:col>2</xdr:col><xdr:row>{row}</xdr:row></xdr:from>{node}"
+        "</xdr:twoCellAnchor>"
+        for row, node in enumerate(shapes, start=4)
+    )
+    drawing = (
+        f'<xdr:wsDr xmlns:xdr="{space}/spreadsheetDrawing" xmlns:a="{space}/main" '
+        'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">'
+        f"{anchors}</xdr:wsDr>"
+    )
+    data = with_part(data, "xl/drawings/drawing1.xml", drawing.encode())
+    relations = samples.relations([("drawing", "../drawings/drawing1.xml")])
+    return with_part(data, "xl/worksheets/_rels/sheet1.xml.rels", relations)
+
+
+def test_text_boxes_follow_the_rows_of_their_sheet() -> None:
+    group = f"<xdr:grpSp>{shape('in a group')}</xdr:grpSp>"
+    choice = (
+        f"<mc:AlternateContent><mc:Choice>{shape('new')}</mc:Choice><mc:Fallback>{shape('old')}</mc:Fallback>"
+        "</mc:AlternateContent>"
+    )
+    linked = shape("1.5", attributes='textlink="B2"')
+    data = drawn(book({"S": PRICES, "T": [["next"]]}), shape("Budget", "is frozen"), group, choice, linked)
+    extraction = read("xlsx", data)
+    assert extraction.text == (
+        "S\n\nFruit | Price\nFruit: Apple; Price: 1.5\nFruit: Quince; Price: 42\n\n"
+        "Budget\nis frozen\n\nin a group\n\nnew\n\nT\n\nnext"
+    )
+    assert place_of(extraction, "is frozen") == "S!C5"
+    assert place_of(extraction, "in a group") == "S!C6"
+    assert place_of(extraction, "next") == "T!A1"
+
+
+def test_a_sheet_of_nothing_but_a_text_box_has_its_name() -> None:
+    assert read("xlsx", drawn(book({"S": []}), shape("Budget"))).text == "S\n\nBudget"
+
+
+def test_a_broken_drawing_loses_no_cells() -> None:
+    extraction = read("xlsx", drawn(book({"S": [["cell"]]}), "<broken>"))
+    assert extraction.text == "S\n\ncell"
+    assert "text boxes of sheet S were not read" in extraction.warnings[0]
