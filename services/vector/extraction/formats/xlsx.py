@@ -48,7 +48,10 @@ _BUILT_IN_SPAN: Final = 46
 # A control character, which XML cannot hold, or the mark of one itself (ST_Xstring, 22.9.2.19).
 _ESCAPED: Final = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
 _DAYS_MAX: Final = 2_958_466
-_MERGED: Final = re.compile(r"([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})$")
+# Found without a parser: they follow the rows, and must be known before these are read.
+_MERGED: Final = re.compile(
+    rb"<(?:\w{1,32}:)?mergeCell\s[^<>]{0,64}?ref\s?=\s?[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']"
+)
 # Of merged cells that many rows are looked at. What is longer is a note rather than the name of a group.
 _MERGED_ROWS_MAX: Final = 100_000
 _MERGED_TEXT_MAX: Final = 100
@@ -208,14 +211,15 @@ class _Merged:
         self.columns: dict[str, int] = {}
         self.texts: dict[str, str] = {}
         self._rows = 0
-        if b"mergeCell" in data:
-            parse_each(data, _PREFIXES, "x:mergeCell", self._keep)
+        for match in _MERGED.finditer(data):
+            self._add(*(part.decode("ascii") for part in match.groups()))
 
-    def _keep(self, node: Element, _: int) -> None:
-        match = _MERGED.match(node.get("ref", ""))
-        if match is None:
-            return
-        left, top, right, bottom = match.groups()
+    def keep(self, place: str, text: str) -> None:
+        """The text of a cell, if it is the first of merged ones."""
+        if place in self.columns:
+            self.texts[place] = text
+
+    def _add(self, left: str, top: str, right: str, bottom: str) -> None:
         rows = int(bottom) - int(top)
         if not 0 <= rows <= _MERGED_ROWS_MAX - self._rows - 1:
             return
@@ -309,9 +313,8 @@ class _Sheet:
             text = self._values.shown(cell)
             if text.strip():
                 found.append((at, text))
-                first = f"{_letters(at)}{row}"
-                if first in self._merged.columns and len(text) <= _MERGED_TEXT_MAX:
-                    self._merged.texts[first] = text
+                if self._merged.columns and len(text) <= _MERGED_TEXT_MAX:
+                    self._merged.keep(f"{_letters(at)}{row}", text)
         covered = self._merged.below.get(row)
         if found and covered:
             # At the right of all others it is a note, not the name of a group.
