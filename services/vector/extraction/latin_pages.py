@@ -57,13 +57,16 @@ _PAGES: Final = tuple(
     )
 )
 # Names of several languages side by side.
-_ANY_WESTERN: Final = (re.compile("|".join(_WESTERN)),)
+_SEVERAL: Final = (
+    ("cp1252", (re.compile("|".join(_WESTERN)),)),
+    ("cp1250", (re.compile("|".join((*_CENTRAL, _letters("äëçß")))),)),
+)
 _CAPITALS: Final = "".join(
     sorted({char for language in (*_WESTERN, *_CENTRAL, *_BALTIC) for char in language if char.isupper()})
 )
 # What no language does: a capital after a small letter, a letter alone before a digit, a sign that is none of
 # the usual ones, or one within a word or on its wrong side. Raised digits follow a number or a unit, the
-# signs of ordinals a number or "n".
+# signs of ordinals a number or "n". A name does not end in "iæ", as one in "ić" would read.
 _ODD: Final = re.compile(
     rf"(?<=[a-zß-öø-ÿ])[{_CAPITALS}](?![{_CAPITALS}A-Z])"
     rf"|(?<!{_LETTER}){_ACCENTED}(?=\d)"
@@ -71,6 +74,7 @@ _ODD: Final = re.compile(
     rf"|(?<={_LETTER})[€«»“”„‹›—§°•®©™×´ªº†‡‰](?={_LETTER})"
     rf"|(?<={_LETTER})[£¥¿¡±µ¼½¾]|[£¥±¹²³](?={_LETTER})"
     rf"|(?<={_LETTER})[¹²³](?<!\bm.)(?<!\b[ckdm]m.)"
+    rf"|(?<=i)æ(?!{_LETTER})"
     rf"|(?<={_LETTER})[ªº](?<!\b[nN].)"
 )
 _ANY_ACCENTED: Final = re.compile(_ACCENTED)
@@ -93,9 +97,12 @@ def latin_page(sample: bytes) -> str | None:
         share = _share(words.decode(page, errors="replace"), languages) if high >= bytes_min else 0
         if share > best:
             found, best = page, share
-    if found is None and _share(words.decode("cp1252", errors="replace"), _ANY_WESTERN) == 1:
-        return "cp1252"
-    return found
+    if found is not None:
+        return found
+    return next(
+        (page for page, letters in _SEVERAL if _share(words.decode(page, errors="replace"), letters) == 1),
+        None,
+    )
 
 
 def _share(text: str, languages: tuple[re.Pattern[str], ...]) -> float:

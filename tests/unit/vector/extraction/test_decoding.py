@@ -69,6 +69,7 @@ def test_other_encodings_are_recognised(text: str, encoding: str) -> None:
         ("Navn,By\nSøren Ærø,København\nÅse,Ålborg\n", "cp1252"),
         ("Imię;Nazwisko\nŁukasz;Wójcik\nMichał;Dąbrowski\n", "cp1250"),
         ("Player,Club\nØdegaard,London\nMüller,München\nNúñez,Madrid\nFrançois,Besançon\n", "cp1252"),
+        ("Player,Club\nModrić,Zagreb\nÖzil,Köln\nIbrahimović,Malmö\nFrançois,Besançon\n", "cp1250"),
         ("Jürgen Größler prüft die Heizung jährlich; die Schlüssel liegen über der Tür.", "cp850"),
         ("Termin upływa w piątek; proszę zgłaszać usterki przed ósmą, najlepiej też na piśmie.", "iso8859-2"),
         ("Лодка «Чайка» стоит у причала 4, ключи лежат на кухне.", "cp1251"),
