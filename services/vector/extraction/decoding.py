@@ -1,4 +1,4 @@
-"""Bytes to text: byte order mark, declared charset, UTF-8, then detection.
+"""Bytes to text: byte order mark, declared charset, UTF-8, then detection (docs/adr/0134).
 
 `normalise` is applied to every text that is extracted, so the same bytes give the same text and hash.
 """
@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Final
 
 from services.vector.extraction.errors import DocumentUnreadableError
+from services.vector.extraction.latin_pages import latin_page
 
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -142,6 +143,9 @@ def _codec(label: str | None) -> str | None:
 
 
 def _detected(data: bytes) -> str:
+    page = latin_page(data[:_SAMPLE])
+    if page is not None:
+        return data.decode(page, errors="replace")
     # Imported here, since most texts are UTF-8 and the import takes longer than reading them.
     match = import_module("charset_normalizer").from_bytes(data[:_SAMPLE]).best()
     if match is None:

@@ -1,7 +1,8 @@
 """Which format the bytes are in. The bytes decide; name and claimed media type only tell text formats
-apart.
+apart. What neither tells is plain text where it is one: in many names a dot begins no extension.
 """
 
+import codecs
 import re
 from typing import BinaryIO, Final
 
@@ -12,6 +13,7 @@ from services.vector.extraction.errors import (
     DocumentUnreadableError,
     FormatUnsupportedError,
 )
+from services.vector.extraction.latin_pages import latin_page
 from services.vector.extraction.model import Limits
 from services.vector.extraction.registry import (
     FORMATS,
@@ -30,6 +32,13 @@ _ZIP_END: Final = b"PK\x05\x06"
 
 _OLE: Final = "application/x-ole-storage"
 _UNKNOWN: Final = "application/octet-stream"
+# What a sender says who knows no more than the name.
+_UNTOLD: Final = re.compile(rf"(?:{re.escape(_UNKNOWN)}|text/x-[\w.+-]+)?\s*(?:;|$)", re.IGNORECASE)
+_WIDE: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# So few bytes may be text of some page by chance.
+_FEW: Final = 100
+# No text has these; a page of eight bits that is not known has some in place of letters.
+_NO_TEXT: Final = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 # For people, who can look whether their file has it.
 _BEGINNINGS: Final = {
     "pdf": "%PDF-",
@@ -173,7 +182,7 @@ def _text_format(head: bytes, filename: str, named: Format | None, claimed_media
     claimed = by_media_type(claimed_media_type)
     if claimed is not None and not claimed.binary:
         return claimed
-    if not extension_of(filename):
+    if not extension_of(filename) or (_UNTOLD.match(claimed_media_type.strip()) and _is_text(head)):
         return next(entry for entry in FORMATS if entry.module == ("html" if looks_html else "plain"))
     raise _unsupported(filename, claimed_media_type or "application/octet-stream", None)
 
@@ -185,6 +194,21 @@ def _text_or_not(head: bytes) -> str:
     except DocumentUnreadableError:
         return _UNKNOWN
     return "text/plain"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether there is nothing in it but text."""
+    try:
+        # The head may end within a character.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        if len(head) < _FEW and not head.startswith(_WIDE) and latin_page(head) is None:
+            return False
+        try:
+            text = decode(head)
+        except DocumentUnreadableError:
+            return False
+    return _NO_TEXT.search(text) is None
 
 
 def _known_text(head: bytes) -> Format | None:

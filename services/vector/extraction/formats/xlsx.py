@@ -1,8 +1,11 @@
 """Workbooks (ECMA-376 part 1, SpreadsheetML): sheet by sheet, a line for each row.
 
-Values are what Excel last computed, dates as ISO 8601, percentages as such; a formula that was never computed
-stands as its text. Where the first row of a run of rows names the columns, the others read ``name: value``.
-Each cell keeps its place ("Prices!B7"); in very large books each row does ("Prices!A7:D7"). Hidden sheets,
+Values are what Excel last computed, dates as ISO 8601, percentages as such, other numbers with all their
+digits and with what their format puts beside them ("5 kg"); a formula that was never computed stands as its
+text. Where the first row of a run of rows, below titles, names the columns, the others read
+``name: value``. A short text of a merged cell is repeated in the rows that it stands beside and above the
+columns that it names. Text boxes follow the rows of their sheet. Each cell keeps its place ("Prices!B7"), a
+box that of the cell at its corner; in very large books each row does ("Prices!A7:D7"). Hidden sheets,
 comments and charts are left out; a warning names the sheets that are hidden.
 """
 
@@ -13,9 +16,11 @@ from typing import BinaryIO, Final
 from xml.etree.ElementTree import Element
 
 from services.vector.extraction.archive import open_archive
-from services.vector.extraction.errors import DocumentTooLargeError, DocumentUnreadableError
+from services.vector.extraction.errors import DoctypeError, DocumentTooLargeError, DocumentUnreadableError
+from services.vector.extraction.number_formats import NumberFormat
 from services.vector.extraction.relations import RELATIONSHIPS, Parts
-from services.vector.extraction.table_rows import has_names, named_cells
+from services.vector.extraction.sheet_boxes import read_boxes
+from services.vector.extraction.table_rows import has_names, margin, named_cells, titles
 from services.vector.extraction.writer import CELL_SEPARATOR, TextWriter
 from services.vector.extraction.xml_tree import children, parse_each
 
@@ -33,6 +38,8 @@ _REFERENCE: Final = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 # Built-in number formats of dates and times, and of percentages (ECMA-376 part 1, 18.8.30).
 _DATES: Final = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _PERCENTAGES: Final = frozenset({9, 10})
+# Those of money, of which a file need not hold the code.
+_MONEY: Final = dict.fromkeys(("5", "6", "7", "8", "42", "44"), "$#,##0.00")
 # What a format code shows as it is or leaves room for, colours, languages and conditions.
 _LITERAL: Final = re.compile(r'"[^"]*"|[\\_*].|\[[^\]]*\]')
 # Spans of time, which do not begin again after a day.
@@ -41,6 +48,13 @@ _BUILT_IN_SPAN: Final = 46
 # A control character, which XML cannot hold, or the mark of one itself (ST_Xstring, 22.9.2.19).
 _ESCAPED: Final = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
 _DAYS_MAX: Final = 2_958_466
+# Found without a parser: they follow the rows, and must be known before these are read.
+_MERGED: Final = re.compile(
+    rb"<(?:\w{1,32}:)?mergeCell\s[^<>]{0,64}?ref\s?=\s?[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']"
+)
+# Of merged cells that many rows are looked at. What is longer is a note rather than the name of a group.
+_MERGED_ROWS_MAX: Final = 100_000
+_MERGED_TEXT_MAX: Final = 100
 
 Row = list[tuple[str, str]]
 
@@ -72,7 +86,11 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
             elif relation.kind == "worksheet":
                 writer.place(name)
                 # A heading alone is no text: an empty sheet leaves nothing.
-                _Sheet(writer, name, values).read(parts.data(relation.target), heading=name)
+                read = _Sheet(writer, name, values)
+                read.rows(parts.data(relation.target), heading=name)
+                for part in parts.relations(relation.target).values():
+                    if part.kind == "drawing":
+                        read.boxes(parts.data(part.target))
 
 
 def _shared(parts: Parts, name: str | None, writer: TextWriter) -> list[str]:
@@ -101,12 +119,13 @@ def _rich(node: Element) -> str:
 
 
 class _Formats:
-    """Which cell styles show a date, a span of time or a percentage."""
+    """Which cell styles show a date, a span of time or a percentage, and what they add to a number."""
 
     def __init__(self, parts: Parts, name: str | None) -> None:
         self.dates: set[int] = set()
         self.spans: set[int] = set()
         self.percentages: set[int] = set()
+        self.added: dict[int, NumberFormat] = {}
         root = parts.root(name) if name is not None else None
         if root is None:
             return
@@ -114,6 +133,7 @@ class _Formats:
             node.get("numFmtId", ""): node.get("formatCode", "")
             for node in children(root, "x:numFmts", "x:numFmt")
         }
+        added = {number: NumberFormat(code) for number, code in (_MONEY | codes).items()}
         for place, style in enumerate(children(root, "x:cellXfs", "x:xf")):
             number = style.get("numFmtId", "0")
             code = _LITERAL.sub("", codes.get(number, "")).partition(";")[0].lower()
@@ -122,8 +142,11 @@ class _Formats:
                 self.spans.add(place)
             elif known in _DATES or (code != "general" and re.search(r"[ymdhs]", code)):
                 self.dates.add(place)
-            elif known in _PERCENTAGES or "%" in code:
-                self.percentages.add(place)
+            else:
+                if known in _PERCENTAGES or "%" in code:
+                    self.percentages.add(place)
+                if number in added and added[number].adds:
+                    self.added[place] = added[number]
 
 
 class _Values:
@@ -163,8 +186,11 @@ class _Values:
             sign = "-" if number < 0 else ""
             return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         if place in self._formats.percentages:
-            return f"{number * 100:.12g}%"
-        return f"{number:.15g}" if abs(number) < 1e15 else value
+            plain = f"{number * 100:.12g}%"
+        else:
+            plain = f"{number:.15g}" if abs(number) < 1e15 else value
+        added = self._formats.added.get(place)
+        return added.shown(number, plain.lstrip("-")) if added is not None else plain
 
     def _moment(self, days: float) -> str:
         # Excel counts a 29 February 1900, so what is before it is a day nearer to the epoch.
@@ -175,6 +201,35 @@ class _Values:
         return f"{moment:%Y-%m-%d}" if days == int(days) else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+class _Merged:
+    """Which cells are parts of others. `below`: the columns in which a row has such a part at the left, each
+    with the first cell, which has the text; `columns`: the width, by the first cell; `texts`: what was read.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.below: dict[int, list[tuple[int, str]]] = {}
+        self.columns: dict[str, int] = {}
+        self.texts: dict[str, str] = {}
+        self._rows = 0
+        for match in _MERGED.finditer(data):
+            self._add(*(part.decode("ascii") for part in match.groups()))
+
+    def keep(self, place: str, text: str) -> None:
+        """The text of a cell, if it is the first of merged ones."""
+        if place in self.columns:
+            self.texts[place] = text
+
+    def _add(self, left: str, top: str, right: str, bottom: str) -> None:
+        rows = int(bottom) - int(top)
+        if not 0 <= rows <= _MERGED_ROWS_MAX - self._rows - 1:
+            return
+        self._rows += rows + 1
+        column = _column(left)
+        self.columns[left + top] = _column(right) - column + 1
+        for row in range(int(top) + 1, int(bottom) + 1):
+            self.below.setdefault(row, []).append((column, left + top))
+
+
 class _Sheet:
     """One sheet. Rows are written as soon as it is known whether the first of their run names the columns."""
 
@@ -183,16 +238,37 @@ class _Sheet:
         self._name = name
         self._values = values
         self._heading = ""
+        self._merged = _Merged(b"")
         self._row_number = 0
         # The rows of a run that wait for that decision, and the names once they are known.
         self._waiting: list[Row] = []
         self._decided = False
         self._names: list[str] | None = None
 
-    def read(self, data: bytes, heading: str) -> None:
+    def rows(self, data: bytes, heading: str) -> None:
         self._heading = heading
+        self._merged = _Merged(data)
         parse_each(data, _PREFIXES, "x:row", self._row)
         self._end_run()
+
+    def boxes(self, data: bytes) -> None:
+        """The texts of a drawing, after the rows."""
+        try:
+            for cell, text in read_boxes(data):
+                self._begin()
+                self._writer.place(f"{self._name}!{_letters(cell[0])}{cell[1] + 1}" if cell else self._name)
+                self._writer.paragraph(text)
+        except DoctypeError:
+            raise
+        except DocumentUnreadableError as error:
+            # No reason to lose the cells.
+            self._writer.warn(f"text boxes of sheet {self._name} were not read: {error.cause}")
+
+    def _begin(self) -> None:
+        """The name of the sheet stands before its first text."""
+        if self._heading:
+            self._writer.heading(self._heading, 1)
+            self._heading = ""
 
     def _row(self, node: Element, _: int) -> None:
         given = node.get("r", "")
@@ -204,7 +280,9 @@ class _Sheet:
             raise DocumentTooLargeError.over(ROWS_MAX, "rows")
         row = list(self._cells(node, number))
         if not row:
-            self._end_run()
+            # Cells that are merged with some above leave no gap.
+            if number not in self._merged.below:
+                self._end_run()
             return
         if self._decided:
             self._write(row)
@@ -215,7 +293,17 @@ class _Sheet:
 
     def _cells(self, node: Element, row: int) -> Iterator[tuple[str, str]]:
         """Text and place of each cell up to the last one with text; where there is none both are empty."""
-        column = given = 0
+        given = 0
+        for at, text in self._texts(node, row):
+            for _ in range(given, at):
+                yield "", ""
+            given = at + 1
+            yield text, f"{self._name}!{_letters(at)}{row}"
+
+    def _texts(self, node: Element, row: int) -> list[tuple[int, str]]:
+        """Column and text of each cell that has one; none where all are parts of merged cells."""
+        column = 0
+        found: list[tuple[int, str]] = []
         for cell in node.findall("x:c"):
             reference = _REFERENCE.match(cell.get("r", ""))
             at = _column(reference[1]) if reference else column
@@ -224,23 +312,53 @@ class _Sheet:
             column = at + 1
             text = self._values.shown(cell)
             if text.strip():
-                for _ in range(given, at):
-                    yield "", ""
-                given = column
-                yield text, f"{self._name}!{_letters(at)}{row}"
+                found.append((at, text))
+                if self._merged.columns and len(text) <= _MERGED_TEXT_MAX:
+                    self._merged.keep(f"{_letters(at)}{row}", text)
+        covered = self._merged.below.get(row)
+        if found and covered:
+            # At the right of all others it is a note, not the name of a group.
+            last, own = found[-1][0], {at for at, _ in found}
+            texts = {
+                at: self._merged.texts.get(first) for at, first in covered if at < last and at not in own
+            }
+            found = sorted([*found, *((at, text) for at, text in texts.items() if text)])
+        return found
 
     def _decide(self) -> None:
         self._decided = True
-        if self._heading:
-            self._writer.heading(self._heading, 1)
-            self._heading = ""
-        sample = [[text.strip() for text, _ in row] for row in self._waiting]
-        first, *others = self._waiting
-        self._waiting = []
-        self._write(first)
-        self._names = sample[0] if has_names(sample) else None
-        for row in others:
+        self._begin()
+        rows, self._waiting = self._waiting, []
+        sample = [[text.strip() for text, _ in row] for row in rows]
+        head = titles(sample)
+        for row in rows[:head]:
+            self._write([cell for cell in row if cell[0].strip()])
+        rows, sample = rows[head:], sample[head:]
+        named = has_names(sample)
+        wide = rows[0] if named or len(rows) == 1 else self._widened(rows[0], rows[1])
+        if wide != rows[0]:
+            self._write(wide)
+            rows, sample = rows[1:], sample[1:]
+            named = has_names(sample)
+        if named:
+            skipped = margin(sample)
+            self._write(rows[0][skipped:])
+            self._names, rows = sample[0], rows[1:]
+        for row in rows:
             self._write(row)
+
+    def _widened(self, row: Row, below: Row) -> Row:
+        """The row with the text of a merged cell above each of its columns, where there are several below it:
+        then it names groups of columns, and the names may stand in the next row.
+        """
+        wide = list(row)
+        for at, (text, label) in enumerate(row):
+            width = self._merged.columns.get(label.rpartition("!")[2], 1)
+            end = min(at + width, len(below))
+            if len(text) <= _MERGED_TEXT_MAX and sum(1 for cell, _ in below[at:end] if cell) > 1:
+                wide += [("", "")] * (end - len(wide))
+                wide[at + 1 : end] = [(text, "")] * (end - at - 1)
+        return wide
 
     def _write(self, row: Row) -> None:
         if self._writer.coarse:

@@ -61,6 +61,15 @@ def module(data: bytes, filename: str, claimed: str = "") -> str:
         (b"<div class='ocr_page'>x</div>", "a", "text/vnd.hocr+html", "hocr"),
         (b"<a/>", "a.xml", "", "xml"),
         (b"def a(): ...", "a.py", "", "source"),
+        (b"The minutes say 12 boats.", "Minutes 12.05", "", "plain"),
+        (b'resource "boat" {}', "main.tf", "application/octet-stream", "plain"),
+        (b"\\section{Boats}", "paper.tex", "text/x-tex", "plain"),
+        ("Häfen ".encode("cp1252") * 2000, "notes v1.2", "", "plain"),
+        ("Häfen ".encode("utf-16") * 2000, "notes v1.2", "", "plain"),
+        ("ä".encode() * 1024 + b"x" + "ä".encode() * 4000, "notes v1.2", "", "plain"),
+        ("Häfen".encode("utf-16"), "notes v1.2", "", "plain"),
+        ("Häfen für Boote".encode("cp1252"), "notes v1.2", "", "plain"),
+        (HTML, "page v1.2", "", "html"),
         (samples.package({"hello.txt": b"hello"}), "a.zip", "", "zip"),
         (samples.package({"a.pdf": PDF}, compression=0), "a.zip", "", "zip"),
     ],
@@ -130,6 +139,25 @@ def test_bytes_that_are_nothing_are_not_called_text(extension: str, beginning: s
         f"the name says {extension}, which begins with {beginning}; the bytes are neither that nor a text"
     )
     assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(random.Random(seed).randbytes(size) for seed in range(20) for size in (12, 40, 400, 5000)),
+        b"\0\x01\0\0name\0\0\0\0glyf\0\0",
+        b"OBJ1" + b"words and words " * 20 + b"\x02\x03",
+        "\0".join(["boats", "prices", "names"]).encode(),
+    ],
+)
+def test_bytes_without_a_known_name_are_no_text(data: bytes) -> None:
+    with pytest.raises(FormatUnsupportedError, match="application/octet-stream is not read here"):
+        module(data, "a.dat")
+
+
+def test_a_text_that_claims_to_be_something_else_is_not_read() -> None:
+    with pytest.raises(FormatUnsupportedError, match="application/postscript"):
+        module(b"words", "a.eps", "application/postscript")
 
 
 @pytest.mark.parametrize("text", ["Häfen " * 2000, "港は深い。" * 2000, "порт " * 2000])
