@@ -16,6 +16,35 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 WIDTH, LAYERS, HEADS, INNER = 32, 2, 4, 64
 MAX_TOKENS = 48
 _MARKERS = ("[UNK]", "[PAD]", "[CLS]", "[SEP]")
+# What other kinds than BERT call the same, and the keys of config.json.
+_NAMES = {
+    "distilbert": {
+        "encoder.layer": "transformer.layer",
+        "attention.self.query": "attention.q_lin",
+        "attention.self.key": "attention.k_lin",
+        "attention.self.value": "attention.v_lin",
+        "attention.output.dense": "attention.out_lin",
+        "attention.output.LayerNorm": "sa_layer_norm",
+        "intermediate.dense": "ffn.lin1",
+        "output.dense": "ffn.lin2",
+        "output.LayerNorm": "output_layer_norm",
+    },
+    "mpnet": {
+        "attention.self.query": "attention.attn.q",
+        "attention.self.key": "attention.attn.k",
+        "attention.self.value": "attention.attn.v",
+        "attention.output.dense": "attention.attn.o",
+        "attention.output.LayerNorm": "attention.LayerNorm",
+    },
+}
+_KEYS = {
+    "hidden_act": "activation",
+    "hidden_size": "dim",
+    "intermediate_size": "hidden_dim",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+}
+_DISTANCES = 32
 _ONCE = ("the", "ships", "moor", "at", "harbour", "deep", "how", "is", "query", "passage", "passages")
 
 
@@ -32,12 +61,12 @@ def write_model(
     lower: bool = False,
     words: Sequence[str] = (),
 ) -> Path:
-    """The folder. kind: of config.json. seed: models of another one make other vectors. words: that it knows
-    beside the few that all know.
+    """The folder. kind: of config.json. seed: models of another one make other vectors. max_tokens: that it
+    reads. words: that it knows beside the few that all know.
     """
-    first = 0 if kind == "bert" else 2
+    first = 0 if kind in ("bert", "distilbert") else 2
     vocabulary = _vocabulary(words)
-    positions = MAX_TOKENS + first
+    positions = max(MAX_TOKENS, max_tokens) + first
     config = {
         "model_type": kind,
         "hidden_act": "gelu",
@@ -51,6 +80,8 @@ def write_model(
         "type_vocab_size": 1,
         "vocab_size": len(vocabulary),
     }
+    if kind == "distilbert":
+        config = {_KEYS.get(key, key): value for key, value in config.items()}
     (folder / "1_Pooling").mkdir(parents=True)
     write_json(folder / "config.json", config)
     write_json(
@@ -75,7 +106,7 @@ def write_model(
         folder / "tokenizer_config.json",
         {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": MAX_TOKENS,
+            "model_max_length": max(MAX_TOKENS, max_tokens),
             "pad_token": "[PAD]",
             "unk_token": "[UNK]",
             "cls_token": "[CLS]",
@@ -85,7 +116,7 @@ def write_model(
     if prompts is not None:
         write_json(folder / "config_sentence_transformers.json", {"prompts": dict(prompts)})
     _tokenizer(vocabulary, lower=not lower).save(str(folder / "tokenizer.json"))
-    tensors = _tensors(len(vocabulary), positions, seed)
+    tensors = _tensors(kind, len(vocabulary), positions, seed)
     save_file(
         {prefix + name: one.astype(dtype) for name, one in tensors.items()}, folder / "model.safetensors"
     )
@@ -114,7 +145,7 @@ def _tokenizer(vocabulary: dict[str, int], *, lower: bool) -> Tokenizer:
     return tokenizer
 
 
-def _tensors(words: int, positions: int, seed: int) -> dict[str, NDArray[np.float64]]:
+def _tensors(kind: str, words: int, positions: int, seed: int) -> dict[str, NDArray[np.float64]]:
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (words, WIDTH),
         "embeddings.position_embeddings.weight": (positions, WIDTH),
@@ -130,10 +161,22 @@ def _tensors(words: int, positions: int, seed: int) -> dict[str, NDArray[np.floa
         shapes |= _dense(f"{at}.intermediate.dense", INNER, WIDTH)
         shapes |= _dense(f"{at}.output.dense", WIDTH, INNER)
         shapes |= _norm(f"{at}.output.LayerNorm")
+    if kind in _NAMES:
+        del shapes["embeddings.token_type_embeddings.weight"]
+    if kind == "mpnet":
+        shapes["encoder.relative_attention_bias.weight"] = (_DISTANCES, HEADS)
     return {
-        name: _numbers(shape, seed * 1_000 + number, 1.0 if name.endswith("LayerNorm.weight") else 0.0)
+        _named(kind, name): _numbers(
+            shape, seed * 1_000 + number, 1.0 if name.endswith("LayerNorm.weight") else 0.0
+        )
         for number, (name, shape) in enumerate(shapes.items())
     }
+
+
+def _named(kind: str, name: str) -> str:
+    for ours, theirs in _NAMES.get(kind, {}).items():
+        name = name.replace(f"{ours}.", f"{theirs}.")
+    return name
 
 
 def _dense(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:

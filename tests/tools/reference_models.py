@@ -24,6 +24,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "bert-lower": {"lower": True},
     "roberta-mean": {"kind": "xlm-roberta", "prompts": {"query": "query: ", "passage": "passage: "}},
     "roberta-first": {"kind": "roberta", "pooling": "cls"},
+    "distilbert-mean": {"kind": "distilbert"},
+    "mpnet-mean": {"kind": "mpnet"},
+    # Farther apart than MPNet tells apart.
+    "mpnet-long": {"kind": "mpnet", "max_tokens": 200},
 }
 TEXTS = [
     "How deep is the harbour?",

@@ -4,11 +4,15 @@ The layers with exact GELU, the mean over the tokens or the vector of the first,
 and a division by the length, in onnxruntime's fused operators. What a text gets
 does not depend on the padding of its batch, but in the quantized model. BERT
 after Devlin et al., 2019; one vector of a text after Reimers, Gurevych,
-"Sentence-BERT", 2019. RoBERTa differs from BERT in where its positions begin.
+"Sentence-BERT", 2019. RoBERTa differs from BERT in where its positions begin,
+DistilBERT (Sanh et al., 2019) in names and in what it leaves out, MPNet (Song et
+al., 2020) in what it adds to attention: a number for each head and distance, as
+T5 does (Raffel et al., 2020).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,10 +23,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from safetensors import safe_open
 
-from services.vector.embedding.architecture import Architecture, Pooling
+from services.vector.embedding.architecture import Architecture, Kind, Pooling
 
 _FUSED = "com.microsoft"
 _PARTS = ("query", "key", "value")
+# Of MPNet: from here on all distances are one.
+_FARTHEST = 128
 # Of a whole number in a matrix. Processors without an instruction for it (VNNI) add two products in sixteen
 # bits, where greater ones overflow.
 _MAX_QUANTIZED = 64
@@ -43,7 +49,7 @@ def write(
     texts × width). Raises OSError, SafetensorError.
     """
     with safe_open(weights, "numpy") as source:
-        file = _Numbers(source, numbers, location, architecture.prefix)
+        file = _Numbers(source, numbers, location, architecture.tensor)
         kinds = (_Graph, _QuantizedGraph) if quantized else (_Graph,)
         return [kind(file, architecture).model().SerializeToString() for kind in kinds]
 
@@ -51,16 +57,16 @@ def write(
 class _Numbers:
     """The file of numbers, to which each tensor is written once, whichever graphs have it."""
 
-    def __init__(self, source: Any, file: BinaryIO, location: str, prefix: str) -> None:
+    def __init__(self, source: Any, file: BinaryIO, location: str, named: Callable[[str], str]) -> None:
         self._source = source
-        self._prefix = prefix
+        self._named = named
         self._file = file
         self._location = location
         self._written: dict[str, TensorProto] = {}
 
     def read(self, name: str) -> NDArray[np.float32]:
         """A tensor of the source."""
-        return np.asarray(self._source.get_tensor(self._prefix + name), dtype=np.float32)
+        return np.asarray(self._source.get_tensor(self._named(name)), dtype=np.float32)
 
     def add(self, name: str, make: Callable[[], NDArray[np.number]]) -> TensorProto:
         """The tensor of this name, made when it is not there."""
@@ -72,7 +78,7 @@ class _Numbers:
     def copy_rows(self, name: str) -> TensorProto:
         """A copy in pieces: the table of words is half of the model."""
         if name not in self._written:
-            rows = self._source.get_slice(self._prefix + name)
+            rows = self._source.get_slice(self._named(name))
             height, width = rows.get_shape()
             pieces = (rows[start : min(start + _ROWS, height)] for start in range(0, height, _ROWS))
             self._write(name, (height, width), np.dtype(np.float32), pieces)
@@ -108,6 +114,8 @@ class _Graph:
 
     def model(self) -> onnx.ModelProto:
         hidden = self._embeddings()
+        if self._of.kind is Kind.MPNET:
+            self._attention_bias()
         for layer in range(self._of.layers):
             hidden = self._layer(layer, hidden)
         self._pool(hidden)
@@ -126,14 +134,7 @@ class _Graph:
 
     def _embeddings(self) -> str:
         words = self._use(self._numbers.copy_rows("embeddings.word_embeddings.weight"))
-        # One text is one segment, so that segment's vector is part of every position's.
-        positions = self._add(
-            "positions",
-            lambda: (
-                self._numbers.read("embeddings.position_embeddings.weight")[self._of.first_position :]
-                + self._numbers.read("embeddings.token_type_embeddings.weight")[0]
-            ),
-        )
+        positions = self._add("positions", self._positions)
         norm = self._norm("embeddings.LayerNorm")
         self._node(
             "EmbedLayerNormalization",
@@ -142,6 +143,36 @@ class _Graph:
             epsilon=self._of.epsilon,
         )
         return "embedded"
+
+    def _positions(self) -> NDArray[np.float32]:
+        rows = self._numbers.read("embeddings.position_embeddings.weight")[self._of.first_position :]
+        if self._of.kind is Kind.BERT:
+            # One text is one segment, so that segment's vector is part of every position's.
+            rows = rows + self._numbers.read("embeddings.token_type_embeddings.weight")[0]
+        return rows
+
+    def _attention_bias(self) -> None:
+        """What is added to the attention of each head, from each token (row) to each: the same in all layers.
+
+        Looked up by distance in a table (heads, 2 n - 1), whose middle is the token itself.
+        """
+        table = self._numbers.read("encoder.relative_attention_bias.weight")
+        most = len(self._positions())
+        buckets = _buckets(np.arange(1 - most, most), len(table))
+        distances = self._add("distances", lambda: table[buckets].T)
+        for name, value in (("zero", 0), ("one", 1), ("middle", most - 1)):
+            self._tensors.append(helper.make_tensor(name, TensorProto.INT64, [], [value]))
+        for name, value in (("rows", 1), ("columns", 0)):
+            self._tensors.append(helper.make_tensor(f"{name}.axis", TensorProto.INT64, [1], [value]))
+        self._node("Shape", ["ids"], ["shape"], domain="")
+        self._node("Gather", ["shape", "one"], ["tokens"], domain="")
+        self._node("Range", ["zero", "tokens", "one"], ["places"], domain="")
+        for name in ("rows", "columns"):
+            self._node("Unsqueeze", ["places", f"{name}.axis"], [name], domain="")
+        self._node("Sub", ["columns", "rows"], ["apart"], domain="")
+        self._node("Add", ["apart", "middle"], ["looked_up"], domain="")
+        self._node("Gather", [distances, "looked_up"], ["biases"], domain="", axis=1)
+        self._node("Unsqueeze", ["biases", "columns.axis"], ["attention_bias"], domain="")
 
     def _layer(self, number: int, hidden: str) -> str:
         at = f"encoder.layer.{number}"
@@ -158,7 +189,10 @@ class _Graph:
 
     def _attend(self, hidden: str, at: str, out: str) -> None:
         matrix = self._add(f"{at}.heads", lambda: self._heads(at))
-        self._node("Attention", [hidden, matrix, self._bias(at), "lengths"], [out], num_heads=self._of.heads)
+        inputs = [hidden, matrix, self._bias(at), "lengths"]
+        if self._of.kind is Kind.MPNET:
+            inputs += ["", "attention_bias"]
+        self._node("Attention", inputs, [out], num_heads=self._of.heads)
 
     def _heads(self, at: str) -> NDArray[np.float32]:
         """What makes queries, keys and values of a layer, side by side."""
@@ -252,6 +286,21 @@ class _QuantizedGraph(_Graph):
         scales = self._add(f"{name}.scales", lambda: _scales(make()))
         matrix = self._add(f"{name}.quantized", quantized)
         return matrix, scales
+
+
+def _buckets(distances: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The row of a table of `count` for each distance (key minus query), as MPNet and T5 have them.
+
+    Half of the rows is for each direction; half of these for a distance each, the others for ranges that grow
+    with the logarithm.
+    """
+    half = count // 2
+    exact = half // 2
+    far = np.abs(distances)
+    grown = np.log(np.maximum(far, 1) / exact) / math.log(_FARTHEST / exact) * (half - exact)
+    ranges = np.minimum(exact + grown.astype(np.int64), half - 1)
+    rows: NDArray[np.int64] = np.where(distances > 0, half, 0) + np.where(far < exact, far, ranges)
+    return rows
 
 
 def _scales(matrix: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,10 +18,11 @@ that is not known is refused.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer, normalizers
 
 from services.vector.embedding import kept_graphs
-from services.vector.embedding.architecture import Architecture, Pooling
+from services.vector.embedding.architecture import Architecture, Kind, Pooling
 from services.vector.embedding.kept_graphs import GraphSource, ModelFilesError
 from services.vector.embedding.local import LocalModel
 
@@ -41,10 +42,27 @@ _WORDS = "embeddings.word_embeddings.weight"
 _POSITIONS = "embeddings.position_embeddings.weight"
 _INNER = "encoder.layer.0.intermediate.dense.weight"
 _SEGMENTS = "embeddings.token_type_embeddings.weight"
-_LAYER = re.compile(r"encoder\.layer\.(\d+)\.output\.dense\.weight")
+_LAYER = "encoder.layer.{}.output.dense.weight"
+_DISTANCES, _ROWS_OF_DISTANCES = "encoder.relative_attention_bias.weight", 32
 _PACKAGE = "sentence_transformers."
-_BERT, _ROBERTA = ("bert",), ("roberta", "xlm-roberta", "camembert")
-_FLOATS = ("F32", "F16", "F64")
+_KINDS = {
+    "bert": Kind.BERT,
+    "roberta": Kind.BERT,
+    "xlm-roberta": Kind.BERT,
+    "camembert": Kind.BERT,
+    "distilbert": Kind.DISTILBERT,
+    "mpnet": Kind.MPNET,
+}
+_ROBERTA = ("roberta", "xlm-roberta", "camembert")
+# What DistilBERT's config.json calls it.
+_OTHERWISE = {
+    "hidden_size": "dim",
+    "num_attention_heads": "n_heads",
+    "num_hidden_layers": "n_layers",
+    "hidden_act": "activation",
+}
+_EPSILON = 1e-12
+_FLOATS = ("F32", "F16", "BF16", "F64")
 
 _MOST_BYTES = 1 << 20
 _MOST_DIMENSION = 8192
@@ -131,7 +149,7 @@ def read(folder: Path) -> LocalModel:
         raise ModelFilesError(f"the embedding model in {folder.name} cannot be read: {error}") from error
     name = folder.name
     weights_sha256 = kept_graphs.file_sha256(found.weights)
-    graph = _sha256({"weights": weights_sha256, "architecture": asdict(found.architecture)})
+    graph = _sha256({"weights": weights_sha256, "architecture": found.architecture.told()})
     told = {
         "graph": graph,
         "tokenizer": found.words.sha256,
@@ -172,7 +190,7 @@ class _Reading:
 
     def model(self) -> _Found:
         home, pooling = self._modules()
-        config = self._json(home / "config.json")
+        config = self._config(home)
         most, question, passage = self._limits(home, config)
         weights, tokenizer = self._file(home / _WEIGHTS), self._file(home / _TOKENIZER)
         architecture, rows = self._architecture(config, pooling, weights)
@@ -183,6 +201,14 @@ class _Reading:
             lower=self._sentences(home).get("do_lower_case") is True,
         )
         return _Found(weights, words, architecture, most, question, passage)
+
+    def _config(self, home: Path) -> Json:
+        """Of a kind that is served."""
+        config: Json = self._json(home / "config.json")
+        kind = config.get("model_type")
+        if not isinstance(kind, str) or kind not in _KINDS:
+            raise self._error("config.json", f"is of a {kind}; served are {', '.join(_KINDS)}")
+        return config
 
     def _modules(self) -> tuple[Path, Pooling]:
         """Where the transformer is, and what follows it."""
@@ -237,18 +263,17 @@ class _Reading:
 
     def _architecture(self, config: Json, pooling: Pooling, weights: Path) -> tuple[Architecture, int]:
         """And how many words have a vector."""
-        kind = config.get("model_type")
-        if kind not in (*_BERT, *_ROBERTA):
-            raise self._error("config.json", f"is of a {kind}; served are {', '.join((*_BERT, *_ROBERTA))}")
-        for key, served in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+        for name, served in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+            key = _key(config, name)
             if config.get(key, served) != served:
                 raise self._error("config.json", f"has {key} {config[key]}; served is {served}")
         width, heads = self._count(config, "hidden_size"), self._count(config, "num_attention_heads")
         layers = self._count(config, "num_hidden_layers")
-        epsilon = config.get("layer_norm_eps", 1e-12)
+        kind = _KINDS[config["model_type"]]
+        # DistilBERT's is in no file.
+        epsilon = _EPSILON if kind is Kind.DISTILBERT else config.get("layer_norm_eps", _EPSILON)
         if width > _MOST_DIMENSION or width % heads or not isinstance(epsilon, float) or not 0 < epsilon < 1:
             raise self._error("config.json", "has a shape that is none of a BERT")
-        prefix, rows = self._tensors(weights, config)
         architecture = Architecture(
             name=self._folder.name,
             width=width,
@@ -256,13 +281,15 @@ class _Reading:
             heads=heads,
             epsilon=epsilon,
             pooling=pooling,
-            prefix=prefix,
             first_position=self._first_position(config),
+            kind=kind,
         )
-        return architecture, rows
+        return self._within(weights, architecture, config.get("max_position_embeddings"))
 
-    def _tensors(self, weights: Path, config: Json) -> tuple[str, int]:
-        """What stands before the names of all tensors, and the rows of the table of words.
+    def _within(
+        self, weights: Path, architecture: Architecture, told_positions: object
+    ) -> tuple[Architecture, int]:
+        """With what stands before the names of all tensors, and the rows of the table of words.
 
         Sees whether the numbers are those of config.json.
         """
@@ -278,30 +305,34 @@ class _Reading:
         tables = [name for name in shapes if name.endswith(_WORDS)]
         if len(tables) != 1:
             raise self._error(_WEIGHTS, "holds no BERT, or several")
-        prefix = tables[0].removesuffix(_WORDS)
-        layers = {match[1] for name in shapes if (match := _LAYER.fullmatch(name.removeprefix(prefix)))}
+        architecture = replace(architecture, prefix=tables[0].removesuffix(_WORDS))
         rows, width = (*shapes[tables[0]], 0, 0)[:2]
-        positions = (*shapes.get(prefix + _POSITIONS, ()), 0)[0]
-        told = (config["hidden_size"], config["num_hidden_layers"], config.get("max_position_embeddings"))
-        if (width, len(layers), positions) != told:
+
+        def height(name: str) -> int:
+            return int((*shapes.get(architecture.tensor(name), ()), 0)[0])
+
+        layers = next(n for n in itertools.count() if not height(_LAYER.format(n)))
+        positions = height(_POSITIONS)
+        told = (architecture.width, architecture.layers, told_positions)
+        if (width, layers, positions) != told:
             raise self._error(
                 _WEIGHTS,
-                f"has {(width, len(layers), positions)} (width, layers, positions), config.json has {told}",
+                f"has {(width, layers, positions)} (width, layers, positions), config.json has {told}",
             )
-        inner, segments = (max(1, *shapes.get(prefix + name, (0,))[:1]) for name in (_INNER, _SEGMENTS))
-        expected = _tensors(width, len(layers), inner, words=rows, positions=positions, segments=segments)
+        inner, segments = max(1, height(_INNER)), max(1, height(_SEGMENTS))
+        expected = _tensors(architecture, inner, words=rows, positions=positions, segments=segments)
         for name, shape in expected.items():
-            one = prefix + name
+            one = architecture.tensor(name)
             if shapes.get(one) != shape or types[one] not in _FLOATS:
                 said = f"{shapes[one]} of type {types[one]}" if one in shapes else "missing"
                 raise self._error(_WEIGHTS, f"has {one} {said}; served is {shape} of {', '.join(_FLOATS)}")
-        return prefix, rows
+        return architecture, rows
 
     def _first_position(self, config: Json) -> int:
-        """RoBERTa counts positions from the one after that of padding."""
-        if config["model_type"] in _BERT:
-            return 0
-        return self._count(config, "pad_token_id", 0) + 1
+        """RoBERTa and MPNet count positions from the one after that of padding, which MPNet does not tell."""
+        if config["model_type"] == "mpnet":
+            return 2
+        return self._count(config, "pad_token_id", 0) + 1 if config["model_type"] in _ROBERTA else 0
 
     def _limits(self, home: Path, config: Json) -> tuple[int, str, str]:
         """How many tokens it reads, and its prompts for a question and a passage."""
@@ -337,6 +368,7 @@ class _Reading:
         return told
 
     def _count(self, config: Json, key: str, least: int = 1) -> int:
+        key = _key(config, key)
         value = config.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 1_000_000:
             raise self._error("config.json", f"says nothing that can be used of {key}: {value}")
@@ -367,6 +399,11 @@ class _Reading:
         return ModelFilesError(f"the embedding model in {self._folder.name} cannot be served: {file} {why}")
 
 
+def _key(config: Json, key: str) -> str:
+    """What config.json calls a number of a BERT."""
+    return _OTHERWISE.get(key, key) if config["model_type"] == "distilbert" else key
+
+
 def _is_prompt(value: object) -> bool:
     # What has no bytes is half of a character.
     return (
@@ -381,9 +418,10 @@ def _sha256(value: object) -> str:
 
 
 def _tensors(
-    width: int, layers: int, inner: int, *, words: int, positions: int, segments: int
+    of: Architecture, inner: int, *, words: int, positions: int, segments: int
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of all that a graph is built from."""
+    """Shapes of all that a graph is built from, by what BERT calls them."""
+    width = of.width
 
     def dense(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
         return {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
@@ -394,10 +432,13 @@ def _tensors(
     shapes: dict[str, tuple[int, ...]] = {
         _WORDS: (words, width),
         _POSITIONS: (positions, width),
-        _SEGMENTS: (segments, width),
         **norm("embeddings.LayerNorm"),
     }
-    for layer in range(layers):
+    if of.kind is Kind.BERT:
+        shapes[_SEGMENTS] = (segments, width)
+    if of.kind is Kind.MPNET:
+        shapes[_DISTANCES] = (_ROWS_OF_DISTANCES, of.heads)
+    for layer in range(of.layers):
         at = f"encoder.layer.{layer}"
         for part in ("query", "key", "value"):
             shapes |= dense(f"{at}.attention.self.{part}", width, width)

@@ -16,6 +16,7 @@ Texts are embedded sorted by length, so that little of a batch is padding.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -189,12 +190,20 @@ class LocalEmbedder:
 
     def embed_texts(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """See the port. Few as embed_queries, many as embed_passages."""
-        work = self._at_once if len(texts) <= FEW_TEXTS else self._in_lanes
-        return work(texts, deadline)
+        if len(texts) <= FEW_TEXTS:
+            return self._at_once(texts, deadline)
+        return self._in_lanes(self._ids(texts), deadline)
 
     def embed_passages(self, texts: Sequence[str], *, deadline: float) -> Vectors:
-        """See the port. At the deadline a batch in work is left to end by itself (0.1 s)."""
-        return self._in_lanes([self._local.passage_prompt + text for text in texts], deadline)
+        """See the port. At the deadline a batch in work is left to end by itself (0.1 s).
+
+        A passage that was cut for a model that reads more is embedded in parts of about the same length, and
+        has their mean, weighted by length: with the first part alone its end could not be found.
+        """
+        prompt = self._local.passage_prompt
+        parts = self._words_of_model().parts(prompt, [text[:_MAX_CHARACTERS] for text in texts])
+        vectors = self._in_lanes(list(itertools.chain.from_iterable(parts)), deadline)
+        return vectors if len(vectors) == len(texts) else _means(vectors, parts)
 
     def _at_once(self, texts: Sequence[str], deadline: float) -> Vectors:
         return self._through(self._loaded(deadline), texts, lambda: remaining(deadline))
@@ -210,10 +219,9 @@ class LocalEmbedder:
             vectors[batch] = _run(sessions.queries, [encoded[i] for i in batch])
         return vectors
 
-    def _in_lanes(self, texts: Sequence[str], deadline: float) -> Vectors:
+    def _in_lanes(self, encoded: Sequence[Ids], deadline: float) -> Vectors:
         sessions = self._loaded(deadline)
-        encoded = self._ids(texts)
-        vectors = np.empty((len(texts), self.dimension), np.float32)
+        vectors = np.empty((len(encoded), self.dimension), np.float32)
         work: list[tuple[list[int], Future[Vectors]]] = []
         try:
             for batch in batches([len(ids) for ids in encoded]):
@@ -303,7 +311,22 @@ class _Words:
             raise EmbedderTextError(_NOT_UNICODE) from error
 
     def marked(self, texts: Sequence[str]) -> list[Ids]:
-        return [[*self._before, *ids[: self._most], *self._after] for ids in self.encode(texts)]
+        return [self._within_markers(ids[: self._most]) for ids in self.encode(texts)]
+
+    def parts(self, prompt: str, texts: Sequence[str]) -> list[list[Ids]]:
+        """Of each text behind the prompt all that the model reads at once, or parts, each behind it."""
+        (begin,) = self.encode([prompt])
+        found = []
+        for ids in self.encode([prompt + text for text in texts]):
+            own = max(1, len(ids) - len(begin))
+            length = -(-own // -(-own // (self._most - len(begin))))
+            rest = range(len(begin) + length, len(ids), length)
+            pieces = [ids[: len(begin) + length], *(begin + ids[at : at + length] for at in rest)]
+            found.append([self._within_markers(piece) for piece in pieces])
+        return found
+
+    def _within_markers(self, ids: Ids) -> Ids:
+        return [*self._before, *ids, *self._after]
 
     def pieces(self, text: str) -> list[str]:
         try:
@@ -350,6 +373,15 @@ def _run(session: Any, encoded: Sequence[Ids]) -> Vectors:
     except _RUNTIME_ERRORS as error:
         raise EmbedderUnavailableError(f"the embedding model failed: {type(error).__name__}") from error
     return vectors
+
+
+def _means(vectors: Vectors, parts: Sequence[Sequence[Ids]]) -> Vectors:
+    """A row for each text, of length 1. vectors: those of all parts, in order."""
+    ends = np.cumsum([len(some) for some in parts])
+    weighted = vectors * np.array([[len(part)] for some in parts for part in some], np.float32)
+    sums = np.add.reduceat(weighted, ends - [len(some) for some in parts], axis=0)
+    means: Vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return means
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:

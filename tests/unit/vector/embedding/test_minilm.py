@@ -39,6 +39,11 @@ def test_vectors_agree_with_the_reference_implementation(minilm: MiniLmEmbedder,
     vectors = getattr(minilm, method)(TEXTS, deadline=soon())
 
     assert vectors.dtype == np.float32
+    if method == "embed_passages":
+        # The reference leaves out the end of what is too long.
+        whole = np.array(minilm.token_counts(TEXTS)) <= minilm.passage_tokens()
+        assert 0 < (~whole).sum() < 5
+        vectors, expected = vectors[whole], expected[whole]
     cosines = (vectors * expected).sum(axis=1)
     worst = int(cosines.argmin())
     assert cosines[worst] >= 0.99999, TEXTS[worst][:60]
