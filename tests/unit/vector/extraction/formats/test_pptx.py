@@ -133,7 +133,8 @@ def test_a_level_of_the_shape_numbers_its_paragraphs() -> None:
 def test_raised_text_and_formulas_keep_their_meaning() -> None:
     runs = (
         '<a:p><a:r><a:t>10</a:t></a:r><a:r><a:rPr baseline="30000"/><a:t>6</a:t></a:r><a:r>'
-        '<a:rPr baseline="0"/><a:t> t CO</a:t></a:r><a:r><a:rPr baseline="-25000"/><a:t>2</a:t></a:r><a:r><a:t>, </a:t></a:r>'
+        '<a:rPr baseline="0"/><a:t> t CO</a:t></a:r><a:r><a:rPr baseline="-25000"/><a:t>2</a:t></a:r>'
+        "<a:r><a:t>, </a:t></a:r>"
         '<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"><mc:Choice>'
         '<m xmlns="http://schemas.microsoft.com/office/drawing/2010/main">'
         '<m:oMath xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"><m:f><m:num><m:r><m:t>1'
