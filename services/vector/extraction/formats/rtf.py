@@ -178,7 +178,7 @@ class _Reader:
             self._state = replace(self._state, skipped=True)
         elif word in _KNOWN:
             if not self._state.skipped:
-                self._open(is_label=word in _LABELS)
+                self._open(is_note=word == b"footnote", is_label=word in _LABELS)
         elif self._state.in_fonts:
             self._font_word(word, value)
         else:
@@ -280,13 +280,13 @@ class _Reader:
         elif not self._state.skipped and not self._state.hidden:
             self._text.pieces.append((text, self._state.position))
 
-    def _open(self, *, is_label: bool = False) -> None:
+    def _open(self, *, is_note: bool = False, is_label: bool = False) -> None:
         """What the group holds from here on stands apart."""
         outer = self._text
         if self._apart and self._apart[-1].depth == len(self._stack):
             # It does so already.
             return
-        if not is_label and not outer.auto_mark and outer.pieces and outer.pieces[-1][1] > 0:
+        if is_note and not outer.auto_mark and outer.pieces and outer.pieces[-1][1] > 0:
             # The mark of the note that begins is text.
             mark, _ = outer.pieces.pop()
             outer.pieces.append(noted(outer.pieces, mark))
@@ -305,9 +305,7 @@ class _Reader:
         self._apart.pop()
         self._text = ended.outer
         self._text.auto_mark = False
-        if not (
-            self._text.in_table or self._text.cells or any(piece.strip() for piece, _ in self._text.pieces)
-        ):
+        if not (self._text.in_table or self._text.cells or self._text.pieces):
             # Nothing was begun that it could cut.
             self._write_later()
 

@@ -78,6 +78,9 @@ def test_the_mark_of_a_note_is_no_power() -> None:
     assert read("rtf", rb"{\rtf1 10{\super 6}{\super\chftn}{\footnote Measured.} t\par}").text == (
         "10⁶ t\n\nMeasured."
     )
+    assert (
+        read("rtf", rb"{\rtf1 10{\super 6}{\shp{\*\shpinst{\shptxt Boxed}}} t\par}").text == "10⁶ t\n\nBoxed"
+    )
 
 
 def test_a_note_that_is_cut_off_is_read() -> None:
