@@ -38,6 +38,14 @@ def symbol(font: str, code: int) -> str:
     return UNKNOWN if code in _PRIVATE or not 0x20 <= code < 0xD800 else chr(code)
 
 
+def typed(font: str, data: bytes) -> str | None:
+    """The bytes of a text in a symbol font as what it draws for them; None for other fonts."""
+    known = _FONTS.get(font.strip().lower())
+    if known is None:
+        return None
+    return "".join(known.get(code) or (chr(code) if code < 0x80 else UNKNOWN) for code in data)
+
+
 def drawn(font: str, text: str) -> str:
     """The text with the codes of a symbol font as what it draws for them; those it has not stay."""
     known = _FONTS.get(font.strip().lower())

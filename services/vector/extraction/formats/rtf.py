@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 from services.vector.extraction.errors import DocumentUnreadableError
 from services.vector.extraction.scripts import joined, noted
+from services.vector.extraction.symbols import drawn, typed
 from services.vector.extraction.writer import TextWriter, one_line
 
 _TOKEN: Final = re.compile(
@@ -21,6 +22,7 @@ _TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _DEPTH_MAX: Final = 500
+_FONT_NAME_MAX: Final = 64
 _SKIPPED: Final = frozenset(
     {
         b"fonttbl", b"colortbl", b"stylesheet", b"listtable", b"listoverridetable", b"revtbl", b"rsidtbl",
@@ -62,6 +64,7 @@ class _State:
     unicode_skip: int = 1
     # Raised (1), lowered (-1) or neither.
     position: int = 0
+    font: str = ""
 
 
 @dataclass(slots=True)
@@ -101,6 +104,7 @@ class _Reader:
         self._writer = writer
         self._codec = "cp1252"
         self._fonts: dict[int, str] = {}
+        self._font_names: dict[int, str] = {}
         self._font = 0
         self._state = _State()
         self._stack: list[_State] = []
@@ -175,7 +179,7 @@ class _Reader:
             self._state = replace(self._state, skipped=False)
             self._open()
         elif word in _SKIPPED or (optional and word not in _KNOWN):
-            self._state = replace(self._state, skipped=True)
+            self._state = replace(self._state, skipped=True, in_fonts=False)
         elif word in _KNOWN:
             if not self._state.skipped:
                 self._open(is_note=word == b"footnote", is_label=word in _LABELS)
@@ -198,9 +202,10 @@ class _Reader:
         elif word == b"mac":
             self._codec = "mac_roman"
         elif word == b"f" and value is not None:
-            self._state = replace(state, codec=self._fonts.get(value, ""))
+            name = self._font_names.get(value, "").partition(";")[0]
+            self._state = replace(state, codec=self._fonts.get(value, ""), font=name)
         elif word == b"plain":
-            self._state = replace(state, hidden=False, codec="", position=0)
+            self._state = replace(state, hidden=False, codec="", position=0, font="")
         elif word in (b"v", b"deleted"):
             self._state = replace(state, hidden=value != 0)
         elif word in _POSITIONS:
@@ -265,11 +270,13 @@ class _Reader:
             self._add(chr(0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00)) if high else "\ufffd")
             return
         self._high = 0
-        self._add(chr(code))
+        self._add(drawn(self._state.font, chr(code)))
 
     def _flush(self) -> None:
         if self._bytes:
-            text = bytes(self._bytes).decode(self._state.codec or self._codec, "replace")
+            text = typed(self._state.font, bytes(self._bytes))
+            if text is None:
+                text = self._bytes.decode(self._state.codec or self._codec, "replace")
             self._bytes.clear()
             self._add(text)
 
@@ -277,6 +284,10 @@ class _Reader:
         self._flush()
         if self._state.in_title:
             self._title.append(text)
+        elif self._state.in_fonts:
+            name = self._font_names.get(self._font, "")
+            if len(name) < _FONT_NAME_MAX:
+                self._font_names[self._font] = name + text
         elif not self._state.skipped and not self._state.hidden:
             self._text.pieces.append((text, self._state.position))
 

@@ -105,3 +105,11 @@ def test_raised_and_lowered_digits_keep_their_meaning() -> None:
     assert read("rtf", rb"{\rtf1 10{\super 6} t CO\sub 2\nosupersub  in {\super0 2}020\par}").text == (
         "10⁶ t CO₂ in 2020"
     )
+
+
+def test_letters_of_a_symbol_font_are_what_it_draws() -> None:
+    data = (
+        rb"{\rtf1\ansi{\fonttbl{\f0 Arial;}{\f1\fcharset2{\*\panose 0505}Symbol;}{\f2\fcharset2 Wingdings;}}"
+        rb"Temp {\f1\'b3} 5 {\f1 m}m {\f2\'fe\'ff} {\f1\u-3999 ?}\plain m\par}"
+    )
+    assert read("rtf", data).text == "Temp ≥ 5 μm ☑\ufffd αm"
