@@ -34,24 +34,26 @@ class Diagrams:
         if relation is None or relation.kind != "diagramData":
             self._writer.warn(f"a diagram {where} is missing in the file")
             return
-        points = self._read.get(relation.target)
-        if points is None:
+        found = self._read.get(relation.target)
+        if found is None:
             try:
-                points = _points(self._parts.root(relation.target))
+                found = points(self._parts.root(relation.target))
             except DoctypeError:
                 raise
             except DocumentUnreadableError as error:
                 self._writer.warn(f"a diagram {where} was not read: {error.cause}")
-                points = []
-            self._read[relation.target] = points
+                found = []
+            self._read[relation.target] = found
         self._writer.end_block()
-        for depth, text in points:
+        for depth, text in found:
             self._writer.list_item(text, depth)
         self._writer.end_block()
 
 
-def _points(root: Element) -> list[tuple[int, str]]:
-    points = {node.get("modelId", ""): node for node in children(root, "dgm:ptLst", "dgm:pt")}
+def points(root: Element) -> list[tuple[int, str]]:
+    """Depth and text of what a part of data says."""
+    nodes = children(root, "dgm:ptLst", "dgm:pt")
+    left = {node.get("modelId", f"unnamed {at}"): node for at, node in enumerate(nodes)}
     below: dict[str, list[tuple[int, str]]] = {}
     for node in children(root, "dgm:cxnLst", "dgm:cxn"):
         if node.get("type", "parOf") == "parOf":
@@ -60,16 +62,16 @@ def _points(root: Element) -> list[tuple[int, str]]:
                 (int(order) if order.isdecimal() and len(order) < 9 else 0, node.get("destId", ""))
             )
     found: list[tuple[int, str]] = []
-    stack = [(-1, name) for name, point in points.items() if point.get("type") == "doc"]
+    stack = [(-1, name) for name, point in left.items() if point.get("type") == "doc"]
     while stack:
         depth, name = stack.pop()
-        point = points.pop(name, None)
+        point = left.pop(name, None)
         if point is not None:
             found += _paragraphs(point, max(0, depth))
             inner = sorted(below.get(name, ()), key=itemgetter(0))
             stack += [(depth + 1, child) for _, child in reversed(inner)]
     # Those that hang below nothing: transitions, mostly without text.
-    for point in points.values():
+    for point in left.values():
         found += _paragraphs(point, 0)
     return found
 

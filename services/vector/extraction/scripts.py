@@ -20,8 +20,8 @@ _WORD: Final = re.compile(r"\w")
 # 1st, 2nd; 1er, 2e, 2ème; 1o, 1a, 20 oC; Mme, Mlle, Dr, Sra, nos.
 _ENDINGS: Final = frozenset(
     {
-        "st", "nd", "rd", "th", "er", "re", "e", "ème", "eme", "ère", "es", "d", "de", "o", "a", "os", "as",
-        "º", "ª", "me", "mes", "lle", "lles", "r", "gr", "ie",
+        "st", "nd", "rd", "th", "er", "re", "e", "ème", "eme", "ère", "es", "d", "de", "nde", "ste",
+        "o", "a", "os", "as", "º", "ª", "me", "mes", "lle", "lles", "r", "gr", "ie",
     }
 )  # fmt: skip
 # Longer is no exponent: somebody set a remark in small letters.
@@ -65,7 +65,7 @@ def noted(pieces: list[tuple[str, int]], mark: str) -> tuple[str, int]:
 def _placed(text: str, position: int, attached: bool) -> str:
     core = text.strip()
     if not _DIGITS.fullmatch(core):
-        ending = core.removesuffix(".").lower() in _ENDINGS
+        ending = position > 0 and core.removesuffix(".").lower() in _ENDINGS
         if not attached or ending or len(core) > _SCRIPT_MAX or core != text or len(core.split()) > 1:
             return text
     before, _, after = text.partition(core)

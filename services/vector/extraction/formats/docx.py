@@ -424,9 +424,11 @@ def _is_on(properties: Element | None, name: str) -> bool:
 
 
 def _is_gone(properties: Element | None) -> bool:
-    """Whether the end of a paragraph is deleted or hidden; without text it does not show."""
+    """Whether the end of a paragraph is deleted, moved or hidden; without text it does not show."""
     mark = within(properties, "w:rPr")
-    return mark is not None and (mark.find("w:del") is not None or _is_on(mark, "w:vanish"))
+    return mark is not None and (
+        any(mark.find(name) is not None for name in ("w:del", "w:moveFrom")) or _is_on(mark, "w:vanish")
+    )
 
 
 def _is_prompt(node: Element) -> bool:
