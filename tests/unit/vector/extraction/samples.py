@@ -277,6 +277,22 @@ def slide_table(rows: Sequence[Sequence[str]]) -> str:
     return f"<p:graphicFrame>{table}</p:graphicFrame>"
 
 
+def diagram(*points: str) -> bytes:
+    """The data of a SmartArt with these points, which the file has in the opposite order."""
+    nodes = "".join(
+        f'<dgm:pt modelId="{n}"><dgm:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></dgm:t></dgm:pt>'
+        for n, text in reversed(list(enumerate(points, start=1)))
+    )
+    order = "".join(
+        f'<dgm:cxn modelId="c{n}" srcId="0" destId="{n}" srcOrd="{n}"/>' for n in range(1, len(points) + 1)
+    )
+    space = "http://schemas.openxmlformats.org/drawingml/2006/diagram"
+    return (
+        f'<dgm:dataModel xmlns:dgm="{space}" xmlns:a="{_DRAWING}"><dgm:ptLst><dgm:pt modelId="0" type="doc"/>'
+        f"{nodes}</dgm:ptLst><dgm:cxnLst>{order}</dgm:cxnLst></dgm:dataModel>"
+    ).encode()
+
+
 def presentation(slides: Sequence[bytes], more: dict[str, bytes] | None = None) -> bytes:
     """A presentation of these slide parts."""
     ids = "".join(f'<p:sldId id="{255 + n}" r:id="rId{n}"/>' for n in range(1, len(slides) + 1))
