@@ -1,14 +1,14 @@
 """An archive of documents: one document, each file in it a part under its name.
 
 A folder, a hidden file and what a system leaves behind are no parts. A file that cannot be read is named in
-a warning; an archive in which nothing can be read is refused, and so is one that holds another.
+a warning, and so is an archive; an archive in which nothing can be read is refused.
 """
 
 from functools import partial
 from typing import BinaryIO, Final
 
 from services.vector.extraction.archive import open_archive, read_member
-from services.vector.extraction.errors import DocumentEmptyError
+from services.vector.extraction.errors import DocumentEmptyError, DocumentUnreadableError
 from services.vector.extraction.parts import Parts
 from services.vector.extraction.writer import TextWriter
 
@@ -24,6 +24,8 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
         parts = Parts(writer, spent=sum(entry.file_size for entry in entries))
         for name in names:
             parts.read(name, "", partial(read_member, package, name, writer.limits.archive_bytes))
+        if not writer.size and parts.nested is not None:
+            raise DocumentUnreadableError.because(f"{parts.nested} is an archive inside another file")
 
 
 def _is_hidden(name: str) -> bool:
