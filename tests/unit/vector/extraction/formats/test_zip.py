@@ -60,9 +60,7 @@ def test_an_archive_in_an_archive_is_named_and_the_rest_is_there() -> None:
     nested = package({"c.txt": b"c"})
     extraction = read("zip", package({"a.txt": b"alpha", "b.zip": nested}))
     assert extraction.text == "a.txt\n\nalpha"
-    assert extraction.warnings == (
-        "b.zip was not read: an archive inside another document is not opened",
-    )
+    assert extraction.warnings == ("b.zip was not read: an archive inside another document is not opened",)
     with pytest.raises(DocumentUnreadableError, match="inside"):
         read("zip", package({"b.zip": nested}))
 
