@@ -112,3 +112,13 @@ def test_the_last_of_many_warnings_says_that_there_are_more() -> None:
     warnings = read("zip", package({"a.txt": b"a", **{f"{n}.bin": b"\0" for n in range(60)}})).warnings
     assert len(warnings) == 50
     assert warnings[-1] == "and more"
+
+
+def test_names_of_all_systems_are_read_and_shown() -> None:
+    parts = {"Bxxcher.txt": b"alpha", "docs\\b.txt": b"beta", "README.md": b"gamma", "readme.md": b"delta"}
+    extraction = read("zip", package(parts).replace(b"Bxxcher", "Bücher".encode()))
+    assert [label for _, level, label in blocks(extraction) if level] == [
+        "Bücher.txt", "docs/b.txt", "README.md", "readme.md",
+    ]  # fmt: skip
+    assert all(word in extraction.text for word in ("alpha", "beta", "gamma", "delta"))
+    assert extraction.places[0].label == "Bücher.txt"
