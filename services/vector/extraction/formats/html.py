@@ -4,8 +4,8 @@ order.
 Scripts, styles, templates and what is hidden by markup are left out. Items of numbered lists have their
 numbers, pictures their alternative text; what is raised, lowered or a fraction is written so that it stays
 one (see `scripts`). A table of data becomes one line a row with the cells joined by a bar; a cell that spans
-rows or columns is repeated in each. A table that only arranges the page (it holds another table, headings,
-lists or long texts) is read like any other block.
+rows or columns is repeated in each. A table that only arranges the page (it holds another table, sections,
+long texts, or headings and lists without a cell that is marked as a head) is read like any other block.
 """
 
 import re
@@ -39,9 +39,9 @@ _BLOCKS: Final = frozenset(
 )  # fmt: skip
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 # A table that holds one of these arranges the page.
-_ARRANGED: Final = frozenset(
-    {"table", "ul", "ol", "dl", "pre", "form", "section", "article", "nav", *_HEADINGS}
-)
+_ARRANGED: Final = frozenset({"table", "form", "section", "article", "nav"})
+# And so does one with these, unless it has heads of rows or columns; there each is an item of its cell.
+_ITEMS: Final = frozenset({"li", "dt", "dd", "pre", *_HEADINGS})
 _LISTS: Final = frozenset({"ul", "ol", "menu", "dir"})
 _CELL_MAX: Final = 2000
 _SPAN_MAX: Final = 1000
@@ -385,6 +385,8 @@ class _Grid:
         self._text: _Inline | None = None
         self._size = 0
         self._repeated = 0
+        self._has_heads = False
+        self._has_items = False
         # column -> (rows still to fill, text)
         self._spanning: dict[int, tuple[int, str]] = {}
 
@@ -416,6 +418,8 @@ class _Grid:
                 following.append(node.first_child)
             if grid._size > _CELL_MAX:
                 return None
+        if grid._has_items and not grid._has_heads:
+            return None
         return grid if any(len(row) > 1 for row in grid.rows) else None
 
     def _append(self, text: str) -> None:
@@ -431,8 +435,9 @@ class _Grid:
         elif tag in ("td", "th") and self._cells is not None:
             self._cells.append(("", _span_of(node, "rowspan"), _span_of(node, "colspan")))
             self._text, self._size = _Inline(), 0
+            self._has_heads = self._has_heads or tag == "th"
         elif tag == "br" or tag in _BLOCKS:
-            self._append(" ")
+            self._part(tag)
         elif self._text is not None:
             self._text.enter(tag)
 
@@ -443,12 +448,20 @@ class _Grid:
         elif tag == "caption":
             self.caption, self._text = one_line(self._text.take() if self._text else ""), None
         elif tag in ("td", "th") and self._cells and self._text is not None:
-            self._cells[-1] = (one_line(self._text.take()), *self._cells[-1][1:])
+            self._cells[-1] = (_joined(self._text.take()), *self._cells[-1][1:])
             self._text = None
         elif tag in _BLOCKS:
-            self._append(" ")
+            self._part(tag)
         elif self._text is not None:
             self._text.leave(tag)
+
+    def _part(self, tag: str) -> None:
+        """What comes next in the cell is not joined to what was before."""
+        if tag in _ITEMS:
+            self._has_items = True
+            self._append("\r")
+        else:
+            self._append(" ")
 
     def _add(self, cells: list[tuple[str, int, int]]) -> None:
         """One row, with the cells that span into it from above or from the left at their places."""
@@ -485,6 +498,14 @@ class _Grid:
         if rows > 0 and self._repeated < _REPEATED_MAX:
             self._repeated += 1
             self._spanning[column] = (rows, text)
+
+
+def _joined(text: str) -> str:
+    """The items of a cell on one line."""
+    line = ""
+    for item in filter(None, map(one_line, text.split("\r"))):
+        line += item if not line else f" {item}" if line.endswith(":") else f"; {item}"
+    return line
 
 
 def _span_of(cell: LexborNode, attribute: str) -> int:

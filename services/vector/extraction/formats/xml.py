@@ -23,6 +23,11 @@ _MARKS: Final = frozenset(
         "small", "sc", "tt", "sub", "sup", "subscript", "superscript",
     }
 )  # fmt: skip
+# Short names of elements that mark no letters.
+_PARTS: Final = frozenset(
+    {"p", "l", "s", "ab", "dd", "dl", "dt", "lg", "li", "ol", "sp", "td", "th", "tr", "ul"}
+    | {f"h{level}" for level in range(1, 7)}
+)
 _OPENING: Final = "([{«„“‘"
 _CLOSING: Final = ")]}»”’.,;:!?"
 
@@ -114,7 +119,8 @@ def _edge(element: Element) -> str:
         return "empty"
     if within_word or element.tag in _MARKS:
         return "mark"
-    return "letters" if len(element.tag) <= 2 and not element.attrib else "other"
+    short = len(element.tag) <= 2 and element.tag not in _PARTS and not element.attrib
+    return "letters" if short else "other"
 
 
 def _is_apart(left: str, right: str, between: set[str]) -> bool:

@@ -50,6 +50,16 @@ def test_a_table_that_arranges_the_page_is_read_as_blocks() -> None:
     assert text_of(html) == "Menu\n\na | b"
 
 
+def test_lists_in_the_cells_of_a_table_with_heads_are_joined() -> None:
+    rows = "<tr><td>1.2<td>Fixes:<ul><li>lamp <b>off</b></li><li>door</ul><pre>run x</pre><h3>Note</h3>new"
+    extraction = samples.read("html", f"<table><tr><th>Release<th>Changes{rows}</table>".encode())
+    assert extraction.text == "Release | Changes\n1.2 | Fixes: lamp off; door; run x; Note; new"
+    assert [kind for kind, _, _ in samples.blocks(extraction)] == ["table"]
+    assert samples.read("html", f"<table>{rows}</table>".encode()).text == (
+        "1.2\n\nFixes:\n\n- lamp off\n- door\n\nrun x\n\nNote\n\nnew"
+    )
+
+
 @pytest.mark.parametrize(
     "hidden",
     [

@@ -56,6 +56,7 @@ def test_broken_and_deep_xml_is_refused(data: bytes) -> None:
         ("Sh<b>i</b>ps, H<sub>2</sub>O, <hi rend='sup'>a</hi>b", "Ships, H2O, ab"),
         ("a sh<ex>i</ex>p at <q>5</q><x>6</x>", "a ship at 5 6"),
         ("one<note n='1'>two<cell><d>three</d></cell></note>four", "one two three four"),
+        ("One<ul><li>two</li><li>three</li></ul>", "One two three"),
         ("bro<lb break='no'/>ken", "broken"),
         ("<a>left</a>. <a>(</a>right", "left. (right"),
     ],
