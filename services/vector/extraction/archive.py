@@ -20,6 +20,11 @@ _ENTRY_SIZE: Final = 1024
 # An entry that stays below this may be compressed as well as it likes.
 _RATIO_FLOOR: Final = 1024 * 1024
 _SAYS_UTF_8: Final = 0x800
+# Names of parts of an Office, OpenDocument or EPUB file. Programs find those whatever their case, so of two
+# that differ in it alone each may read another.
+_PARTS: Final = re.compile(
+    r"(?:mimetype|content\.xml|\[content_types\]\.xml)$|(?:_rels|meta-inf|word|xl|ppt)[/\\]", re.I
+)
 _UNSAFE: Final = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|[\0-\x1f\x7f]")
 
 
@@ -91,15 +96,17 @@ def _check_entries(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
     if len(entries) > limits.archive_entries:
         raise DocumentTooLargeError.over(limits.archive_entries, "archive entries")
     names: set[str] = set()
+    has_parts = any(_PARTS.match(entry.filename) for entry in entries)
     total = 0
     for entry in entries:
         # orig_filename is what the directory holds; zipfile cuts at a zero byte.
         if _UNSAFE.search(entry.orig_filename):
             raise DocumentUnreadableError.because("an archive entry has an unsafe name")
         name = entry.filename = entry.filename.replace("\\", "/")
-        if name in names:
+        key = name.casefold() if has_parts else name
+        if key in names:
             raise DocumentUnreadableError.because(f"two archive entries are named {name}")
-        names.add(name)
+        names.add(key)
         if entry.flag_bits & 0x1:
             raise DocumentUnreadableError.because("an archive entry is encrypted")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

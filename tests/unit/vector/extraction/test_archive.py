@@ -52,12 +52,16 @@ def test_refuses_names_that_leave_the_package(name: str) -> None:
         opened(samples.package({name: b"x"}))
 
 
-def test_refuses_two_entries_of_one_name() -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a.md", "a.md"), ("docs/a.md", "docs\\a.md"), ("word/document.xml", "word/Document.xml")],
+)
+def test_refuses_two_entries_of_one_name(one: str, other: str) -> None:
     out = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as archive:
         warnings.simplefilter("ignore")
-        archive.writestr("word/document.xml", b"one")
-        archive.writestr("word\\document.xml", b"two")
+        archive.writestr(one, b"one")
+        archive.writestr(other, b"two")
     with pytest.raises(DocumentUnreadableError, match="two archive entries"):
         opened(out.getvalue())
 
