@@ -31,14 +31,21 @@ _DECODER: Final = json.JSONDecoder(
 
 def read(source: BinaryIO, writer: TextWriter) -> None:
     text = normalise(decode(source.read()))
-    for record, line in _records(text):
+    placed = False
+    for record, number in _records(text):
         first = True
+        line = 0 if writer.coarse else number
+        if placed and not line:
+            # Records further on say nothing of their lines.
+            writer.place("")
+            placed = False
         for path, value in _leaves(record):
             shown = one_line(value)
             if shown:
                 if line:
                     # Each of its lines here is of that one there; without a place they would be counted on.
                     writer.place("", line=line)
+                    placed = True
                 shown = _LONE.sub("\ufffd", f"{path}: {shown}" if path else shown)
                 writer.line(BlockKind.LIST, shown, apart=first)
                 first = False
@@ -71,10 +78,12 @@ def _records(text: str) -> Iterator[tuple[object, int]]:
 
 def _lines(text: str, count: int) -> list[int]:
     """The line of each element of an array, which is the whole text; 0 for all unless each has a line to
-    itself.
+    itself, and the array has more than one.
     """
     found: list[int] = []
     begin = text.index("[") + 1
+    if text.find("\n", begin) < 0:
+        return [0] * count
     first = text.count("\n", 0, begin) + 1
     for number, line in enumerate(_LINE.finditer(text, begin, text.rindex("]")), start=first):
         element = line[0].strip().removesuffix(",")

@@ -1,6 +1,7 @@
 import pytest
 
 from services.vector.extraction.errors import DocumentUnreadableError
+from services.vector.extraction.model import Limits
 from tests.unit.vector.extraction import samples
 
 
@@ -72,7 +73,14 @@ def test_a_record_on_a_line_is_placed_there(data: str, lines: tuple[int, int]) -
 
 
 @pytest.mark.parametrize(
-    "data", ['[{"a": 1},\n{"b":\n2}]', '[{"a": 1,\n"b": 2}, {"c": 3}]', '{"a":\n1}', "[\n1, 2,\n3]"]
+    "data",
+    ['[{"a": 1},\n{"b":\n2}]', '[{"a": 1,\n"b": 2}, {"c": 3}]', '{"a":\n1}', '[{"a": 1}]', "[\n1, 2,\n3]"],
 )
 def test_records_of_several_lines_or_several_in_one_have_no_lines(data: str) -> None:
     assert lines_of(data) == []
+
+
+def test_records_beyond_the_places_have_no_line() -> None:
+    extraction = samples.read("json", b'{"a": 1}\n' * 9, Limits(places=10))
+    assert [place.line for place in extraction.places] == [1, 2, 3, 4, 5, 0]
+    assert extraction.text.encode()[extraction.places[-1].byte_start :].count(b"a: 1") == 4
