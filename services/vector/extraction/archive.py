@@ -19,6 +19,12 @@ _ZIP64_LOCATOR: Final = b"PK\x06\x07"
 _ENTRY_SIZE: Final = 1024
 # An entry that stays below this may be compressed as well as it likes.
 _RATIO_FLOOR: Final = 1024 * 1024
+_SAYS_UTF_8: Final = 0x800
+# Names of parts of an Office, OpenDocument or EPUB file. Programs find those whatever their case, so of two
+# that differ in it alone each may read another.
+_PARTS: Final = re.compile(
+    r"(?:mimetype|content\.xml|\[content_types\]\.xml)$|(?:_rels|meta-inf|word|xl|ppt)[/\\]", re.I
+)
 _UNSAFE: Final = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|[\0-\x1f\x7f]")
 
 
@@ -27,7 +33,7 @@ def open_archive(source: BinaryIO, limits: Limits) -> zipfile.ZipFile:
 
     Raises DocumentTooLargeError for too many entries, too high a ratio or too large a sum,
     DocumentUnreadableError for a broken directory, equal names, encrypted entries, unusual compression and
-    paths that leave the package.
+    paths that leave the package. Names have slashes, also where the directory has backslashes.
     """
     _check_end(source, limits)
     try:
@@ -35,7 +41,23 @@ def open_archive(source: BinaryIO, limits: Limits) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise DocumentUnreadableError.because(f"broken archive: {error}") from error
     _check_entries(package.infolist(), limits)
+    package.NameToInfo.update((entry.filename, entry) for entry in package.infolist())
     return package
+
+
+def labels(entries: list[zipfile.ZipInfo]) -> list[str]:
+    """What the entries are called. Some programs write UTF-8 and do not say so; no two become one by it."""
+    named = [_label(entry) for entry in entries]
+    return named if len(set(named)) == len(named) else [entry.filename for entry in entries]
+
+
+def _label(entry: zipfile.ZipInfo) -> str:
+    if entry.flag_bits & _SAYS_UTF_8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
 
 
 def read_member(package: zipfile.ZipFile, name: str, size_max: int) -> bytes:
@@ -74,15 +96,17 @@ def _check_entries(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
     if len(entries) > limits.archive_entries:
         raise DocumentTooLargeError.over(limits.archive_entries, "archive entries")
     names: set[str] = set()
+    has_parts = any(_PARTS.match(entry.filename) for entry in entries)
     total = 0
     for entry in entries:
-        name = entry.filename
         # orig_filename is what the directory holds; zipfile cuts at a zero byte.
-        if _UNSAFE.search(entry.orig_filename) or "\\" in name:
+        if _UNSAFE.search(entry.orig_filename):
             raise DocumentUnreadableError.because("an archive entry has an unsafe name")
-        if name.casefold() in names:
+        name = entry.filename = entry.filename.replace("\\", "/")
+        key = name.casefold() if has_parts else name
+        if key in names:
             raise DocumentUnreadableError.because(f"two archive entries are named {name}")
-        names.add(name.casefold())
+        names.add(key)
         if entry.flag_bits & 0x1:
             raise DocumentUnreadableError.because("an archive entry is encrypted")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

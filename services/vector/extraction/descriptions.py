@@ -13,19 +13,25 @@ _GENERATED: Final = re.compile(
     re.I,
 )
 _FILE: Final = re.compile(
-    r"(?:\S+[/\\])?[^/\\]{1,150}\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp|heic|ico)", re.I
+    r"(?:\S+[/\\])?[^/\\]{1,150}\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp|heic|ico|avif)", re.I
 )
 _ADDRESS: Final = re.compile(r"(?:https?|file|data|cid|blob):\S+", re.I)
 _NAME: Final = re.compile(
-    r"(?:picture|image|img|photo|graphic|chart|diagram|shape|logo|icon|bild|grafik|abbildung|imagen?|imagem"
+    r"(?:picture|image|img|photo|graphic|chart|diagram|shape|logo|icon|spacer|bild|grafik|abbildung|imagen?|imagem"
     r"|immagine|afbeelding|obrázek|obraz|図|图片|рисунок)?[\s_#-]*\d*",
     re.I,
 )
 
 
-def described(text: str | None) -> str:
-    """The alternative text in brackets; "" for none, a generated one and a mere name."""
+def alternative(text: str | None) -> str:
+    """The alternative text on one line; "" for none, a generated one and a mere name."""
     line = one_line(text or "")
     if any(pattern.fullmatch(line) for pattern in (_NAME, _FILE, _ADDRESS)) or _GENERATED.search(line):
         return ""
-    return f"[{line}]"
+    return line
+
+
+def described(text: str | None) -> str:
+    """The same in brackets, to stand between other text."""
+    line = alternative(text)
+    return line and f"[{line}]"

@@ -1,7 +1,8 @@
 """Documents within a document: the files of an archive, the attachments of a mail.
 
 Each is read by the reader of its own format and stands under its name. What cannot be read is said in a
-warning; what passes a limit ends the whole document, and so does an archive inside an archive.
+warning, and so is an archive, which is not opened inside another document; what passes a limit ends the
+whole document.
 """
 
 import io
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from services.vector.extraction import archive, detection
+from services.vector.extraction.decoding import decode
 from services.vector.extraction.errors import (
     DocumentTooLargeError,
     DocumentUnreadableError,
@@ -19,8 +21,8 @@ from services.vector.extraction.errors import (
 from services.vector.extraction.filename import clean_filename
 from services.vector.extraction.writer import TextWriter
 
-# What is itself made of documents is not opened inside another.
-_COMPOUND: Final = frozenset({"zip", "eml"})
+# Texts that do not say themselves how they are encoded.
+_UNDECLARED: Final = frozenset({"plain", "markdown", "csv", "json", "vtt", "source"})
 
 
 class Parts:
@@ -30,14 +32,16 @@ class Parts:
         """spent: bytes that were unpacked already."""
         self._writer = writer
         self._left = max(0, writer.limits.archive_bytes - spent)
+        # An archive that was not opened, the last one.
+        self.nested: str | None = None
 
-    def read(self, name: str, media_type: str, data: Callable[[], bytes]) -> None:
-        """Reads one part, or warns. Raises DocumentTooLargeError, and DocumentUnreadableError for an
-        archive.
-        """
+    def read(
+        self, name: str, media_type: str, data: Callable[[], bytes], *, charset: str | None = None
+    ) -> None:
+        """Reads one part, or warns. charset: what is said of its text. Raises DocumentTooLargeError."""
         try:
-            self._read(name, media_type, data())
-        except (DocumentTooLargeError, _NestedError):
+            self._read(name, media_type, data(), charset)
+        except DocumentTooLargeError:
             raise
         except FormatUnsupportedError as error:
             # Without the list of what is read.
@@ -50,7 +54,7 @@ class Parts:
         except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
             self._writer.warn(f"{name} was not read: the parser failed: {type(error).__name__}")
 
-    def _read(self, name: str, media_type: str, data: bytes) -> None:
+    def _read(self, name: str, media_type: str, data: bytes, charset: str | None) -> None:
         writer = self._writer
         limits = writer.limits
         if len(data) > limits.file_bytes:
@@ -59,17 +63,16 @@ class Parts:
         writer.limits = replace(limits, archive_bytes=self._left)
         try:
             found = detection.detect(source, clean_filename(name), media_type, writer.limits)
-            if found.module in _COMPOUND:
-                raise _NestedError.because(f"{name} is an archive inside another file")
+            if found.module == "zip":
+                self.nested = name
+                raise DocumentUnreadableError.because("an archive inside another document is not opened")
             if data.startswith(b"PK"):
                 with archive.open_archive(source, writer.limits) as package:
                     self._left -= sum(entry.file_size for entry in package.infolist())
+            if charset and found.module in _UNDECLARED:
+                source = io.BytesIO(decode(data, charset).encode("utf-8"))
             source.seek(0)
             with writer.part(name):
                 found.reader().read(source, writer)
         finally:
             writer.limits = limits
-
-
-class _NestedError(DocumentUnreadableError):
-    """A document of documents inside another."""

@@ -24,6 +24,7 @@ _ENDINGS: Final = frozenset(
         "o", "a", "os", "as", "º", "ª", "me", "mes", "lle", "lles", "r", "gr", "ie",
     }
 )  # fmt: skip
+_NOTE: Final = re.compile(r"\[[^\[\]]*\]")
 # Longer is no exponent: somebody set a remark in small letters.
 _SCRIPT_MAX: Final = 16
 
@@ -52,7 +53,7 @@ def joined(pieces: Iterable[tuple[str, int]]) -> str:
     for position, group in groupby((piece for piece in pieces if piece[0]), key=itemgetter(1)):
         text = "".join(piece for piece, _ in group)
         attached = bool(parts) and not parts[-1][-1].isspace()
-        parts.append(_placed(text, position, attached) if position else text)
+        parts.append(placed(text, position, attached) if position else text)
     return "".join(parts)
 
 
@@ -62,8 +63,11 @@ def noted(pieces: list[tuple[str, int]], mark: str) -> tuple[str, int]:
     return (f"[{mark.strip()}]" if word and mark.strip() else mark), 0
 
 
-def _placed(text: str, position: int, attached: bool) -> str:
+def placed(text: str, position: int, attached: bool) -> str:
+    """Prose that is raised (1) or lowered (-1). attached: to what stands before it."""
     core = text.strip()
+    if _NOTE.fullmatch(core):
+        return text
     if not _DIGITS.fullmatch(core):
         ending = position > 0 and core.removesuffix(".").lower() in _ENDINGS
         if not attached or ending or len(core) > _SCRIPT_MAX or core != text or len(core.split()) > 1:

@@ -1,14 +1,14 @@
 """A mail (RFC 5322, MIME): who, when and what about, the text, then each attachment under its name.
 
-The plain text is read where there is one, else the HTML. Mails inside the mail are read as parts. Pictures
-that belong to the HTML are not named.
+The plain text is read where there is one, else the HTML; a calendar beside them is attached. Mails inside the
+mail are read as parts. Pictures that belong to the HTML are not named. Of a mail that is itself a part of
+another document the attachments are named alone.
 """
 
 import email
 import email.errors
 import email.header
 import email.policy
-from collections.abc import Iterator
 from email.message import Message
 from typing import BinaryIO, Final, cast
 
@@ -25,6 +25,11 @@ from services.vector.extraction.writer import TextWriter, one_line
 
 PARTS_MAX: Final = 1_000
 _DEPTH_MAX: Final = 8
+_MARK: Final = b"\xef\xbb\xbf"
+_BODIES: Final = ("text/plain", "text/html")
+# What an alternative says besides, in no other's words.
+_BESIDE: Final = ("text/calendar", "message/rfc822")
+_NAMES: Final = {"text/calendar": "calendar"}
 _HEADERS: Final = ("From", "To", "Cc", "Date")
 # Marks that stand in the header of every mail; one of them must.
 _NEEDED: Final = ("from", "to", "date", "subject", "received", "message-id", "mime-version", "return-path")
@@ -34,7 +39,7 @@ _BOUNDARIES_MAX: Final = 2_000
 
 
 def read(source: BinaryIO, writer: TextWriter) -> None:
-    data = source.read()
+    data = source.read().removeprefix(_MARK)
     if data.count(b"boundary=") + data.lower().count(b"message/rfc822") > _BOUNDARIES_MAX:
         raise DocumentTooLargeError.over(_BOUNDARIES_MAX, "parts in a mail")
     try:
@@ -76,37 +81,31 @@ class _Mail:
             self._attachment(attachment, depth)
 
     def _sorted(self, mail: Message) -> tuple[list[Message], list[Message]]:
-        """The parts that are the mail's own text, and those that are attached to it."""
-        bodies: list[Message] = []
-        attachments: list[Message] = []
-        for part in self._leaves(mail):
-            kind = part.get_content_type()
-            named = part.get_filename() or part.get_content_disposition() == "attachment"
-            if kind in ("text/plain", "text/html") and not named:
-                bodies.append(part)
-            elif not (kind.startswith("image/") and part.get("Content-ID")):
-                attachments.append(part)
-        return bodies, attachments
-
-    def _leaves(self, mail: Message) -> Iterator[Message]:
-        """The parts that hold something, of alternatives the best one that is read here."""
+        """The parts that are the mail's own text, of alternatives the best one that is read here, and those
+        that are attached to it.
+        """
         self._count += 1
         if self._count > PARTS_MAX:
             raise DocumentTooLargeError.over(PARTS_MAX, "parts in a mail")
-        payload = mail.get_payload()
         if not mail.is_multipart() or mail.get_content_maintype() == "message":
-            yield mail
-            return
-        children = [child for child in cast(list[object], payload) if isinstance(child, Message)]
-        if mail.get_content_subtype() == "alternative":
-            texts = [
-                child
-                for child in children
-                if child.get_content_type() == "text/plain" and _text(child).strip()
-            ]
-            children = texts[:1] or children[-1:]
+            kind = mail.get_content_type()
+            if kind in _BODIES and not _is_named(mail):
+                return [mail], []
+            return [], ([] if kind.startswith("image/") and mail.get("Content-ID") else [mail])
+        children = [child for child in cast(list[object], mail.get_payload()) if isinstance(child, Message)]
+        found: list[tuple[list[Message], list[Message]]] = []
         for child in children:
-            yield from self._leaves(child)
+            found.append(self._sorted(child))
+        if mail.get_content_subtype() == "alternative" and found:
+            chosen = _best(children, [bodies for bodies, _ in found])
+            for place, (bodies, attachments) in enumerate(found):
+                if place != chosen:
+                    bodies.clear()
+                    attachments[:] = [part for part in attachments if _stands_beside(part)]
+        return (
+            [part for bodies, _ in found for part in bodies],
+            [part for _, attachments in found for part in attachments],
+        )
 
     def _body(self, part: Message) -> None:
         text = _text(part)
@@ -118,8 +117,9 @@ class _Mail:
             self._writer.paragraph(normalise(text))
 
     def _attachment(self, part: Message, depth: int) -> None:
-        name = one_line(_decoded(part.get_filename() or "")) or "attachment"
-        if part.get_content_type() == "message/rfc822":
+        kind = part.get_content_type()
+        name = one_line(_decoded(part.get_filename() or "")) or _NAMES.get(kind, "attachment")
+        if kind == "message/rfc822":
             inner = part.get_payload(0) if part.is_multipart() else None
             if not isinstance(inner, Message) or depth >= _DEPTH_MAX:
                 self._writer.warn(f"{name} was not read: a mail that is broken or nested too deeply")
@@ -132,11 +132,36 @@ class _Mail:
                 fields = [f"{field}: {text}" for field, value in group.items() if (text := _shown(value))]
                 self._writer.paragraph("\n".join(fields))
             return
-        try:
-            self._parts.read(name, part.get_content_type(), lambda: _bytes(part))
-        except DocumentUnreadableError as error:
-            # A mail is more than what hangs on it.
-            self._writer.warn(f"{name} was not read: {error.cause}")
+        if self._writer.is_part:
+            self._writer.warn(f"{name} was not read: it is attached to a mail inside another document")
+            return
+        self._parts.read(name, kind, lambda: _bytes(part), charset=_charset(part))
+
+
+def _best(children: list[Message], bodies: list[list[Message]]) -> int:
+    """Which alternative is read: the plain text, else the last one with HTML, else the last."""
+    for place, child in enumerate(children):
+        if child.get_content_type() == "text/plain" and bodies[place] and _text(child).strip():
+            return place
+    for place in reversed(range(len(children))):
+        if any(part.get_content_type() == "text/html" for part in bodies[place]):
+            return place
+    return len(children) - 1
+
+
+def _is_named(part: Message) -> bool:
+    return bool(part.get_filename()) or part.get_content_disposition() == "attachment"
+
+
+def _stands_beside(part: Message) -> bool:
+    """Whether a part of an alternative that is not read is attached all the same."""
+    return _is_named(part) or part.get_content_type() in _BESIDE
+
+
+def _charset(part: Message) -> str | None:
+    """What is said of a text. ASCII is said of what the sender does not know, and needs no word."""
+    charset = part.get_content_charset()
+    return None if charset == "us-ascii" else charset
 
 
 def _bytes(part: Message) -> bytes:

@@ -65,7 +65,7 @@ def read(source: BinaryIO, writer: TextWriter) -> None:
                 raise DoctypeError.because("XML with declarations in its DOCTYPE is refused")
             writer.place(label)
             before = writer.size
-            html.read_text(text, writer)
+            html.read_text(text, writer, book=True)
             if kind in counted and writer.size > before:
                 counted[kind] += 1
         if not read_any:

@@ -1,12 +1,13 @@
 """Markdown stays as it is written, so that a citation points into the source.
 
 A scan of its lines (CommonMark 0.31 where it matters here) marks headings, tables, fenced code and front
-matter.
+matter. A rule at the beginning is front matter only where a key follows and it is closed soon.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import BinaryIO, Final
 
 from services.vector.extraction.decoding import decode, normalise
@@ -15,6 +16,8 @@ from services.vector.extraction.writer import TextWriter
 
 # A longer line is prose, whatever it begins with.
 _LINE_MAX: Final = 1000
+_FRONT_MATTER_MAX: Final = 200
+_KEY: Final = re.compile(r"[\w\"'][\w .\"'-]{0,80}:(?:[ \t]|$)")
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?=[ \t\n]|$)")
 _SETEXT: Final = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -60,8 +63,11 @@ class _Scan:
     def run(self, lines: Iterator[_Line]) -> None:
         pending = next(lines, None)
         if pending is not None and pending.text.rstrip() == "---":
-            self._front_matter(pending, lines)
-            pending = next(lines, None)
+            ahead = list(islice(lines, _FRONT_MATTER_MAX))
+            lines = chain(ahead, lines)
+            if _is_front_matter(ahead):
+                self._front_matter(pending, lines)
+                pending = next(lines, None)
         while pending is not None:
             fence = _FENCE.match(pending.text)
             if fence:
@@ -90,7 +96,8 @@ class _Scan:
         elif setext and single is not None:
             self._heading(single.start, line.end, 1 if setext[1][0] == "=" else 2, single.text)
         else:
-            if after_blank and not _CONTAINER.match(line.text):
+            # A rule is no paragraph that a line below it could make a heading.
+            if after_blank and not setext and not _CONTAINER.match(line.text):
                 self._single = line
             if "|" in line.text:
                 self._header = line
@@ -107,7 +114,7 @@ class _Scan:
         end = opening.end
         for line in lines:
             end = line.end
-            if line.text.rstrip() in ("---", "..."):
+            if _closes(line):
                 break
             key, colon, value = line.text.partition(":")
             if colon and key.strip().lower() == "title" and value.strip():
@@ -136,6 +143,15 @@ class _Scan:
         self._writer.mark(BlockKind.TABLE, header.start, end)
         self._single, self._header, self._after_blank = None, None, True
         return after
+
+
+def _is_front_matter(ahead: list[_Line]) -> bool:
+    """Whether these lines, after a rule, are front matter and its end."""
+    return bool(ahead) and _KEY.match(ahead[0].text) is not None and any(map(_closes, ahead))
+
+
+def _closes(line: _Line) -> bool:
+    return line.text.rstrip() in ("---", "...")
 
 
 def _atx_title(text: str) -> str:

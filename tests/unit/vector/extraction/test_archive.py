@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from services.vector.extraction.archive import open_archive, read_member
+from services.vector.extraction.archive import labels, open_archive, read_member
 from services.vector.extraction.errors import DocumentTooLargeError, DocumentUnreadableError
 from services.vector.extraction.model import Limits
 from tests.unit.vector.extraction import samples
@@ -44,20 +44,45 @@ def test_refuses_a_directory_that_is_larger_than_it_says() -> None:
         opened(bytes(data))
 
 
-@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/passwd", "C:\\evil", "a\\b", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "/etc/passwd", "C:\\evil", "a\\..\\..\\b", "\\a", "a\nb"]
+)
 def test_refuses_names_that_leave_the_package(name: str) -> None:
     with pytest.raises(DocumentUnreadableError, match="unsafe"):
         opened(samples.package({name: b"x"}))
 
 
-def test_refuses_two_entries_of_one_name() -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a.md", "a.md"), ("docs/a.md", "docs\\a.md"), ("word/document.xml", "word/Document.xml")],
+)
+def test_refuses_two_entries_of_one_name(one: str, other: str) -> None:
     out = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as archive:
         warnings.simplefilter("ignore")
-        archive.writestr("word/document.xml", b"one")
-        archive.writestr("word/Document.xml", b"two")
+        archive.writestr(one, b"one")
+        archive.writestr(other, b"two")
     with pytest.raises(DocumentUnreadableError, match="two archive entries"):
         opened(out.getvalue())
+
+
+def test_names_that_differ_in_case_and_backslashes_are_ordinary() -> None:
+    with opened(
+        samples.package({"README.md": b"one", "readme.md": b"two", "docs\\a.md": b"three"})
+    ) as package:
+        assert package.namelist() == ["README.md", "readme.md", "docs/a.md"]
+        assert [read_member(package, name, 9) for name in package.namelist()] == [b"one", b"two", b"three"]
+
+
+def test_names_in_utf_8_that_do_not_say_so_are_told_for_people() -> None:
+    # Programs that say it write 0x800; here the bytes alone are UTF-8, or code page 437.
+    data = samples.package({"Bxxcher/a.txt": b"x", "Sxd.txt": b"x"})
+    data = data.replace(b"Bxxcher", "Bücher".encode()).replace(b"Sxd", b"S\x81d")
+    with opened(data) as package:
+        assert labels(package.infolist()) == ["Bücher/a.txt", "Süd.txt"]
+    twice = samples.package({"xx.txt": b"x", "ü.txt": b"x"}).replace(b"xx.txt", "ü.txt".encode())
+    with opened(twice) as package:
+        assert labels(package.infolist()) == ["├╝.txt", "ü.txt"]
 
 
 def test_refuses_an_encrypted_entry() -> None:

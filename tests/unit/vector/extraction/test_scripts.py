@@ -24,6 +24,7 @@ from services.vector.extraction.scripts import fraction, joined, lowered, noted,
         ([("Fee", 0), (" all of it set in small letters", 1)], "Fee all of it set in small letters"),
         ([("m", 0), ("2 ", 1), ("wide", 0)], "m² wide"),
         ([("m", 0), ("", 1), ("x", 0)], "mx"),
+        ([("thus", 0), ("[2]", 1)], "thus[2]"),
         ([], ""),
     ],
 )
@@ -57,3 +58,9 @@ def test_the_mark_of_a_note_is_no_power() -> None:
 def test_plain_words_find_them(pieces: list[tuple[str, int]], word: str) -> None:
     text = joined(pieces)
     assert word in (tokens.words(text) + tokens.names(text).split())
+
+
+def test_long_text_takes_no_time() -> None:
+    assert raised("a" * 1_000_000) == "^" + "a" * 1_000_000
+    assert raised("a " * 500_000 + "1").startswith("^(a a")
+    assert joined([("a", 0), ("1" * 1_000_000, 1)]).startswith("a¹¹")

@@ -43,6 +43,62 @@ def test_plain_text_goes_before_html_which_is_read_alone() -> None:
     assert "script" not in text
 
 
+HEAD = b"From: a\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=b\n\n"
+
+
+def test_what_hangs_on_an_alternative_that_is_not_read_is_read() -> None:
+    data = (
+        HEAD + b"--b\nContent-Type: text/plain\n\nThe offer is attached.\n"
+        b"--b\nContent-Type: multipart/mixed; boundary=c\n\n"
+        b"--c\nContent-Type: text/html\n\n<p>The offer is <b>attached</b>.\n"
+        b"--c\nContent-Type: text/plain\nContent-Disposition: attachment; filename=offer.txt\n\n"
+        b"4200 EUR\n--c--\n--b--\n"
+    )
+    extraction = read("eml", data)
+    assert extraction.text.endswith("The offer is attached.\n\noffer.txt\n\n4200 EUR")
+    assert extraction.text.count("attached") == 1
+    assert extraction.warnings == ()
+
+
+@pytest.mark.parametrize("plain", [b"", b"--b\nContent-Type: text/plain\n\n \n"], ids=["none", "blank"])
+def test_an_invitation_is_read_with_its_calendar(plain: bytes) -> None:
+    data = (
+        HEAD + plain + b"--b\nContent-Type: text/html\n\n<p>Kickoff in room 5\n"
+        b"--b\nContent-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nDTSTART:20240301T090000Z\n"
+        b"END:VCALENDAR\n--b--\n"
+    )
+    extraction = read("eml", data)
+    assert "Kickoff in room 5\n\ncalendar\n\nBEGIN:VCALENDAR\nDTSTART:20240301" in extraction.text
+    assert extraction.places[-1].label == "calendar"
+
+
+@pytest.mark.parametrize("kind", [b"application/octet-stream", b"message/rfc822"])
+def test_an_attached_mail_is_read_whatever_it_is_declared_as(kind: bytes) -> None:
+    outer = (
+        b"From: a\nSubject: Outer\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        b"--b\nContent-Type: text/plain\n\nSee below.\n--b\nContent-Type: " + kind + b"\n"
+        b"Content-Disposition: attachment; filename=inner.eml\n\n"
+        + mail("The inner secret.", subject="Inner")
+        + b"\n--b--\n"
+    )
+    extraction = read("eml", outer)
+    assert "The inner secret." in extraction.text
+    assert (extraction.title, extraction.warnings) == ("Outer", ())
+
+
+def test_a_text_is_attached_in_the_charset_that_is_named() -> None:
+    data = (
+        b"From: a\nMIME-Version: 1.0\nContent-Type: text/plain; charset=iso-8859-1\n"
+        b"Content-Disposition: attachment; filename=fees.txt\n\n\xa350, A\xf1o 1990\n"
+    )
+    assert "£50, Año 1990" in read("eml", data).text
+
+
+def test_a_mark_of_utf_8_before_a_mail_is_passed_over() -> None:
+    extraction = read("eml", b"\xef\xbb\xbfFrom: a@example.org\nSubject: Lamps\n\nThe body.\n")
+    assert (extraction.title, "From: a@example.org" in extraction.text) == ("Lamps", True)
+
+
 def test_a_mail_in_a_mail_is_read() -> None:
     inner = mail("The inner secret.", subject="Inner")
     outer = (

@@ -66,3 +66,17 @@ def test_declarations_in_a_chapter_are_refused(encoding: str) -> None:
     book = epub(["<p>a"], {"OEBPS/text/c 1.xhtml": chapter.encode(encoding)})
     with pytest.raises(DocumentUnreadableError, match="DOCTYPE"):
         read("epub", book)
+
+
+def test_text_behind_what_is_closed_where_it_opens_is_read() -> None:
+    head = "</body><head><title/><script src='x.js'/></head><body>"
+    extraction = read("epub", epub([f"{head}<p>first</p>", "<p>second</p><script src='x'/><p>third</p>"]))
+    assert extraction.text == "first\n\nsecond\n\nthird"
+
+
+def test_a_cover_with_words_for_its_picture_is_no_chapter() -> None:
+    extraction = read(
+        "epub", epub(["<img src='c.png' alt='The cover'/>", "<p>Map: <img alt='the isle'/></p>"])
+    )
+    assert extraction.text == "Map: the isle"
+    assert [place.label for place in extraction.places] == ["chapter 1"]

@@ -1,6 +1,7 @@
 import pytest
 
 from services.vector.extraction.errors import DocumentUnreadableError
+from services.vector.extraction.model import Limits
 from tests.unit.vector.extraction import samples
 
 
@@ -39,9 +40,47 @@ def test_a_single_value_is_text() -> None:
         ('{"a": 1}\n{"b": }', "line 2"),
         ("hello", "not JSON"),
         ("[" * 100_000, "deep"),
-        ('["\\ud800"]', "surrogate"),
     ],
 )
 def test_refuses_what_is_not_json(data: str, cause: str) -> None:
     with pytest.raises(DocumentUnreadableError, match=cause):
         text_of(data)
+
+
+def test_half_a_character_costs_no_more_than_itself() -> None:
+    assert text_of('{"a": "good", "b\\udc00": "cut \\ud83d", "c": "\\ud83d\\ude00"}') == (
+        "a: good\nb\ufffd: cut \ufffd\nc: \U0001f600"
+    )
+
+
+def lines_of(data: str) -> list[tuple[str, int]]:
+    """The first line of the text at each place, and the line of the file that it names."""
+    extraction = samples.read("json", data.encode())
+    text = extraction.text.encode()
+    return [(text[place.byte_start :].split(b"\n")[0].decode(), place.line) for place in extraction.places]
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ('{"a": 1, "b": 2}\n\n{"a": 3}\n', (1, 3)),
+        ('[\n{"a": 1, "b": 2},\n\n{"a": 3}\n]\n', (2, 4)),
+        ('\n[{"a": 1, "b": 2},\n {"a": 3}]', (2, 3)),
+    ],
+)
+def test_a_record_on_a_line_is_placed_there(data: str, lines: tuple[int, int]) -> None:
+    assert lines_of(data) == [("a: 1", lines[0]), ("b: 2", lines[0]), ("a: 3", lines[1])]
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['[{"a": 1},\n{"b":\n2}]', '[{"a": 1,\n"b": 2}, {"c": 3}]', '{"a":\n1}', '[{"a": 1}]', "[\n1, 2,\n3]"],
+)
+def test_records_of_several_lines_or_several_in_one_have_no_lines(data: str) -> None:
+    assert lines_of(data) == []
+
+
+def test_records_beyond_the_places_have_no_line() -> None:
+    extraction = samples.read("json", b'{"a": 1}\n' * 9, Limits(places=10))
+    assert [place.line for place in extraction.places] == [1, 2, 3, 4, 5, 0]
+    assert extraction.text.encode()[extraction.places[-1].byte_start :].count(b"a: 1") == 4

@@ -71,3 +71,21 @@ def test_hostile_markup_is_only_text() -> None:
 )
 def test_long_lines_take_no_time(line: str) -> None:
     assert samples.read("markdown", f"a|b\n{line}\nb".encode()).text == f"a|b\n{line}\nb"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "---\n\n",
+        "---\nSome words: not\n\n",
+        "---\n",
+        "---\nkey: value\n" + "- x\n" * 250 + "---\n\n",
+        "---\n---\n\n",
+    ],
+)
+def test_a_rule_at_the_beginning_is_no_front_matter(begin: str) -> None:
+    extraction = samples.read("markdown", f"{begin}# Title\n\ntext\n\n## Sub\n\nmore\n".encode())
+    assert [(block.kind, block.label) for block in extraction.blocks] == [
+        ("heading", "Title"),
+        ("heading", "Sub"),
+    ]

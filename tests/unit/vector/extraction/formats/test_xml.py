@@ -45,3 +45,21 @@ def test_a_doctype_is_refused_in_any_encoding(encoding: str, prolog: str) -> Non
 def test_broken_and_deep_xml_is_refused(data: bytes) -> None:
     with pytest.raises(DocumentUnreadableError):
         read("xml", data)
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("First line<br/>second line", "First line second line"),
+        ("Total<amount>5</amount>EUR", "Total 5 EUR"),
+        ("see<br/>, <br/>(there<br/>)", "see, (there)"),
+        ("Sh<b>i</b>ps, H<sub>2</sub>O, <hi rend='sup'>a</hi>b", "Ships, H2O, ab"),
+        ("a sh<ex>i</ex>p at <q>5</q><x>6</x>", "a ship at 5 6"),
+        ("one<note n='1'>two<cell><d>three</d></cell></note>four", "one two three four"),
+        ("One<ul><li>two</li><li>three</li></ul>", "One two three"),
+        ("bro<lb break='no'/>ken", "broken"),
+        ("<a>left</a>. <a>(</a>right", "left. (right"),
+    ],
+)
+def test_words_that_elements_part_stay_apart(inside: str, text: str) -> None:
+    assert read("xml", f"<doc><p>{inside} end</p></doc>".encode()).text == f"{text} end"

@@ -56,11 +56,26 @@ def test_an_archive_without_text_is_empty(data: bytes) -> None:
         read("zip", data)
 
 
-def test_an_archive_in_an_archive_is_refused() -> None:
+def test_an_archive_in_an_archive_is_named_and_the_rest_is_there() -> None:
+    nested = package({"c.txt": b"c"})
+    extraction = read("zip", package({"a.txt": b"alpha", "b.zip": nested}))
+    assert extraction.text == "a.txt\n\nalpha"
+    assert extraction.warnings == ("b.zip was not read: an archive inside another document is not opened",)
     with pytest.raises(DocumentUnreadableError, match="inside"):
-        read("zip", package({"a.txt": b"a", "b.zip": package({"c.txt": b"c"})}))
-    with pytest.raises(DocumentUnreadableError, match="inside"):
-        read("zip", package({"mail.eml": samples.mail("x")}))
+        read("zip", package({"b.zip": nested}))
+
+
+def test_a_mail_in_an_archive_is_read_and_what_hangs_on_it_is_named() -> None:
+    inner = samples.mail("The lamp stands in room 55.", [("plan.txt", "text/plain", b"secret plan")])
+    extraction = read("zip", package({"a.txt": b"alpha", "b.eml": inner}))
+    assert "alpha" in extraction.text
+    assert "The lamp stands in room 55." in extraction.text
+    assert "secret plan" not in extraction.text
+    assert extraction.warnings == (
+        "b.eml: plan.txt was not read: it is attached to a mail inside another document",
+    )
+    assert extraction.places[-1].label == "b.eml, mail"
+    assert ("heading", 2, "The meeting") in blocks(extraction)
 
 
 def test_a_bomb_in_a_part_ends_the_whole() -> None:
@@ -97,3 +112,13 @@ def test_the_last_of_many_warnings_says_that_there_are_more() -> None:
     warnings = read("zip", package({"a.txt": b"a", **{f"{n}.bin": b"\0" for n in range(60)}})).warnings
     assert len(warnings) == 50
     assert warnings[-1] == "and more"
+
+
+def test_names_of_all_systems_are_read_and_shown() -> None:
+    parts = {"Bxxcher.txt": b"alpha", "docs\\b.txt": b"beta", "README.md": b"gamma", "readme.md": b"delta"}
+    extraction = read("zip", package(parts).replace(b"Bxxcher", "Bücher".encode()))
+    assert [label for _, level, label in blocks(extraction) if level] == [
+        "Bücher.txt", "docs/b.txt", "README.md", "readme.md",
+    ]  # fmt: skip
+    assert all(word in extraction.text for word in ("alpha", "beta", "gamma", "delta"))
+    assert extraction.places[0].label == "Bücher.txt"
