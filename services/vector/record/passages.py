@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,8 @@ from services.vector.record.places import Where
 from services.vector.record.texts import Text, texts_of
 from services.vector.record.times import to_micros
 from services.vector.record.vectors import Keys
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,9 @@ class Passages:
         return await self._database.read(work)
 
     async def get(self, chunk_keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """These passages with their text; those that are gone are left out."""
+        """These passages with their text; those that are gone are left out, and those whose text is damaged,
+        so that it costs no other its answer. A check tells of it.
+        """
 
         def work(connection: Connection) -> dict[int, FoundPassage]:
             rows = connection.execute(
@@ -138,9 +143,15 @@ class Passages:
             ).fetchall()
             texts = texts_of(connection, [row[0] for row in rows])
             placed = places.placed(connection, {row[1] for row in rows})
-            return {
-                row[0]: _passage(connection, row, texts[row[0]], placed) for row in rows if row[0] in texts
-            }
+            found = {}
+            for row in rows:
+                if row[0] not in texts:
+                    continue
+                try:
+                    found[row[0]] = _passage(connection, row, texts[row[0]], placed)
+                except UnicodeDecodeError:
+                    _log.error("a passage is damaged", extra={"fields": {"document": row[2]}})
+            return found
 
         return await self._database.read(work)
 

@@ -34,6 +34,7 @@ export async function open(root, { signal, announcer, openConversation, conversa
     note,
     list,
     more,
+    element("p", { class: "left-out" }, "A conversation is kept for a day after its last message, unless PERMANENT_SESSION_LIFETIME was set to another time. Export what is to stay."),
   );
 
   const load = single(async () => {
