@@ -15,7 +15,7 @@ from services.vector.extraction.archive import open_archive, read_member
 from services.vector.extraction.descriptions import described
 from services.vector.extraction.errors import DoctypeError, DocumentUnreadableError
 from services.vector.extraction.numbering import Counters
-from services.vector.extraction.open_styles import OpenStyles, number
+from services.vector.extraction.office.open_styles import OpenStyles, number
 from services.vector.extraction.scripts import joined
 from services.vector.extraction.writer import TextWriter, one_line
 from services.vector.extraction.xml_tree import parse_xml, within

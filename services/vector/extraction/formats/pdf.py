@@ -24,10 +24,10 @@ from services.vector.extraction.errors import (
 from services.vector.extraction.framing import PICTURES_MAX
 from services.vector.extraction.model import BlockKind
 from services.vector.extraction.needs import Picture, PicturesNeededError
-from services.vector.extraction.page_notes import notes_of
-from services.vector.extraction.page_rows import text_with_rows
-from services.vector.extraction.page_scans import stamped_scans
-from services.vector.extraction.pictures import has_pictures, pictures_of
+from services.vector.extraction.pages.notes import notes_of
+from services.vector.extraction.pages.pictures import has_pictures, pictures_of
+from services.vector.extraction.pages.rows import text_with_rows
+from services.vector.extraction.pages.scans import stamped_scans
 from services.vector.extraction.writer import TextWriter, one_line
 
 # The end record stands in the last 1,024 bytes, apart from padding.

@@ -14,11 +14,11 @@ from xml.etree.ElementTree import Element
 
 from services.vector.extraction.archive import open_archive
 from services.vector.extraction.descriptions import described
-from services.vector.extraction.diagrams import DIAGRAMS, Diagrams
 from services.vector.extraction.errors import DoctypeError, DocumentUnreadableError
-from services.vector.extraction.formulas import MATH, formula
 from services.vector.extraction.numbering import numeral
-from services.vector.extraction.relations import RELATIONSHIPS, Parts, Relation
+from services.vector.extraction.office.diagrams import DIAGRAMS, Diagrams
+from services.vector.extraction.office.formulas import MATH, formula
+from services.vector.extraction.office.relations import RELATIONSHIPS, Parts, Relation
 from services.vector.extraction.scripts import joined
 from services.vector.extraction.writer import TextWriter, one_line
 from services.vector.extraction.xml_tree import within

@@ -12,8 +12,8 @@ from functools import partial
 from typing import BinaryIO, Final
 
 from services.vector.extraction.errors import DocumentUnreadableError
+from services.vector.extraction.office.symbols import drawn, typed
 from services.vector.extraction.scripts import joined, noted
-from services.vector.extraction.symbols import drawn, typed
 from services.vector.extraction.writer import TextWriter, one_line
 
 _TOKEN: Final = re.compile(

@@ -17,9 +17,9 @@ from xml.etree.ElementTree import Element
 
 from services.vector.extraction.archive import open_archive
 from services.vector.extraction.errors import DoctypeError, DocumentTooLargeError, DocumentUnreadableError
-from services.vector.extraction.number_formats import NumberFormat
-from services.vector.extraction.relations import RELATIONSHIPS, Parts
-from services.vector.extraction.sheet_boxes import read_boxes
+from services.vector.extraction.office.number_formats import NumberFormat
+from services.vector.extraction.office.relations import RELATIONSHIPS, Parts
+from services.vector.extraction.office.sheet_boxes import read_boxes
 from services.vector.extraction.table_rows import has_names, margin, named_cells, titles
 from services.vector.extraction.writer import CELL_SEPARATOR, TextWriter
 from services.vector.extraction.xml_tree import children, parse_each

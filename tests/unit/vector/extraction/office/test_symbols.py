@@ -1,6 +1,6 @@
 import pytest
 
-from services.vector.extraction.symbols import UNKNOWN, drawn, symbol
+from services.vector.extraction.office.symbols import UNKNOWN, drawn, symbol
 
 
 @pytest.mark.parametrize(

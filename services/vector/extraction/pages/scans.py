@@ -15,7 +15,7 @@ from pypdf.errors import PyPdfError
 from pypdf.generic import ContentStream
 
 from services.vector.extraction.decoding import is_blank
-from services.vector.extraction.pictures import images_of, is_grey, is_picture, objects_of
+from services.vector.extraction.pages.pictures import images_of, is_grey, is_picture, objects_of
 
 # Characters that are seen; a page of text has more, and so has one whose text was recognised.
 _TEXT_MAX: Final = 200

@@ -5,7 +5,7 @@ import io
 import pytest
 from pypdf import PdfReader
 
-from services.vector.extraction.pictures import has_pictures, pictures_of
+from services.vector.extraction.pages.pictures import has_pictures, pictures_of
 from tests.unit.vector.extraction import samples
 
 SIDE = 120

@@ -1,6 +1,6 @@
 import pytest
 
-from services.vector.extraction.formulas import MATH, formula
+from services.vector.extraction.office.formulas import MATH, formula
 from services.vector.extraction.xml_tree import parse_xml
 
 

@@ -1,4 +1,4 @@
-from services.vector.extraction.diagrams import DIAGRAMS, points
+from services.vector.extraction.office.diagrams import DIAGRAMS, points
 from services.vector.extraction.xml_tree import parse_xml
 
 

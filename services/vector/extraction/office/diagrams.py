@@ -7,7 +7,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from services.vector.extraction.errors import DoctypeError, DocumentUnreadableError
-from services.vector.extraction.relations import Parts, Relation
+from services.vector.extraction.office.relations import Parts, Relation
 from services.vector.extraction.writer import TextWriter
 from services.vector.extraction.xml_tree import children
 

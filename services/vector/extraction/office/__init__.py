@@ -1,0 +1,1 @@
+"""What files of office programs have in common, for the readers in formats."""
