@@ -460,7 +460,8 @@ class _Handler(BaseHTTPRequestHandler):
         for claim in json.loads(self.body)["citations"]:
             known = self.state.documents.get(claim["document_id"])
             found = known and known.text[claim["byte_start"] : claim["byte_end"]] == claim["quote"].encode()
-            results.append({"verified": bool(found), "fault": None if found else "QUOTE_DIFFERS"})
+            fault = "QUOTE_DIFFERS" if known else "DOCUMENT_NOT_FOUND"
+            results.append({"verified": bool(found), "fault": None if found else fault})
         self._json({"results": results})
 
     def start_run(self) -> None:

@@ -16,6 +16,7 @@ import { connectLogin } from "./login.js";
 import { Panels } from "./panels.js";
 import { asProblem } from "./problem.js";
 import { Reading } from "./reading.js";
+import { verifyAgain } from "./sources.js";
 import { connectTheme } from "./themebutton.js";
 import { Views } from "./views.js";
 import { Welcome } from "./welcome.js";
@@ -39,7 +40,10 @@ const documents = new Documents({
     const collection = collections.current;
     reader.open({ collection, documentId: id, title, places: [], current: -1, verification: null }, opener);
   },
-  onDeleted: (id) => reader.forget(id),
+  onDeleted: (id) => {
+    reader.forget(id);
+    verifyAgain(id);
+  },
   onCount: (known) => welcome.documents(known),
 });
 
