@@ -5,7 +5,7 @@ import { Announcer } from "./announcer.js";
 import { api } from "./api.js";
 import { Ask } from "./ask.js";
 import { Collections } from "./collections.js";
-import { Conversation } from "./conversation.js";
+import { Conversation, plain } from "./conversation.js";
 import { listConversations } from "./conversations.js";
 import { Documents } from "./documents.js";
 import { byId } from "./dom.js";
@@ -62,7 +62,7 @@ const company = {
   onAskAgain: (question, agent) => {
     if (conversation.busy) return false;
     if (address().view) views.go("ask");
-    conversation.ask({ question, agent, workflow: "", files: [] });
+    conversation.ask(plain(question, agent));
     return true;
   },
 };
@@ -155,6 +155,7 @@ async function openConversation(session) {
   reader.close();
   panels.leaveLibrary();
   if (address().view) goTo({ view: "", item: "" });
+  if (!session) ask.clear();
   await conversation.open(session);
   await listSessions();
   ask.focus();
