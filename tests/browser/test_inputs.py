@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import OpenPage, Serve
 from tests.browser.scripted import Json, Run, ScriptedGateway
 from tests.browser.test_attachments import PNG, attach
+from tests.support.launched import House
 
 pytestmark = pytest.mark.browser
 
@@ -234,3 +235,22 @@ def test_a_finished_answer_is_asked_for_again_with_all_that_went_with_it(
     expect(page.locator(".turn").last).to_have_attribute("data-outcome", "SUCCEEDED")
     assert (asked(gateway)["agent"], asked(gateway)["message"]) == ("research", "How high is the tide?")
     assert "inputs" not in asked(gateway)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("fenced", [False, True])
+@pytest.mark.parametrize("agent", ["code_analyzer", "auto"])
+def test_the_house_reads_the_code(open_page: OpenPage, house: House, agent: str, fenced: bool) -> None:
+    page = open_page(house.base_url)
+    page.select_option("#agent", agent)
+    question = "Review this code for smells and defects."
+    if not fenced:
+        attach(page, ("slow.py", "", SLOW.encode()))
+    page.fill("#question", f"{question}\n\n```python\n{SLOW}```" if fenced else question)
+    page.keyboard.press("Enter")
+    turn = page.locator(".turn")
+    expect(turn).to_have_attribute("data-outcome", "SUCCEEDED", timeout=60_000)
+    expect(turn.locator(".steps summary")).to_contain_text("Code analyzer")
+    expect(turn.locator(".answer")).not_to_contain_text("There is no code among the inputs")
+    expect(turn).to_contain_text("code.py" if fenced else "slow.py")

@@ -60,7 +60,7 @@ def opened(open_page: OpenPage, house: House, view: str, collection: str = "", *
     return page
 
 
-def test_the_first_view_loads_less_than_150_kilobytes_of_script(open_page: OpenPage, house: House) -> None:
+def test_the_first_view_loads_no_more_script_than_its_bound(open_page: OpenPage, house: House) -> None:
     page = open_page(house.base_url)
     loaded = page.evaluate(
         """() => performance.getEntriesByType("resource")
