@@ -31,16 +31,25 @@ POLICY = (
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
     "require-trusted-types-for 'script'; trusted-types rendered"
 )
+
+
+def _agent(agent: str, name: str, purpose: str, example: str = "", *inputs: str) -> dict[str, Any]:
+    return {
+        "id": agent, "name": name, "purpose": purpose, "examples": [example] if example else [],
+        "input_schema": {"type": "object", "properties": {one: {} for one in inputs}},
+    }  # fmt: skip
+
+
 AGENTS = [
-    {"id": "research", "name": "Research", "purpose": "Finds out what the documents say.",
-     "examples": ["What do the documents say about the spring tide?"]},
-    {"id": "ceo", "name": "Decisions", "purpose": "Weighs options against each other.",
-     "examples": ["Which of the two sites should be kept, and why?"]},
-    {"id": "coaching", "name": "Coaching", "purpose": "Helps somebody to learn.",
-     "examples": ["How do I learn to read the tide tables in two weeks?"]},
-    {"id": "code_repair", "name": "Code repair", "purpose": "Mends code and proves it.", "examples": []},
-    {"id": "image", "name": "Image", "purpose": "Looks at pictures and draws.", "examples": []},
-    {"id": "audio", "name": "Audio", "purpose": "Listens to recordings and speaks.", "examples": []},
+    _agent("research", "Research", "Finds out what the documents say.",
+           "What do the documents say about the spring tide?"),
+    _agent("ceo", "Decisions", "Weighs options against each other.",
+           "Which of the two sites should be kept, and why?", "options", "csv"),
+    _agent("coaching", "Coaching", "Helps somebody to learn.",
+           "How do I learn to read the tide tables in two weeks?", "text", "language"),
+    _agent("code_repair", "Code repair", "Mends code and proves it.", "", "files", "tests", "command"),
+    _agent("image", "Image", "Looks at pictures and draws.", "", "attachment_ids"),
+    _agent("audio", "Audio", "Listens to recordings and speaks.", "", "attachment_ids"),
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -154,6 +163,8 @@ class ScriptedGateway:
         self.down: list[str] = []
         # Problems to answer the next requests of a "METHOD /path" prefix with.
         self.refusals: list[tuple[str, int, str, str]] = []
+        # Which agents a message fits, best first.
+        self.routes: list[str] = ["research", "coaching"]
         self.embedding_seconds = 0.0
         self.stage_seconds = 0.0
         # Attachments are acknowledged while this is set.
@@ -340,6 +351,11 @@ class _Handler(BaseHTTPRequestHandler):
     def agents(self) -> None:
         self._json({"agents": AGENTS, "next_page_token": None})
 
+    def route(self) -> None:
+        first, *others = self.state.routes
+        alternatives = [{"agent": agent, "confidence": 0.1} for agent in others]
+        self._json({"agent": first, "confidence": 0.8, "reasons": [], "alternatives": alternatives})
+
     def collections(self) -> None:
         self._json({"collections": [self._collection(name) for name in self.state.collections]})
 
@@ -460,7 +476,8 @@ class _Handler(BaseHTTPRequestHandler):
         for claim in json.loads(self.body)["citations"]:
             known = self.state.documents.get(claim["document_id"])
             found = known and known.text[claim["byte_start"] : claim["byte_end"]] == claim["quote"].encode()
-            results.append({"verified": bool(found), "fault": None if found else "QUOTE_DIFFERS"})
+            fault = "QUOTE_DIFFERS" if known else "DOCUMENT_NOT_FOUND"
+            results.append({"verified": bool(found), "fault": None if found else fault})
         self._json({"results": results})
 
     def start_run(self) -> None:
@@ -569,6 +586,7 @@ _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("GET", "/assets/(.+)", _Handler.page),
     ("GET", "/readyz", _Handler.ready),
     ("GET", f"{_API}/agents", _Handler.agents),
+    ("POST", f"{_API}/agents/route", _Handler.route),
     ("GET", f"{_API}/collections", _Handler.collections),
     ("POST", f"{_API}/collections", _Handler.create_collection),
     ("GET", f"{_API}/collections/([^/]+)/documents", _Handler.documents),

@@ -126,9 +126,9 @@ def test_a_question_without_files_has_no_inputs(open_page: OpenPage, serve: Serv
     ("agent", "files", "said"),
     [
         ("auto", [("a.png", "image/png"), ("b.wav", "audio/wav")], "different agents"),
+        ("auto", [("a.png", "image/png"), ("slow.py", "text/x-python")], "different agents"),
         ("image", [("b.wav", "audio/wav")], "Image takes pictures, and b.wav is none"),
-        ("research", [("a.png", "image/png")], "Research takes no files"),
-        ("auto", [("a.xyz", "")], "a.xyz is neither a picture nor a recording"),
+        ("research", [("a.png", "image/png")], "Research takes no pictures and no recordings"),
         ("audio", [(f"{n}.wav", "audio/wav") for n in range(5)], "At most 4 recordings"),
     ],
 )
@@ -217,6 +217,17 @@ def test_dropped_and_pasted_files_go_to_the_question_or_to_the_documents(
     assert said == "Drop to attach to your question"
     expect(chips).to_have_text(["b.png"])
     expect(documents).to_have_text(["b.md", "a.png"])
+    # So is code. Tables are for the question where its agent takes them.
+    drop(page, "#question", ("slow.py", "text/x-python"), ("a.csv", "text/csv"))
+    expect(chips).to_have_text(["b.png", "slow.py"])
+    expect(documents).to_have_text(["a.csv", "b.md", "a.png"])
+    page.get_by_role("button", name="Remove slow.py").click()
+    page.get_by_role("button", name="Delete a.csv").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.select_option("#agent", "ceo")
+    drop(page, "#thread", ("b.csv", "text/csv"))
+    expect(chips).to_have_text(["b.png", "b.csv"])
+    page.get_by_role("button", name="Remove b.csv").click()
     # While the agent works on files, they may be dropped anywhere.
     page.select_option("#agent", "audio")
     drop(page, "#thread", ("c.flac", ""), ("c.md", "text/markdown"))

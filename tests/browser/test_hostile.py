@@ -134,7 +134,8 @@ FOREIGN = f":is({', '.join(_FOREIGN)})"
 # An answer holds these and nothing else.
 _MADE_BY_NOBODY = (
     ":not(p, br, h3, h4, h5, h6, em, strong, s, code, pre, blockquote, ul, ol, li, hr, a[target=_blank], "
-    "button.cite, span.marker, div.wide, table, thead, tbody, tr, th, td)"
+    "button.cite, span.marker, div.wide, table, thead, tbody, tr, th, td, "
+    "div.copiable, .copiable > button.tool, .copiable > button.tool *, .copiable > span.copy-said)"
 )
 # Attributes that hold a script or a page.
 _RUNNING = """() => [...document.querySelectorAll("*")].flatMap((one) =>

@@ -23,8 +23,12 @@ VIEWS = ("ask", "knowledge", "conversations", "workflows", "insights", "system",
 PARTS = tuple(f"knowledge&item={part}" for part in ("queue", "evaluations", "model", "access"))
 TITLES = ("Knowledge", "Conversations", "Workflows", "Insights", "System", "Account")
 READY = 60_000
-# Bytes of all scripts of the page together.
-ALL_SCRIPTS = 313_000
+# Bytes of all scripts of the page together. 331,000 since code, tables and letters go with a question
+# (inputs.js), and answers and code are copied (copy.js).
+ALL_SCRIPTS = 331_000
+# Bytes of those that the first view loads. 160,000 since then: chips for texts and buttons that copy are
+# there at once; how texts are read, and as which inputs, loads with the first of them.
+FIRST_SCRIPTS = 160_000
 TIDES = "# The tide\n\nThe spring tide at Hallgrim reaches 4.2 metres above the lowest mark.\n"
 
 
@@ -56,7 +60,7 @@ def opened(open_page: OpenPage, house: House, view: str, collection: str = "", *
     return page
 
 
-def test_the_first_view_loads_less_than_150_kilobytes_of_script(open_page: OpenPage, house: House) -> None:
+def test_the_first_view_loads_no_more_script_than_its_bound(open_page: OpenPage, house: House) -> None:
     page = open_page(house.base_url)
     loaded = page.evaluate(
         """() => performance.getEntriesByType("resource")
@@ -65,7 +69,7 @@ def test_the_first_view_loads_less_than_150_kilobytes_of_script(open_page: OpenP
     )
     assert {"/assets/app.js", "/assets/turn.js"} <= {name for name, _ in loaded}
     assert not [name for name, _ in loaded if "/views/" in name]
-    assert 0 < sum(size for _, size in loaded) < 150_000
+    assert 0 < sum(size for _, size in loaded) < FIRST_SCRIPTS
     # What is loaded later has a bound as well: whoever adds to it raises it, and says what for.
     assert sum(script.stat().st_size for script in PAGE.rglob("*.js")) < ALL_SCRIPTS
 
@@ -304,7 +308,7 @@ def test_why_a_passage_was_taken(open_page: OpenPage, house: House, known: str) 
 
     page.keyboard.press("Escape")
     turn.get_by_label("Ask another agent").select_option(label="Coaching")
-    turn.get_by_role("button", name="Ask again").click()
+    turn.get_by_role("button", name="Ask Coaching").click()
     again = page.locator(".turn").nth(1)
     expect(again).to_have_attribute("data-outcome", "SUCCEEDED", timeout=READY)
     expect(again.locator("summary").first).to_contain_text("Coaching")

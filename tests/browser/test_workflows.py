@@ -134,7 +134,7 @@ def test_a_decision_that_is_refused_says_why_and_can_be_made_again(open_page: Op
     expect(page.locator(".answer")).to_have_text("Mended.")
 
 
-def test_a_workflow_takes_no_files(open_page: OpenPage, serve: Serve) -> None:
+def test_a_workflow_takes_no_pictures(open_page: OpenPage, serve: Serve) -> None:
     gateway, url = serve(approving)
     gateway.workflows = WORKFLOWS
     page = open_page(url)
@@ -144,7 +144,7 @@ def test_a_workflow_takes_no_files(open_page: OpenPage, serve: Serve) -> None:
     expect(page.locator(".chip[data-phase=taken]")).to_have_count(1)
     page.fill("#question", "Mend it.")
     page.keyboard.press("Enter")
-    expect(page.locator("#ask-note")).to_contain_text("Fix a defect takes no files")
+    expect(page.locator("#ask-note")).to_contain_text("Fix a defect takes no pictures")
     assert gateway.runs == {}
 
 

@@ -1,5 +1,6 @@
 /** The text of an answer: as the gateway has rendered it, else in paragraphs; and "[1]" as a way to its source. */
 
+import { copiable } from "./copy.js";
 import { element } from "./dom.js";
 import { unbroken } from "./lines.js";
 
@@ -51,7 +52,7 @@ export class AnswerText {
       const node =
         code === undefined
           ? element("p", {}, ...this.#parts(paragraph.trim(), citations))
-          : element("pre", { ...REGION, "aria-label": "Code" }, element("code", {}, code));
+          : codeBlock(element("code", {}, code));
       const before = this.#root.children[index];
       if (before) before.replaceWith(node);
       else this.#root.append(node);
@@ -75,7 +76,7 @@ export class AnswerText {
     for (const text of texts) {
       if (/\[\d/.test(text.data) && !text.parentElement?.closest("pre, code, a")) text.replaceWith(...this.#parts(text.data, citations));
     }
-    for (const code of body.querySelectorAll("pre")) code.replaceWith(element("pre", { ...REGION, "aria-label": "Code" }, ...code.childNodes));
+    for (const code of body.querySelectorAll("pre")) code.replaceWith(codeBlock(...code.childNodes));
     for (const table of body.querySelectorAll("table")) {
       const region = element("div", { ...REGION, class: "wide", "aria-label": "Table" });
       table.replaceWith(region);
@@ -120,6 +121,12 @@ export class AnswerText {
       `[${citation.number}]`,
     );
   }
+}
+
+/** @param {...Node} code */
+function codeBlock(...code) {
+  const block = element("pre", { ...REGION, "aria-label": "Code" }, ...code);
+  return copiable(block, () => block.textContent ?? "");
 }
 
 /**

@@ -9,6 +9,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {string} name For people.
  * @property {string} purpose
  * @property {string[]} [examples] Requests that it is good for.
+ * @property {{properties?: Record<string, object>}} [input_schema]
  */
 
 /**
@@ -80,6 +81,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {string} id
  * @property {string} title
  * @property {string} [description]
+ * @property {import("./graph.js").Step[]} [steps]
  */
 
 /**
@@ -214,6 +216,13 @@ export const api = {
   async agents() {
     return (await json("GET", `${BASE}/agents`)).agents;
   },
+
+  /**
+   * Which agents a message fits.
+   * @param {string} message
+   * @returns {Promise<{agent: string, alternatives: {agent: string}[]}>}
+   */
+  route: (message) => json("POST", `${BASE}/agents/route`, { body: { message } }),
 
   /** @returns {Promise<Workflow[]>} None where the server knows no list of them. */
   async workflows() {

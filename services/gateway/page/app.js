@@ -5,7 +5,7 @@ import { Announcer } from "./announcer.js";
 import { api } from "./api.js";
 import { Ask } from "./ask.js";
 import { Collections } from "./collections.js";
-import { Conversation } from "./conversation.js";
+import { Conversation, plain } from "./conversation.js";
 import { listConversations } from "./conversations.js";
 import { Documents } from "./documents.js";
 import { byId } from "./dom.js";
@@ -16,6 +16,7 @@ import { connectLogin } from "./login.js";
 import { Panels } from "./panels.js";
 import { asProblem } from "./problem.js";
 import { Reading } from "./reading.js";
+import { verifyAgain } from "./sources.js";
 import { connectTheme } from "./themebutton.js";
 import { Views } from "./views.js";
 import { Welcome } from "./welcome.js";
@@ -39,7 +40,10 @@ const documents = new Documents({
     const collection = collections.current;
     reader.open({ collection, documentId: id, title, places: [], current: -1, verification: null }, opener);
   },
-  onDeleted: (id) => reader.forget(id),
+  onDeleted: (id) => {
+    reader.forget(id);
+    verifyAgain(id);
+  },
   onCount: (known) => welcome.documents(known),
 });
 
@@ -58,7 +62,7 @@ const company = {
   onAskAgain: (question, agent) => {
     if (conversation.busy) return false;
     if (address().view) views.go("ask");
-    conversation.ask({ question, agent, workflow: "", files: [] });
+    conversation.ask(plain(question, agent));
     return true;
   },
 };
@@ -151,6 +155,7 @@ async function openConversation(session) {
   reader.close();
   panels.leaveLibrary();
   if (address().view) goTo({ view: "", item: "" });
+  if (!session) ask.clear();
   await conversation.open(session);
   await listSessions();
   ask.focus();

@@ -1,7 +1,8 @@
 /** The question box: what is asked, of whom, with which files, and stopping it. */
 
-import { Attachments, kindOf, takesFiles } from "./attachments.js";
+import { Attachments, CODE, isText, kindOf, takesFiles } from "./attachments.js";
 import { byId, element, icon } from "./dom.js";
+import { asProblem } from "./problem.js";
 
 /** @typedef {import("./api.js").Agent} Agent */
 /** @typedef {import("./api.js").Workflow} Workflow */
@@ -13,6 +14,8 @@ import { byId, element, icon } from "./dom.js";
  * @property {string} agent "auto" lets the service choose.
  * @property {string} workflow Asked instead of an agent; empty for none.
  * @property {import("./api.js").Attachment[]} files
+ * @property {import("./inputs.js").Text[]} texts
+ * @property {object | null} inputs As which the agent takes the texts.
  */
 
 const AGENT = "meld.agent";
@@ -32,6 +35,8 @@ export class Ask {
   /** @type {Workflow[]} */
   #workflows = [];
   #busy = false;
+  /** Who is asked is being found out. */
+  #choosing = false;
   /** The question goes as soon as its files have arrived. */
   #waiting = false;
   #announcer;
@@ -98,7 +103,13 @@ export class Ask {
    */
   attaches(file, target) {
     const here = target instanceof Node && this.#form.contains(target);
-    return (here || takesFiles(this.#agent.value)) && kindOf(file) !== "";
+    const agent = this.#agent.value;
+    if (kindOf(file) !== "") return here || takesFiles(agent);
+    const inputs = Object.keys(this.#agents.find(({ id }) => id === agent)?.input_schema?.properties ?? {});
+    const [, table = ""] = /\.(csv|json)$/i.exec(file.name) ?? [];
+    // Other texts are documents, unless they are picked for the question.
+    if (table) return inputs.includes("files") || inputs.includes(table.toLowerCase());
+    return CODE.test(file.name) && (here || inputs.includes("files"));
   }
 
   /**
@@ -110,6 +121,13 @@ export class Ask {
     this.#say("");
     this.#attachments.add(files);
     this.focus();
+  }
+
+  /** Takes back what is attached. */
+  clear() {
+    this.#waiting = false;
+    this.#attachments.clear();
+    this.#say("");
   }
 
   /** @param {boolean} busy */
@@ -145,11 +163,12 @@ export class Ask {
     });
   }
 
-  #submit() {
+  async #submit() {
     if (this.#busy) {
       this.#onStop();
       return;
     }
+    if (this.#choosing) return;
     const question = this.#question.value.trim();
     const [chosen] = this.#agent.selectedOptions;
     const { agent, fault } = this.#attachments.taker(chosen.value, chosen.label);
@@ -163,11 +182,42 @@ export class Ask {
       this.#waiting = true;
       this.#say("It is asked as soon as all files have arrived.");
     } else {
+      const given = await this.#give(question, agent);
+      // Meanwhile another question may have been written, or asked elsewhere on the page.
+      if (!given || this.#busy || this.#question.value.trim() !== question) return;
       this.#question.value = "";
       this.#fit();
       this.#say("");
-      const workflow = agent.startsWith(WORKFLOW) ? agent.slice(WORKFLOW.length) : "";
-      this.#onAsk({ question, agent: workflow ? "executor" : agent, workflow, files: this.#attachments.take() });
+      const workflow = given.agent.startsWith(WORKFLOW) ? given.agent.slice(WORKFLOW.length) : "";
+      const { texts, inputs } = given;
+      this.#onAsk({ question, agent: workflow ? "executor" : given.agent, workflow, files: this.#attachments.take(), texts, inputs });
+    }
+  }
+
+  /**
+   * Who is asked, and with which texts.
+   * @param {string} question
+   * @param {string} agent
+   * @returns {Promise<{agent: string, texts: import("./inputs.js").Text[], inputs: object | null} | null>} Null where
+   *   the note says why not.
+   */
+  async #give(question, agent) {
+    const { count, texts } = this.#attachments;
+    const code = count === 0 && /^[ \t]*(```|~~~)/m.test(question);
+    if (texts.length === 0 && !code) return { agent, texts, inputs: null };
+    this.#choosing = true;
+    if (agent === AUTO.id) this.#say("Choosing an agent");
+    try {
+      const { give } = await import("./inputs.js").catch(() => import("./inputs.js"));
+      const workflows = this.#workflows.map((one) => ({ ...one, id: WORKFLOW + one.id, name: one.title || one.id }));
+      const given = await give(question, texts, agent, [...this.#agents, ...workflows]);
+      this.#say(given.fault, "bad");
+      return given.fault || this.#attachments.count !== count ? null : given;
+    } catch (error) {
+      this.#say(asProblem(error).sentence, "bad");
+      return null;
+    } finally {
+      this.#choosing = false;
     }
   }
 
@@ -219,6 +269,8 @@ export class Ask {
 }
 
 /** @param {Upload} upload */
-function notSent({ file, problem }) {
+function notSent(upload) {
+  const { file, problem } = upload;
+  if (isText(upload)) return `${problem?.sentence} Remove it to ask.`;
   return `${file.name} did not arrive: ${problem?.sentence ?? ""} Send it again, or remove it.`;
 }

@@ -29,9 +29,12 @@ const UNKEPT = new Set([503, 507]);
  * @property {string} agent
  * @property {string} workflow Asked instead of the agent; empty for none.
  * @property {import("./api.js").Attachment[]} files That go with it.
+ * @property {import("./inputs.js").Text[]} texts That go with it too, among the inputs.
+ * @property {object | null} inputs
  * @property {string} key Makes a repeated request start one run.
  * @property {AbortController} leaving
  * @property {string} runId Empty before the run is started, and where it is not kept.
+ * @property {boolean} resumed The run was found under way; what went with it is not known.
  * @property {boolean} stopping
  * @property {AbortController | null} unkept The connection that a run lives by where it is not kept.
  */
@@ -94,7 +97,7 @@ export class Conversation {
   /** @param {Request} request */
   async ask(request) {
     if (this.#asking) return;
-    const turn = this.#addTurn(request.question, request.files);
+    const turn = this.#addTurn(request.question, request.files, request.texts);
     turn.element.scrollIntoView({ block: "start", behavior: "smooth" });
     await this.#work(this.#begin(turn, request, requestId()));
   }
@@ -126,9 +129,10 @@ export class Conversation {
   /**
    * @param {string} question
    * @param {import("./api.js").Attachment[]} [files]
+   * @param {import("./inputs.js").Text[]} [texts]
    */
-  #addTurn(question, files = []) {
-    const turn = new Turn(question, this.#company, files.map(stored));
+  #addTurn(question, files = [], texts = []) {
+    const turn = new Turn(question, this.#company, files.map(stored), texts);
     this.#thread.append(turn.element);
     this.#turns += 1;
     this.#onTurns(this.#turns);
@@ -144,17 +148,21 @@ export class Conversation {
     try {
       /** @type {Turn | null} */
       let turn = null;
+      let question = "";
       const messages = await api.messages(session);
       const files = await this.#madeIn(session, messages);
       for (const message of messages) {
         if (message.role === "USER") {
           turn = this.#addTurn(message.text);
+          question = message.text;
           continue;
         }
         turn ??= this.#addTurn("");
         turn.show(ofAnswer(recorded(message, files)));
+        this.#offerRecorded(turn, question, message.agent ?? "");
         if (message.run_id) runs.add(message.run_id);
         turn = null;
+        question = "";
       }
       this.#thread.lastElementChild?.scrollIntoView({ block: "start" });
     } catch (error) {
@@ -169,6 +177,18 @@ export class Conversation {
       }
     }
     return runs;
+  }
+
+  /**
+   * What went with a question is not in its record, so it is offered again where its agent takes nothing.
+   * @param {Turn} turn
+   * @param {string} question
+   * @param {string} agent
+   */
+  #offerRecorded(turn, question, agent) {
+    const inputs = this.#company.agents().find(({ id }) => id === agent)?.input_schema?.properties;
+    if (!question || !inputs || Object.keys(inputs).length > 0) return;
+    turn.offerAgain(() => this.ask(plain(question, agent)));
   }
 
   /**
@@ -191,8 +211,9 @@ export class Conversation {
     const question = sessionStorage.getItem(QUESTION + run) ?? "";
     const turn = this.#addTurn(question || "…");
     turn.element.scrollIntoView({ block: "start" });
-    const asking = this.#begin(turn, { question, agent: "auto", workflow: "", files: [] }, requestId());
+    const asking = this.#begin(turn, plain(question, "auto"), requestId());
     asking.runId = run;
+    asking.resumed = true;
     await this.#work(asking);
     // Another window has asked; the question is in the record once the run has ended.
     if (!question && address().session) await this.restore();
@@ -212,6 +233,7 @@ export class Conversation {
       key,
       leaving: new AbortController(),
       runId: "",
+      resumed: false,
       stopping: false,
       unkept: null,
     };
@@ -245,7 +267,13 @@ export class Conversation {
       if (run.outcome === "RUNNING") throw new Problem({ status: 502, detail: "The run ended without an answer." });
       if (run.outcome === "CANCELLED") turn.stopped(again(requestId()));
       if (run.outcome === "FAILED") turn.fail(ofError(run), again(requestId()));
-      if (run.outcome === "SUCCEEDED") this.#company.announcer.say("The answer is complete");
+      if (run.outcome === "SUCCEEDED") {
+        this.#company.announcer.say("The answer is complete");
+        const { question, agent, workflow, files, texts, inputs } = asking;
+        // What a run resumed after a reload was asked with is not known here.
+        if (!asking.resumed) turn.offerAgain(() => this.ask({ question, agent, workflow, files, texts, inputs }));
+        else this.#offerRecorded(turn, question, run.agent);
+      }
     } catch (error) {
       if (leaving.signal.aborted) return;
       const problem = asProblem(error);
@@ -322,12 +350,13 @@ export class Conversation {
    * @param {Asking} asking
    * @returns {Promise<import("./api.js").RunRequest>}
    */
-  async #request({ question, agent, workflow, files }) {
+  async #request({ question, agent, workflow, files, inputs: given }) {
     // Where there is no collection yet, the first is made for what will be found in the files.
     const ingest_collection_id = files.length > 0 ? await this.#ingestInto() : "";
-    const inputs = { attachment_ids: files.map(({ id }) => id), ingest_collection_id };
+    const sent = { attachment_ids: files.map(({ id }) => id), ingest_collection_id };
+    const inputs = files.length > 0 ? sent : given;
     const request = { agent, workflow, message: question, collections: this.#collections() };
-    return files.length > 0 ? { ...request, inputs } : request;
+    return inputs ? { ...request, inputs } : request;
   }
 
   /**
@@ -366,6 +395,14 @@ function recorded({ text, html, agent, run_id, attributes = {} }, made) {
     degraded: [...(attributes.degradations ?? []), ...(MAKERS.has(agent ?? "") ? made.degraded : [])],
   };
 }
+
+/**
+ * A question with which nothing goes.
+ * @param {string} question
+ * @param {string} agent
+ * @returns {Request}
+ */
+export const plain = (question, agent) => ({ question, agent, workflow: "", files: [], texts: [], inputs: null });
 
 /**
  * An attachment as results name it.

@@ -30,6 +30,25 @@ export function fileList(files, charts = []) {
   ].filter((part) => part !== false);
 }
 
+/**
+ * Texts that went with a question, folded.
+ * @param {import("./inputs.js").Text[]} texts
+ */
+export const textList = (texts) =>
+  texts.map(({ path, content }) => {
+    const code = element("code");
+    const folded = element(
+      "details",
+      { class: "given" },
+      element("summary", {}, `${path}, ${size(new Blob([content]).size)}`),
+      element("pre", { tabindex: "0", role: "region", "aria-label": `Text of ${path}` }, code),
+    );
+    folded.addEventListener("toggle", () => {
+      code.textContent = folded.open ? content : "";
+    });
+    return folded;
+  });
+
 /** @param {StoredFile} file */
 function figure(file) {
   const src = contentUrl(file.attachment_id);

@@ -9,7 +9,7 @@ import { byId, element } from "./dom.js";
 import { brokenWidth, runs } from "./flow.js";
 import { count, size, where } from "./format.js";
 import { asProblem } from "./problem.js";
-import { showMark } from "./sources.js";
+import { showMark, verifyAgain } from "./sources.js";
 
 /** @typedef {import("./api.js").Citation} Citation */
 /** @typedef {import("./api.js").KnownDocument} KnownDocument */
@@ -144,6 +144,7 @@ export class Reader {
       this.#drawn = "";
       const problem = asProblem(error);
       const gone = problem.status === 404;
+      if (gone) verifyAgain(view.documentId);
       this.#say(gone ? "This document is no longer there." : problem.sentence, gone ? null : () => this.#show(view));
     } finally {
       if (!opening.signal.aborted) this.#scroll.removeAttribute("aria-busy");

@@ -1,5 +1,6 @@
 /** What an agent answers besides text, drawn as what it is: plans, findings, changes, tests, disagreements. */
 
+import { copiable } from "./copy.js";
 import { element, icon } from "./dom.js";
 import { count, number, percent } from "./format.js";
 import { Graph } from "./graph.js";
@@ -193,12 +194,13 @@ function diff(text) {
     return line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : null;
   };
   const shown = lines.slice(0, MOST_LINES).map((line) => element("span", { class: kind(line) }, `${line}\n`));
-  return element(
+  const block = element(
     "div",
     { class: "code", tabindex: "0", role: "region", "aria-label": "Change as a diff" },
     element("pre", {}, element("code", { class: "diff" }, ...shown)),
     lines.length > MOST_LINES && element("p", { class: "left-out" }, `${number(lines.length - MOST_LINES)} more lines.`),
   );
+  return copiable(block, () => text, "the change");
 }
 
 /** @param {any[]} run */
@@ -313,7 +315,11 @@ function sources(files) {
         "details",
         { class: "practice" },
         element("summary", {}, element("code", {}, path)),
-        element("div", { class: "code", tabindex: "0", role: "region", "aria-label": `Text of ${path}` }, element("pre", {}, element("code", {}, content.slice(0, MOST_LETTERS)))),
+        copiable(
+          element("div", { class: "code", tabindex: "0", role: "region", "aria-label": `Text of ${path}` }, element("pre", {}, element("code", {}, content.slice(0, MOST_LETTERS)))),
+          () => content,
+          path,
+        ),
         content.length > MOST_LETTERS ? element("p", { class: "left-out" }, "The rest is in the answer's JSON.") : "",
       ),
     ),

@@ -9,7 +9,7 @@ import { asProblem } from "./problem.js";
 
 /** @type {Record<string, string>} */
 const FAULTS = {
-  DOCUMENT_NOT_FOUND: "The document is no longer there",
+  DOCUMENT_NOT_FOUND: "Cannot be verified any more: the document is gone",
   EXTRACTION_CHANGED: "The document has changed since",
   SPAN_INVALID: "The place is outside the document",
   QUOTE_DIFFERS: "Other words stand there",
@@ -19,6 +19,9 @@ const FAULTS = {
 
 /** @type {Mark} */
 const CHECKING = { tone: "", text: "Checking" };
+
+/** @type {WeakMap<HTMLElement, {verification: Verification, citation: Citation}>} What each mark is about. */
+const SHOWN = new WeakMap();
 
 /**
  * The verdict on each citation, asked for once and shared by all who show it.
@@ -37,6 +40,11 @@ export class Verification {
   async mark(citation) {
     this.#marks ??= this.#ask();
     return (await this.#marks)[this.#citations.indexOf(citation)];
+  }
+
+  /** Lets the next who wants to know ask again. */
+  forget() {
+    this.#marks = null;
   }
 
   /** @returns {Promise<Mark[]>} */
@@ -63,8 +71,26 @@ export class Verification {
  * @param {Citation} citation
  */
 export async function showMark(place, verification, citation) {
+  const shown = { verification, citation };
+  SHOWN.set(place, shown);
   drawMark(place, CHECKING);
-  drawMark(place, await verification.mark(citation));
+  const mark = await verification.mark(citation);
+  if (SHOWN.get(place) === shown) drawMark(place, mark);
+}
+
+/**
+ * Asks for the verdicts anew that are shown, for what they were about has changed.
+ * @param {string} [documentId] All without.
+ */
+export function verifyAgain(documentId) {
+  const places = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".mark-verified")]);
+  const shown = places.flatMap((place) => {
+    const { verification, citation } = SHOWN.get(place) ?? {};
+    const concerned = verification && citation && (!documentId || citation.document_id === documentId);
+    return concerned ? [{ place, verification, citation }] : [];
+  });
+  for (const { verification } of shown) verification.forget();
+  for (const { place, verification, citation } of shown) showMark(place, verification, citation);
 }
 
 /**

@@ -3,8 +3,9 @@
 import { AnswerText } from "./answer.js";
 import { Approvals } from "./approvals.js";
 import { api } from "./api.js";
+import { copyButton } from "./copy.js";
 import { element, icon, style } from "./dom.js";
-import { fileList } from "./files.js";
+import { fileList, textList } from "./files.js";
 import { count, duration } from "./format.js";
 import { asProblem } from "./problem.js";
 import { stepName } from "./run.js";
@@ -67,8 +68,9 @@ export class Turn {
    * @param {string} question
    * @param {Company} company
    * @param {import("./api.js").StoredFile[]} [files] That go with the question.
+   * @param {import("./inputs.js").Text[]} [texts] That go with it too.
    */
-  constructor(question, company, files = []) {
+  constructor(question, company, files = [], texts = []) {
     this.#company = company;
     this.#answer = new AnswerText(this.#text, (citation, opener) => this.#openCitation(citation, opener));
     this.#approvals = new Approvals(company.announcer, this.#summary);
@@ -85,7 +87,7 @@ export class Turn {
       this.#end,
     );
     this.ask(question);
-    this.#files.append(...fileList(files));
+    this.#files.append(...fileList(files), ...textList(texts));
   }
 
   /** @param {string} question */
@@ -166,6 +168,15 @@ export class Turn {
     );
   }
 
+  /**
+   * Offers the same question once more, with all that went with it; on the last turn, as style sheets know.
+   * @param {() => void} ask
+   */
+  offerAgain(ask) {
+    const button = element("button", { class: "small same", type: "button", onclick: ask }, icon("retry"), "Ask again");
+    this.#end.querySelector(".again")?.prepend(button);
+  }
+
   #draw() {
     const run = this.#next;
     if (!run || run === this.#drawn) return;
@@ -228,7 +239,7 @@ export class Turn {
   }
 
   /** @param {import("./api.js").Answer} answer */
-  #drawEnd({ citations, result, agent, run_id, recorded }) {
+  #drawEnd({ text, citations, result, agent, run_id, recorded }) {
     this.#verification = new Verification(citations);
     const parts = [];
     // Code agents call texts files, which are kept nowhere; results.js draws those.
@@ -250,7 +261,8 @@ export class Turn {
     const whole = recorded ? null : result;
     if (whole) this.#drawTyped(typed, whole);
     else if (recorded && run_id && TYPED.has(agent)) this.#fetchTyped(typed, run_id);
-    this.#end.replaceChildren(typed, ...parts, this.#againWith(agent));
+    const copy = text.trim() ? copyButton("the answer", () => text, "Copy") : [];
+    this.#end.replaceChildren(typed, ...parts, element("div", { class: "again" }, ...this.#againWith(agent), ...copy));
   }
 
   /**
@@ -295,18 +307,19 @@ export class Turn {
     const question = this.#question.textContent ?? "";
     const others = this.#company.agents().filter(({ id }) => id !== answered);
     // Another agent would be asked without the files.
-    if (others.length === 0 || question === "" || this.#files.hasChildNodes()) return "";
+    if (others.length === 0 || question === "" || this.#files.hasChildNodes()) return [];
     const select = element("select", { "aria-label": "Ask another agent" }, element("option", { value: "" }, "Ask another agent"), ...others.map(({ id, name }) => element("option", { value: id }, name)));
     const said = element("span", { class: "rule", role: "status" });
     const ask = () => {
       const asked = this.#company.onAskAgain(question, select.value);
       said.textContent = asked ? "" : "Another question is being answered. Ask again when it has ended.";
     };
-    const go = element("button", { class: "small", type: "button", hidden: true, onclick: ask }, icon("retry"), "Ask again");
+    const go = element("button", { class: "small", type: "button", hidden: true, onclick: ask });
     select.addEventListener("change", () => {
       go.hidden = select.value === "";
+      go.textContent = `Ask ${this.#company.agentName(select.value)}`;
     });
-    return element("div", { class: "again" }, select, go, said);
+    return [select, go, said];
   }
 
   /**

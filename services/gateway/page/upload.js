@@ -31,6 +31,23 @@ const AT_ONCE = 2;
 const SILENCE = 120_000;
 const MOST_FILES = 1_000;
 
+/**
+ * @param {string} url
+ * @param {File} file
+ * @returns {Upload}
+ */
+export const fresh = (url, file) => ({
+  key: requestId(),
+  url,
+  file,
+  phase: "waiting",
+  fraction: 0,
+  stage: "",
+  made: null,
+  existing: false,
+  problem: null,
+});
+
 export class Uploads {
   /** @type {Upload[]} */
   #waiting = [];
@@ -54,18 +71,7 @@ export class Uploads {
    */
   add(url, files) {
     for (const file of files.slice(0, MOST_FILES)) {
-      /** @type {Upload} */
-      const upload = {
-        key: requestId(),
-        url,
-        file,
-        phase: "waiting",
-        fraction: 0,
-        stage: "",
-        made: null,
-        existing: false,
-        problem: null,
-      };
+      const upload = fresh(url, file);
       this.#waiting.push(upload);
       this.#onChange(upload);
     }

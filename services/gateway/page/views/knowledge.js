@@ -4,6 +4,7 @@ import { setAddress } from "../address.js";
 import { BASE, collectionPath, json } from "../api.js";
 import { byId, element } from "../dom.js";
 import { count, number, where, wordsOnly } from "../format.js";
+import { verifyAgain } from "../sources.js";
 import { table } from "../table.js";
 import { MOST, button, choice, cut, empty, head, sure, trouble } from "./parts.js";
 
@@ -159,6 +160,7 @@ export async function open(root, { signal, item, collections, read, announcer })
   async function remove(id) {
     const receipt = await json("DELETE", collectionPath(id), { deadline: 60_000 });
     show({ title: id, receipt });
+    verifyAgain();
     await collections.load().catch(draw); // Otherwise it draws as the collections say that they are known.
   }
 

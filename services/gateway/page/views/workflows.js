@@ -6,6 +6,7 @@ import { element } from "../dom.js";
 import { follow } from "../events.js";
 import { count } from "../format.js";
 import { Graph, needs, titleOf } from "../graph.js";
+import { faultOf, inputsOf, readText } from "../inputs.js";
 import { Problem, asProblem } from "../problem.js";
 import { STATES, after, isLast, newRun } from "../run.js";
 import { Turn } from "../turn.js";
@@ -76,10 +77,10 @@ export async function open(root, house) {
  * Pickers for the code that steps take from the inputs.
  * @param {Workflow} workflow
  */
-function takes({ steps }) {
-  const sources = new Set(steps.flatMap(({ bindings = [] }) => bindings.map(({ source }) => source)));
+function takes(workflow) {
+  const inputs = inputsOf(workflow);
   return ["files", "tests"]
-    .filter((name) => sources.has(`inputs.${name}`))
+    .filter((name) => inputs.includes(name))
     .map((name) => {
       const input = element("input", { type: "file", multiple: true });
       return { name, input, label: field(name === "files" ? "Code" : "Tests", input) };
@@ -87,11 +88,18 @@ function takes({ steps }) {
 }
 
 /**
- * @param {HTMLInputElement} input
- * @returns {Promise<{path: string, content: string}[]>}
+ * The texts in the pickers, by the inputs that they are.
+ * @param {{name: string, input: HTMLInputElement}[]} pickers
+ * @returns {Promise<Record<string, import("../inputs.js").Text[]>>}
+ * @throws {Problem}
  */
-function texts({ files }) {
-  return Promise.all(Array.from(files ?? [], async (file) => ({ path: file.name, content: await file.text() })));
+async function picked(pickers) {
+  const inputs = Object.fromEntries(
+    await Promise.all(pickers.map(async ({ name, input }) => [name, await Promise.all(Array.from(input.files ?? [], readText))])),
+  );
+  const fault = faultOf(Object.values(inputs).flat());
+  if (fault) throw new Problem({ status: 400, detail: fault });
+  return inputs;
 }
 
 /**
@@ -123,7 +131,7 @@ function shown(workflow, house, signal) {
     said.textContent = "";
     try {
       const known = collections.current ? [collections.current] : [];
-      const inputs = Object.fromEntries(await Promise.all(pickers.map(async ({ name, input }) => [name, await texts(input)])));
+      const inputs = await picked(pickers);
       const { run_id } = await api.startRun({ agent: "", workflow: workflow.id, message, collections: known, inputs }, requestId());
       sessionStorage.setItem(LAST + workflow.id, JSON.stringify({ run_id, message }));
       await watch(run_id, message);
