@@ -44,6 +44,7 @@ from services.agents.ports import (
 from services.agents.recorder import Recorder
 from services.agents.roster.agent import AgentDefinition, Work
 from services.agents.roster.registry import Hosted, Registry
+from services.agents.routing import documents
 from services.agents.routing.route import Route
 from services.agents.run import Run
 from services.agents.searching import Searches
@@ -249,6 +250,10 @@ class Pipeline:
             self._retrieve(query, collections, top_k, may_lack=not named),
             self._choose(request),
         )
+        # Inputs are some agent's, and say by themselves that no document is asked.
+        if route is not None and retrieval.passages and not request.inputs.fields:
+            chosen = self._registry.get(route.agent_id).definition
+            route = documents.settled(route, request.message, chosen.material)
         hosted, inputs = self._chosen(request, route.agent_id if route else request.agent_id)
         case = _Case(request, hosted, inputs, conversation, retrieval, collections, top_k, may_lack=not named)
         return case, route

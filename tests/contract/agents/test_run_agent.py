@@ -12,6 +12,7 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2, results_pb2
 from meldrag.session.v1 import session_pb2
+from services.agents.routing.triage import packaged, packaged_with_questions
 from services.chassis.errors import NotFoundError, ServiceError, UnavailableError
 from tests.contract.agents.conftest import DEFAULT, agents_house, kinds, result_of, streamed
 from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted, silent, unavailable
@@ -179,6 +180,32 @@ async def test_auto_lets_triage_choose_and_says_who_answered(open_house: Open) -
     assert result.result.WhichOneof("result") == "test_generator"
     assert result.result.test_generator.verdict == results_pb2.VERDICT_NOT_RUN
     assert result.result.test_generator.verdict_reason
+
+
+async def test_auto_takes_a_question_to_the_documents(open_house: Open) -> None:
+    house = await open_house(examples=packaged(), asking=packaged_with_questions())
+    asked = "Tell me everything about the lamp of Brava"
+    other = "Transcribe interview.mp3"
+    for message, agent_id in (
+        ("How long may the ferry stay?", "research"),
+        (asked, "research"),
+        (other, "audio"),
+    ):
+        events = await house.run(message, agent_id="auto")
+        assert events[1].routing.agent_id == result_of(events).agent_id == agent_id
+    assert (
+        await house.stub.RouteTask(agents_pb2.RouteTaskRequest(message="How long may the ferry stay?"))
+    ).agent_id != ("research")
+
+
+async def test_auto_without_documents_goes_by_the_request_alone(
+    open_house: Open, vector: VectorNeighbour
+) -> None:
+    house = await open_house(
+        examples=packaged(), asking=packaged_with_questions(), collection_name="nothing_here"
+    )
+    events = await house.run("How long may the ferry stay?", agent_id="auto")
+    assert events[1].routing.agent_id != "research"
 
 
 async def test_vector_down_is_unavailable(open_house: Open) -> None:
