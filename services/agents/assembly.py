@@ -73,7 +73,8 @@ async def assemble(
 
     registry: the roster's when None. examples: for routing, those of the release when None, as then are
     those of asking (see Triage). sound: None where no model listens or speaks. sandbox: None where code
-    cannot be executed safely. painter: None where no model makes pictures. foreign: tools of others, None where MELD_MCP_SERVERS names none.
+    cannot be executed safely. painter: None where no model makes pictures. foreign: tools of others, None
+    where MELD_MCP_SERVERS names none.
 
     Raises SettingsError where an agent is named there that has no use for them.
     """

@@ -33,6 +33,8 @@ _LEXICAL_WEIGHT = 0.4
 _VECTOR_WEIGHT = 0.6
 _THRESHOLD = 0.42
 _LEXICAL_THRESHOLD = 0.5
+# What comes this near to the threshold is worth a look when nothing reaches it.
+_NEAR = 0.5
 # A further sentence has at least this share of the best one's score.
 _KEEP = 0.8
 _DIVERSITY = 0.3
@@ -69,6 +71,8 @@ class Evidence:
         ranks = {id(passage): rank for rank, passage in enumerate(self.passages)}
         self._ranks = [ranks[id(sentence.quote.passage)] for sentence in self._sentences]
         self._below = self._sections()
+        # The heading next above a sentence, and the stems of all above it.
+        self._under: dict[int, tuple[int, set[str]]] = {}
         self._above = self._headings()
         self._vectors: dict[str, np.ndarray] = {}
 
@@ -91,15 +95,18 @@ class Evidence:
     def _headings(self) -> list[set[str]]:
         """Of each sentence the stems of the headings above it."""
         found, open_headings = [], list[tuple[int, set[str]]]()
-        passage = None
+        passage, heading = None, 0
         for sentence, stems in zip(self._sentences, self._stems, strict=True):
             if sentence.quote.passage is not passage:
-                passage, open_headings = sentence.quote.passage, []
+                passage, open_headings, heading = sentence.quote.passage, [], 0
             if sentence.level:
                 open_headings = [one for one in open_headings if one[0] < sentence.level]
             found.append({stem for _, above in open_headings for stem in above})
             if sentence.level:
                 open_headings.append((sentence.level, stems))
+                heading = id(sentence.quote)
+            elif heading:
+                self._under[id(sentence.quote)] = heading, found[-1]
         return found
 
     def _said(self, quotes: Sequence[Quote], limit: int | None = None) -> list[Quote]:
@@ -121,7 +128,29 @@ class Evidence:
         scored = await self.ranked(question)
         if not scored or scored[0].score < self._threshold():
             return []
-        return self._said(self._diverse(scored, limit), limit)
+        chosen = self._diverse(scored, limit)
+        return self._said([*self._with_section(chosen[0], question), *chosen[1:]], limit)
+
+    def _with_section(self, best: Quote, question: str) -> list[Quote]:
+        """The sentence; with the first ones of its section where it says no more of the question than the
+        headings do, so that it is the section which answers."""
+        heading, above = self._under.get(id(best), (0, set()))
+        section = self._below.get(heading, [])
+        if (
+            any(quote is best for quote in section)
+            and set(terms.stems(question)) & set(terms.stems(best.text)) <= above
+        ):
+            return [best, *section]
+        return [best]
+
+    async def nearest(self, question: str, limit: int = 3) -> list[Quote]:
+        """What is nearest to a question that nothing answers: the best sentence of each of the best passages
+        that come half as near as an answer does; none when none does."""
+        near: dict[int, Quote] = {}
+        for item in await self.ranked(question):
+            if item.score >= _NEAR * self._threshold():
+                near.setdefault(id(item.quote.passage), item.quote)
+        return [self._said([quote], 1)[0] for quote in list(near.values())[:limit]]
 
     async def related(self, topic: str, limit: int) -> list[Quote]:
         """Sentences about a topic that hold one of its words, best first."""

@@ -76,6 +76,20 @@ async def test_says_so_when_nothing_answers(open_house: Open) -> None:
     assert result.result.research.confidence == 0
 
 
+async def test_shows_what_is_nearest_as_no_answer(open_house: Open, vector: VectorNeighbour) -> None:
+    house = await open_house()
+    events = await house.run("Who harpooned the whale of Nantucket?")
+    result = result_of(events)
+    assert result.answer_mode == agents_pb2.ANSWER_MODE_NO_ANSWER
+    assert result.text == streamed(events)
+    assert result.text.startswith("No sentence answers this surely. Nearest passages:\n\n")
+    assert "Its lamp burns whale oil. [1]" in result.text
+    assert result.citations[0].quote == "Its lamp burns whale oil."
+    assert {citation.quote for citation in result.citations} <= {quote.quote for quote in vector.verified}
+    assert not result.result.research.findings
+    assert result.result.research.confidence == 0
+
+
 async def test_says_that_there_are_no_documents_yet(open_house: Open, vector: VectorNeighbour) -> None:
     vector.collections.clear()
     house = await open_house()

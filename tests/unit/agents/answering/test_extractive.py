@@ -185,3 +185,25 @@ async def test_the_words_of_a_heading_count_for_a_sentence_below_it_that_holds_a
     chosen = await evidence.answer("What do the travel rules say about hotels?")
     assert [quote.text for quote in chosen] == ["Hotels cost 140 euros at most."]
     assert await evidence.answer("What do the travel rules say about helicopters and yachts?") == []
+
+
+async def test_what_is_nearest_is_shown_once_a_passage_and_only_where_something_is() -> None:
+    evidence = Evidence(passages(), None)
+    question = "Is there a ticket for an elephant?"
+    assert await evidence.answer(question) == []
+    near = await evidence.nearest(question)
+    assert len(near) == len({quote.passage.document_id for quote in near}) == 2
+    assert all("ticket" in quote.text for quote in near)
+    assert await evidence.nearest("Who painted the ceiling of the chapel?") == []
+
+
+async def test_a_sentence_that_says_no_more_than_its_headings_brings_its_section() -> None:
+    evidence = Evidence(passages([MANUAL]), None)
+    chosen = [quote.text for quote in await evidence.answer("How do I descale the coffee machine?")]
+    assert chosen[:2] == [
+        "Descale every three months.",
+        "Fill the tank with vinegar and press the left button twice.",
+    ]
+    assert [quote.text for quote in await evidence.answer("Which button for descaling?")] == [
+        "Fill the tank with vinegar and press the left button twice."
+    ]
