@@ -4,7 +4,8 @@
 
 The address is that of a running vector service, which embeds; without one, words decide alone. Accuracy is
 shown beside the substring rule of the system that this one replaces. The requests stand in
-tests/unit/agents/routing: unseen.json (fifteen an agent), held_out.json, compound.json and priorities.json.
+tests/unit/agents/routing: unseen.json (fifteen an agent), held_out.json, second_author.json, compound.json,
+priorities.json and documents.json (questions to documents, and what others do).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any
 
 from services.agents.adapters import vector_client
 from services.agents.ports import Vectors
-from services.agents.routing import parts, triage
+from services.agents.roster.registry import Registry
+from services.agents.routing import documents, parts, triage
 from services.agents.routing.route import Route
 from services.chassis.channel import open_aio_channel
 from services.chassis.errors import ServiceError, UnavailableError
@@ -88,6 +90,28 @@ async def accuracy(name: str, route: Router, labelled: Labelled, misses: bool) -
         print(f"    {agent_id}: {went[agent_id]} of {went.total()}{' - ' if others else ''}{others}")
 
 
+async def with_documents(name: str, routes: triage.Triage) -> None:
+    """Prints what "auto" chooses right where there are documents to ask."""
+    registry = Registry()
+
+    async def route(request: str) -> Route:
+        made = await routes.route(request)
+        return documents.settled(made, request, registry.get(made.agent_id).definition.material)
+
+    asked = load("documents")
+    questions = [(await route(text)).agent_id == "research" for text in asked["research"]]
+    others = [(await route(text)).agent_id == agent_id for agent_id, text in asked["others"]]
+    print(f"{name}, with documents: {sum(questions)}/{len(questions)} questions to them,", end=" ")
+    print(f"{sum(others)}/{len(others)} other requests")
+    for one in SETS:
+        right = [
+            (await route(text)).agent_id == agent_id
+            for agent_id, texts in load(one).items()
+            for text in texts
+        ]
+        print(f"    {one}: {sum(right)}/{len(right)} = {sum(right) / len(right):.1%}")
+
+
 async def reliability(route: Router, labelled: Labelled) -> None:
     """Prints how often a confidence is right, beside what it says."""
     routed = [
@@ -137,6 +161,7 @@ async def measure(name: str, routes: triage.Triage, misses: bool) -> None:
     """Prints all that one triage is measured by."""
     for one in SETS:
         await accuracy(f"{name}, {one}", routes.route, load(one), misses)
+    await with_documents(name, routes)
     await reliability(routes.route, load("unseen"))
     await splitting(routes.route)
 
@@ -150,9 +175,13 @@ async def main() -> None:
     for one in SETS:
         await accuracy(f"substring rule, {one}", by_substring, load(one), False)
     priorities()
-    await measure("words alone", triage.Triage(triage.packaged(), no_vectors), False)
+    await measure(
+        "words alone", triage.Triage(triage.packaged(), no_vectors, triage.packaged_with_questions()), False
+    )
     async with open_aio_channel(asked.address, vector_client.SERVICE) as channel:
-        routes = triage.Triage(triage.packaged(), vector_client.VectorClient(channel).embed)
+        routes = triage.Triage(
+            triage.packaged(), vector_client.VectorClient(channel).embed, triage.packaged_with_questions()
+        )
         try:
             await routes.learn()
         except ServiceError as error:

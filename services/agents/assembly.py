@@ -63,6 +63,7 @@ async def assemble(
     *,
     registry: Registry | None = None,
     examples: Examples | None = None,
+    asking: Examples | None = None,
     sound: AudioModel | None = None,
     sandbox: Sandboxed | None = None,
     painter: Painter | None = None,
@@ -70,9 +71,10 @@ async def assemble(
 ) -> AsyncIterator[House]:
     """The service, learning its routes in the background; runs still at work are ended at exit.
 
-    registry: the roster's when None. examples: for routing, those of the release when None. sound: None where
-    no model listens or speaks. sandbox: None where code cannot be executed safely. painter: None where no
-    model makes pictures. foreign: tools of others, None where MELD_MCP_SERVERS names none.
+    registry: the roster's when None. examples: for routing, those of the release when None, as then are
+    those of asking (see Triage). sound: None where no model listens or speaks. sandbox: None where code
+    cannot be executed safely. painter: None where no model makes pictures. foreign: tools of others, None
+    where MELD_MCP_SERVERS names none.
 
     Raises SettingsError where an agent is named there that has no use for them.
     """
@@ -83,7 +85,8 @@ async def assemble(
     if examples is None:
         # Aside: the channels connect meanwhile.
         examples = await asyncio.to_thread(triage.packaged)
-    routes = triage.Triage(examples, vector.embed)
+        asking = await asyncio.to_thread(triage.packaged_with_questions)
+    routes = triage.Triage(examples, vector.embed, asking)
     limits = Limits(
         settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
     )

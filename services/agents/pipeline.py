@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -45,6 +46,7 @@ from services.agents.ports import (
 from services.agents.recorder import Recorder
 from services.agents.roster.agent import AgentDefinition, Work
 from services.agents.roster.registry import Hosted, Registry
+from services.agents.routing import documents
 from services.agents.routing.route import Route
 from services.agents.run import Run
 from services.agents.searching import Searches
@@ -69,6 +71,7 @@ AUTO = "auto"
 
 _NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
 _NOTHING_FOUND = "Nothing was found in the documents that answers this."
+_NEAREST = "No sentence answers this surely. Nearest passages:"
 _UNHEARD = "No model is configured, so the instructions are not followed: the answer consists of quotes."
 
 
@@ -107,7 +110,8 @@ class _Case:
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer whose citations hold. cut: the model met its limit of tokens in it. calls: what it asks of
+    """An answer whose citations hold. cut: the model met its limit of tokens in it.
+    searched_in_vain: no sentence answers, by the measure that chooses sentences. calls: what it asks of
     the caller's tools instead, or besides.
     """
 
@@ -116,6 +120,7 @@ class _Answer:
     evidence: Evidence
     sources: VerifiedSources
     cut: bool = False
+    searched_in_vain: bool = False
     calls: tuple[agents_pb2.ToolCall, ...] = ()
 
 
@@ -203,6 +208,8 @@ class Pipeline:
         if not calling.has_tools(request):
             result = await self._typed_result(run, case, answer, equipped)
             mode = _told(run, case.hosted.definition, result, mode)
+            if mode == agents_pb2.ANSWER_MODE_NO_ANSWER and answer.searched_in_vain:
+                await self._show_nearest(run, case, answer)
         run.emit(result=result)
         run.tell_usage()
         return agents_pb2.RunResult(
@@ -250,6 +257,10 @@ class Pipeline:
             self._retrieve(query, collections, top_k, may_lack=not named),
             self._choose(request),
         )
+        # Inputs are some agent's, and say by themselves that no document is asked.
+        if route is not None and retrieval.passages and not request.inputs.fields:
+            chosen = self._registry.get(route.agent_id).definition
+            route = documents.settled(route, request.message, chosen.material)
         hosted, inputs = self._chosen(request, route.agent_id if route else request.agent_id)
         case = _Case(request, hosted, inputs, conversation, retrieval, collections, top_k, may_lack=not named)
         return case, route
@@ -445,8 +456,15 @@ class Pipeline:
     async def _extract(self, run: Run, case: _Case) -> _Answer:
         findings, evidence, sources = await self._select(run, case)
         if not findings:
-            return self._no_answer(run, case, evidence)
+            return dataclasses.replace(self._no_answer(run, case, evidence), searched_in_vain=True)
         return self._extracted(run, findings, evidence, sources)
+
+    async def _show_nearest(self, run: Run, case: _Case, answer: _Answer) -> None:
+        """Shows what is nearest for what it is: not an answer."""
+        near = await answer.sources.cite(await answer.evidence.nearest(case.retrieval.query))
+        if near:
+            quotes = (f"{finding.statement} [{finding.citations[0]}]" for finding in near)
+            run.restart("\n\n".join([_NEAREST, *quotes]))
 
     async def _select(self, run: Run, case: _Case) -> tuple[tuple[Finding, ...], Evidence, VerifiedSources]:
         """The sentences that answer, verified."""

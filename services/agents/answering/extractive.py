@@ -2,8 +2,10 @@
 
 A sentence is scored by two measures: the share of the question's stems that it holds, rare ones counting
 more, and the cosine similarity of its embedding to the question's. A row of a table of which a cell is
-asked for is judged with the names of its columns; a row that only names them answers nothing. Further
-sentences must add something: they are chosen by maximal marginal relevance (Carbonell and Goldstein, 1998).
+asked for is judged with the names of its columns; a row that only names them answers nothing. Nor does a
+heading: where it fits best the first sentences below it are taken, and its words count for all of them that
+hold another of the question's. Further sentences must add something: they are chosen by maximal marginal
+relevance (Carbonell and Goldstein, 1998).
 """
 
 from __future__ import annotations
@@ -31,9 +33,13 @@ _LEXICAL_WEIGHT = 0.4
 _VECTOR_WEIGHT = 0.6
 _THRESHOLD = 0.42
 _LEXICAL_THRESHOLD = 0.5
+# What comes this near to the threshold is worth a look when nothing reaches it.
+_NEAR = 0.5
 # A further sentence has at least this share of the best one's score.
 _KEEP = 0.8
 _DIVERSITY = 0.3
+# Sentences that a heading stands for: what a section is about, and what it says of it.
+_BELOW_HEADING = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,49 @@ class Evidence:
         self._weights = terms.inverse_frequencies(self._read_stems)
         ranks = {id(passage): rank for rank, passage in enumerate(self.passages)}
         self._ranks = [ranks[id(sentence.quote.passage)] for sentence in self._sentences]
+        self._below = self._sections()
+        # The heading next above a sentence, and the stems of all above it.
+        self._under: dict[int, tuple[int, set[str]]] = {}
+        self._above = self._headings()
         self._vectors: dict[str, np.ndarray] = {}
+
+    def _sections(self) -> dict[int, list[Quote]]:
+        """The first sentences below each heading, by the identity of its quote; of a title those of the first
+        section below it."""
+        below: dict[int, list[Quote]] = {}
+        following: list[Quote] = []
+        passage, under = None, 0
+        for sentence in reversed(self._sentences):
+            if sentence.quote.passage is not passage:
+                passage, following, under = sentence.quote.passage, [], 0
+            if sentence.level:
+                below[id(sentence.quote)] = following if not under or under > sentence.level else []
+                following, under = below[id(sentence.quote)], sentence.level
+            elif not sentence.heads:
+                following, under = [sentence.quote, *([] if under else following)][:_BELOW_HEADING], 0
+        return below
+
+    def _headings(self) -> list[set[str]]:
+        """Of each sentence the stems of the headings above it."""
+        found, open_headings = [], list[tuple[int, set[str]]]()
+        passage, heading = None, 0
+        for sentence, stems in zip(self._sentences, self._stems, strict=True):
+            if sentence.quote.passage is not passage:
+                passage, open_headings, heading = sentence.quote.passage, [], 0
+            if sentence.level:
+                open_headings = [one for one in open_headings if one[0] < sentence.level]
+            found.append({stem for _, above in open_headings for stem in above})
+            if sentence.level:
+                open_headings.append((sentence.level, stems))
+                heading = id(sentence.quote)
+            elif heading:
+                self._under[id(sentence.quote)] = heading, found[-1]
+        return found
+
+    def _said(self, quotes: Sequence[Quote], limit: int | None = None) -> list[Quote]:
+        """The quotes, in place of headings the sentences below them, each once."""
+        said = [item for quote in quotes for item in self._below.get(id(quote), [quote])]
+        return list({id(quote): quote for quote in said}.values())[:limit]
 
     def __bool__(self) -> bool:
         return bool(self._sentences)
@@ -80,17 +128,39 @@ class Evidence:
         scored = await self.ranked(question)
         if not scored or scored[0].score < self._threshold():
             return []
-        return self._diverse(scored, limit)
+        chosen = self._diverse(scored, limit)
+        return self._said([*self._with_section(chosen[0], question), *chosen[1:]], limit)
+
+    def _with_section(self, best: Quote, question: str) -> list[Quote]:
+        """The sentence; with the first ones of its section where it says no more of the question than the
+        headings do, so that it is the section which answers."""
+        heading, above = self._under.get(id(best), (0, set()))
+        section = self._below.get(heading, [])
+        if (
+            any(quote is best for quote in section)
+            and set(terms.stems(question)) & set(terms.stems(best.text)) <= above
+        ):
+            return [best, *section]
+        return [best]
+
+    async def nearest(self, question: str, limit: int = 3) -> list[Quote]:
+        """What is nearest to a question that nothing answers: the best sentence of each of the best passages
+        that come half as near as an answer does; none when none does."""
+        near: dict[int, Quote] = {}
+        for item in await self.ranked(question):
+            if item.score >= _NEAR * self._threshold():
+                near.setdefault(id(item.quote.passage), item.quote)
+        return [self._said([quote], 1)[0] for quote in list(near.values())[:limit]]
 
     async def related(self, topic: str, limit: int) -> list[Quote]:
         """Sentences about a topic that hold one of its words, best first."""
         wanted = set(terms.stems(topic))
         scored = [item for item in await self._fitting(topic) if wanted & set(terms.stems(item.reading))]
-        return self._diverse(scored, limit) if scored else []
+        return self._said(self._diverse(scored, limit), limit) if scored else []
 
     async def all_fitting(self, topic: str) -> list[Quote]:
         """Every candidate that fits a topic, best first, alike or not."""
-        return [item.quote for item in await self._fitting(topic)]
+        return self._said([item.quote for item in await self._fitting(topic)])
 
     def sentences_of(self, passage: Passage) -> list[Quote]:
         """The sentences of one of the passages, in order."""
@@ -101,7 +171,7 @@ class Evidence:
         wanted = set(terms.stems(question))
         judged = [self._judged(i, wanted) for i in range(len(self._sentences))]
         lexical = [terms.coverage(wanted, present, self._weights) for _, present in judged]
-        candidates = [i for i, sentence in enumerate(self._sentences) if not sentence.heads]
+        candidates = [i for i, sentence in enumerate(self._sentences) if self._answers(sentence)]
         order = sorted(candidates, key=lambda i: (-(lexical[i] - 0.02 * self._ranks[i]), i))
         chosen = order[:_CANDIDATES]
         similar = await self._similarities(question, [judged[i][0] for i in chosen])
@@ -113,11 +183,15 @@ class Evidence:
             scores.append(Scored(quote, score * sentences.wholeness(quote.text), judged[i][0]))
         return sorted(scores, key=lambda item: -item.score)
 
+    def _answers(self, sentence: sentences.Sentence) -> bool:
+        """Whether it can: names of columns, and a heading with nothing below it, cannot."""
+        return not sentence.heads and bool(self._below.get(id(sentence.quote), True))
+
     def _judged(self, i: int, wanted: set[str]) -> tuple[str, set[str]]:
         """The words by which a sentence is judged, and their stems. The names of its columns say nothing for
-        a row of which no cell is asked for: all rows of its table share them."""
+        a row of which no cell is asked for: all rows of its table share them. So with the headings above."""
         if wanted & self._stems[i]:
-            return self._sentences[i].reading, self._read_stems[i]
+            return self._sentences[i].reading, self._read_stems[i] | self._above[i]
         return self._sentences[i].quote.text, self._stems[i]
 
     async def _fitting(self, topic: str) -> list[Scored]:

@@ -32,6 +32,7 @@ _NUMBERING = re.compile(r"\s*(?:[-*•–+]\s*)?\(?(?:\d{1,3}|[A-Za-z])$")
 _CLAUSE = re.compile(r"\n|[;:,]\s|\s")
 _WHOLE = re.compile(r"[.!…。！][\"'”’)\]」』）]*$")
 _FRAGMENT_FACTOR = 0.9
+_HEADING = re.compile(r"(#{1,6})[ \t]+\S[^\n]*")
 _WORTH = re.compile(r"[^\W_]")
 
 
@@ -45,6 +46,12 @@ class Sentence:
     quote: Quote
     reading: str
     heads: bool = False
+
+    @property
+    def level(self) -> int:
+        """Of a heading, from 1; 0 for others. A heading stands for the sentences below it."""
+        marks = _HEADING.fullmatch(self.quote.text)
+        return len(marks[1]) if marks else 0
 
 
 def sentences(passage: Passage) -> list[Quote]:

@@ -81,7 +81,14 @@ CONVERSATION: Codec[Conversation] = Codec(
 def _read_route(data: bytes) -> Route:
     said = read_json(data)
     alternatives = tuple(Alternative(**other) for other in said["alternatives"])
-    return Route(said["agent_id"], said["confidence"], tuple(said["reasons"]), alternatives)
+    return Route(
+        said["agent_id"],
+        said["confidence"],
+        tuple(said["reasons"]),
+        alternatives,
+        # Records of before have none.
+        said.get("asks", 0.0),
+    )
 
 
 ROUTE: Codec[Route] = Codec(lambda route: canonical(dataclasses.asdict(route)), _read_route)

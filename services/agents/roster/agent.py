@@ -114,7 +114,8 @@ class AgentDefinition(Generic[In, Out]):
     text; empty when there is nothing to tell. reads: whether documents are searched, and an answer is written
     from them, before `compose`. consults: whether it uses tools of others (Work.foreign), which the setting
     MELD_MCP_SERVERS may then add to `tools`. passes_tools: whether tools of a caller are offered to the model
-    that writes its answer; such a run makes no typed result.
+    that writes its answer; such a run makes no typed result. material: signs (routing/signs.py) that a
+    request brings what the agent works on, so that "auto" does not take it for a question to the documents.
     """
 
     agent_id: str
@@ -130,6 +131,7 @@ class AgentDefinition(Generic[In, Out]):
     reads: Callable[[In], bool] = lambda _: True
     consults: bool = False
     passes_tools: bool = False
+    material: frozenset[str] = frozenset()
 
 
 def on_wire(findings: Sequence[Finding]) -> list[results_pb2.Finding]:

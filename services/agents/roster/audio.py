@@ -446,4 +446,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tools=(_MEASURE, _TRANSCRIBE, _SUBTITLE, _INGEST, _SPEAK),
     tell=tell,
+    material=frozenset({"sound file", "subtitle file", "quotation"}),
 )

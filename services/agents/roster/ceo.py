@@ -307,4 +307,5 @@ AGENT = AgentDefinition(
     ),
     compose=compose,
     tell=tell,
+    material=frozenset({"numbers", "rows", "list of items"}),
 )

@@ -404,4 +404,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tools=(_ASSESS, _PRACTISE),
     tell=tell,
+    material=frozenset({"quotation"}),
 )

@@ -8,6 +8,7 @@ from services.agents.code.static import review
 from services.agents.code.static.analysis import Analysis, analyse, outcome_in_words
 from services.agents.ports import JsonObject
 from services.agents.roster.agent import AgentDefinition, Work
+from services.agents.routing.signs import CODE_SIGNS
 from services.chassis.errors import FailedPreconditionError
 
 _ANALYSE = "analyse"
@@ -184,4 +185,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tools=(_ANALYSE,),
     tell=tell,
+    material=CODE_SIGNS,
 )

@@ -7,6 +7,7 @@ from services.agents.code import telling
 from services.agents.code.debugging import PROBE, RUN_TESTS, TRY_CHANGES, Diagnosis, diagnose
 from services.agents.code.project import Project
 from services.agents.roster.agent import AgentDefinition, Work
+from services.agents.routing.signs import CODE_SIGNS
 
 _NO_CODE = "Nothing was executed: no files were given. The findings come from the documents alone."
 _SHOWN = 5
@@ -92,4 +93,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tools=(RUN_TESTS, TRY_CHANGES, PROBE),
     tell=tell,
+    material=CODE_SIGNS,
 )

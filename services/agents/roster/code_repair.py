@@ -9,6 +9,7 @@ from services.agents.code.patching.patch import unified_diff
 from services.agents.code.project import Project
 from services.agents.code.repairing import VERIFY, Repair, repair
 from services.agents.roster.agent import AgentDefinition, Work
+from services.agents.routing.signs import CODE_SIGNS
 
 _NO_CODE = "Nothing was executed: no files were given. The findings come from the documents alone."
 
@@ -83,4 +84,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tools=(RUN_TESTS, TRY_CHANGES, VERIFY),
     tell=tell,
+    material=CODE_SIGNS,
 )

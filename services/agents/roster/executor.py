@@ -136,4 +136,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tell=report.tell,
     reads=reads,
+    material=frozenset({"list of items"}),
 )

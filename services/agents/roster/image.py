@@ -14,6 +14,7 @@ from meldrag.agents.v1 import results_pb2
 from services.agents.measuring.charts import Chart
 from services.agents.ports import Attachment, JsonObject, ModelError, Painted, Sandboxed, StoredFile
 from services.agents.roster.agent import AgentDefinition, Work
+from services.agents.routing.signs import DATA_SIGNS
 from services.agents.seeing import diagrams, hocr, plots, reading, telling
 from services.agents.seeing.looking import MAX_BYTES, Look, Wanted, look, mark_duplicates
 from services.chassis.errors import (
@@ -461,4 +462,5 @@ AGENT = AgentDefinition(
     # Each picture that is made costs, whoever hears of it.
     effects=frozenset({_GENERATE}),
     tell=tell,
+    material=frozenset({"picture file"}) | DATA_SIGNS,
 )

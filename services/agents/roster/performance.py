@@ -15,6 +15,7 @@ from services.agents.measuring.series import read_csv, read_json
 from services.agents.measuring.study import Study, study
 from services.agents.ports import JsonObject
 from services.agents.roster.agent import AgentDefinition, Work
+from services.agents.routing.signs import CODE_SIGNS, DATA_SIGNS
 from services.chassis.errors import FailedPreconditionError, InvalidArgumentError
 
 _STUDY, _PROFILE, _COMPARE = "study", "profile", "compare"
@@ -385,4 +386,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tools=(_STUDY, _PROFILE, _COMPARE),
     tell=tell,
+    material=CODE_SIGNS | DATA_SIGNS,
 )

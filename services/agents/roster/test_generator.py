@@ -10,6 +10,7 @@ from services.agents.code.testing.generation import Effort, Generation
 from services.agents.code.testing.model import NOTE, Generated, Intended, Share
 from services.agents.ports import JsonObject, Sandboxed
 from services.agents.roster.agent import AgentDefinition, Work
+from services.agents.routing.signs import CODE_SIGNS
 from services.chassis.errors import FailedPreconditionError
 
 _NO_FILES = "No code was given, so nothing was executed. The findings come from the documents alone."
@@ -200,4 +201,5 @@ AGENT = AgentDefinition(
     compose=compose,
     tools=("generate_tests", "run_mutants"),
     tell=tell,
+    material=CODE_SIGNS,
 )

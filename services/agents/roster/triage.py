@@ -74,4 +74,5 @@ AGENT = AgentDefinition(
     ),
     compose=compose,
     tell=tell,
+    material=frozenset({"list of items", "mail file", "quotation"}),
 )

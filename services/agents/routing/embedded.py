@@ -20,6 +20,7 @@ import numpy as np
 from services.agents.ports import Vectors
 
 _FILE = "embedded.npz"
+QUESTIONS = "questions.npz"
 # An eighth of the size of doubles; what is lost is far below what tells two models apart.
 _SCALE = 127.0
 _BATCH = 16
@@ -27,9 +28,9 @@ _BATCH = 16
 _SAME = 0.99
 
 
-def load(texts: Sequence[str]) -> Vectors | None:
+def load(texts: Sequence[str], file: str = _FILE) -> Vectors | None:
     """The embeddings of these texts, a row of unit length each; None where the file is about others."""
-    with np.load(io.BytesIO((resources.files(__package__) / _FILE).read_bytes()), allow_pickle=False) as held:
+    with np.load(io.BytesIO((resources.files(__package__) / file).read_bytes()), allow_pickle=False) as held:
         if bytes(held["digest"]) != digest(texts):
             return None
         return _unit(held["rows"].astype(np.float32))
@@ -62,16 +63,18 @@ async def _write(address: str) -> None:
     # What the service itself does not need.
     from services.agents.adapters import vector_client  # noqa: PLC0415
     from services.agents.routing.signs import read  # noqa: PLC0415
-    from services.agents.routing.triage import load_examples  # noqa: PLC0415
+    from services.agents.routing.triage import load_examples, load_questions  # noqa: PLC0415
     from services.chassis.channel import open_aio_channel  # noqa: PLC0415
 
-    texts = [read(text).prose for requests in load_examples().values() for text in requests]
+    examples = [text for requests in load_examples().values() for text in requests]
     async with open_aio_channel(address, vector_client.SERVICE) as channel:
         embed = vector_client.VectorClient(channel).embed
-        rows = [await embed(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
-    path = Path(__file__).with_name(_FILE)
-    path.write_bytes(_packed(texts, np.concatenate(rows)))
-    print(f"{path.name}: {len(texts)} texts, {path.stat().st_size} bytes")
+        for file, requests in ((_FILE, examples), (QUESTIONS, load_questions())):
+            texts = [read(text).prose for text in requests]
+            rows = [await embed(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
+            path = Path(__file__).with_name(file)
+            path.write_bytes(_packed(texts, np.concatenate(rows)))
+            print(f"{file}: {len(texts)} texts, {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,21 @@ _SEEN = {
     "question": re.compile(r"\?"),
 }
 _SHORT, _MIDDLE = 6, 16
+# Signs that a request brings code, or what code wrote; and data.
+CODE_SIGNS = frozenset(
+    (
+        "code",
+        "inline code",
+        "name of code",
+        "source file",
+        "diff",
+        "error name",
+        "traceback",
+        "log",
+        "log file",
+    )
+)
+DATA_SIGNS = frozenset(("numbers", "rows", "json", "table file"))
 SIZES = frozenset(("short", "middle", "long"))
 
 

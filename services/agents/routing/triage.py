@@ -7,6 +7,7 @@ While the vector service does not answer, words, concepts and signs decide alone
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +20,7 @@ from services.agents.answering import terms
 from services.agents.ports import Vectors
 from services.agents.routing import embedded
 from services.agents.routing.classifier import Classifier, Examples, Features, Matrix
+from services.agents.routing.documents import RESEARCH
 from services.agents.routing.features import load_concepts
 from services.agents.routing.route import Alternative, Route
 from services.agents.routing.signs import Reading, read
@@ -43,10 +45,24 @@ def load_examples() -> dict[str, list[str]]:
     return loaded
 
 
+def load_questions() -> list[str]:
+    """Questions to documents of any subject: examples for research where there are documents to ask."""
+    text = (resources.files("services.agents.routing") / "questions.json").read_text("utf-8")
+    loaded: list[str] = json.loads(text)
+    return loaded
+
+
 @cache
 def packaged() -> Examples:
     """The examples of the release, with its concepts: read once by a process, in a second or two."""
     return Examples(load_examples(), load_concepts())
+
+
+@cache
+def packaged_with_questions() -> Examples:
+    """The examples of the release, the questions to documents among those of research."""
+    examples = load_examples()
+    return Examples({**examples, RESEARCH: [*examples[RESEARCH], *load_questions()]}, load_concepts())
 
 
 class Triage:
@@ -54,11 +70,15 @@ class Triage:
     alone.
     """
 
-    def __init__(self, examples: Examples, embed: Embed) -> None:
-        """examples: labelled with agent ids."""
+    def __init__(self, examples: Examples, embed: Embed, asking: Examples | None = None) -> None:
+        """examples: labelled with agent ids. asking: the same with questions to documents (ADR 135); None:
+        no route says whether documents are asked.
+        """
         self._examples = examples
         self._embed = embed
         self._by_words = examples.by_words
+        self._asking = asking
+        self._asking_by_meaning: Classifier | None = None
         self._by_meaning: Classifier | None = None
         self._learnt: list[Vectors] = []
         self._outdated = asyncio.Event()
@@ -80,7 +100,24 @@ class Triage:
             ):
                 self._learnt.append(known[_EMBED_BATCH:])
                 break
-        self._by_meaning = await asyncio.to_thread(Classifier, self._examples, np.concatenate(self._learnt))
+        learnt = np.concatenate(self._learnt)
+        if self._asking is not None:
+            self._asking_by_meaning = await self._learn_to_tell_questions(self._asking, texts, learnt)
+        self._by_meaning = await asyncio.to_thread(Classifier, self._examples, learnt)
+
+    async def _learn_to_tell_questions(
+        self, asking: Examples, texts: Sequence[str], learnt: Vectors
+    ) -> Classifier:
+        rows = dict(zip(texts, learnt, strict=True))
+        new = [text for reading in asking.readings if (text := reading.prose) not in rows]
+        known = embedded.load(new, embedded.QUESTIONS)
+        of_release = embedded.load(texts)
+        if known is None or of_release is None or not embedded.same_model(of_release, learnt):
+            batches = range(0, len(new), _EMBED_BATCH)
+            known = np.concatenate([await self._embed(new[at : at + _EMBED_BATCH]) for at in batches])
+        rows.update(zip(new, known, strict=True))
+        vectors = np.stack([rows[reading.prose] for reading in asking.readings])
+        return await asyncio.to_thread(Classifier, asking, vectors)
 
     async def keep_learning(self) -> None:
         """Repeats `learn` until it succeeds, and again when the embedding model has changed."""
@@ -108,10 +145,19 @@ class Triage:
                     classifier = self._by_meaning
                 else:
                     self._forget()
-        return _route(classifier, reading, vector)
+        return dataclasses.replace(_route(classifier, reading, vector), asks=self._asks(reading, vector))
+
+    def _asks(self, reading: Reading, vector: Vectors | None) -> float:
+        if self._asking is None:
+            return 0.0
+        by_meaning = self._asking_by_meaning
+        if by_meaning is None or vector is None or not by_meaning.fits(vector):
+            by_meaning, vector = self._asking.by_words, None
+        shares = by_meaning.shares(by_meaning.alike(self._asking.features(reading), vector))
+        return round(float(shares[by_meaning.labels.index(RESEARCH)]), 3)
 
     def _forget(self) -> None:
-        self._by_meaning = None
+        self._by_meaning = self._asking_by_meaning = None
         self._learnt.clear()
         self._outdated.set()
 

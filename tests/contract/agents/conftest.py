@@ -94,13 +94,14 @@ async def agents_house(
     *,
     registry: Registry | None = None,
     examples: Examples | None = None,
+    asking: Examples | None = None,
     sandbox: Sandboxed | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     """The agents service on a port of its own: that of meld_agents_address where it is given.
 
-    registry: of other agents than the roster's. examples: for routing, a few when None. sandbox: None where
-    code cannot be executed.
+    registry: of other agents than the roster's. examples: for routing, a few when None. asking: those with
+    questions to documents. sandbox: None where code cannot be executed.
     """
     bind = settings.get("meld_agents_address", "127.0.0.1:0")
     # A machine that runs other tests is slow; where a test is about the wait it says so.
@@ -116,6 +117,7 @@ async def agents_house(
                 await enter(open_models(configured(read), read.openai_max_tokens)),
                 registry=registry,
                 examples=examples or few_examples(),
+                asking=asking,
                 sound=await enter(open_audio(audio(read))),
                 sandbox=sandbox,
                 painter=await enter(open_painter(images(read))),

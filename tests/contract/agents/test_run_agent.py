@@ -12,6 +12,7 @@ import pytest
 
 from meldrag.agents.v1 import agents_pb2, results_pb2
 from meldrag.session.v1 import session_pb2
+from services.agents.routing.triage import packaged, packaged_with_questions
 from services.chassis.errors import NotFoundError, ServiceError, UnavailableError
 from tests.contract.agents.conftest import DEFAULT, agents_house, kinds, result_of, streamed
 from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted, silent, unavailable
@@ -72,6 +73,20 @@ async def test_says_so_when_nothing_answers(open_house: Open) -> None:
     assert result.text == "Nothing was found in the documents that answers this."
     assert not result.citations
     assert result.result.research.gaps
+    assert result.result.research.confidence == 0
+
+
+async def test_shows_what_is_nearest_as_no_answer(open_house: Open, vector: VectorNeighbour) -> None:
+    house = await open_house()
+    events = await house.run("Who harpooned the whale of Nantucket?")
+    result = result_of(events)
+    assert result.answer_mode == agents_pb2.ANSWER_MODE_NO_ANSWER
+    assert result.text == streamed(events)
+    assert result.text.startswith("No sentence answers this surely. Nearest passages:\n\n")
+    assert "Its lamp burns whale oil. [1]" in result.text
+    assert result.citations[0].quote == "Its lamp burns whale oil."
+    assert {citation.quote for citation in result.citations} <= {quote.quote for quote in vector.verified}
+    assert not result.result.research.findings
     assert result.result.research.confidence == 0
 
 
@@ -179,6 +194,32 @@ async def test_auto_lets_triage_choose_and_says_who_answered(open_house: Open) -
     assert result.result.WhichOneof("result") == "test_generator"
     assert result.result.test_generator.verdict == results_pb2.VERDICT_NOT_RUN
     assert result.result.test_generator.verdict_reason
+
+
+async def test_auto_takes_a_question_to_the_documents(open_house: Open) -> None:
+    house = await open_house(examples=packaged(), asking=packaged_with_questions())
+    asked = "Tell me everything about the lamp of Brava"
+    other = "Transcribe interview.mp3"
+    for message, agent_id in (
+        ("How long may the ferry stay?", "research"),
+        (asked, "research"),
+        (other, "audio"),
+    ):
+        events = await house.run(message, agent_id="auto")
+        assert events[1].routing.agent_id == result_of(events).agent_id == agent_id
+    assert (
+        await house.stub.RouteTask(agents_pb2.RouteTaskRequest(message="How long may the ferry stay?"))
+    ).agent_id != ("research")
+
+
+async def test_auto_without_documents_goes_by_the_request_alone(
+    open_house: Open, vector: VectorNeighbour
+) -> None:
+    house = await open_house(
+        examples=packaged(), asking=packaged_with_questions(), collection_name="nothing_here"
+    )
+    events = await house.run("How long may the ferry stay?", agent_id="auto")
+    assert events[1].routing.agent_id != "research"
 
 
 async def test_vector_down_is_unavailable(open_house: Open) -> None:

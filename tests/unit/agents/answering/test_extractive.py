@@ -130,3 +130,80 @@ async def test_one_row_of_many_is_quoted() -> None:
     rows[7] = "Orchard: Thistledown; Kilos: 9917; Variety: Ashmead"
     chosen = await Evidence(passages(["\n".join(rows)]), None).answer("What are the kilos of Thistledown?")
     assert [quote.text for quote in chosen] == [rows[7]]
+
+
+MANUAL = """# Coffee machine manual
+
+## Descaling
+
+Descale every three months. Fill the tank with vinegar and press the left button twice. Rinse it. Dry it.
+
+## Storage
+
+## Warranty
+
+- Parts: two years
+- Labour: one year
+
+## Transport
+"""
+
+
+async def test_a_heading_stands_for_the_sentences_below_it() -> None:
+    evidence = Evidence(passages([MANUAL]), None)
+    assert [quote.text for quote in await evidence.answer("Explain descaling")] == [
+        "Descale every three months.",
+        "Fill the tank with vinegar and press the left button twice.",
+        "Rinse it.",
+    ]
+    assert [quote.text for quote in await evidence.answer("Tell me about the warranty")] == [
+        "- Parts: two years",
+        "- Labour: one year",
+    ]
+
+
+async def test_a_title_stands_for_what_comes_first_and_an_empty_section_for_nothing() -> None:
+    evidence = Evidence(passages([MANUAL]), None)
+    quotes = await evidence.answer("Tell me about the coffee machine manual")
+    assert quotes[0].text == "Descale every three months."
+    assert await evidence.answer("transport") == []
+    assert await evidence.answer("storage") == []
+    data = MANUAL.encode()
+    assert all(data[quote.byte_start : quote.byte_end].decode() == quote.text for quote in quotes)
+
+
+async def test_no_section_reaches_into_the_next_passage() -> None:
+    evidence = Evidence(passages(["Birds sing.\n\n## Storage", "The lamp is red."]), None)
+    assert await evidence.answer("storage") == []
+
+
+async def test_the_words_of_a_heading_count_for_a_sentence_below_it_that_holds_another() -> None:
+    rules = (
+        "# Rules\n\n## Travel\n\nHotels cost 140 euros at most. Trains go first.\n\n## Leave\n\nAsk early."
+    )
+    evidence = Evidence(passages([rules]), None)
+    chosen = await evidence.answer("What do the travel rules say about hotels?")
+    assert [quote.text for quote in chosen] == ["Hotels cost 140 euros at most."]
+    assert await evidence.answer("What do the travel rules say about helicopters and yachts?") == []
+
+
+async def test_what_is_nearest_is_shown_once_a_passage_and_only_where_something_is() -> None:
+    evidence = Evidence(passages(), None)
+    question = "Is there a ticket for an elephant?"
+    assert await evidence.answer(question) == []
+    near = await evidence.nearest(question)
+    assert len(near) == len({quote.passage.document_id for quote in near}) == 2
+    assert all("ticket" in quote.text for quote in near)
+    assert await evidence.nearest("Who painted the ceiling of the chapel?") == []
+
+
+async def test_a_sentence_that_says_no_more_than_its_headings_brings_its_section() -> None:
+    evidence = Evidence(passages([MANUAL]), None)
+    chosen = [quote.text for quote in await evidence.answer("How do I descale the coffee machine?")]
+    assert chosen[:2] == [
+        "Descale every three months.",
+        "Fill the tank with vinegar and press the left button twice.",
+    ]
+    assert [quote.text for quote in await evidence.answer("Which button for descaling?")] == [
+        "Fill the tank with vinegar and press the left button twice."
+    ]

@@ -9,7 +9,13 @@ import numpy as np
 from services.agents.ports import Vectors
 from services.agents.routing import embedded
 from services.agents.routing.signs import read
-from services.agents.routing.triage import Triage, load_examples, packaged
+from services.agents.routing.triage import (
+    Triage,
+    load_examples,
+    load_questions,
+    packaged,
+    packaged_with_questions,
+)
 
 TEXTS = [read(text).prose for requests in load_examples().values() for text in requests]
 
@@ -24,6 +30,32 @@ def test_they_are_those_of_the_examples() -> None:
     rows = known()
     assert rows.shape == (len(TEXTS), 384)
     assert np.allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+
+
+def test_the_questions_to_documents_have_theirs() -> None:
+    texts = [read(text).prose for text in load_questions()]
+    assert not set(texts) & set(TEXTS)
+    rows = embedded.load(texts, embedded.QUESTIONS)
+    assert rows is not None, "the questions have changed: python -m services.agents.routing.embedded"
+    assert rows.shape == (len(texts), 384)
+
+
+async def test_whether_documents_are_asked_is_told_by_meaning_too() -> None:
+    texts = [read(text).prose for text in load_questions()]
+    questions = embedded.load(texts, embedded.QUESTIONS)
+    assert questions is not None
+    rows = dict(zip([*TEXTS, *texts], np.concatenate([known(), questions]), strict=True))
+    asked: list[str] = []
+
+    async def embed(wanted: Sequence[str]) -> Vectors:
+        asked.extend(wanted)
+        return np.stack([rows[text] for text in wanted])
+
+    triage = Triage(packaged(), embed, packaged_with_questions())
+    await triage.learn()
+    assert len(asked) == 16
+    assert (await triage.route("How fast does the glue dry?")).asks > 0.9
+    assert (await triage.route("Transcribe this interview.")).asks < 0.1
 
 
 def test_those_of_other_texts_are_none() -> None:
