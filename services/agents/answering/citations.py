@@ -126,10 +126,13 @@ class MarkRewriter:
 def best_quote(passage: Passage, statement: str) -> Quote:
     """The sentence of a passage that carries a statement best, with a neighbour where that adds much.
 
+    A heading only where the passage has nothing else.
+
     Measured by the share of the statement's stems that the sentence holds, rare ones counting more. The first
     sentence when none shares any; the whole passage when it has no sentences.
     """
-    read = sentences.read(passage)
+    found = sentences.read(passage)
+    read = [sentence for sentence in found if not sentence.level] or found
     if not read:
         return Quote.of(passage, 0, len(passage.text))
     candidates = [sentence.quote for sentence in read]

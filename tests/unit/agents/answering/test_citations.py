@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -125,3 +126,10 @@ def test_a_mark_behind_what_its_quote_does_not_carry_is_left_out() -> None:
     assert text == "This is right [1]. This is wrong."
     assert citer.unfounded == {"This is wrong"}
     assert [citation.number for citation in book.citations()] == [1]
+
+
+def test_a_heading_is_no_quote_where_there_is_a_sentence() -> None:
+    text = "# Staff handbook\n\nEach employee has 28 days of leave. Hotels cost 140 euros."
+    found = best_quote(replace(passages()[0], text=text), "Here is what the staff handbook says")
+    assert found.text == "Each employee has 28 days of leave."
+    assert best_quote(replace(passages()[0], text="# Staff handbook"), "anything").text == "# Staff handbook"
