@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import argon2
+
 from meldrag.session.v1 import (
     identity_pb2,
     identity_pb2_grpc,
@@ -58,14 +60,18 @@ _WEBHOOK = webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 
 @asynccontextmanager
 async def session_server(
-    settings: SessionSettings, bind: str, authenticator: Authenticator | None = None
+    settings: SessionSettings,
+    bind: str,
+    authenticator: Authenticator | None = None,
+    *,
+    hasher: argon2.PasswordHasher | None = None,
 ) -> AsyncIterator[Server]:
     """The server, not started, with its adapters open for the duration of the block. Raises StartError.
 
-    authenticator: that of the settings when None.
+    authenticator: that of the settings when None. hasher: that of `Passwords` when None.
     """
     async with (
-        _passwords() as passwords,
+        _passwords(hasher) as passwords,
         open_redis_store(
             settings.store_host,
             settings.store_port,
@@ -146,9 +152,9 @@ def identity_servicer(
 
 
 @asynccontextmanager
-async def _passwords() -> AsyncIterator[Passwords]:
+async def _passwords(hasher: argon2.PasswordHasher | None) -> AsyncIterator[Passwords]:
     """What makes and compares hashes, for the duration of the block."""
-    passwords = Passwords()
+    passwords = Passwords(hasher)
     try:
         yield passwords
     finally:

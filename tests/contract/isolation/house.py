@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import argon2
 import grpc.aio
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -170,7 +171,11 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
             meld_webhook_allow="127.0.0.1",
             **login,
         )
-        session_address = await started(await enter(session_server(session_settings, "127.0.0.1:0")))
+        # Somebody new for each attack: with the hashes of a real house, that is a quarter of all its work.
+        hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        session_address = await started(
+            await enter(session_server(session_settings, "127.0.0.1:0", hasher=hasher))
+        )
         settings = AgentsSettings(meld_drain_seconds=0.2, **login)
         identity = passes.identity(settings)
         agents = await enter(
