@@ -96,12 +96,15 @@ class Retrieval:
     """What a search found, best first.
 
     degraded_reason: why the search ran without the vector side; empty when it did not.
-    no_documents: the default collection does not exist yet.
+    collections: that were searched. beyond: there are more of them, which were not.
+    no_documents: there is no collection yet, and none was named.
     """
 
     query: str
     passages: tuple[Passage, ...] = ()
     degraded_reason: str = ""
+    collections: tuple[str, ...] = ()
+    beyond: bool = False
     no_documents: bool = False
 
 

@@ -51,6 +51,7 @@ from services.agents.routing.route import Route
 from services.agents.run import Run
 from services.agents.searching import Searches
 from services.agents.tools import Toolbox
+from services.agents.validation import MAX_COLLECTIONS
 from services.agents.voicing import RunVoice
 from services.agents.workflow.catalog import NoWorkflows
 from services.agents.workflow.conductor import Conductor
@@ -70,6 +71,7 @@ _log = logging.getLogger(__name__)
 AUTO = "auto"
 
 _NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
+_BEYOND = "Some of the collections were not searched: they are too many. Name those that the question is about."
 _NOTHING_FOUND = "Nothing was found in the documents that answers this."
 _NEAREST = "No sentence answers this surely. Nearest passages:"
 _UNHEARD = "No model is configured, so the instructions are not followed: the answer consists of quotes."
@@ -86,26 +88,22 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Case:
-    """One request, with all that is known before it is answered."""
+    """One request, with all that is known before it is answered. named: the collections that it or its
+    session names.
+    """
 
     request: agents_pb2.RunAgentRequest
     hosted: Hosted
     inputs: Message
     conversation: Conversation
+    named: tuple[str, ...]
     retrieval: Retrieval
-    collections: Sequence[str]
     top_k: int | None
-    may_lack: bool
 
     @property
     def reads(self) -> bool:
         """Whether documents are asked at all."""
         return self.hosted.definition.reads(self.inputs)
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """The collections that the request or its session names."""
-        return () if self.may_lack else tuple(self.collections)
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ class Pipeline:
         model: ChatModel | None,
         registry: Registry,
         triage: Routes,
-        default_collection: str,
+        default_collection: str = "",
         limits: Limits,
         attachments: Attachments,
         knowledge: Knowledge,
@@ -161,7 +159,7 @@ class Pipeline:
         self._model = model
         self._registry = registry
         self._triage = triage
-        self._default_collection = default_collection
+        self._default = (default_collection,) if default_collection else ()
         self._limits = limits
         self._attachments = attachments
         self._knowledge = knowledge
@@ -190,7 +188,7 @@ class Pipeline:
             started=agents_pb2.RunStarted(
                 agent_id=request.agent_id,
                 session_id=request.session_id,
-                collection_ids=case.collections,
+                collection_ids=case.retrieval.collections or case.named,
                 recorded=recorded,
             )
         )
@@ -231,6 +229,8 @@ class Pipeline:
     def _tell_retrieval(run: Run, retrieval: Retrieval) -> None:
         if retrieval.degraded_reason:
             run.degrade(Degradation("vector_index", retrieval.degraded_reason))
+        if retrieval.beyond:
+            run.degrade(Degradation("collections", _BEYOND))
         run.emit(
             passages=agents_pb2.PassagesRetrieved(
                 query=retrieval.query, passages=map(wire.passage, retrieval.passages)
@@ -242,28 +242,19 @@ class Pipeline:
         if request.session_id:
             conversation = await self._conversations.read(request.session_id)
         named = tuple(request.collection_ids) or conversation.collection_ids
-        collections = named or (self._default_collection,)
         top_k = request.top_k if request.HasField("top_k") else None
         if request.agent_id != AUTO:
             hosted, inputs = self._chosen(request, request.agent_id)
             if not hosted.definition.reads(inputs):
-                nothing = Retrieval("")
-                case = _Case(
-                    request, hosted, inputs, conversation, nothing, collections, top_k, may_lack=not named
-                )
-                return case, None
+                return _Case(request, hosted, inputs, conversation, named, Retrieval(""), top_k), None
         query = search_query(request.message, conversation.turns)
-        retrieval, route = await asyncio.gather(
-            self._retrieve(query, collections, top_k, may_lack=not named),
-            self._choose(request),
-        )
+        retrieval, route = await asyncio.gather(self._retrieve(query, named, top_k), self._choose(request))
         # Inputs are some agent's, and say by themselves that no document is asked.
         if route is not None and retrieval.passages and not request.inputs.fields:
             chosen = self._registry.get(route.agent_id).definition
             route = documents.settled(route, request.message, chosen.material)
         hosted, inputs = self._chosen(request, route.agent_id if route else request.agent_id)
-        case = _Case(request, hosted, inputs, conversation, retrieval, collections, top_k, may_lack=not named)
-        return case, route
+        return _Case(request, hosted, inputs, conversation, named, retrieval, top_k), route
 
     def _chosen(self, request: agents_pb2.RunAgentRequest, agent_id: str) -> tuple[Hosted, Message]:
         """The agent with its inputs. Raises NotFoundError and InvalidArgumentError."""
@@ -285,18 +276,32 @@ class Pipeline:
     async def _choose(self, request: agents_pb2.RunAgentRequest) -> Route | None:
         return await self._triage.route(request.message) if request.agent_id == AUTO else None
 
-    async def _retrieve(
-        self, query: str, collections: Sequence[str], top_k: int | None, *, may_lack: bool
-    ) -> Retrieval:
+    async def _retrieve(self, query: str, named: tuple[str, ...], top_k: int | None) -> Retrieval:
+        """From the collections that are named, else the default one, else all that the caller may read."""
         with telemetry.tracer().start_as_current_span("retrieve") as span:
-            try:
-                passages, degraded = await self._retriever.search(query, collections, top_k)
-            except NotFoundError:
-                if not may_lack:
-                    raise
-                return Retrieval(query, no_documents=True)
-            span.set_attribute("meldrag.passages", len(passages))
-            return Retrieval(query, passages, degraded)
+            found = await self._searched(query, named or self._default, top_k, sure=bool(named))
+            if found is None:
+                there = await self._retriever.collections(MAX_COLLECTIONS + 1)
+                found = await self._searched(query, there[:MAX_COLLECTIONS], top_k)
+                # None where the last one was deleted between the two.
+                found = found and dataclasses.replace(found, beyond=len(there) > MAX_COLLECTIONS)
+            found = found or Retrieval(query, no_documents=True)
+            span.set_attribute("meldrag.passages", len(found.passages))
+            return found
+
+    async def _searched(
+        self, query: str, collections: tuple[str, ...], top_k: int | None, *, sure: bool = False
+    ) -> Retrieval | None:
+        """None where there are none, or one of them is not there. sure: then that is an error."""
+        if not collections:
+            return None
+        try:
+            passages, degraded = await self._retriever.search(query, collections, top_k)
+        except NotFoundError:
+            if sure:
+                raise
+            return None
+        return Retrieval(query, passages, degraded, collections)
 
     async def _equip(self, run: Run, case: _Case) -> _Equipped:
         definition, fence = case.hosted.definition, self._draw_fence()
@@ -526,10 +531,9 @@ class Pipeline:
             search=Searches(
                 run,
                 self._retriever,
-                case.collections,
                 case.retrieval,
                 top_k=case.top_k,
-                may_lack=case.may_lack,
+                may_lack=not case.named,
             ),
             query=case.retrieval.query,
             notes=self._notes(run, case.request.session_id),

@@ -45,6 +45,10 @@ class Retriever(Protocol):
         """
         ...
 
+    async def collections(self, most: int) -> tuple[str, ...]:
+        """The first collections, by id, that the caller may read."""
+        ...
+
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of unit length per text, at most 256 of them."""
         ...

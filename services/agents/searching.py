@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from meldrag.agents.v1 import agents_pb2
 from services.agents import wire
 from services.agents.model import Degradation, Passage, Retrieval
@@ -16,14 +14,14 @@ class Searches:
     """Implements ports.Search for one run, over its collections. What its own search found is known.
 
     Each counts as a use of a tool; it is told with the passages that no search of the run had found before.
-    top_k: of the run's own search. may_lack: a collection that is not there has no passages, and is no error.
+    first: the run's own search, whose collections are searched. top_k: of that search. may_lack: nobody named
+    them, so one that is not there any more has no passages, and is no error.
     """
 
     def __init__(
         self,
         run: Run,
         retriever: Retriever,
-        collections: Sequence[str],
         first: Retrieval,
         *,
         top_k: int | None,
@@ -31,7 +29,7 @@ class Searches:
     ) -> None:
         self._run = run
         self._retriever = retriever
-        self._collections = tuple(collections)
+        self._collections = first.collections
         self._top_k = top_k
         self._may_lack = may_lack
         self._told = set(map(_place, first.passages))
@@ -40,12 +38,7 @@ class Searches:
     async def __call__(self, query: str, top_k: int | None = None) -> tuple[Passage, ...]:
         """See ports.Search."""
         self._run.ledger.charge_tool_call()
-        try:
-            passages, degraded = await self._retriever.search(query, self._collections, top_k or self._top_k)
-        except NotFoundError:
-            if not self._may_lack:
-                raise
-            passages, degraded = (), ""
+        passages, degraded = await self._found(query, top_k or self._top_k)
         if degraded and not self._degraded:
             self._degraded = True
             self._run.degrade(Degradation("vector_index", degraded))
@@ -53,6 +46,16 @@ class Searches:
         self._told.update(map(_place, new))
         self._run.emit(passages=agents_pb2.PassagesRetrieved(query=query, passages=map(wire.passage, new)))
         return passages
+
+    async def _found(self, query: str, top_k: int | None) -> tuple[tuple[Passage, ...], str]:
+        if not self._collections:
+            return (), ""
+        try:
+            return await self._retriever.search(query, self._collections, top_k)
+        except NotFoundError:
+            if not self._may_lack:
+                raise
+            return (), ""
 
 
 def _place(passage: Passage) -> tuple[str, str, int, int]:

@@ -15,8 +15,9 @@ class AgentsSettings(ServiceSettings):
 
     structured_secrets: ClassVar = frozenset({"meld_mcp_servers"})
 
-    # The collection that is searched when neither the call nor its session names one.
-    collection_name: str = "meld_rag_vectors"
+    # The collection that is searched when neither the call nor its session names one; all that the caller
+    # may read when this is empty or not there.
+    collection_name: str = ""
 
     openai_api_key: SecretStr = SecretStr("")
     # Any OpenAI-compatible endpoint; OpenAI's own when empty.

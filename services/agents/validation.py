@@ -10,7 +10,8 @@ from services.agents.answering.calling import is_object
 from services.chassis.errors import InvalidArgumentError
 
 MAX_MESSAGE = 32_000
-_MAX_COLLECTIONS = 16
+# That one search takes.
+MAX_COLLECTIONS = 16
 _MAX_OUTPUT_TOKENS = 1_000_000
 _MAX_INPUT_BYTES = 2_000_000
 _MAX_COMMENT = 2_000
@@ -54,9 +55,9 @@ def check_run(request: agents_pb2.RunAgentRequest) -> None:
         raise _invalid("session_id", request.session_id, "session_id is malformed")
     if request.request_id and not _REQUEST_ID.fullmatch(request.request_id):
         raise _invalid("request_id", request.request_id, "request_id has 1 to 128 visible ASCII characters")
-    if len(request.collection_ids) > _MAX_COLLECTIONS:
+    if len(request.collection_ids) > MAX_COLLECTIONS:
         raise _invalid(
-            "collection_ids", str(len(request.collection_ids)), f"at most {_MAX_COLLECTIONS} collections"
+            "collection_ids", str(len(request.collection_ids)), f"at most {MAX_COLLECTIONS} collections"
         )
     for collection_id in request.collection_ids:
         if not _COLLECTION.fullmatch(collection_id):

@@ -54,6 +54,14 @@ class VectorClient:
             raise translated(error) from error
         return tuple(_passage(hit) for hit in found.hits), found.degraded_reason
 
+    async def collections(self, most: int) -> tuple[str, ...]:
+        """See Retriever."""
+        try:
+            page = await self._stub.ListCollections(vector_pb2.ListCollectionsRequest(page_size=most))
+        except grpc.RpcError as error:
+            raise translated(error) from error
+        return tuple(one.collection_id for one in page.collections)
+
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See Retriever."""
         request = vector_pb2.EmbedTextsRequest(texts=texts)

@@ -11,6 +11,7 @@ from typing import Any
 from services.agents.journal.codecs import (
     CONVERSATION,
     FOUND,
+    JSON,
     ROUTE,
     STANDINGS,
     VECTORS,
@@ -53,6 +54,14 @@ class JournaledRetriever:
         asked = {"query": query, "collections": list(collection_ids), "top_k": top_k}
         return await self._journal.ask(
             "search", asked, lambda: self._inner.search(query, collection_ids, top_k), FOUND
+        )
+
+    async def collections(self, most: int) -> tuple[str, ...]:
+        """See Retriever."""
+        return tuple(
+            await self._journal.ask(
+                "collections", {"most": most}, lambda: self._inner.collections(most), JSON
+            )
         )
 
     async def embed(self, texts: Sequence[str]) -> Vectors:

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from meldrag.agents.v1 import results_pb2, workflow_pb2
 from services.agents import json_schema
 from services.agents.roster.registry import Registry
+from services.agents.validation import MAX_COLLECTIONS
 from services.agents.workflow.fitting import Place, misfit
 from services.chassis.errors import InvalidArgumentError
 
@@ -19,7 +20,6 @@ MAX_STEPS = 32
 MAX_MESSAGE = 8_000
 MAX_QUESTION = 2_000
 MAX_ATTEMPTS = 5
-_MAX_COLLECTIONS = 16
 _MAX_STEP_SECONDS = 30 * 60.0
 _MAX_APPROVAL_SECONDS = 24 * 3600.0
 _MAX_CAUSE = 300
@@ -186,8 +186,8 @@ def _node(step: workflow_pb2.WorkflowStep, registry: Registry) -> Node:
 
 def _agent_node(step: workflow_pb2.WorkflowStep, registry: Registry) -> Node:
     _check_length(step, "message", step.message, MAX_MESSAGE)
-    if len(step.collection_ids) > _MAX_COLLECTIONS:
-        raise invalid(step.step_id, "collection_ids", f"at most {_MAX_COLLECTIONS} collections")
+    if len(step.collection_ids) > MAX_COLLECTIONS:
+        raise invalid(step.step_id, "collection_ids", f"at most {MAX_COLLECTIONS} collections")
     if step.agent_id == AUTO:
         return Node(step, (), Place({}, {}))
     if step.agent_id not in registry.ids():

@@ -41,8 +41,8 @@ _COLLECTIONS = {
     "type": "array",
     "items": {"type": "string"},
     "maxItems": _MAX_COLLECTIONS,
-    "description": "The collections to search; the resource meld://collections lists them. All of them where"
-    f" this is left out and there are at most {_MAX_COLLECTIONS}.",
+    "description": "The collections to search; the resource meld://collections lists them. Where this is"
+    f" left out, all of them are searched, {_MAX_COLLECTIONS} at most.",
 }
 _SESSION = {"type": "string", "description": "The conversation to go on with."}
 # Of every agent's tool, besides the agent's own inputs.
@@ -142,7 +142,7 @@ def _search(fields: Fields) -> Said:
     message = vector_pb2.SearchRequest(
         query=fields.text("query", required=True),
         top_k=fields.integer("limit", minimum=1, maximum=_MAX_HITS),
-        collection_ids=_named_collections(fields),
+        collection_ids=fields.texts("collections") or _all_collections(),
     )
     fields.finish()
     found = unary(door().clients.vector.Search, message) if message.collection_ids else None
@@ -188,7 +188,7 @@ async def _ask(fields: Fields, tell: Tell) -> Said:
         message=fields.text("question", required=True),
         session_id=fields.text("session_id"),
     )
-    message.collection_ids.extend(_run_collections(fields, message.session_id))
+    message.collection_ids.extend(fields.texts("collections"))
     fields.finish()
     return await _run(message, tell)
 
@@ -274,19 +274,10 @@ async def _agent(agent_id: str, fields: Fields, tell: Tell) -> Said:
         message=fields.text(_MESSAGE, required=True),
         session_id=fields.text("session_id"),
     )
-    message.collection_ids.extend(_run_collections(fields, message.session_id))
+    message.collection_ids.extend(fields.texts("collections"))
     # The agent itself knows which inputs fit.
     message.inputs.CopyFrom(to_struct(fields.rest(), "arguments"))
     return await _run(message, tell)
-
-
-def _named_collections(fields: Fields) -> list[str]:
-    return fields.texts("collections") or _all_collections()
-
-
-def _run_collections(fields: Fields, session_id: str) -> list[str]:
-    """Those of a session are known to the agents."""
-    return fields.texts("collections") if session_id else _named_collections(fields)
 
 
 def _all_collections() -> list[str]:

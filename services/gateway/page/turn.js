@@ -31,6 +31,7 @@ const WITHOUT = {
   model: "The model is not answering",
   session: "This conversation is not being kept",
   vector_index: "Searched by keyword only",
+  collections: "Not all collections were searched",
   budget: "Ended at a limit",
   files: "Pictures and sounds cannot be shown",
   citations: "Not all of it is in the documents",

@@ -66,6 +66,8 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
     def __init__(self) -> None:
         self.faults = Faults()
         self.collections: dict[str, list[vector_pb2.Hit]] = {}
+        # Still listed, and deleted before anybody searches them.
+        self.going: set[str] = set()
         self.forged: set[str] = set()
         self.searches: list[vector_pb2.SearchRequest] = []
         self.verified: list[vector_pb2.Citation] = []
@@ -87,6 +89,13 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
         )
         self.collections.setdefault(collection_id, []).append(hit)
         return hit
+
+    async def ListCollections(self, request: Any, rpc: Any) -> vector_pb2.ListCollectionsResponse:
+        await self.faults.meet("ListCollections")
+        listed = sorted({*self.collections, *self.going})[: request.page_size]
+        return vector_pb2.ListCollectionsResponse(
+            collections=[vector_pb2.Collection(collection_id=one) for one in listed]
+        )
 
     async def Search(self, request: Any, rpc: Any) -> vector_pb2.SearchResponse:
         self.metadata.append(dict(rpc.invocation_metadata()))

@@ -118,6 +118,47 @@ async def test_searches_the_sessions_collections(
     assert list(other[0].started.collection_ids) == [DEFAULT]
 
 
+async def test_a_question_that_names_no_collection_is_asked_of_all(
+    open_house: Open, vector: VectorNeighbour
+) -> None:
+    vector.put("harbour", "Pier", "The pier of Brava was built in 1790.")
+    house = await open_house()
+    events = await house.run("When was the pier built?")
+    assert list(events[0].started.collection_ids) == ["harbour", DEFAULT]
+    assert "1790" in result_of(events).text
+    assert not result_of(events).degradations
+
+
+async def test_the_default_collection_is_asked_alone_where_it_is_there(
+    open_house: Open, vector: VectorNeighbour
+) -> None:
+    vector.put("harbour", "Pier", "The pier of Brava was built in 1790.")
+    house = await open_house(collection_name="harbour")
+    assert list((await house.run("When was the pier built?"))[0].started.collection_ids) == ["harbour"]
+    del vector.collections["harbour"]
+    assert list((await house.run(QUESTION))[0].started.collection_ids) == [DEFAULT]
+
+
+async def test_collections_beyond_what_one_search_takes_are_told_of(
+    open_house: Open, vector: VectorNeighbour
+) -> None:
+    for number in range(16):
+        vector.put(f"book-{number:02d}", "Pier", f"The pier {number} of Brava was built in 1790.")
+    house = await open_house()
+    events = await house.run("When was the pier built?")
+    assert list(events[0].started.collection_ids) == [f"book-{number:02d}" for number in range(16)]
+    assert [one.component for one in result_of(events).degradations] == ["collections"]
+
+
+async def test_a_collection_that_goes_while_all_are_asked_is_as_if_there_were_none(
+    open_house: Open, vector: VectorNeighbour
+) -> None:
+    vector.collections.clear()
+    vector.going.add("harbour")
+    house = await open_house()
+    assert "no documents yet" in result_of(await house.run(QUESTION)).text
+
+
 async def test_top_k_limits_the_passages(open_house: Open, vector: VectorNeighbour) -> None:
     house = await open_house()
     events = await house.run("Brava bakery ferry lighthouse", top_k=2)
@@ -215,9 +256,8 @@ async def test_auto_takes_a_question_to_the_documents(open_house: Open) -> None:
 async def test_auto_without_documents_goes_by_the_request_alone(
     open_house: Open, vector: VectorNeighbour
 ) -> None:
-    house = await open_house(
-        examples=packaged(), asking=packaged_with_questions(), collection_name="nothing_here"
-    )
+    vector.collections.clear()
+    house = await open_house(examples=packaged(), asking=packaged_with_questions())
     events = await house.run("How long may the ferry stay?", agent_id="auto")
     assert events[1].routing.agent_id != "research"
 

@@ -112,7 +112,7 @@ ROWS = {
     "ANTHROPIC_API_KEY": Row(KEY, insides.vendor_asked, None, (f"Bearer {KEY}", "claude-sonnet-4-5")),
     "GOOGLE_API_KEY": Row(KEY, insides.vendor_asked, None, (f"Bearer {KEY}", "gemini-2.5-flash")),
     "COHERE_API_KEY": Row(KEY, insides.vendor_asked, None, (f"Bearer {KEY}", "command-a-03-2025")),
-    "COLLECTION_NAME": Row("atlas", insides.collection_searched, ["meld_rag_vectors"], ["atlas"]),
+    "COLLECTION_NAME": Row("atlas", insides.collection_searched, ["atlas", "meld_rag_vectors"], ["atlas"]),
     "CHROMADB_HOST": Row(ASIDE, insides.asks_the_server_aside, False, True, {"CHROMADB_PORT": "{knocks}"}),
     "CHROMADB_PORT": Row("{knocks}", insides.asks_the_server_aside, False, True, {"CHROMADB_HOST": ASIDE}),
     "CHROMADB_PATH": Row("{folder}/named", insides.where_the_index_is, ["usual"], ["named"]),

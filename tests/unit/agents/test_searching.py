@@ -34,6 +34,9 @@ class Library:
             raise NotFoundError("no collection", reason="COLLECTION_NOT_FOUND")
         return self.found, self.degraded
 
+    async def collections(self, most: int) -> tuple[str, ...]:
+        raise AssertionError(most)
+
     async def embed(self, texts: Sequence[str]) -> Vectors:
         raise AssertionError(texts)
 
@@ -48,8 +51,8 @@ class Bench:
         self.events: list[agents_pb2.RunAgentResponse] = []
         self.ledger = Ledger.of(**limits)
         run = Run(RunKey("run_1", "local", ""), self.ledger, self.events.append)
-        first = Retrieval("pier", (PIER,))
-        self.search = Searches(run, library, ["k"], first, top_k=7, may_lack=may_lack)
+        first = Retrieval("pier", (PIER,), collections=("k",))
+        self.search = Searches(run, library, first, top_k=7, may_lack=may_lack)
 
 
 async def test_a_search_is_told_with_what_is_new() -> None:

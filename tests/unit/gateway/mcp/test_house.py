@@ -118,23 +118,22 @@ def test_an_agent_gets_its_inputs_and_answers_for_people_and_programs(
     assert result["structuredContent"]["result"]["confidence"] == 1
 
 
-def test_a_question_is_routed_over_all_collections(http: FlaskClient, agents: ScriptedServices) -> None:
+def test_a_question_is_routed_and_asked_where_the_agents_find_right(
+    http: FlaskClient, agents: ScriptedServices
+) -> None:
     tool(http, "ask", question="Is it so?")
-    tool(http, "ask", question="Is it so?", agent="ceo", session_id="s")
+    tool(http, "ask", question="Is it so?", agent="ceo", session_id="s", collections=["papers"])
     first, second = agents.requests["RunAgent"]
-    assert (first.agent_id, first.message, list(first.collection_ids)) == (
-        "auto",
-        "Is it so?",
-        ["papers", "notes"],
-    )
-    # The session knows its own.
-    assert (second.agent_id, second.session_id, list(second.collection_ids)) == ("ceo", "s", [])
+    assert (first.agent_id, first.message, list(first.collection_ids)) == ("auto", "Is it so?", [])
+    assert (second.agent_id, second.session_id, list(second.collection_ids)) == ("ceo", "s", ["papers"])
 
 
-def test_too_many_collections_have_to_be_named(http: FlaskClient, agents: ScriptedServices) -> None:
-    agents.script["ListCollections"] = collections("papers", token="more")
-    assert refused(http, "ask", question="q").startswith("COLLECTIONS_NEEDED: there are more than 16")
-    assert agents.requests["RunAgent"] == []
+def test_too_many_collections_to_search_have_to_be_named(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    services.script["ListCollections"] = collections("papers", token="more")
+    assert refused(http, "search", query="q").startswith("COLLECTIONS_NEEDED: there are more than 16")
+    assert services.requests["Search"] == []
 
 
 def test_sources_stand_below_the_answer(http: FlaskClient, agents: ScriptedServices) -> None:
