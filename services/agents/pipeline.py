@@ -71,7 +71,9 @@ _log = logging.getLogger(__name__)
 AUTO = "auto"
 
 _NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
-_BEYOND = "Some of the collections were not searched: they are too many. Name those that the question is about."
+_BEYOND = (
+    "Some of the collections were not searched: they are too many. Name those that the question is about."
+)
 _NOTHING_FOUND = "Nothing was found in the documents that answers this."
 _NEAREST = "No sentence answers this surely. Nearest passages:"
 _UNHEARD = "No model is configured, so the instructions are not followed: the answer consists of quotes."

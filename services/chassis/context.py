@@ -37,7 +37,7 @@ class Principal:
         Neither part has a dot, so no two people have one space. Raises ValueError for a part that has one.
         """
         if (self.tenant_id, self.subject) == (LOCAL_OWNER.tenant_id, LOCAL_OWNER.subject):
-            return self.tenant_id
+            return _LOCAL
         if "." in self.tenant_id or "." in self.subject:
             raise ValueError("an identity has a dot in its tenant or its subject")
         return f"{self.tenant_id}.{self.subject}"
@@ -47,16 +47,17 @@ class Principal:
         """Whether what all tenants have together is this caller's to see and to change: for administrators of
         the house's own tenant and for the house itself. Who administers another tenant does not.
         """
-        if options_pb2.SCOPE_ADMINISTRATION not in self.scopes:
-            return False
-        of_this_machine = (self.tenant_id, self.subject) == (LOCAL_OWNER.tenant_id, LOCAL_OWNER.subject)
-        return of_this_machine or self.tenant_id == SERVICE.tenant_id
+        return options_pb2.SCOPE_ADMINISTRATION in self.scopes and self.tenant_id == HOME
 
 
-# The one person who uses a house that listens on loopback only.
-LOCAL_OWNER = Principal("local", "owner", frozenset(options_pb2.Scope.values()))
+# The house's own tenant.
+HOME = "home"
+# The space of whoever uses a house without login: no space of a person is without a dot.
+_LOCAL = "local"
+# Whoever uses a house without login, as it listens on loopback only. No user has this id.
+LOCAL_OWNER = Principal(HOME, "owner", frozenset(options_pb2.Scope.values()))
 # The house itself, where users log in: work that nobody asked for, and programs that hold the service token.
-SERVICE = Principal("home", "service", roles.scopes_of(roles.OWNER))
+SERVICE = Principal(HOME, "service", roles.scopes_of(roles.OWNER))
 # Who calls a public method without saying who it is.
 NOBODY = Principal("", "", frozenset(), role="")
 

@@ -11,6 +11,8 @@ from playwright.sync_api import Page
 
 # WCAG 2.2 AA, what it builds on, and what axe calls good practice.
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+# Of these, the rules about colours.
+COLOURS = ("color-contrast", "link-in-text-block")
 
 
 def program() -> str:
@@ -26,13 +28,17 @@ def program() -> str:
     pytest.skip("no axe: install axe-playwright-python or set MELD_AXE to an axe.min.js")
 
 
-def violations(page: Page, axe: str) -> list[str]:
-    """What axe finds wrong on the page as it is, one line each. The page's policy must be put aside."""
+def violations(page: Page, axe: str, *, colours: bool = False) -> list[str]:
+    """What axe finds wrong on the page as it is, one line each. The page's policy must be put aside.
+
+    colours: only what another theme can change.
+    """
     # Colours on their way from one theme to another are those of neither.
     page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running' || "
                            "one.effect.getComputedTiming().iterations === Infinity)")  # fmt: skip
     page.evaluate(axe)
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", list(RULES))
+    rules = {"type": "rule", "values": list(COLOURS)} if colours else {"type": "tag", "values": list(RULES)}
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", rules)
     return [
         f"{fault['id']}: {node['html'][:160]}" for fault in found["violations"] for node in fault["nodes"]
     ]

@@ -62,8 +62,9 @@ class Telling:
         found: list[Listener] = []
         async with contextlib.aclosing(self._listeners.all()) as all_listeners:
             async for listener in all_listeners:
-                # Without login all calls are the owner's: nobody else can be asked for.
-                if self._login or listener.principal.space == LOCAL_OWNER.space:
+                # Without login all calls are the owner's: nobody else can be asked for. With it, nobody sees
+                # what was set up without, nor could end it.
+                if self._login is not (listener.principal.space == LOCAL_OWNER.space):
                     found.append(listener)
                 if len(found) >= _MOST_LISTENERS:
                     break

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 
 from services.chassis import roles
 
-# The tenant of those who sign in, and of the owner of a house without login.
-HOME = "home"
-
 
 def smaller(role: str, other: str) -> str:
     """Of two roles the one that may do less; the first where the other is empty."""

@@ -14,7 +14,6 @@ from services.session.failures import invalid_field
 from services.session.identity.audit import Audit
 from services.session.identity.keys import ApiKeys
 from services.session.identity.model import (
-    HOME,
     ApiKey,
     AuditEntry,
     Caller,
@@ -185,10 +184,8 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
 
 
 def _caller() -> Caller:
-    """Who calls. The owner of a house without login keeps the users of the house with one."""
     principal = context.principal()
-    local = principal.tenant_id == context.LOCAL_OWNER.tenant_id
-    return Caller(HOME if local else principal.tenant_id, principal.subject, principal.role)
+    return Caller(principal.tenant_id, principal.subject, principal.role)
 
 
 def _source(rpc: Any) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from services.chassis import roles
+from services.chassis.context import HOME
 from services.chassis.errors import AlreadyExistsError, ServiceError
 from services.session.conversations import new_id
 from services.session.identity import failures, naming
 from services.session.identity.model import (
-    HOME,
     Action,
     ApiKey,
     Caller,

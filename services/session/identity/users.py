@@ -6,10 +6,11 @@ import hmac
 from dataclasses import replace
 
 from services.chassis import roles
+from services.chassis.context import HOME
 from services.session import validation
 from services.session.conversations import new_id
 from services.session.identity import failures, naming
-from services.session.identity.model import HOME, Action, Caller, Deed, NewUser, User, UserChange
+from services.session.identity.model import Action, Caller, Deed, NewUser, User, UserChange
 from services.session.identity.passwords import Passwords
 from services.session.identity.store import LimitStore, UserStore
 from services.session.model import Page

@@ -116,7 +116,7 @@ def make(source: Path, target: Path, stop: Stop) -> Contents:
             stop.watch(copy)
             _check(copy, stop)
             _check_vectors(copy)
-            return _contents(copy)
+            return _contents(copy, _digest(copy))
     except sqlite3.Error as error:
         stop.check()
         raise translated(error, target) from error
@@ -146,9 +146,11 @@ def verify(path: Path, version: int, stop: Stop) -> Contents:
         if programs:
             raise snapshot_invalid("its record has triggers or views")
         _check(copy, stop)
+        # As it was made: what is of another release may be called something else in this one.
+        digest = _digest(copy)
         schema.prepare(copy)
         _check_vectors(copy)
-        return _contents(copy)
+        return _contents(copy, digest)
 
 
 def fit(path: Path, stop: Stop) -> None:
@@ -296,7 +298,7 @@ def _check_texts(connection: Connection, stop: Stop) -> None:
             raise snapshot_invalid(f"the text of document {document_id} is damaged")
 
 
-def _contents(connection: Connection) -> Contents:
+def _contents(connection: Connection, digest: str) -> Contents:
     counts = {
         table: int(connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()[0])
         for table, condition in (
@@ -309,6 +311,11 @@ def _contents(connection: Connection) -> Contents:
             ),
         )
     }
+    return Contents(content_sha256=digest, **counts)
+
+
+def _digest(connection: Connection) -> str:
+    """Of what the documents are and where; of a copy of any version."""
     digest = hashlib.sha256()
     for row in connection.execute(
         "SELECT c.tenant_id, c.collection_id, d.document_id, d.external_id, d.title, d.filename, d.metadata,"
@@ -316,4 +323,4 @@ def _contents(connection: Connection) -> Contents:
         f" WHERE d.{_COMMITTED} ORDER BY d.document_id"
     ):
         digest.update(json.dumps(row).encode() + b"\n")
-    return Contents(content_sha256=digest.hexdigest(), **counts)
+    return digest.hexdigest()

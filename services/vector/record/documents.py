@@ -286,7 +286,7 @@ class Documents:
                 where.append("d.state IN (SELECT value FROM json_each(?))")
                 values.append(json.dumps([int(state) for state in states]))
             if external_id:
-                where.append("d.external_id = ?")
+                where.append("d.external_id <> '' AND d.external_id = ?")
                 values.append(external_id)
             if content_sha256:
                 where.append("d.content_sha256 = ?")

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 from services.chassis.start import StartError
 from services.vector.record.generations import introduce
+from services.vector.record.homecoming import move_home
 from services.vector.record.rewording import reword
 
-VERSION = 4
+VERSION = 5
 
 # Version 1; later ones are steps from it.
 _TABLES = """
@@ -203,6 +204,16 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         # Whether it was READY once: that is told once, also when it is repaired later.
         "ALTER TABLE documents ADD COLUMN was_ready INTEGER NOT NULL DEFAULT 0",
         "UPDATE documents SET was_ready = 1 WHERE state = 4",
+    ),
+    5: (
+        # Documents in any state by the id that they have elsewhere.
+        "CREATE INDEX documents_by_name ON documents (collection_key, external_id, key)"
+        " WHERE external_id <> ''",
+        # With all that a place in the queue is counted by.
+        "DROP INDEX embedding_queue_by_space",
+        "CREATE INDEX embedding_queue_by_space ON embedding_queue (space, chunk_key, not_before)",
+        # What was kept without login belongs to the house.
+        move_home,
     ),
 }
 

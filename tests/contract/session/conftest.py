@@ -27,7 +27,9 @@ async def tenant_of_call(metadata: Mapping[str, str]) -> Principal:
     """The tenant and the person that a test writes into the metadata of its call, and in which role."""
     role = metadata.get("x-role", roles.OWNER)
     subject = metadata.get("x-subject", LOCAL_OWNER.subject)
-    return Principal(metadata.get("x-tenant", "local"), subject, roles.scopes_of(role), role=role)
+    return Principal(
+        metadata.get("x-tenant", LOCAL_OWNER.tenant_id), subject, roles.scopes_of(role), role=role
+    )
 
 
 @dataclass

@@ -111,16 +111,16 @@ async def test_only_webhooks_that_listen_are_told(hooks: Hooks) -> None:
 
 async def test_who_listens_is_asked_for_by_the_house_alone(hooks: Hooks) -> None:
     await hooks.hook(URL)
-    for metadata in (
-        (("x-tenant", "elsewhere"),),
-        (("x-subject", "somebody"),),
+    for metadata, reason in (
+        ((("x-tenant", "elsewhere"),), "NOT_OF_THE_HOUSE"),
+        ((("x-subject", "somebody"), ("x-role", "member")), "SCOPE_MISSING"),
     ):
         asked = hooks.stub.ListDocumentListeners(
             webhook_pb2.ListDocumentListenersRequest(), metadata=metadata
         )
-        assert (await refusal(asked)).reason == "NOT_OF_THE_HOUSE"
+        assert (await refusal(asked)).reason == reason
     [owner] = await listeners(hooks)
-    assert (owner.tenant_id, owner.subject, owner.role, owner.cursor) == ("local", "owner", "owner", "")
+    assert (owner.tenant_id, owner.subject, owner.role, owner.cursor) == ("home", "owner", "owner", "")
 
 
 async def test_listeners_come_with_the_role_and_the_groups_that_they_have_now(hooks: Hooks) -> None:

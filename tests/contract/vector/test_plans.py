@@ -14,7 +14,8 @@ import pytest
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.vector.record import database, lexicon
 from services.vector.record.lexicon import Shelf
-from tests.contract.vector.world import running
+from tests.contract.vector.test_upkeep import settled
+from tests.contract.vector.world import eventually, running
 
 # Tables that have a row for each document, passage or vector, by the names that statements give them.
 LARGE = "documents|d|chunks|h|vectors|v|texts|t"
@@ -41,7 +42,8 @@ async def test_no_statement_walks_through_a_collection(tmp_path: Path, statement
     async with running(tmp_path) as client:
         await client.create()
         await client.ready("The first heron stands in the reeds.")
-        # What a start does once may read everything.
+        # What a start does once may read everything, and it does so beside the first documents.
+        await eventually(lambda: settled(client))
         statements.clear()
         await client.ready("A heron by its name.", external_id="heron")
         await client.ready("A heron by its name, told anew.", external_id="heron")
@@ -55,6 +57,7 @@ async def test_no_statement_walks_through_a_collection(tmp_path: Path, statement
             assert (await client.search("heron", mode=mode)).hits
         await client.get(document.document_id)
         await client.list(page_size=2)
+        assert await client.list(external_id="heron")
         await client.text(document.document_id)
         await client.delete(document.document_id)
 

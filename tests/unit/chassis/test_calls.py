@@ -200,7 +200,7 @@ async def test_identity_and_request_id_travel_with_the_call(world: World) -> Non
     with context.entered(call):
         await world.stub.GetSession(request())
     tenant, remaining, request_id = world.sessions.seen[-1]
-    assert (tenant, request_id) == ("local", "req-42")
+    assert (tenant, request_id) == ("home", "req-42")
     assert remaining <= 1.95
 
 

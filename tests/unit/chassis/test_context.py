@@ -7,9 +7,9 @@ import pytest
 from services.chassis.context import LOCAL_OWNER, SERVICE, Principal
 
 
-def test_the_local_owner_has_what_the_tenant_had() -> None:
+def test_the_local_owner_has_a_space_that_no_person_has() -> None:
     assert LOCAL_OWNER.space == "local"
-    assert Principal("local", "owner", frozenset(), role="viewer").space == "local"
+    assert Principal("home", "owner", frozenset(), role="viewer").space == "local"
 
 
 def test_no_two_people_have_one_space() -> None:

@@ -136,6 +136,12 @@ async def test_without_login_only_the_owner_is_told() -> None:
     assert house.told == {"owner": ["a"]}
 
 
+async def test_with_login_nobody_is_told_by_what_was_set_up_without() -> None:
+    house = House({"owner": happened("a"), "anna": happened("b")}, listeners=[ANNA, LOCAL_OWNER])
+    assert await Telling(house, house, login=True).tell() == 1
+    assert house.told == {"anna": ["b"]}
+
+
 async def test_it_goes_on_after_failures_and_defects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.agents.telling.telling._LOOK_SECONDS", 0.01)
     monkeypatch.setattr("services.agents.telling.telling._LISTENER_SECONDS", 0.0)

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from services.chassis.context import LOCAL_OWNER, Principal
+from services.chassis.context import Principal
 from services.vector.access import Caller, Grant, Role
 from services.vector.record import schema
 from services.vector.record.database import Database
@@ -69,13 +69,16 @@ async def test_who_used_an_older_record_still_can_and_others_of_the_tenant_too(t
         old.execute("PRAGMA user_version = 1")
         old.execute(
             "INSERT INTO collections (tenant_id, collection_id, description, embedding_model, dimension,"
-            " create_time) VALUES ('local', 'books', '', 'm', 4, 0)"
+            " create_time) VALUES ('acme', 'books', '', 'm', 4, 0)"
         )
     old.close()
     with opened(path) as record:
         found = {
             who.subject: await record.collections.get(Caller.of(who), "books")
-            for who in (LOCAL_OWNER, Principal("local", "anna", frozenset(), role="member"))
+            for who in (
+                Principal("acme", "owner", frozenset()),
+                Principal("acme", "anna", frozenset(), role="member"),
+            )
         }
         assert {subject: one.role for subject, one in found.items()} == {
             "owner": Role.OWNER,
