@@ -103,7 +103,8 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     contexts = []
 
     def open_one(url: str, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": DESKTOP, **options})
+        # What moves is drawn all the time while a test waits.
+        context = browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce", **options})
         contexts.append(context)
         page = watched(context.new_page())
         page.set_default_timeout(15_000)

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage, Serve
 from tests.browser.scripted import Document, Run, ScriptedGateway
+from tests.support.waits import promised
 
 pytestmark = pytest.mark.browser
 
@@ -184,10 +185,14 @@ def test_a_lost_connection_is_told_and_the_answer_goes_on_without_gap_or_double(
 ) -> None:
     numbers = " ".join(str(number) for number in range(1, 301))
 
+    cut_once = threading.Event()
+
     def script(gateway: ScriptedGateway, run: Run) -> None:
         for part in numbers.split(" "):
             run.tell("text", {"text": f"{part} ", "reset": False})
             time.sleep(0.005)
+            if part == "60":
+                cut_once.wait(60)
         gateway.succeed(run, gateway.result(run, numbers, []))
 
     gateway, url = serve(script)
@@ -204,14 +209,16 @@ def test_a_lost_connection_is_told_and_the_answer_goes_on_without_gap_or_double(
     )
     ask(page)
     expect(page.locator(".answer")).to_contain_text("20 ")
-    for _ in range(3):
-        next(iter(gateway.runs.values())).cut_connections()
+    next(iter(gateway.runs.values())).cut_connections()
+    page.wait_for_function("window.seen.has('lost')")
+    cut_once.set()
+    for _ in range(2):
         page.wait_for_timeout(250)
+        next(iter(gateway.runs.values())).cut_connections()
     expect(page.locator(".answer")).to_have_text(numbers)
     expect(page.locator(".turn")).to_have_attribute("data-outcome", "SUCCEEDED")
     expect(page.locator(".connection")).to_be_hidden()
     seen = page.evaluate("[...window.seen]")
-    assert "lost" in seen
     assert [text for text in seen if text != "lost" and not numbers.startswith(text)] == []
     followed = [request for request in gateway.requests if "/events" in request]
     assert len(followed) >= 2
@@ -571,8 +578,8 @@ def test_a_passage_deep_in_a_book_is_shown_at_once(open_page: OpenPage, serve: S
     began = time.monotonic()
     page.locator(".cite").click()
     expect(page.locator("mark.lit")).to_be_in_viewport()
-    # Half a second alone on a laptop; the bound leaves room for a loaded machine.
-    assert time.monotonic() - began < 5
+    # Half a second alone on a laptop.
+    assert time.monotonic() - began < promised(5)
     assert page.locator("mark.lit").text_content() == quote
     assert len(book.text) > 10_000_000
     page.wait_for_timeout(300)

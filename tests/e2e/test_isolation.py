@@ -1,4 +1,7 @@
-"""The attacks of tests/contract/isolation/test_doors.py on the whole house as a person starts it."""
+"""The attacks of tests/contract/isolation/test_doors.py on the whole house as a person starts it.
+
+There every operation is attacked; here one for each kind of thing that a request names.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from services.chassis.roles import MEMBER
 from services.chassis.settings import ServiceSettings
 from tests.contract.isolation import operations
 from tests.contract.isolation.doors import Attacker, attack, furnish
+from tests.contract.isolation.operations import PAGE, REQUEST, TAG
 from tests.contract.isolation.residents import HOME, Possessions, Town, town_at
 from tests.support.launched import launched
 
@@ -25,7 +29,16 @@ pytestmark = [
 ]
 
 SECRET = "w7Jt-29ds.Kq/Zp4vNn+LrXe83mBhYcU"
-OPERATIONS = {one.name: one for one in operations.operations()}
+# Who asks again, and from where on, is the same rule for all.
+_BESIDE = frozenset((REQUEST, PAGE, TAG))
+# The first operation that names just these kinds of things.
+OPERATIONS = {
+    one.name: one
+    for one in {
+        frozenset(slot.kind for slot in one.slots) - _BESIDE: one
+        for one in reversed(list(operations.operations()))
+    }.values()
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -16,6 +16,7 @@ from services.agents.routing.triage import packaged, packaged_with_questions
 from services.chassis.errors import NotFoundError, ServiceError, UnavailableError
 from tests.contract.agents.conftest import DEFAULT, agents_house, kinds, result_of, streamed
 from tests.contract.agents.neighbours import SessionNeighbour, VectorNeighbour, hosted, silent, unavailable
+from tests.support.waits import promised
 
 # What a machine that is busy with other things may add.
 BUSY_SECONDS = 1.0
@@ -275,7 +276,7 @@ async def test_a_hung_vector_service_does_not_outlast_the_deadline(open_house: O
         started = time.monotonic()
         with pytest.raises(ServiceError):
             await house.run(QUESTION, seconds=1.0)
-        assert time.monotonic() - started < 1.0 + BUSY_SECONDS
+        assert time.monotonic() - started < promised(1.0 + BUSY_SECONDS)
 
 
 async def test_the_vector_service_failing_midway_ends_the_run_failed(
@@ -332,7 +333,7 @@ async def test_a_hung_session_service_holds_a_run_up_by_half_a_second_at_most(op
         await house.run(QUESTION)
         started = time.monotonic()
         events = await house.run(QUESTION)
-        assert time.monotonic() - started < 0.5 + BUSY_SECONDS
+        assert time.monotonic() - started < promised(0.5 + BUSY_SECONDS)
         assert "1884" in result_of(events).text
 
 
@@ -341,7 +342,7 @@ async def test_a_hung_session_service_does_not_outlast_the_deadline(open_house: 
         house = await open_house(session_address=address)
         started = time.monotonic()
         error = await house.refusal(QUESTION, session_id="s-1", seconds=1.0)
-        assert time.monotonic() - started < 1.0 + BUSY_SECONDS
+        assert time.monotonic() - started < promised(1.0 + BUSY_SECONDS)
         assert error.reason in {"SESSION_UNAVAILABLE", "UPSTREAM_DEADLINE"}
 
 

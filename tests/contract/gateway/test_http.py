@@ -16,6 +16,7 @@ import pytest
 from meldrag.agents.v1 import agents_pb2
 from meldrag.vector.v1 import vector_pb2
 from tests.contract.gateway.conftest import Gateway, Start, within
+from tests.support.waits import promised
 from tests.unit.gateway.scripted_services import ScriptedServices, for_ever
 
 HEAD = b"Host: 127.0.0.1\r\nConnection: close\r\n"
@@ -189,7 +190,7 @@ def test_silent_and_half_open_clients_do_not_keep_others_waiting(
             began = time.monotonic()
             assert httpx.get(f"{gateway.url}/api/v1/agents").status_code == 200
             slowest = max(slowest, time.monotonic() - began)
-        assert slowest < 1.0
+        assert slowest < promised(1.0)
         # All of them are cut off after MELD_CLIENT_IDLE_SECONDS.
         connection.settimeout(5)
         assert connection.recv(1) == b""
@@ -214,7 +215,7 @@ def test_overload_is_refused_at_once_and_the_process_still_says_that_it_lives(
         assert refused.json()["reason"] == "TOO_MANY_REQUESTS"
         assert httpx.get(f"{gateway.url}/livez").json() == {"status": "ok"}
         # Those that hold the threads never end, so whoever waited for one would wait until its deadline.
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < promised(5)
     assert within(5, lambda: httpx.get(f"{gateway.url}/api/v1/nothing").status_code == 404)
 
 
@@ -225,7 +226,7 @@ def test_a_head_that_trickles_is_cut_off(gateway: Gateway) -> None:
             while time.monotonic() - began < 5:
                 connection.sendall(b"G")
                 time.sleep(0.1)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < promised(4)
 
 
 def test_a_service_that_hangs_never_outlasts_the_deadline(
@@ -235,7 +236,7 @@ def test_a_service_that_hangs_never_outlasts_the_deadline(
     began = time.monotonic()
     answer = httpx.get(f"{gateway.url}/api/v1/agents", headers={"Request-Timeout": "0.5"}, timeout=5)
     # 250 ms is the promise; the rest is for a busy machine.
-    assert time.monotonic() - began < 0.5 + 0.25 + 0.5
+    assert time.monotonic() - began < promised(0.5 + 0.25 + 0.5)
     assert answer.status_code == 504
     # The service itself may be the first to notice.
     assert answer.json()["reason"] in ("UPSTREAM_DEADLINE", "DEADLINE")
@@ -284,7 +285,7 @@ def test_a_service_that_comes_back_is_used_again_at_once(
             services.start_one("vector")
         began = time.monotonic()
         while http.get("/api/v1/collections").status_code != 200:
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < promised(5)
             time.sleep(0.05)
         assert http.get("/readyz").status_code == 200
 

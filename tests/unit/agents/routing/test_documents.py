@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,18 +24,21 @@ async def no_vectors(texts: Sequence[str]) -> Vectors:
     raise UnavailableError("down", reason="RETRIEVAL_UNAVAILABLE")
 
 
-ROUTES = triage.Triage(triage.packaged(), no_vectors, triage.packaged_with_questions())
+@functools.cache
+def routes() -> triage.Triage:
+    """By words alone."""
+    return triage.Triage(triage.packaged(), no_vectors, triage.packaged_with_questions())
 
 
 async def chosen(request: str) -> str:
-    route = await ROUTES.route(request)
+    route = await routes().route(request)
     material = REGISTRY.get(route.agent_id).definition.material
     return documents.settled(route, request, material).agent_id
 
 
 async def test_questions_to_documents_go_to_research() -> None:
     right = [await chosen(question) == "research" for question in ASKED["research"]]
-    plainly = [(await ROUTES.route(question)).agent_id == "research" for question in ASKED["research"]]
+    plainly = [(await routes().route(question)).agent_id == "research" for question in ASKED["research"]]
     assert sum(right) >= 0.8 * len(right)
     assert sum(plainly) < 0.5 * len(right)
 

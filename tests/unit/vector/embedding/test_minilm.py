@@ -22,6 +22,7 @@ from services.vector.embedding.ports import (
     EmbedderRejectedError,
     EmbedderUnavailableError,
 )
+from tests.support.waits import promised
 
 REFERENCE = json.loads((Path(__file__).parent / "fixtures" / "minilm_reference.json").read_bytes())["cases"]
 TEXTS = [case["text"] for case in REFERENCE]
@@ -100,7 +101,7 @@ def test_text_beyond_the_limit_does_not_count(minilm: MiniLmEmbedder) -> None:
 def test_a_huge_text_takes_no_longer_than_its_part_that_counts(minilm: MiniLmEmbedder) -> None:
     started = time.monotonic()
     minilm.embed_queries(["x" * 5_000_000], deadline=soon())
-    assert time.monotonic() - started < 2.5  # the tokenizer alone would take 3 s
+    assert time.monotonic() - started < promised(2.5)  # the tokenizer alone would take 3 s
 
 
 def test_no_texts_give_no_rows(minilm: MiniLmEmbedder) -> None:
@@ -161,11 +162,11 @@ def test_passages_stop_at_the_deadline_and_leave_nothing_behind(minilm: MiniLmEm
     started = time.monotonic()
     with pytest.raises(EmbedderDeadlineError):
         minilm.embed_passages([PASSAGE] * 400, deadline=time.monotonic() + 0.5)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < promised(1.5)
 
     started = time.monotonic()
     minilm.embed_passages(["short"], deadline=soon())
-    assert time.monotonic() - started < 5, "the abandoned passages are still being embedded"
+    assert time.monotonic() - started < promised(5), "the abandoned passages are still being embedded"
 
 
 def test_a_deadline_that_has_passed_is_an_error(minilm: MiniLmEmbedder) -> None:
@@ -194,7 +195,7 @@ def test_close_ends_passages_in_work(models: Path) -> None:
     started = time.monotonic()
     with pytest.raises(EmbedderUnavailableError, match="closed"):
         embedder.embed_passages([PASSAGE] * 400, deadline=soon())
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < promised(3)
 
 
 def test_a_damaged_tokenizer_is_refused(tmp_path: Path, models: Path) -> None:
