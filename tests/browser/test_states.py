@@ -224,6 +224,40 @@ def test_a_lost_connection_is_told_and_the_answer_goes_on_without_gap_or_double(
     assert len(followed) >= 2
 
 
+def test_a_question_goes_to_one_collection_or_to_all_of_them(open_page: OpenPage, serve: Serve) -> None:
+    asked: list[list[str]] = []
+
+    def script(gateway: ScriptedGateway, run: Run) -> None:
+        asked.append(run.request["collections"])
+        gateway.succeed(run, gateway.result(run, ANSWER, [gateway.cite(1, tides, QUOTE)]))
+
+    gateway, url = serve(script)
+    tides = gateway.put("tides.txt", TIDES, "tides")
+    page = open_page(url)
+    scope = page.get_by_label("Where to look")
+    # With one there is nothing to choose.
+    expect(scope).to_be_hidden()
+    gateway.put("quay.txt", "The old quay was rebuilt in 2001.", "quays")
+    page.reload()
+    expect(page.locator("#collection")).to_have_value("tides")
+    expect(scope.locator("option")).to_have_text(["In tides", "In all 2 collections"])
+    ask(page)
+    expect(page.locator(".turn[data-outcome=SUCCEEDED]")).to_have_count(1)
+    page.select_option("#collection", "quays")
+    scope.select_option("In all 2 collections")
+    ask(page)
+    expect(page.locator(".turn[data-outcome=SUCCEEDED]")).to_have_count(2)
+    # The source is read where it is, whatever is open beside it.
+    page.locator(".turn").last.locator(".cite").click()
+    expect(page.locator("mark.lit").first).to_be_in_viewport()
+    page.reload()
+    expect(scope).to_have_value("all")
+    scope.select_option("In quays")
+    ask(page)
+    expect(page.locator(".turn[data-outcome=SUCCEEDED]")).to_have_count(3)
+    assert asked == [["tides"], ["tides", "quays"], ["quays"]]
+
+
 def test_a_reload_in_the_middle_finds_the_question_and_the_rest_of_the_answer(
     open_page: OpenPage, serve: Serve
 ) -> None:

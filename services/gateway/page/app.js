@@ -70,7 +70,7 @@ const company = {
 const conversation = new Conversation({
   thread: byId("turns"),
   company,
-  collections: () => (collections.current ? [collections.current] : []),
+  collections: () => collections.asked,
   ingestInto: () => collections.ensure(),
   onBusy: (busy) => ask.busy(busy),
   onTurns: (turns) => welcome.turns(turns),

@@ -5,6 +5,10 @@ import { byId, element } from "./dom.js";
 import { asProblem } from "./problem.js";
 
 const CHOSEN = "meld.collection";
+/** Set while questions go to all of them. */
+const ALL = "meld.all";
+/** How many one question goes to. */
+const MOST = 16;
 /** Made with the first file where there is none yet. */
 const FIRST = "documents";
 /** How many names are tried where somebody else of the house took them. */
@@ -12,6 +16,7 @@ const TRIES = 9;
 
 export class Collections {
   #select = /** @type {HTMLSelectElement} */ (byId("collection"));
+  #scope = /** @type {HTMLSelectElement} */ (byId("scope"));
   #dialog = /** @type {HTMLDialogElement} */ (byId("new-collection"));
   #form = /** @type {HTMLFormElement} */ (byId("new-collection-form"));
   #name = /** @type {HTMLInputElement} */ (byId("new-collection-name"));
@@ -24,7 +29,11 @@ export class Collections {
   /** @param {(collection: string) => void} onChoose */
   constructor(onChoose) {
     this.#onChoose = onChoose;
-    this.#select.addEventListener("change", () => this.#choose(this.#select.value));
+    this.#select.addEventListener("change", () => this.choose(this.#select.value));
+    this.#scope.addEventListener("change", () => {
+      if (this.#scope.value) localStorage.setItem(ALL, "yes");
+      else localStorage.removeItem(ALL);
+    });
     byId("collection-new").addEventListener("click", () => this.#ask());
     byId("new-collection-cancel").addEventListener("click", () => this.#dialog.close());
     this.#form.addEventListener("submit", (event) => {
@@ -36,6 +45,12 @@ export class Collections {
   /** The open one; empty when there is none. */
   get current() {
     return this.#ids.includes(this.#select.value) ? this.#select.value : "";
+  }
+
+  /** Those that a question goes to. */
+  get asked() {
+    if (this.#scope.value) return this.#ids;
+    return this.current ? [this.current] : [];
   }
 
   /** @throws {import("./problem.js").Problem} */
@@ -71,15 +86,13 @@ export class Collections {
     const ids = this.#ids.length > 0 ? this.#ids : [FIRST];
     this.#select.replaceChildren(...ids.map((id) => element("option", { value: id }, id)));
     this.#select.value = chosen;
-  }
-
-  /**
-   * Opens another.
-   * @param {string} id
-   */
-  choose(id) {
-    this.#draw(id);
-    this.#choose(id);
+    const several = this.#ids.length > 1 && this.#ids.length <= MOST;
+    this.#scope.replaceChildren(
+      element("option", { value: "" }, `In ${chosen}`),
+      ...(several ? [element("option", { value: "all" }, `In all ${ids.length} collections`)] : []),
+    );
+    this.#scope.value = several && localStorage.getItem(ALL) ? "all" : "";
+    this.#scope.hidden = !several;
   }
 
   /** Asks for a name and makes one. */
@@ -87,9 +100,13 @@ export class Collections {
     this.#ask();
   }
 
-  /** @param {string} id */
-  #choose(id) {
+  /**
+   * Opens another.
+   * @param {string} id
+   */
+  choose(id) {
     localStorage.setItem(CHOSEN, id);
+    this.#draw(id);
     this.#onChoose(id);
     this.#tell();
   }
@@ -119,7 +136,6 @@ export class Collections {
   async #make(name) {
     const { id } = await api.createCollection(name, "");
     this.#ids = [...new Set([...this.#ids, id])].sort();
-    this.#draw(id);
-    this.#choose(id);
+    this.choose(id);
   }
 }
