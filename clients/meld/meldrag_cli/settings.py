@@ -14,8 +14,8 @@ from meldrag_cli.failures import UsageFailure
 from meldrag_cli.logins import Logins
 
 DEFAULT_URL = "http://127.0.0.1:5000"
-# What a house that was not told otherwise uses where no collection is named (its COLLECTION_NAME).
-DEFAULT_COLLECTION = "meld_rag_vectors"
+# As the page calls the first one.
+DEFAULT_COLLECTION = "documents"
 
 _NAMES = ("url", "token", "collection")
 

@@ -12,7 +12,7 @@ from meldrag_cli.settings import Settings, config_path, read
 
 def test_without_a_word_it_is_on_this_machine(tmp_path: Path) -> None:
     settings = read({"XDG_CONFIG_HOME": str(tmp_path)})
-    assert settings == Settings("http://127.0.0.1:5000", "", "meld_rag_vectors")
+    assert settings == Settings("http://127.0.0.1:5000", "", "documents")
     assert settings.local
 
 
