@@ -21,6 +21,8 @@ from services.vector.record.tombstones import Tombstone
 
 # How long a caller waits for the vector index before the receipt says PENDING.
 _WAIT_SECONDS = 10.0
+# For an index that cannot be asked at all, as while it is made anew.
+_WAIT_UNASKED_SECONDS = 2.0
 _WAIT_SHARE = 0.5
 _LOOK_SECONDS = 0.25
 _PAGE_KEYS = 1_000
@@ -88,29 +90,28 @@ class Deletion:
         tombstone = await self._record.tombstones.get(space, tombstone_id)
         self._forgotten(spool_name(tombstone.collection_key, tombstone.document_id))
         self._index.wake()
-        end = time.monotonic() + min(_WAIT_SECONDS, context.remaining() * _WAIT_SHARE)
+        began, share = time.monotonic(), context.remaining() * _WAIT_SHARE
         receipt = await self._receipt(tombstone)
-        while not receipt.complete and time.monotonic() < end:
+        while not receipt.complete:
+            most = _WAIT_SECONDS if receipt.asked else _WAIT_UNASKED_SECONDS
+            if time.monotonic() - began >= min(most, share):
+                break
             await self._index.turned(_LOOK_SECONDS)
             receipt = await self._receipt(tombstone)
         return receipt
 
     async def _receipt(self, tombstone: Tombstone) -> Receipt:
-        """What the record says, and what the vector index and the disk show.
-
-        An index that does not answer and for which nothing waits is being made from the record, which has
-        nothing of it.
-        """
+        """What the record says, and what the vector index and the disk show."""
         receipt = await self._record.tombstones.receipt(tombstone)
         name = spool_name(tombstone.collection_key, tombstone.document_id)
         files = await asyncio.to_thread(self._files_left, name)
-        entries = receipt.vector_entries
+        entries, asked = receipt.vector_entries, True
         if not entries:
             try:
                 entries = await self._left_in_index(tombstone)
             except IndexUnavailableError:
-                entries = 0
-        return replace(receipt, files=files, vector_entries=entries)
+                asked = False
+        return replace(receipt, files=files, vector_entries=entries, asked=asked)
 
     async def _left_in_index(self, tombstone: Tombstone) -> int:
         """Entries that the index has although it was told to remove them; they are queued again."""

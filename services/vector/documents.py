@@ -170,7 +170,8 @@ class Request:
 class Receipt:
     """What is left of something after its delete, and how much the delete removed.
 
-    purge_time: when the files were last written anew without it.
+    purge_time: when the files were last written anew without it. asked: whether the vector index could be
+    asked what it has of it.
     """
 
     resource: str
@@ -186,11 +187,12 @@ class Receipt:
     deleted_chunks: int
     deleted_evaluations: int
     purge_time: datetime | None = None
+    asked: bool = True
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left."""
-        return not (
+        """Whether nothing is left, for sure."""
+        return self.asked and not (
             self.record_documents
             or self.record_chunks
             or self.record_evaluations

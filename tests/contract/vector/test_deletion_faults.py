@@ -13,6 +13,7 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
+from services.vector.index.keeper import IndexUnavailableError
 from tests.contract.vector.processes import process
 from tests.contract.vector.test_upkeep import kinds, settled
 from tests.contract.vector.world import Client, eventually, running, walk
@@ -222,6 +223,23 @@ async def test_a_receipt_believes_the_index_itself_and_not_its_word(tmp_path: Pa
 
         await eventually(converged)
         assert await walk(client, every_tenant=True) == []
+
+
+async def test_a_receipt_proves_nothing_while_the_index_cannot_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> list[int]:
+        raise IndexUnavailableError("it does not answer")
+
+    async with running(tmp_path, **SETTINGS) as client:
+        document = await fill(client)
+        with monkeypatch.context() as patch:
+            patch.setattr(client.application.keeper, "present", silent)
+            receipt = (await client.call("DeleteDocument", deletion(document), seconds=2)).receipt
+            assert (receipt.state, receipt.vector_entries) == (pb.DELETION_STATE_PENDING, 0)
+            assert not await finds(client)
+        asked = pb.GetDeletionRequest(tombstone_id=receipt.tombstone_id)
+        assert nothing_left((await client.call("GetDeletion", asked)).receipt)
 
 
 async def server(port: int, folder: Path) -> asyncio.subprocess.Process:
