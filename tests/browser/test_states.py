@@ -322,6 +322,10 @@ def test_stop_ends_the_run_keeps_its_text_and_offers_to_ask_again(open_page: Ope
     expect(page.locator(".stopped")).to_contain_text("Stopped.")
     expect(page.locator(".answer")).to_have_text("The beginning of")
     assert next(iter(gateway.runs.values())).cancelled.is_set()
+    page.reload()
+    expect(page.locator(".question")).to_have_text(["How high is the tide?"])
+    expect(page.locator(".answer")).to_have_text("The beginning of")
+    expect(page.locator(".stopped")).to_contain_text("Stopped.")
     page.get_by_role("button", name="Ask again").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     assert len(gateway.runs) == 2

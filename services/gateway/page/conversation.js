@@ -215,8 +215,8 @@ export class Conversation {
     asking.runId = run;
     asking.resumed = true;
     await this.#work(asking);
-    // Another window has asked; the question is in the record once the run has ended.
-    if (!question && address().session) await this.restore();
+    // Another window has asked; the question is in the record once the run has ended with an answer.
+    if (!question && address().session && !address().run) await this.restore();
   }
 
   /**
@@ -280,15 +280,18 @@ export class Conversation {
       // Whether the request arrived is not known; the same key asks for the same run.
       turn.fail(problem, again(problem.temporary ? asking.key : requestId()));
     }
-    this.#done(asking);
+    this.#done(asking, run.outcome === "CANCELLED" || run.outcome === "FAILED");
   }
 
-  /** @param {Asking} asking */
-  #done(asking) {
-    if (asking.runId) sessionStorage.removeItem(QUESTION + asking.runId);
+  /**
+   * @param {Asking} asking
+   * @param {boolean} open It has no answer that the conversation keeps: a reload finds it by its run.
+   */
+  #done(asking, open) {
+    if (asking.runId && !open) sessionStorage.removeItem(QUESTION + asking.runId);
     if (this.#asking !== asking) return;
     this.#asking = null;
-    setAddress({ run: "" });
+    if (!open) setAddress({ run: "" });
     this.#onBusy(false);
     this.#onSession();
   }
