@@ -20,6 +20,8 @@ SERVICE = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
 # What the transport says when the service did not answer, and what a busy or blind one says.
 _SILENT = frozenset({"UPSTREAM_UNAVAILABLE", "UPSTREAM_DEADLINE", "DEADLINE", "TOO_MANY_CALLS"})
 _EMBED_SECONDS = 5.0
+# As long as the search that follows.
+_LIST_SECONDS = 10.0
 _PING_SECONDS = 1.0
 _INGEST_SECONDS = 120.0
 _PIECE_BYTES = 256 << 10
@@ -57,7 +59,9 @@ class VectorClient:
     async def collections(self, most: int) -> tuple[str, ...]:
         """See Retriever."""
         try:
-            page = await self._stub.ListCollections(vector_pb2.ListCollectionsRequest(page_size=most))
+            page = await self._stub.ListCollections(
+                vector_pb2.ListCollectionsRequest(page_size=most), timeout=_LIST_SECONDS
+            )
         except grpc.RpcError as error:
             raise translated(error) from error
         return tuple(one.collection_id for one in page.collections)
