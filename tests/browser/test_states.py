@@ -631,14 +631,14 @@ def test_the_theme_is_chosen_once_and_kept(open_page: OpenPage, serve: Serve) ->
     def ground() -> str:
         return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
-    dark = ground()
+    body, dark = page.locator("body"), ground()
     page.get_by_role("button", name="Theme: as the system").click()
+    expect(body).not_to_have_css("background-color", dark)
     light = ground()
-    assert light != dark
     page.reload()
-    assert ground() == light
+    expect(body).to_have_css("background-color", light)
     page.get_by_role("button", name="Theme: light").click()
-    assert ground() == dark
+    expect(body).to_have_css("background-color", dark)
 
 
 def test_a_new_collection_is_made_checked_and_opened(open_page: OpenPage, serve: Serve) -> None:
