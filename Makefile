@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in $(BIN)/python python3.11 python3.12 python3.13 python
 INSTALL = $(if $(PYTHON),$(PYTHON) -I services/local/install.py,@echo "make: Python 3.11 or newer with its venv module is needed and was not found (python3.11, python3.12, python3.13, python3)" >&2; exit 1; :)
 
 # Tests at once. Most of them wait for processes, so there are more than a small machine has cores.
-WORKERS ?= 3
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help run backup verify-backup restore fsck eval test test-containers lint format stubs lock probe doctor bench bench-agents bench-retrieval bench-scale chaos wander screenshots clean install install-dev
