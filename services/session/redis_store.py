@@ -14,7 +14,8 @@ belongs to them), `item:<kind>:<name>`, `attachment:<id>`, `sessions`, `runs`,
 `items:<kind>` (an index by name), `attachments:bytes`, `once:<method>:<hash>` (first
 answers), and those of identity (see identity.redis_identity). A tenant here is the space
 of one person (see Principal.space), which is `local` for the local owner, but with
-identity. The braces make the tenant's id the hash tag, so in a cluster everything of a tenant lies in one slot and a script may
+identity. The braces make the tenant's id the hash
+tag, so in a cluster everything of a tenant lies in one slot and a script may
 touch its session, its runs and its lists together. Ids in keys are validated
 before. `meld:{store}` has the schema and the key of the page tokens.
 
