@@ -74,6 +74,8 @@ _NO_DOCUMENTS = "There are no documents yet. Add some, then ask again."
 _BEYOND = (
     "Some of the collections were not searched: they are too many. Name those that the question is about."
 )
+# How often the collections are listed, when one goes before it is searched.
+_LISTS = 3
 _NOTHING_FOUND = "Nothing was found in the documents that answers this."
 _NEAREST = "No sentence answers this surely. Nearest passages:"
 _UNHEARD = "No model is configured, so the instructions are not followed: the answer consists of quotes."
@@ -282,10 +284,11 @@ class Pipeline:
         """From the collections that are named, else the default one, else all that the caller may read."""
         with telemetry.tracer().start_as_current_span("retrieve") as span:
             found = await self._searched(query, named or self._default, top_k, sure=bool(named))
-            if found is None:
-                there = await self._retriever.collections(MAX_COLLECTIONS + 1)
-                found = await self._searched(query, there[:MAX_COLLECTIONS], top_k)
-                # None where the last one was deleted between the two.
+            tries = _LISTS
+            while found is None and (there := await self._retriever.collections(MAX_COLLECTIONS + 1)):
+                tries -= 1
+                # None where one was deleted between the two.
+                found = await self._searched(query, there[:MAX_COLLECTIONS], top_k, sure=not tries)
                 found = found and dataclasses.replace(found, beyond=len(there) > MAX_COLLECTIONS)
             found = found or Retrieval(query, no_documents=True)
             span.set_attribute("meldrag.passages", len(found.passages))

@@ -66,7 +66,7 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
     def __init__(self) -> None:
         self.faults = Faults()
         self.collections: dict[str, list[vector_pb2.Hit]] = {}
-        # Still listed, and deleted before anybody searches them.
+        # Listed once more, and deleted before anybody searches them.
         self.going: set[str] = set()
         self.forged: set[str] = set()
         self.searches: list[vector_pb2.SearchRequest] = []
@@ -93,6 +93,7 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
     async def ListCollections(self, request: Any, rpc: Any) -> vector_pb2.ListCollectionsResponse:
         await self.faults.meet("ListCollections")
         listed = sorted({*self.collections, *self.going})[: request.page_size]
+        self.going.clear()
         return vector_pb2.ListCollectionsResponse(
             collections=[vector_pb2.Collection(collection_id=one) for one in listed]
         )

@@ -151,12 +151,16 @@ async def test_collections_beyond_what_one_search_takes_are_told_of(
     assert [one.component for one in result_of(events).degradations] == ["collections"]
 
 
-async def test_a_collection_that_goes_while_all_are_asked_is_as_if_there_were_none(
+async def test_a_collection_that_goes_while_all_are_asked_costs_no_other(
     open_house: Open, vector: VectorNeighbour
 ) -> None:
-    vector.collections.clear()
     vector.going.add("harbour")
     house = await open_house()
+    events = await house.run(QUESTION)
+    assert list(events[0].started.collection_ids) == [DEFAULT]
+    assert "1884" in result_of(events).text
+    vector.collections.clear()
+    vector.going.add("harbour")
     assert "no documents yet" in result_of(await house.run(QUESTION)).text
 
 
