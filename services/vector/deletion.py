@@ -13,7 +13,7 @@ from typing import Protocol
 from services.chassis import context
 from services.vector.access import Caller
 from services.vector.documents import Receipt, Request
-from services.vector.index.keeper import IndexUnavailableError
+from services.vector.index.keeper import IndexState, IndexUnavailableError
 from services.vector.ingest.spool import spool_name
 from services.vector.record.documents import Removal
 from services.vector.record.record import Record
@@ -21,7 +21,7 @@ from services.vector.record.tombstones import Tombstone
 
 # How long a caller waits for the vector index before the receipt says PENDING.
 _WAIT_SECONDS = 10.0
-# For an index that cannot be asked at all, as while it is made anew.
+# For an index that cannot be asked and is not just being opened, as while it is made anew.
 _WAIT_UNASKED_SECONDS = 2.0
 _WAIT_SHARE = 0.5
 _LOOK_SECONDS = 0.25
@@ -30,6 +30,11 @@ _PAGE_KEYS = 1_000
 
 class FollowsRecord(Protocol):
     """The vector index."""
+
+    @property
+    def state(self) -> IndexState:
+        """READY when it answers."""
+        ...
 
     def wake(self) -> None:
         """There is something new in its queues."""
@@ -90,11 +95,14 @@ class Deletion:
         tombstone = await self._record.tombstones.get(space, tombstone_id)
         self._forgotten(spool_name(tombstone.collection_key, tombstone.document_id))
         self._index.wake()
-        began, share = time.monotonic(), context.remaining() * _WAIT_SHARE
+        began = hopeful = time.monotonic()
+        most = min(_WAIT_SECONDS, context.remaining() * _WAIT_SHARE)
         receipt = await self._receipt(tombstone)
         while not receipt.complete:
-            most = _WAIT_SECONDS if receipt.asked else _WAIT_UNASKED_SECONDS
-            if time.monotonic() - began >= min(most, share):
+            now = time.monotonic()
+            if receipt.asked or self._index.state is IndexState.OPENING:
+                hopeful = now
+            if now - began >= most or now - hopeful >= _WAIT_UNASKED_SECONDS:
                 break
             await self._index.turned(_LOOK_SECONDS)
             receipt = await self._receipt(tombstone)

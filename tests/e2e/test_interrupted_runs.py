@@ -83,6 +83,7 @@ def test_a_detached_run_survives_the_kill_of_its_process_and_is_repeated_offline
                         "session_id": session,
                     },
                 )
+                assert started.is_success, started.text
                 run_id = started.json()["run_id"]
                 watcher = Watcher(f"{api}/runs/{run_id}/events")
                 soon(lambda: [event for event in watcher.events if event["type"] == "text"])

@@ -8,11 +8,13 @@ import asyncio
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
+from services.vector.index.folder import EmbeddedStore
 from services.vector.index.keeper import IndexUnavailableError
 from tests.contract.vector.processes import process
 from tests.contract.vector.test_upkeep import kinds, settled
@@ -240,6 +242,27 @@ async def test_a_receipt_proves_nothing_while_the_index_cannot_be_asked(
             assert not await finds(client)
         asked = pb.GetDeletionRequest(tombstone_id=receipt.tombstone_id)
         assert nothing_left((await client.call("GetDeletion", asked)).receipt)
+
+
+async def test_a_delete_right_after_a_start_waits_for_the_index_to_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, **SETTINGS) as client:
+        document = await fill(client)
+    probe, opened = EmbeddedStore.probe, asyncio.Event()
+
+    async def slow(*arguments: Any) -> None:
+        await asyncio.wait_for(opened.wait(), 60)
+        await probe(*arguments)
+
+    monkeypatch.setattr(EmbeddedStore, "probe", slow)
+    async with running(tmp_path, **SETTINGS) as client:
+        deleting = asyncio.create_task(client.call("DeleteDocument", deletion(document), seconds=60))
+        # Longer than it would wait for an index that is made anew.
+        await asyncio.sleep(3)
+        assert not deleting.done()
+        opened.set()
+        assert nothing_left((await deleting).receipt)
 
 
 async def server(port: int, folder: Path) -> asyncio.subprocess.Process:
