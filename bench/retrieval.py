@@ -1,12 +1,13 @@
 """Retrieval quality through the HTTP door, with default settings: by words, by meaning, by both.
 
     python -m bench.retrieval [--data FOLDER ...] [--split test] [--most-regret 0.005] [--keep FOLDER]
-                              [--url URL]
+                              [--model FOLDER] [--url URL]
 
 A FOLDER has the BEIR layout (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv; .gz as well). Without SPLIT.tsv
 the first of its splits by name is taken. The default is those of ../shared/data that are there. The house is
 started for the purpose, unless --url names one that runs; --keep keeps its data, so that a second run need
-not ingest again.
+not ingest again. --model is the folder of an embedding model (docs/operations.md) to be used instead of the
+built-in one.
 
 Each query asks for 100 passages. A document stands where its first passage stands. The measures are those of
 services.vector.evaluation. A query without any hit counts 0.
@@ -152,6 +153,14 @@ def note(text: str) -> None:
     print(f"\r{text:<70}", end="" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
 
 
+def environment_for(model: Path | None) -> dict[str, str]:
+    """Of a house whose embedding model is the one in this folder, or the default."""
+    if model is None:
+        return {}
+    place = model.resolve()
+    return {"MELD_EMBEDDING_MODELS_DIR": str(place.parent), "MELD_EMBEDDING_MODEL": place.name}
+
+
 def measure(house: House, folder: Path, split: str) -> dict[str, Row]:
     """A row per mode."""
     judged = judgements(folder, split)
@@ -203,6 +212,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--most-regret", type=float)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--url")
     asked = parser.parse_args()
     sets = [folder for folder in asked.data if folder.exists()]
@@ -217,7 +227,7 @@ def main() -> None:
         if url is None:
             folder = asked.keep or Path(held.enter_context(tempfile.TemporaryDirectory()))
             folder.mkdir(parents=True, exist_ok=True)
-            url = held.enter_context(running_fleet(folder)).base_url
+            url = held.enter_context(running_fleet(folder, environment_for(asked.model))).base_url
         for data in sets:
             house = House(url, data.name)
             seconds = house.load(data)

@@ -4,14 +4,19 @@ Expat reports a DOCTYPE in whatever encoding it stands, before one entity is dec
 shuts out entity bombs and external entities at once.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from services.vector.extraction.decoding import decode
 from services.vector.extraction.errors import DoctypeError, DocumentUnreadableError
 
 DEPTH_MAX: Final = 256
+_ENCODING: Final = re.compile(rb"""<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""", re.ASCII)
+# Of all others it reads those that have a byte a character.
+_OF_EXPAT: Final = frozenset({b"utf-8", b"utf-16", b"utf-16le", b"utf-16be", b"iso-8859-1", b"us-ascii"})
 
 
 def parse_xml(data: bytes, prefixes: Mapping[str, str]) -> Element:
@@ -77,6 +82,11 @@ class _Parser:
         self._parser = expat.ParserCreate(namespace_separator="}")
 
     def run(self, data: bytes) -> None:
+        declared = _ENCODING.match(data)
+        if declared and declared[1].lower() not in _OF_EXPAT:
+            data = decode(data, declared[1].decode("ascii")).encode("utf-8")
+            # What is said here stands above what the document says.
+            self._parser = expat.ParserCreate("utf-8", "}")
         parser = self._parser
         parser.buffer_text = True
         parser.StartElementHandler = self._start

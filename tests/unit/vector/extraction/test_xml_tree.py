@@ -1,7 +1,7 @@
 import pytest
 
 from services.vector.extraction.errors import DocumentUnreadableError
-from services.vector.extraction.xml_tree import DEPTH_MAX, parse_xml
+from services.vector.extraction.xml_tree import DEPTH_MAX, parse_lines, parse_xml
 
 LAUGHS = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;&b;&b;">]><a>&c;</a>"""
 EXTERNAL = """<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>"""
@@ -32,3 +32,24 @@ def test_refuses_deep_nesting() -> None:
     depth = DEPTH_MAX + 1
     with pytest.raises(DocumentUnreadableError, match="deep"):
         parse_xml(b"<a>" * depth + b"</a>" * depth, {})
+
+
+@pytest.mark.parametrize(
+    "encoding", ["shift_jis", "gb18030", "euc-kr", "iso-2022-jp", "windows-1251", "koi8-r"]
+)
+def test_reads_the_encoding_that_a_file_declares(encoding: str) -> None:
+    text = "Это" if encoding in ("windows-1251", "koi8-r") else "貿易"
+    data = f'<?xml version="1.0" encoding="{encoding}"?>\n<a><b>{text}</b></a>'.encode(encoding)
+    root, lines = parse_lines(data)
+    assert root[0].text == text
+    assert lines[root[0]] == 2
+
+
+def test_an_encoding_that_nobody_knows_is_found_by_the_bytes() -> None:
+    assert parse_xml('<?xml version="1.0" encoding="x-ours"?><a>貿易</a>'.encode(), {}).text == "貿易"
+
+
+def test_refuses_a_doctype_in_an_encoding_of_several_bytes() -> None:
+    data = f'<?xml version="1.0" encoding="shift_jis"?>{EXTERNAL}'.encode("shift_jis")
+    with pytest.raises(DocumentUnreadableError, match="DOCTYPE"):
+        parse_xml(data, {})
