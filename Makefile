@@ -52,8 +52,8 @@ bench: install-dev ## Measure speed on this machine, with BENCH=name one module 
 bench-agents: install-dev ## Measure how often the code agents find and mend faults (about an hour; FAULTS=n a program)
 	@$(BIN)/python -m bench.agents $(if $(FAULTS),--faults $(FAULTS))
 
-bench-retrieval: install-dev ## Measure retrieval quality and regret on the data sets that are there, or on DATA="folder ..."
-	@$(BIN)/python -m bench.retrieval $(if $(DATA),--data $(DATA))
+bench-retrieval: install-dev ## Measure retrieval quality and regret on the data sets that are there, or on DATA="folder ..." (MODEL=folder of an embedding model)
+	@$(BIN)/python -m bench.retrieval $(if $(DATA),--data $(DATA)) $(if $(MODEL),--model $(MODEL))
 
 bench-scale: install-dev ## Measure search, recall, memory and disk with 100,000 passages, beside chroma run (CHUNKS=n, FOLDER=kept)
 	@$(BIN)/python -m bench.scale $(if $(CHUNKS),--chunks $(CHUNKS)) $(if $(FOLDER),--folder $(FOLDER))

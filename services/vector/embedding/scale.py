@@ -2,17 +2,15 @@
 
 Models use ranges of their own: a question and its answer have 0.6 by one and 0.9 by another, where a question
 and any other text have 0.0 and 0.8. Fusion adds cosines to what words say, by a weight that was chosen with
-the built-in model (ADR 125). For another model that is told by questions whose answers are known: how far
-apart the cosines of other answers lie, the noise, and how many times that a question is nearer to its own
-answer, which is how well the model finds. Cosines count by the noise, and by the root of the second, which
-two dozen questions do not tell well. docs/adr/0133 has what that finds.
+the built-in model (ADR 125). For another model that is told by questions whose answers are known: how much
+nearer a question is to its own answer than to those of others, the gap, and how often its own is the nearest,
+which is how well the model finds. docs/adr/0133 has what that finds.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +61,9 @@ _LEAST_NOISE = 1e-6
 # Of the questions must have their own answer as the nearest. A model that finds fewer does not read English,
 # and how well it finds cannot be told from these; how far apart its cosines lie still can.
 _KNOWN_SHARE = 0.5
+# Of models that find well 22 to 24 of 24 questions have it: two are chance. One that finds fewer counts less,
+# by this power of the share.
+_SURE_SHARE, _UNSURE_POWER = 22 / 24, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +92,18 @@ def scale_of(cosines: NDArray[np.float32]) -> Scale:
     own = np.eye(count, dtype=bool)
     others = cosines[~own].reshape(count, count - 1)
     middle = float(others.mean())
-    noise = max(_LEAST_NOISE, float(others.std(axis=1).mean()))
-    worth = _NOISE / noise
-    if (cosines.argmax(axis=1) == np.arange(count)).mean() >= _KNOWN_SHARE:
-        gap = max(0.0, float(cosines[own].mean()) - middle)
-        worth *= math.sqrt(gap / noise / (_GAP / _NOISE))
+    known = float((cosines.argmax(axis=1) == np.arange(count)).mean())
+    if known < _KNOWN_SHARE:
+        worth = _NOISE / max(_LEAST_NOISE, float(others.std(axis=1).mean()))
+    elif (gap := float(cosines[own].mean()) - middle) <= 0:
+        worth = _LEAST_WORTH
+    else:
+        worth = _GAP / gap * min(1.0, known / _SURE_SHARE) ** _UNSURE_POWER
     return Scale(middle, min(_MOST_WORTH, max(_LEAST_WORTH, worth)))
 
 
 # To be raised by one with every change of what is measured, or of how.
-_VERSION = 1
+_VERSION = 2
 
 
 def kept_scale(path: Path, model: str, measure: Callable[[], Scale]) -> Scale:

@@ -54,6 +54,20 @@ def test_a_model_that_finds_less_is_worth_less(minilm: MiniLmEmbedder) -> None:
     assert 0.2 < rough.worth < 0.7
 
 
+@pytest.mark.parametrize(
+    ("missed", "worth"),
+    [(0, 2.0), (2, 2.0), (6, 2 * (18 / 22) ** 4), (12, 2 * (12 / 22) ** 4)],
+)
+def test_a_model_that_misses_some_answers_is_worth_less(missed: int, worth: float) -> None:
+    cosines = np.full((24, 24), 0.5, np.float32)
+    np.fill_diagonal(cosines, 0.5 + 0.4094 / 2)
+    for row in range(missed):
+        # Hardly nearer, so that the mean stays.
+        cosines[row, (row + 1) % 24] = cosines[row, row] + 1e-4
+    found = scale_of(cosines)
+    assert found.worth == pytest.approx(worth, rel=0.05)
+
+
 def test_a_model_that_does_not_read_the_pairs_is_judged_by_its_spread_alone() -> None:
     draw = np.random.default_rng(3)
     cosines = (0.7 + 0.0345 * draw.standard_normal((24, 24))).astype(np.float32)
@@ -66,8 +80,9 @@ def test_what_says_nothing_at_all_has_bounds() -> None:
     assert scale_of(np.full((24, 24), 0.9, np.float32)).worth == 16.0
     assert scale_of(np.eye(24, dtype=np.float32) * 1e-3).worth == 16.0
     wild = np.where(np.arange(24 * 24).reshape(24, 24) % 2, 1, -1).astype(np.float32)
-    np.fill_diagonal(wild, 1.01)
-    assert scale_of(wild).worth == 1 / 16
+    np.fill_diagonal(wild, 0.0)
+    assert scale_of(wild).worth == pytest.approx(0.069, abs=0.01)
+    assert scale_of(100 * wild).worth == 1 / 16
     # Half of the questions find their own answer, and the others are as far from it as can be.
     odd = np.zeros((24, 24), np.float32)
     np.fill_diagonal(odd, [0.01] * 12 + [-1.0] * 12)
