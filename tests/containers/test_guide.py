@@ -37,10 +37,10 @@ GUIDE = [
     # Operations guide
     Line("./docker-manage.sh restart production", "ready: http://"),
     Line("docker-compose ps -a", "meld-rag-redis"),
-    Line("docker stats", "meld-rag-vector", follow=12),
+    Line("docker stats", "meld-rag-vector", follow=6),
     Line("docker system df", "Volumes"),
-    Line("./docker-manage.sh logs app -f", "app", follow=12),
-    Line("./docker-manage.sh logs redis -f", "redis", follow=12),
+    Line("./docker-manage.sh logs app -f", "app", follow=6),
+    Line("./docker-manage.sh logs redis -f", "redis", follow=6),
     Line("docker-compose logs > system_logs_$(date +%Y%m%d).log && cat system_logs_*.log", "vector"),
     Line("./docker-manage.sh health", '"status":"ready"'),
     Line("curl http://localhost:5000/health", '"status":"ready"'),
