@@ -180,7 +180,7 @@ async def main() -> None:
     )
     async with open_aio_channel(asked.address, vector_client.SERVICE) as channel:
         routes = triage.Triage(
-            triage.packaged(), vector_client.VectorClient(channel).embed, triage.packaged_with_questions()
+            triage.packaged(), vector_client.VectorClient(channel).vectors, triage.packaged_with_questions()
         )
         try:
             await routes.learn()

@@ -86,7 +86,7 @@ async def assemble(
         # Aside: the channels connect meanwhile.
         examples = await asyncio.to_thread(triage.packaged)
         asking = await asyncio.to_thread(triage.packaged_with_questions)
-    routes = triage.Triage(examples, vector.embed, asking)
+    routes = triage.Triage(examples, vector.vectors, asking)
     limits = Limits(
         settings.meld_history_tokens, settings.meld_passage_tokens, settings.meld_session_wait_seconds
     )

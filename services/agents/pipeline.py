@@ -32,6 +32,7 @@ from services.agents.ports import (
     AudioModel,
     ChatModel,
     Conversations,
+    Embeddings,
     ForeignTools,
     Knowledge,
     ModelError,
@@ -41,7 +42,6 @@ from services.agents.ports import (
     Retriever,
     Routes,
     Sandboxed,
-    Vectors,
 )
 from services.agents.recorder import Recorder
 from services.agents.roster.agent import AgentDefinition, Work
@@ -488,7 +488,7 @@ class Pipeline:
     def _embedder(self, run: Run, without: str) -> Embed:
         """Embeds texts; gives None where that is not possible, which is told. without: what is done then."""
 
-        async def embed(texts: Sequence[str]) -> Vectors | None:
+        async def embed(texts: Sequence[str]) -> Embeddings | None:
             try:
                 return await self._retriever.embed(texts)
             except ServiceError as error:

@@ -24,6 +24,32 @@ M = TypeVar("M", bound=Message)
 
 Vectors = NDArray[np.float32]
 
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike texts are by their vectors, on the scale of the built-in embedding model.
+
+    Models use ranges of their own: by one a question and any text have a cosine of 0.0, by another of 0.8.
+    Thresholds are chosen by the built-in model, and so hold for all.
+    """
+
+    factor: float = 1.0
+    offset: float = 0.0
+
+    def of(self, one: Vectors, other: Vectors) -> Vectors:
+        """one: (d,) or (n, d), other: (d,), all of unit length. Returns a number, or (n,)."""
+        likeness: Vectors = np.float32(self.factor) * (one @ other) + np.float32(self.offset)
+        return likeness
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Texts as vectors (n, d) of unit length, and how to compare them."""
+
+    vectors: Vectors
+    likeness: Likeness = Likeness()
+
+
 # Plain JSON: objects, lists, strings, finite numbers, true, false and null.
 Json = Any
 JsonObject = dict[str, Any]
@@ -49,8 +75,8 @@ class Retriever(Protocol):
         """The first collections, by id, that the caller may read."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        """One row of unit length per text, at most 256 of them."""
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """A row per text, at most 256 of them."""
         ...
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:

@@ -308,9 +308,13 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         for text in request.texts:
             identifiers.whole("texts", len(text), 1, _MOST_TEXT_CHARACTERS)
         vectors = await self._application.embed(list(request.texts))
+        embedder = self._application.embedder
+        scale = embedder.scale()
         return pb.EmbedTextsResponse(
             embeddings=[pb.Embedding(values=row) for row in vectors.tolist()],
-            embedding_model=self._application.embedder.model,
+            embedding_model=embedder.model,
+            similarity_factor=scale.worth,
+            similarity_offset=scale.offset,
         )
 
     async def ListEmbeddingModels(

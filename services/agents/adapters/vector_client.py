@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.agents.model import Passage, Quote, Standing
-from services.agents.ports import Vectors
+from services.agents.ports import Embeddings, Likeness, Vectors
 from services.chassis.errors import ServiceError, UnavailableError, from_rpc_error
 
 SERVICE = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
@@ -66,14 +66,20 @@ class VectorClient:
             raise translated(error) from error
         return tuple(one.collection_id for one in page.collections)
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Of embed, for who learns by himself what they are worth."""
+        return (await self.embed(texts)).vectors
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """See Retriever."""
         request = vector_pb2.EmbedTextsRequest(texts=texts)
         try:
             made = await self._stub.EmbedTexts(request, timeout=_EMBED_SECONDS)
         except grpc.RpcError as error:
             raise translated(error) from error
-        return np.array([embedding.values for embedding in made.embeddings], dtype=np.float32)
+        vectors = np.array([embedding.values for embedding in made.embeddings], dtype=np.float32)
+        # A vector service of before says nothing of it: cosines count as they are.
+        return Embeddings(vectors, Likeness(made.similarity_factor or 1.0, made.similarity_offset))
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:
         """See Retriever."""

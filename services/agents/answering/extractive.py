@@ -17,10 +17,10 @@ import numpy as np
 
 from services.agents.answering import sentences, terms
 from services.agents.model import Passage, Quote
-from services.agents.ports import Vectors
+from services.agents.ports import Embeddings, Likeness
 
-# One row of unit length per text, or None when there are none to be had.
-Embed = Callable[[Sequence[str]], Awaitable[Vectors | None]]
+# A row per text, or None when there are none to be had.
+Embed = Callable[[Sequence[str]], Awaitable[Embeddings | None]]
 
 # Sentences that are embedded for one question: those with the best lexical score and passage rank. More did
 # not find better ones on SciFact's train claims, and embedding one takes 2 to 6 ms.
@@ -75,6 +75,7 @@ class Evidence:
         self._under: dict[int, tuple[int, set[str]]] = {}
         self._above = self._headings()
         self._vectors: dict[str, np.ndarray] = {}
+        self._by_vectors = Likeness()
 
     def _sections(self) -> dict[int, list[Quote]]:
         """The first sentences below each heading, by the identity of its quote; of a title those of the first
@@ -120,7 +121,7 @@ class Evidence:
     def over(self, passages: Sequence[Passage]) -> Evidence:
         """The sentences of other passages, with the embeddings that were made."""
         other = Evidence(passages, self._embed)
-        other._vectors = self._vectors
+        other._vectors, other._by_vectors = self._vectors, self._by_vectors
         return other
 
     async def answer(self, question: str, limit: int = 5) -> list[Quote]:
@@ -218,14 +219,14 @@ class Evidence:
         new = [text for text in dict.fromkeys([question, *texts]) if text not in self._vectors]
         for start in range(0, len(new), _PER_EMBED_CALL):
             batch = new[start : start + _PER_EMBED_CALL]
-            vectors = await self._embed(batch)
-            if vectors is None:
+            made = await self._embed(batch)
+            if made is None:
                 self._embed = None
                 return None
-            self._vectors.update(zip(batch, vectors, strict=True))
+            self._by_vectors = made.likeness
+            self._vectors.update(zip(batch, made.vectors, strict=True))
         matrix = np.stack([self._vectors[text] for text in texts])
-        similarities: np.ndarray = matrix @ self._vectors[question]
-        return similarities
+        return self._by_vectors.of(matrix, self._vectors[question])
 
     def _diverse(self, scored: Sequence[Scored], limit: int) -> list[Quote]:
         best = scored[0].score
@@ -247,6 +248,6 @@ class Evidence:
     def _likeness(self, one: Scored, other: Scored) -> float:
         first, second = one.reading, other.reading
         if first in self._vectors and second in self._vectors:
-            return float(self._vectors[first] @ self._vectors[second])
+            return float(self._by_vectors.of(self._vectors[first], self._vectors[second]))
         a, b = set(terms.stems(first)), set(terms.stems(second))
         return len(a & b) / len(a | b) if a | b else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,7 +14,7 @@ import numpy as np
 
 from services.agents.journal.entry import canonical, packed, raw, read_json
 from services.agents.model import Conversation, Passage, Standing, Turn
-from services.agents.ports import ModelError, Vectors
+from services.agents.ports import Embeddings, Likeness, ModelError, Vectors
 from services.agents.routing.route import Alternative, Route
 from services.chassis import errors
 from services.chassis.errors import ServiceError
@@ -32,22 +33,28 @@ class Codec(Generic[T]):
     pack: Callable[[bytes], bytes] = packed
 
 
+_LIKENESS = struct.Struct("<dd")
+
 JSON: Codec[Any] = Codec(canonical, read_json)
 
 
-def _write_vectors(vectors: Vectors) -> bytes:
+def _write_embeddings(made: Embeddings) -> bytes:
     stream = io.BytesIO()
-    np.save(stream, vectors, allow_pickle=False)
+    np.save(stream, made.vectors, allow_pickle=False)
+    stream.write(_LIKENESS.pack(made.likeness.factor, made.likeness.offset))
     return stream.getvalue()
 
 
-def _read_vectors(data: bytes) -> Vectors:
-    vectors: Vectors = np.load(io.BytesIO(data), allow_pickle=False)
-    return vectors
+def _read_embeddings(data: bytes) -> Embeddings:
+    stream = io.BytesIO(data)
+    vectors: Vectors = np.load(stream, allow_pickle=False)
+    # Records of before end here: cosines were taken as they are.
+    said = stream.read()
+    return Embeddings(vectors, Likeness(*_LIKENESS.unpack(said)) if said else Likeness())
 
 
 # Numbers of an embedding are noise to a compressor: it saves a tenth and takes milliseconds.
-VECTORS: Codec[Vectors] = Codec(_write_vectors, _read_vectors, raw)
+EMBEDDINGS: Codec[Embeddings] = Codec(_write_embeddings, _read_embeddings, raw)
 
 
 def _read_found(data: bytes) -> Found:

@@ -10,11 +10,11 @@ from typing import Any
 
 from services.agents.journal.codecs import (
     CONVERSATION,
+    EMBEDDINGS,
     FOUND,
     JSON,
     ROUTE,
     STANDINGS,
-    VECTORS,
     read_error,
     written_error,
 )
@@ -26,6 +26,7 @@ from services.agents.ports import (
     Attachment,
     ChatModel,
     Conversations,
+    Embeddings,
     Meter,
     ModelDone,
     ModelError,
@@ -35,7 +36,6 @@ from services.agents.ports import (
     Routes,
     TextPiece,
     ToolRequest,
-    Vectors,
 )
 from services.agents.routing.route import Route
 
@@ -64,10 +64,10 @@ class JournaledRetriever:
             )
         )
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """See Retriever."""
         return await self._journal.ask(
-            "embed", {"texts": list(texts)}, lambda: self._inner.embed(texts), VECTORS
+            "embed", {"texts": list(texts)}, lambda: self._inner.embed(texts), EMBEDDINGS
         )
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:

@@ -24,7 +24,7 @@ from services.agents.melding.answers import (
 from services.agents.melding.claims import Claim, claims
 from services.agents.melding.contradiction import Clash, clash, same
 from services.agents.melding.support import carried
-from services.agents.ports import Ask
+from services.agents.ports import Ask, Embeddings, Likeness
 
 # Statements that are compared: each with each.
 _MAX_STATEMENTS = 200
@@ -135,11 +135,11 @@ class Comparison:
 
     async def look(self, embed: Embed | None) -> None:
         """Finds what contradicts each other and what says the same."""
-        vectors = await self._vectors(embed)
+        made = await self._embedded(embed)
         # Hundreds of statements take long enough for others to notice.
-        await asyncio.to_thread(self._compare, vectors)
+        await asyncio.to_thread(self._compare, made)
 
-    def _compare(self, vectors: np.ndarray | None) -> None:
+    def _compare(self, made: Embeddings | None) -> None:
         self._claims = [claims(item.statement.text, _subject(item.statement)) for item in self._said]
         frames = [frozenset().union(*(claim.frame for claim in item)) for item in self._claims]
         near = [(i, j) for i, j in itertools.combinations(range(len(self._said)), 2) if frames[i] & frames[j]]
@@ -152,7 +152,9 @@ class Comparison:
                 self._clashes[i, j] = found
         alike = []
         for i, j in itertools.combinations(range(len(self._said)), 2):
-            similarity = None if vectors is None else float(vectors[i] @ vectors[j])
+            similarity = None
+            if made is not None:
+                similarity = float(made.likeness.of(made.vectors[i], made.vectors[j]))
             if (i, j) not in self._clashes and self._says_the_same(i, j, similarity):
                 alike.append((-(similarity or 0.0), i, j))
         for _, i, j in sorted(alike):
@@ -180,18 +182,21 @@ class Comparison:
             return bool(one.documents and other.documents) and one.documents.isdisjoint(other.documents)
         return one.step_id != other.step_id
 
-    async def _vectors(self, embed: Embed | None) -> np.ndarray | None:
+    async def _embedded(self, embed: Embed | None) -> Embeddings | None:
+        """A row for each statement."""
         texts = list(dict.fromkeys(item.statement.text for item in self._said))
         if embed is None or len(texts) < 2:
             return None
         rows: dict[str, np.ndarray] = {}
+        likeness = Likeness()
         for start in range(0, len(texts), _PER_EMBED_CALL):
             batch = texts[start : start + _PER_EMBED_CALL]
-            vectors = await embed(batch)
-            if vectors is None:
+            made = await embed(batch)
+            if made is None:
                 return None
-            rows.update(zip(batch, vectors, strict=True))
-        return np.stack([rows[item.statement.text] for item in self._said])
+            likeness = made.likeness
+            rows.update(zip(batch, made.vectors, strict=True))
+        return Embeddings(np.stack([rows[item.statement.text] for item in self._said]), likeness)
 
     def _join(self, i: int, j: int) -> None:
         """Puts two groups together, unless one of them contradicts the other."""

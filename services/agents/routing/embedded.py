@@ -68,7 +68,7 @@ async def _write(address: str) -> None:
 
     examples = [text for requests in load_examples().values() for text in requests]
     async with open_aio_channel(address, vector_client.SERVICE) as channel:
-        embed = vector_client.VectorClient(channel).embed
+        embed = vector_client.VectorClient(channel).vectors
         for file, requests in ((_FILE, examples), (QUESTIONS, load_questions())):
             texts = [read(text).prose for text in requests]
             rows = [await embed(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]

@@ -73,9 +73,14 @@ class Scale:
     middle: float
     worth: float
 
+    @property
+    def offset(self) -> float:
+        """What is added to a cosine times its worth."""
+        return _MIDDLE - self.middle * self.worth
+
     def comparable(self, cosine: float) -> float:
         """What the built-in model would say for a cosine of this one."""
-        return _MIDDLE + (cosine - self.middle) * self.worth
+        return cosine * self.worth + self.offset
 
 
 BUILT_IN = Scale(_MIDDLE, 1.0)

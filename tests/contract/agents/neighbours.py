@@ -69,6 +69,8 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
         # Listed once more, and deleted before anybody searches them.
         self.going: set[str] = set()
         self.forged: set[str] = set()
+        # Factor and offset of the cosines of its vectors.
+        self.similarity = (1.0, 0.0)
         self.searches: list[vector_pb2.SearchRequest] = []
         self.verified: list[vector_pb2.Citation] = []
         # By external id: what was said of a document, and its bytes.
@@ -145,6 +147,8 @@ class VectorNeighbour(vector_pb2_grpc.VectorServiceServicer):
         return vector_pb2.EmbedTextsResponse(
             embeddings=[vector_pb2.Embedding(values=bag_vector(text)) for text in request.texts],
             embedding_model="bag",
+            similarity_factor=self.similarity[0],
+            similarity_offset=self.similarity[1],
         )
 
     async def VerifyCitations(self, request: Any, rpc: Any) -> vector_pb2.VerifyCitationsResponse:

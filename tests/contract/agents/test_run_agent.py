@@ -309,6 +309,14 @@ async def test_words_alone_choose_when_nothing_can_be_embedded(
     assert [degradation.component for degradation in result.degradations] == ["vector_index"]
 
 
+async def test_cosines_count_as_the_vector_service_says(open_house: Open, vector: VectorNeighbour) -> None:
+    """By a model that finds all texts alike nothing would ever not be answered."""
+    house = await open_house()
+    assert result_of(await house.run(QUESTION)).answer_mode != agents_pb2.ANSWER_MODE_NO_ANSWER
+    vector.similarity = (1.0, -1.0)
+    assert result_of(await house.run(QUESTION)).answer_mode == agents_pb2.ANSWER_MODE_NO_ANSWER
+
+
 async def test_without_the_session_service_a_named_session_fails(open_house: Open) -> None:
     house = await open_house(session_address="127.0.0.1:1")
     error = await house.refusal(QUESTION, session_id="s-1")

@@ -14,6 +14,7 @@ import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.start import StartError
+from services.vector.embedding.scale import BUILT_IN
 from services.vector.models import configured
 from tests.contract.vector.world import Client, running, settings_for
 from tests.support.model_folder import MAX_TOKENS, WIDTH, write_json, write_model
@@ -73,6 +74,12 @@ async def test_a_folder_is_a_model_by_its_name(tmp_path: Path, folders: Path) ->
         assert answer.embedding_model == "mine"
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
         assert np.abs(vectors[0] - vectors[3]).max() > 0.001
+        scale = client.application.embedder.scale()
+        assert scale != BUILT_IN
+        assert (answer.similarity_factor, answer.similarity_offset) == (scale.worth, scale.offset)
+        assert scale.comparable(0.5) == pytest.approx(
+            0.5 * answer.similarity_factor + answer.similarity_offset
+        )
 
 
 async def test_no_passage_is_longer_than_the_model_reads(tmp_path: Path, folders: Path) -> None:

@@ -34,6 +34,7 @@ async def test_meaning_finds_what_words_do_not(tmp_path: Path) -> None:
             answer = await client.call("EmbedTexts", pb.EmbedTextsRequest(texts=list(TEXTS.values())))
             vectors = np.array([one.values for one in answer.embeddings])
             assert answer.embedding_model == "all-MiniLM-L6-v2"
+            assert (answer.similarity_factor, answer.similarity_offset) == (1.0, 0.0)
             assert vectors.shape == (3, 384)
             assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
             many = await client.call("EmbedTexts", pb.EmbedTextsRequest(texts=[TEXTS["cat"]] * 20))

@@ -9,7 +9,7 @@ import pytest
 from meldrag.agents.v1 import agents_pb2
 from services.agents.ledger import Ledger
 from services.agents.model import Passage, Quote, Retrieval, Standing
-from services.agents.ports import Vectors
+from services.agents.ports import Embeddings
 from services.agents.run import Run, RunKey
 from services.agents.searching import Searches
 from services.chassis.errors import NotFoundError, ResourceExhaustedError
@@ -37,7 +37,7 @@ class Library:
     async def collections(self, most: int) -> tuple[str, ...]:
         raise AssertionError(most)
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         raise AssertionError(texts)
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:

@@ -8,13 +8,17 @@ import numpy as np
 
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Passage
-from services.agents.ports import Vectors
+from services.agents.ports import Embeddings, Likeness
 
 TEXTS = [
     "The tram runs every ten minutes. A day ticket costs six francs. Dogs ride free.",
     "Day tickets cost six francs. Bicycles need a ticket of their own.",
     "The museum shows steam engines. It opens at ten.",
 ]
+
+
+SENTENCES = [f"{part}." for text in TEXTS for part in text.removesuffix(".").split(". ")]
+NO_OTHER = Likeness()
 
 
 def passages(texts: Sequence[str] = TEXTS) -> list[Passage]:
@@ -28,17 +32,20 @@ def passages(texts: Sequence[str] = TEXTS) -> list[Passage]:
 class Embedder:
     """Vectors whose first component is what `meaning` says of a text."""
 
-    def __init__(self, meaning: dict[str, float], available: bool = True) -> None:
+    def __init__(
+        self, meaning: dict[str, float], available: bool = True, likeness: Likeness = NO_OTHER
+    ) -> None:
         self.meaning = meaning
         self.available = available
+        self.likeness = likeness
         self.asked: list[str] = []
 
-    async def __call__(self, texts: Sequence[str]) -> Vectors | None:
+    async def __call__(self, texts: Sequence[str]) -> Embeddings | None:
         self.asked += texts
         if not self.available:
             return None
         first = np.array([self.meaning.get(text, 0.0) for text in texts], dtype=np.float32)
-        return np.stack([first, np.sqrt(1 - first**2)], axis=1)
+        return Embeddings(np.stack([first, np.sqrt(1 - first**2)], axis=1), self.likeness)
 
 
 async def test_the_sentence_that_shares_the_rare_words_comes_first() -> None:
@@ -59,6 +66,19 @@ async def test_meaning_finds_what_words_do_not() -> None:
     question = "Are pets charged?"
     embed = Embedder({question: 1.0, "Dogs ride free.": 0.95})
     chosen = await Evidence(passages(), embed).answer(question)
+    assert [quote.text for quote in chosen] == ["Dogs ride free."]
+
+
+async def test_a_model_that_finds_all_texts_alike_answers_no_more_for_that() -> None:
+    question = "Are pets charged?"
+    # A question and any text have 0.8, and an answer 0.95, as by e5.
+    meaning = {question: 1.0, **dict.fromkeys(SENTENCES, 0.8)}
+    as_it_is = Embedder(meaning)
+    assert await Evidence(passages(), as_it_is).answer(question)
+    scaled = Embedder(meaning, likeness=Likeness(4.0, -3.2))
+    assert await Evidence(passages(), scaled).answer(question) == []
+    scaled.meaning["Dogs ride free."] = 0.99
+    chosen = await Evidence(passages(), scaled).answer(question)
     assert [quote.text for quote in chosen] == ["Dogs ride free."]
 
 

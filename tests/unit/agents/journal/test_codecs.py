@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 
 from services.agents.journal.codecs import (
     CONVERSATION,
+    EMBEDDINGS,
     FOUND,
     ROUTE,
-    VECTORS,
     read_error,
     written_error,
 )
 from services.agents.model import Conversation, Passage, Turn
-from services.agents.ports import ModelError
+from services.agents.ports import Embeddings, Likeness, ModelError
 from services.agents.routing.route import Alternative, Route
 from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError
 
 
 def test_vectors_keep_every_bit() -> None:
     vectors = np.random.default_rng(1).standard_normal((25, 384)).astype(np.float32)
-    read = VECTORS.read(VECTORS.write(vectors))
-    assert read.dtype == np.float32
-    assert read.tobytes() == vectors.tobytes()
-    assert len(VECTORS.pack(VECTORS.write(vectors))) < vectors.nbytes + 200
+    written = EMBEDDINGS.write(Embeddings(vectors, Likeness(4.7, -3.4)))
+    read = EMBEDDINGS.read(written)
+    assert read.vectors.dtype == np.float32
+    assert read.vectors.tobytes() == vectors.tobytes()
+    assert read.likeness == Likeness(4.7, -3.4)
+    assert len(EMBEDDINGS.pack(written)) < vectors.nbytes + 200
+
+
+def test_vectors_of_older_records_are_compared_as_they_were() -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.ones((2, 3), np.float32), allow_pickle=False)
+    read = EMBEDDINGS.read(stream.getvalue())
+    assert read.vectors.shape == (2, 3)
+    assert read.likeness == Likeness()
 
 
 def test_passages_conversations_and_routes_come_back() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from meldrag.agents.v1 import agents_pb2, results_pb2
+from services.agents.answering.extractive import Embed
 from services.agents.melding.answers import Answer, Binder
 from services.agents.melding.melding import Melder
+from services.agents.ports import Embeddings, Likeness
 
 PILOT = "The harbour of Elmsund is fourteen metres deep."
 GUIDE = "The harbour is 12 m deep."
@@ -96,8 +98,11 @@ async def test_what_two_say_is_an_agreement_with_the_citations_of_both() -> None
 
 
 async def test_what_says_the_same_and_more_agrees_by_the_embeddings() -> None:
-    async def embed(texts: Sequence[str]) -> np.ndarray:
-        return np.ones((len(texts), 1), dtype=np.float32)
+    def embed_by(likeness: Likeness) -> Embed:
+        async def embed(texts: Sequence[str]) -> Embeddings:
+            return Embeddings(np.ones((len(texts), 1), dtype=np.float32), likeness)
+
+        return embed
 
     binder = Binder()
     short, long = "The bay is sheltered.", "The bay behind the long breakwater is sheltered from swell."
@@ -106,7 +111,9 @@ async def test_what_says_the_same_and_more_agrees_by_the_embeddings() -> None:
         binder.answer("b", result("ceo", f"{long} [1]", (1, "y", long))),
     ]
     assert not (await melded(given)).agreements
-    (agreement,) = (await melded(given, embed=embed)).agreements
+    # A model by which any two texts have this cosine.
+    assert not (await melded(given, embed=embed_by(Likeness(1.0, -0.5)))).agreements
+    (agreement,) = (await melded(given, embed=embed_by(Likeness()))).agreements
     assert list(agreement.citations) == [1, 2]
 
 
