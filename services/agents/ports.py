@@ -41,6 +41,10 @@ class Likeness:
         likeness: Vectors = np.float32(self.factor) * (one @ other) + np.float32(self.offset)
         return likeness
 
+    def of_cosine(self, cosine: float) -> float:
+        """The same, where the cosine is known."""
+        return self.factor * cosine + self.offset
+
 
 @dataclass(frozen=True)
 class Embeddings:

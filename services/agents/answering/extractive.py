@@ -75,7 +75,8 @@ class Evidence:
         self._under: dict[int, tuple[int, set[str]]] = {}
         self._above = self._headings()
         self._vectors: dict[str, np.ndarray] = {}
-        self._by_vectors = Likeness()
+        # Of the embedding model, once it was asked.
+        self.likeness = Likeness()
 
     def _sections(self) -> dict[int, list[Quote]]:
         """The first sentences below each heading, by the identity of its quote; of a title those of the first
@@ -121,7 +122,7 @@ class Evidence:
     def over(self, passages: Sequence[Passage]) -> Evidence:
         """The sentences of other passages, with the embeddings that were made."""
         other = Evidence(passages, self._embed)
-        other._vectors, other._by_vectors = self._vectors, self._by_vectors
+        other._vectors, other.likeness = self._vectors, self.likeness
         return other
 
     async def answer(self, question: str, limit: int = 5) -> list[Quote]:
@@ -223,10 +224,10 @@ class Evidence:
             if made is None:
                 self._embed = None
                 return None
-            self._by_vectors = made.likeness
+            self.likeness = made.likeness
             self._vectors.update(zip(batch, made.vectors, strict=True))
         matrix = np.stack([self._vectors[text] for text in texts])
-        return self._by_vectors.of(matrix, self._vectors[question])
+        return self.likeness.of(matrix, self._vectors[question])
 
     def _diverse(self, scored: Sequence[Scored], limit: int) -> list[Quote]:
         best = scored[0].score
@@ -248,6 +249,6 @@ class Evidence:
     def _likeness(self, one: Scored, other: Scored) -> float:
         first, second = one.reading, other.reading
         if first in self._vectors and second in self._vectors:
-            return float(self._by_vectors.of(self._vectors[first], self._vectors[second]))
+            return float(self.likeness.of(self._vectors[first], self._vectors[second]))
         a, b = set(terms.stems(first)), set(terms.stems(second))
         return len(a & b) / len(a | b) if a | b else 0.0

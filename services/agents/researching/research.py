@@ -162,7 +162,9 @@ def confidence(evidence: Evidence, question: str, documents: int, contradictions
     """
     if not documents:
         return 0.0, "Nothing was found that answers the question."
-    similarity = max((passage.vector_score for passage in evidence.passages), default=0.0)
+    nearest = max((passage.vector_score for passage in evidence.passages), default=0.0)
+    # By the model that is set: where a collection still has another's vectors this is an estimate more.
+    similarity = min(1.0, evidence.likeness.of_cosine(nearest)) if nearest else 0.0
     share = evidence.coverage(question)
     value = 0.5 * share + 0.5 * max(0.0, similarity)
     basis = (

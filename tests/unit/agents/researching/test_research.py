@@ -8,6 +8,7 @@ import pytest
 
 from services.agents.answering.extractive import Evidence
 from services.agents.model import Passage
+from services.agents.ports import Likeness
 from services.agents.researching import research
 from services.agents.researching.queries import Query
 from services.agents.researching.research import Gathered, Searched
@@ -117,5 +118,9 @@ def test_confidence_says_what_it_is_made_of() -> None:
     assert "2 documents" in basis
     assert doubted == pytest.approx(0.675)
     assert "contradict" in why
+    # 0.8, by a model of which any two texts have so much.
+    evidence.likeness = Likeness(4.0, -3.2)
+    alike, _ = research.confidence(evidence, "How deep is the harbour of Brava?", 2, 0)
+    assert alike == pytest.approx(0.5)
     nothing: Any = research.confidence(evidence, "How deep is it?", 0, 0)
     assert nothing == (0.0, "Nothing was found that answers the question.")
