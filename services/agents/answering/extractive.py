@@ -181,7 +181,8 @@ class Evidence:
         for position, i in enumerate(chosen):
             quote, score = self._sentences[i].quote, lexical[i]
             if similar is not None:
-                score = _LEXICAL_WEIGHT * score + _VECTOR_WEIGHT * max(0.0, float(similar[position]))
+                meaning = min(1.0, max(0.0, float(similar[position])))
+                score = _LEXICAL_WEIGHT * score + _VECTOR_WEIGHT * meaning
             scores.append(Scored(quote, score * sentences.wholeness(quote.text), judged[i][0]))
         return sorted(scores, key=lambda item: -item.score)
 
