@@ -96,7 +96,11 @@ class Sending:
                 file = todo.get_nowait()
             except queue.Empty:
                 return
-            done.put(self._outcome(file))
+            outcome = self._outcome(file)
+            if isinstance(outcome.failure, UnreachableFailure):
+                # At once: before whoever waits has heard of it, the next file would be on its way.
+                self._stop.set()
+            done.put(outcome)
 
     def _outcome(self, file: File) -> Outcome:
         try:

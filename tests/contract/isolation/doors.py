@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from tests.contract.isolation import operations
+from tests.contract.isolation.attacks import MADE
 from tests.contract.isolation.operations import PAGE, REQUEST, TAG, Asked, Operation, Slot
 from tests.contract.isolation.residents import API, Heard, Possessions, Resident
 
 # What is made anew for every request.
-_MADE = re.compile(r"(?=[\w-]{16,})[\w-]*\d[\w-]*")
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/]+=*")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _UNIX = re.compile(r'("created": ?)\d{10}')
@@ -69,7 +69,7 @@ class _Call:
         for mark in self.marks:
             text = text.replace(mark, "<own>")
         text = _TOKEN.sub(r"\1TOKEN", _MOMENT.sub("<moment>", _SECRET.sub("<made>", text)))
-        return _MADE.sub("<made>", _TOOK.sub(r"\1<took>", _UNIX.sub(r"\1<moment>", text)))
+        return MADE.sub("<made>", _TOOK.sub(r"\1<took>", _UNIX.sub(r"\1<moment>", text)))
 
 
 async def _sent(resident: Resident, asked: Asked) -> Heard:
