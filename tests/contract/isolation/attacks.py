@@ -18,7 +18,7 @@ from tests.contract.isolation.house import METHODS, Answer, Person
 from tests.contract.isolation.requests import PAGE, REQUEST, IdField
 
 # What the services make anew for every call.
-# Identifiers have digits; one in some hundred of an API key, which has sixteen characters, has none.
+# Identifiers have digits; of an API key, which has sixteen characters, some have none.
 MADE = re.compile(r"mrk_\w+-[a-z0-9]{16}\b|\b[a-z0-9]{16}\b|(?=[\w-]{16,})[\w-]*\d[\w-]*")
 _MOMENTS = re.compile(r"^ *(seconds|nanos): -?\d+\n", re.MULTILINE)
 _TOKEN = re.compile(r'next_page_token: "[^"]+"')
