@@ -108,7 +108,11 @@ def camel_parts(text: str) -> list[str]:
 
 
 def _candidates(text: str) -> Iterator[str]:
-    return (match[0] for match in _CANDIDATE.finditer(text) if len(match[0]) <= _MOST_CHARACTERS)
+    """What may be or hold an identifier; not words of letters with no capital but the first, as most are."""
+    for match in _CANDIDATE.finditer(text):
+        word = match[0]
+        if len(word) <= _MOST_CHARACTERS and not (word.isalpha() and word[1:].islower()):
+            yield word
 
 
 def _surely(candidate: str) -> bool:
