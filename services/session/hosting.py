@@ -76,7 +76,7 @@ async def session_server(
             settings.store_host,
             settings.store_port,
             settings.store_password,
-            settings.permanent_session_lifetime,
+            settings.lifetimes,
             sentinels=Sentinels(settings.sentinels, settings.session_redis_master)
             if settings.sentinels
             else None,

@@ -40,6 +40,14 @@ class RunState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Seconds from the last write until it expires: a run, and a session with what was said in it."""
+
+    runs: int
+    conversations: int
+
+
+@dataclass(frozen=True, slots=True)
 class Topic:
     """What a session's creator says of it."""
 

@@ -63,7 +63,8 @@ class RedisAttachments:
                 *(once_place(tenant, "attach", once), *in_session),
             ],
             [
-                *(self._store.lifetime, self._lifetime, self._total, new.attachment_id, new.session_id),
+                *(self._store.conversation_lifetime, self._lifetime, self._total),
+                *(new.attachment_id, new.session_id),
                 *(fingerprint_of(once), new.size),
                 *("run_id", new.run_id, "filename", new.filename, "media_type", new.media_type),
                 *("sha256", new.sha256, "file", file),

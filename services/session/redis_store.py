@@ -62,6 +62,7 @@ from services.session.model import (
     Appending,
     Deleted,
     EventPage,
+    Lifetimes,
     Message,
     NewMessage,
     NewRun,
@@ -194,7 +195,7 @@ async def open_redis_store(
     host: str,
     port: int,
     password: str,
-    lifetime_seconds: int,
+    lifetimes: Lifetimes,
     *,
     meter: metrics.Meter | None = None,
     sentinels: Sentinels | None = None,
@@ -227,7 +228,7 @@ async def open_redis_store(
         stack.push_async_callback(commands.aclose)
         signals = redis.Redis.from_pool(pool(max_connections=2))
         stack.push_async_callback(signals.aclose)
-        store = RedisStore(commands, signals, lifetime_seconds, meter=meter)
+        store = RedisStore(commands, signals, lifetimes, meter=meter)
         await store.open()
         yield store
 
@@ -287,7 +288,7 @@ class RedisStore:
         self,
         commands: redis.Redis,
         signals: redis.Redis,
-        lifetime_seconds: int,
+        lifetimes: Lifetimes,
         *,
         kept_events: int = KEPT_EVENTS,
         kept_event_bytes: int = KEPT_EVENT_BYTES,
@@ -297,7 +298,8 @@ class RedisStore:
         """signals: a client of its own, for the connections that hear of changes and ping."""
         self._redis = commands
         self._signals = signals
-        self._lifetime = lifetime_seconds * 1000
+        self._lifetime = lifetimes.runs * 1000
+        self._conversation_lifetime = lifetimes.conversations * 1000
         self._kept = (kept_events, kept_event_bytes)
         self._journal_bytes = journal_bytes
         folder = resources.files("services.session") / "scripts"
@@ -364,8 +366,13 @@ class RedisStore:
 
     @property
     def lifetime(self) -> int:
-        """Milliseconds that what expires is kept after its last write."""
+        """Milliseconds that the first answer to a request is known, a day at most."""
         return self._lifetime
+
+    @property
+    def conversation_lifetime(self) -> int:
+        """Milliseconds that a session is kept after its last write."""
+        return self._conversation_lifetime
 
     @property
     def client(self) -> redis.Redis:
@@ -405,7 +412,7 @@ class RedisStore:
             "session_create",
             [*session_keys(tenant, session_id), once_place(tenant, "create", once)],
             [
-                self._lifetime,
+                self._conversation_lifetime,
                 session_id,
                 fingerprint_of(once),
                 session_place(tenant, ""),
@@ -437,7 +444,10 @@ class RedisStore:
         reply = await self.run(
             "session_update",
             [*session_keys(tenant, session_id), once_place(tenant, "update", once)],
-            [self._lifetime, session_id, fingerprint_of(once), _time_or_any(updated), *_topic_fields(change)],
+            [
+                *(self._conversation_lifetime, session_id, fingerprint_of(once)),
+                *(_time_or_any(updated), *_topic_fields(change)),
+            ],
         )
         return _session_of(fields_of(_accepted(reply, session_id=session_id, once=once)[1]))
 
@@ -470,7 +480,7 @@ class RedisStore:
             "messages_append",
             session_keys(tenant, session_id),
             [
-                *(self._lifetime, session_id, once.request_id, once.fingerprint),
+                *(self._conversation_lifetime, session_id, once.request_id, once.fingerprint),
                 *map(records.message_fields, messages),
             ],
         )
@@ -500,7 +510,8 @@ class RedisStore:
                 *(session_keys(tenant, run.session_id) if run.session_id else ()),
             ],
             [
-                *(self._lifetime, run.run_id, fingerprint, _run(tenant, ""), run.session_id),
+                *(self._lifetime, self._conversation_lifetime, run.run_id, fingerprint),
+                *(_run(tenant, ""), run.session_id),
                 *(len(_RUN_FIELDS), *_RUN_FIELDS),
                 *("agent_id", run.agent_id),
                 *(("request_type", request.type_url, "request", request.value) if request else ()),

@@ -9,7 +9,13 @@ from pydantic import ByteSize, Field, SecretStr, field_validator
 
 from services.chassis.secret import NeededSecret
 from services.chassis.settings import Port, ServiceSettings
+from services.session.model import Lifetimes
 from services.session.webhooks.reaching import Allowed, allowed
+
+# Ten years.
+_LONGEST_SECONDS = 315_360_000
+_RUN_SECONDS = 86_400
+_CONVERSATION_SECONDS = 365 * 86_400
 
 
 class SessionSettings(ServiceSettings):
@@ -29,16 +35,18 @@ class SessionSettings(ServiceSettings):
     session_redis_sentinels: str = ""
     # The name under which they watch the primary.
     session_redis_master: str = "meld-rag"
-    # Seconds from the last write to a session or run until it expires; at most ten years.
-    permanent_session_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] = 86_400
+    # Seconds from the last write to a run or a session until it expires.
+    permanent_session_lifetime: Annotated[int, Field(ge=1, le=_LONGEST_SECONDS)] | None = None
+    # The same, for sessions alone: what was said is wanted longer than how it came about.
+    meld_conversation_lifetime: Annotated[int, Field(ge=1, le=_LONGEST_SECONDS)] | None = None
 
     # Where the bytes of attachments are; all replicas see the same folder.
     meld_attachments_path: Path | None = None
     # Of one attachment, and of all of a tenant together.
     meld_max_attachment_bytes: ByteSize = ByteSize(100 << 20)
     meld_max_attachments_bytes: ByteSize = ByteSize(5 << 30)
-    # Seconds until an attachment without a session expires; as a session does when empty.
-    meld_attachment_lifetime: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
+    # Seconds until an attachment without a session expires; as a run does when empty.
+    meld_attachment_lifetime: Annotated[int, Field(ge=1, le=_LONGEST_SECONDS)] | None = None
 
     # Signs snapshots; one that was made with another key is refused.
     meld_snapshot_key: SecretStr = SecretStr("")
@@ -65,6 +73,15 @@ class SessionSettings(ServiceSettings):
         return value
 
     @property
+    def lifetimes(self) -> Lifetimes:
+        """Who sets one time for all gets it for all."""
+        every = self.permanent_session_lifetime
+        return Lifetimes(
+            runs=every or _RUN_SECONDS,
+            conversations=self.meld_conversation_lifetime or every or _CONVERSATION_SECONDS,
+        )
+
+    @property
     def sentinels(self) -> tuple[tuple[str, int], ...]:
         """Host and port of each sentinel; empty where Redis is one server."""
         return addresses(self.session_redis_sentinels)
@@ -77,7 +94,7 @@ class SessionSettings(ServiceSettings):
     @property
     def attachment_lifetime(self) -> int:
         """Seconds that an attachment is kept which belongs to no session."""
-        return self.meld_attachment_lifetime or self.permanent_session_lifetime
+        return self.meld_attachment_lifetime or self.lifetimes.runs
 
     @property
     def snapshot_key(self) -> bytes:

@@ -131,6 +131,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {string} [title]
  * @property {number} [messages]
  * @property {string} [updated] RFC 3339.
+ * @property {string | null} [expires] RFC 3339.
  */
 
 /**

@@ -75,10 +75,11 @@ local function answered(key, fingerprint)
   return {'existing', redis.call('HGETALL', key)}
 end
 
+-- Keeps the first answer to a request: a day at most, since nobody asks again later, however long what was made lives.
 local function remember(key, fingerprint, lifetime, fields)
   if fingerprint ~= '' then
     redis.call('HSET', key, 'fingerprint', fingerprint, unpack(fields))
-    redis.call('PEXPIRE', key, lifetime)
+    redis.call('PEXPIRE', key, math.min(tonumber(lifetime), 86400000))
   end
 end
 

@@ -23,6 +23,7 @@ from services.agents.files import RunFiles
 from services.chassis.errors import UnavailableError, from_rpc_error
 from services.session.attachment_files import AttachmentFiles, AttachmentSweep
 from services.session.attachments import MAX_UPLOADS
+from services.session.model import Lifetimes
 from services.session.redis_attachments import RedisAttachments
 from services.session.redis_store import open_redis_store
 from tests.contract.session.conftest import House, new_run_id, refusal
@@ -97,7 +98,7 @@ async def sweep_of(
     server: RedisServer, folder: Path, age: float, lifetime: int = 86_400
 ) -> AsyncIterator[AttachmentSweep]:
     """A sweep that removes what has `age` seconds and is named by nobody."""
-    async with open_redis_store("127.0.0.1", server.port, "", 86_400) as store:
+    async with open_redis_store("127.0.0.1", server.port, "", Lifetimes(86_400, 86_400)) as store:
         known = RedisAttachments(store, lifetime, 1 << 30)
         yield AttachmentSweep(
             AttachmentFiles(folder / "attachments"), known, unnamed_seconds=age, part_seconds=age

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2
 
 from meldrag.session.v1 import session_pb2
 from services.chassis.errors import ServiceError
+from services.session.model import Lifetimes
 from services.session.redis_store import Place, open_redis_store
 from tests.contract.session.conftest import (
     House,
@@ -316,7 +317,7 @@ async def test_the_password_is_used_and_a_wrong_one_is_told(tmp_path: Any, caplo
 
 async def test_a_cancel_during_a_call_is_not_lost(redis_server: RedisServer) -> None:
     """It was, now and then, by redis-py before Python 3.12; then what stops the service waits for ever."""
-    async with open_redis_store("127.0.0.1", redis_server.port, "", 1000) as store:
+    async with open_redis_store("127.0.0.1", redis_server.port, "", Lifetimes(1000, 1000)) as store:
 
         async def asking() -> None:
             while True:

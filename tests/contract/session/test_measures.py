@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from services.chassis import context
 from services.chassis.errors import NotFoundError, ResourceExhaustedError, UnavailableError
-from services.session.model import Topic
+from services.session.model import Lifetimes, Topic
 from services.session.redis_store import RedisStore, open_redis_store
 from services.session.webhooks.redis_webhooks import RedisWebhooks
 from tests.support.measured import Measured
@@ -26,7 +26,9 @@ CALLS = "meldrag.store.call.duration"
 async def world(tmp_path: Path) -> AsyncIterator[tuple[RedisServer, RedisStore, Measured]]:
     measured = Measured()
     with running_redis(tmp_path) as server:
-        async with open_redis_store(server.host, server.port, "", 60, meter=measured.meter) as store:
+        async with open_redis_store(
+            server.host, server.port, "", Lifetimes(60, 60), meter=measured.meter
+        ) as store:
             yield server, store, measured
 
 

@@ -212,6 +212,32 @@ async def test_runs_expire_after_their_last_event(house_on: Any, redis_server: R
         assert client.keys("meld:{local}*") == []
 
 
+async def test_a_conversation_outlives_its_runs(house_on: Any, redis_server: RedisServer) -> None:
+    """MELD_CONVERSATION_LIFETIME: whatever is written to it gives it the same time again."""
+    async with house_on(permanent_session_lifetime=1, meld_conversation_lifetime=10_000) as house:
+        session = await house.session(request_id="once")
+        assert session.expire_time.seconds - session.update_time.seconds == 10_000
+        await house.append(session.session_id, "said", request_id="1")
+        first = new_run_id()
+        await house.run(first, session_id=session.session_id)
+        listing = session_pb2.ListRunsRequest(session_id=session.session_id)
+        while (await house.stub.ListRuns(listing)).runs:
+            await asyncio.sleep(0.1)
+        assert (await refusal(get_run(house, first))).reason == "RUN_NOT_FOUND"
+        assert await house.texts(session.session_id) == ["said"]
+        second = new_run_id()
+        await house.run(second, session_id=session.session_id)
+        now = await house.stub.GetSession(session_pb2.GetSessionRequest(session_id=session.session_id))
+        assert now.session.expire_time.seconds - now.session.update_time.seconds == 10_000
+        with redis.Redis(port=redis_server.port) as client:
+            left = {key.decode().partition("}:")[2]: client.pttl(key) for key in client.keys("meld:{local}*")}
+        # What nobody asks for again, and what a run leaves, does not wait for the conversation.
+        once = next(time for name, time in left.items() if name.startswith("once:"))
+        assert 0 < once <= 86_400_000
+        assert 0 < left[f"run:{second}"] <= 1_000
+        assert all(time > 9_000_000 for name, time in left.items() if name.startswith("session"))
+
+
 async def test_a_watcher_gets_recorded_and_coming_events_once(house: House) -> None:
     run_id = new_run_id()
     await house.run(run_id)

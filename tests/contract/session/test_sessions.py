@@ -25,7 +25,7 @@ async def test_a_session_comes_back_as_it_was_created(house: House) -> None:
     assert list(got.collection_ids) == ["col_1", "col_2"]
     assert dict(got.metadata.items()) == {"page": 3.0, "who": "я", "none": None}
     assert got.messages == 0
-    assert got.expire_time.ToMicroseconds() - got.update_time.ToMicroseconds() == 86_400_000_000
+    assert got.expire_time.ToMicroseconds() - got.update_time.ToMicroseconds() == 365 * 86_400_000_000
 
 
 async def test_creating_twice_under_one_request_id_makes_one_session(house: House) -> None:

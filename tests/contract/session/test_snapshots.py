@@ -21,6 +21,7 @@ from meldrag.session.v1 import session_pb2, session_pb2_grpc
 from services.chassis.errors import AbortedError
 from services.chassis.snapshot import Manifest, describe, pack
 from services.session import redis_snapshots
+from services.session.model import Lifetimes
 from services.session.redis_store import SCHEMA, key_prefix, open_redis_store
 from tests.contract.session.conftest import House, new_run_id, refusal, running_house, settings_for
 from tests.contract.session.test_process import serving, start
@@ -498,7 +499,7 @@ async def test_an_export_that_an_import_overtakes_is_no_mixture(
     async with house_at(redis_server, tmp_path) as house:
         await filled(house)
         snapshot = await exported(house.stub)
-        async with open_redis_store("127.0.0.1", redis_server.port, "", 100) as store:
+        async with open_redis_store("127.0.0.1", redis_server.port, "", Lifetimes(100, 100)) as store:
             taken = redis_snapshots.RedisSnapshots(store).entries()
             await anext(taken)
             await imported(house.stub, snapshot)

@@ -88,7 +88,7 @@ async def hooks(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> A
         settings = settings_for(redis_server, meld_webhook_allow="127.0.0.1")
         house = await stack.enter_async_context(running_house(settings))
         store = await stack.enter_async_context(
-            open_redis_store("127.0.0.1", redis_server.port, "", settings.permanent_session_lifetime)
+            open_redis_store("127.0.0.1", redis_server.port, "", settings.lifetimes)
         )
         client = stack.enter_context(redis.Redis(port=redis_server.port))
         yield Hooks(house, webhook_pb2_grpc.WebhookServiceStub(house.channel), RedisWebhooks(store), client)

@@ -125,6 +125,9 @@ ROWS = {
 MORE_ROWS = {
     "OPENAI_TRANSCRIPTION_MODEL": Row("whisper-9", insides.listener_asked, None, "whisper-9"),
     "OPENAI_SPEECH_MODEL": Row("tts-9", insides.speaker_asked, None, "tts-9"),
+    "MELD_CONVERSATION_LIFETIME": Row(
+        "100", insides.how_long_a_session_stays, "longer", "within the hour", AT_OPEN_REDIS
+    ),
     "MELD_EMBEDDING_MODELS_DIR": Row(
         "{folder}/ours",
         insides.components_with_a_model_in_a_folder,

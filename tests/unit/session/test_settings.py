@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from services.chassis.settings import SettingsError, load
+from services.session.model import Lifetimes
 from services.session.settings import SessionSettings
 
 NAMES = (
     *("SESSION_TYPE", "SESSION_REDIS_HOST", "SESSION_REDIS_PORT", "SESSION_REDIS_PASSWORD"),
     *("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "PERMANENT_SESSION_LIFETIME"),
+    *("MELD_CONVERSATION_LIFETIME", "MELD_ATTACHMENT_LIFETIME"),
     *("MELD_BIND_HOST", "MELD_SESSION_ADDRESS"),
 )
 
@@ -23,8 +25,18 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_defaults_are_those_of_a_bare_machine() -> None:
     settings = load(SessionSettings)
     assert (settings.store_host, settings.store_port, settings.store_password) == ("127.0.0.1", 6379, "")
-    assert settings.permanent_session_lifetime == 86_400
+    assert settings.lifetimes == Lifetimes(runs=86_400, conversations=365 * 86_400)
     assert settings.bind == "127.0.0.1:50053"
+
+
+def test_one_time_for_all_is_for_all_but_what_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERMANENT_SESSION_LIFETIME", "86400")
+    settings = load(SessionSettings)
+    assert (settings.lifetimes, settings.attachment_lifetime) == (Lifetimes(86_400, 86_400), 86_400)
+    monkeypatch.setenv("MELD_CONVERSATION_LIFETIME", "7")
+    monkeypatch.setenv("MELD_ATTACHMENT_LIFETIME", "8")
+    settings = load(SessionSettings)
+    assert (settings.lifetimes, settings.attachment_lifetime) == (Lifetimes(86_400, 7), 8)
 
 
 def test_the_sessions_own_redis_stands_before_the_shared_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +64,7 @@ def test_the_sessions_own_redis_stands_before_the_shared_one(monkeypatch: pytest
         ("SESSION_REDIS_PORT", "99999"),
         ("PERMANENT_SESSION_LIFETIME", "0"),
         ("PERMANENT_SESSION_LIFETIME", "a day"),
+        ("MELD_CONVERSATION_LIFETIME", "0"),
     ],
 )
 def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

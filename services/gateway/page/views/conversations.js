@@ -2,7 +2,7 @@
 
 import { BASE, json } from "../api.js";
 import { element, icon, tool } from "../dom.js";
-import { ago, count } from "../format.js";
+import { ago, count, period } from "../format.js";
 import { button, empty, head, single, sure, trouble } from "./parts.js";
 
 /** @typedef {import("../api.js").Session} Session */
@@ -15,6 +15,16 @@ const TITLE_LENGTH = 200;
 /** @param {string} session */
 const path = (session) => `${BASE}/sessions/${encodeURIComponent(session)}`;
 
+/**
+ * How long conversations are kept, as one of them has it; those of before a change of the setting keep theirs.
+ * @param {Session | undefined} one
+ */
+function lifetime(one) {
+  if (!one?.updated || !one.expires) return "";
+  const seconds = Math.round((Date.parse(one.expires) - Date.parse(one.updated)) / 1000);
+  return `A conversation is kept for ${period(seconds)} after its last message (MELD_CONVERSATION_LIFETIME). Export what is to stay for longer.`;
+}
+
 /** @type {import("../views.js").Open} */
 export async function open(root, { signal, announcer, openConversation, conversationsChanged, conversationDeleted }) {
   /** @type {Session[]} */
@@ -23,6 +33,7 @@ export async function open(root, { signal, announcer, openConversation, conversa
   const list = element("ul", { class: "rows", "aria-label": "Conversations" });
   const more = button("Show more", () => load().then(draw, fail));
   const note = element("p", { class: "rule", role: "status" });
+  const kept = element("p", { class: "left-out" });
   const search = element("input", { type: "search", class: "search", "aria-label": "Search titles", placeholder: "Search titles", autocomplete: "off" });
   root.append(
     head(
@@ -34,7 +45,7 @@ export async function open(root, { signal, announcer, openConversation, conversa
     note,
     list,
     more,
-    element("p", { class: "left-out" }, "A conversation is kept for a day after its last message, unless PERMANENT_SESSION_LIFETIME was set to another time. Export what is to stay."),
+    kept,
   );
 
   const load = single(async () => {
@@ -66,6 +77,7 @@ export async function open(root, { signal, announcer, openConversation, conversa
       );
     }
     const bound = next && wanted ? `, of the latest ${count(known.length, "conversation")}` : "";
+    kept.textContent = lifetime(known[0]);
     note.textContent = wanted ? `${count(found.length, "conversation")} found${bound}.` : "";
   }
 
