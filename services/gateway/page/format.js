@@ -68,15 +68,6 @@ export function ago(then, now = new Date()) {
 }
 
 /**
- * A time that was set: "90 days", "36 hours", "1 minute".
- * @param {number} seconds
- */
-export function period(seconds) {
-  const [size, unit] = /** @type {[number, string][]} */ ([[86_400, "day"], [3_600, "hour"], [60, "minute"]]).find(([size]) => seconds >= size && seconds % size === 0) ?? [1, "second"];
-  return count(seconds / size, unit);
-}
-
-/**
  * Where a quote stands in its original: "slide 3", "Prices!B7", "page 2"; empty where nobody knows.
  * @param {{ page?: number | null, location?: string | null } | null | undefined} place
  */

@@ -2,7 +2,7 @@
 
 import { BASE, json } from "../api.js";
 import { element, icon, tool } from "../dom.js";
-import { ago, count, period } from "../format.js";
+import { ago, count } from "../format.js";
 import { button, empty, head, single, sure, trouble } from "./parts.js";
 
 /** @typedef {import("../api.js").Session} Session */
@@ -21,8 +21,8 @@ const path = (session) => `${BASE}/sessions/${encodeURIComponent(session)}`;
  */
 function lifetime(one) {
   if (!one?.updated || !one.expires) return "";
-  const seconds = Math.round((Date.parse(one.expires) - Date.parse(one.updated)) / 1000);
-  return `A conversation is kept for ${period(seconds)} after its last message (MELD_CONVERSATION_LIFETIME). Export what is to stay for longer.`;
+  const days = Number(((Date.parse(one.expires) - Date.parse(one.updated)) / 86_400_000).toPrecision(3));
+  return `A conversation is kept for ${count(days, "day")} after its last message (MELD_CONVERSATION_LIFETIME). Export what is to stay for longer.`;
 }
 
 /** @type {import("../views.js").Open} */
