@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ByteSize, Field, SecretStr, field_validator
 
+from services.chassis.reaching import Allowed, allowed
 from services.chassis.secret import NeededSecret
 from services.chassis.settings import Port, ServiceSettings
 from services.session.model import Lifetimes
-from services.session.webhooks.reaching import Allowed, allowed
 
 # Ten years.
 _LONGEST_SECONDS = 315_360_000

@@ -14,6 +14,7 @@ from typing import Any
 from services.chassis import context
 from services.chassis.errors import InvalidArgumentError
 from services.chassis.health import Dependency
+from services.chassis.reaching import Reach
 from services.chassis.start import StartError
 from services.vector.citations import Citations
 from services.vector.deletion import Deletion
@@ -35,6 +36,7 @@ from services.vector.index.keeper import IndexKeeper, IndexStore
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Drafter
 from services.vector.ingest.embedding_worker import EMBEDDINGS_AT_ONCE, EmbeddingWorker
+from services.vector.ingest.fetching import Fetcher
 from services.vector.ingest.importing import Importing
 from services.vector.ingest.ingestion import Ingestion
 from services.vector.ingest.jobs import SLOTS, Jobs
@@ -209,7 +211,14 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
         application = Application(
             record=record,
             roster=roster,
-            ingestion=Ingestion(documents=documents, spool=spool, jobs=jobs, claims=claims, board=board),
+            ingestion=Ingestion(
+                documents=documents,
+                spool=spool,
+                jobs=jobs,
+                claims=claims,
+                board=board,
+                fetcher=Fetcher(Reach(settings.fetch_allow)),
+            ),
             jobs=jobs,
             importing=Importing(documents, drafter, executor, claims, queued),
             searching=searching,

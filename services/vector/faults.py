@@ -55,6 +55,32 @@ def collection_not_found(collection_id: str) -> NotFoundError:
     )
 
 
+def address_refused(host: str) -> PermissionDeniedError:
+    """The host lies where this service does not go. Which address it has is not told."""
+    return PermissionDeniedError(
+        "nothing is fetched from there: the host is not on the public internet, and MELD_FETCH_ALLOW does not"
+        " name it",
+        reason="ADDRESS_REFUSED",
+        metadata={"host": host[:_SHOWN]},
+    )
+
+
+def address_unknown(host: str) -> InvalidArgumentError:
+    """The host has no address."""
+    return InvalidArgumentError(
+        "the host of the address is not known", reason="ADDRESS_UNKNOWN", metadata={"host": host[:_SHOWN]}
+    )
+
+
+def fetch_failed(host: str, cause: str) -> FailedPreconditionError:
+    """There is no file to be had at the address. cause: for people, begins with a small letter."""
+    return FailedPreconditionError(
+        f"nothing could be fetched from {host[:_SHOWN]}: {cause}",
+        reason="FETCH_FAILED",
+        metadata={"host": host[:_SHOWN], "cause": cause},
+    )
+
+
 def access_denied(collection_id: str, needs: str) -> PermissionDeniedError:
     """The caller may read the collection, and not do this with it. needs: the role that may."""
     return PermissionDeniedError(

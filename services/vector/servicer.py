@@ -38,6 +38,7 @@ _MOST_NAME_CHARACTERS = 128
 _MOST_TEXTS = 256
 _MOST_TEXT_CHARACTERS = 32_000
 _MOST_QUERY_CHARACTERS = 8_000
+_MOST_ID_CHARACTERS = 512
 _MOST_DROPPED = 1_000
 # A week, and a year.
 _KEEP_SECONDS, _MOST_KEEP_SECONDS = 604_800.0, 31_536_000.0
@@ -117,13 +118,14 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         begun = time.monotonic()
         application = self._application
         requests = aiter(request_iterator)
-        header = _header(await anext(requests, pb.IngestDocumentRequest()))
-        collection = await application.record.collections.get(asking.caller(), header[0], Role.WRITER)
+        collection_id, header = _header(await anext(requests, pb.IngestDocumentRequest()))
+        collection = await application.record.collections.get(asking.caller(), collection_id, Role.WRITER)
         await self._require_taking(collection)
         deadline = begun + max(0.0, call.remaining() - _MARGIN_SECONDS)
-        steps = application.ingestion.ingest(
-            asking.caller(), collection, header[1], _pieces(requests), deadline
-        )
+        pieces = None if header.url else _pieces(requests)
+        if pieces is None and await anext(requests, None) is not None:
+            raise invalid_field("part", "", "must not follow a header with a url")
+        steps = application.ingestion.ingest(asking.caller(), collection, header, pieces, deadline)
         async with aclosing(steps):
             async for step in steps:
                 elapsed = Duration()
@@ -534,21 +536,31 @@ def _header(message: pb.IngestDocumentRequest) -> tuple[str, Header]:
     if message.WhichOneof("part") != "header":
         raise invalid_field("header", message.WhichOneof("part") or "", "must come first")
     given = message.header
+    # What stands behind # is for whoever reads the page.
+    url = given.url.partition("#")[0]
     try:
-        filename = clean_filename(given.filename)
+        # A file that is fetched may have the name that its host gives it.
+        filename = clean_filename(given.filename) if given.filename or not url else ""
     except ExtractionError as error:
         raise InvalidArgumentError(error.message, reason=error.reason, metadata=error.metadata) from error
     return given.collection_id, Header(
         filename=filename,
         media_type=identifiers.line("header.media_type", given.media_type, 255),
-        external_id=identifiers.line("header.external_id", given.external_id, 512),
+        external_id=identifiers.line(
+            "header.external_id", given.external_id or _as_id(url), _MOST_ID_CHARACTERS
+        ),
         title=identifiers.line("header.title", given.title, 1_000),
-        metadata=messages.scalars("header.metadata", given.metadata),
+        metadata=({"url": url} if url else {}) | messages.scalars("header.metadata", given.metadata),
         request_id=identifiers.line("header.request_id", given.request_id, 128),
         size=identifiers.whole("header.bytes", given.bytes, 0, 2**62),
         content_sha256=identifiers.sha256("header.content_sha256", given.content_sha256),
         wait_ready=given.wait_ready,
+        url=url,
     )
+
+
+def _as_id(url: str) -> str:
+    return url if len(url) <= _MOST_ID_CHARACTERS else ""
 
 
 async def _pieces(requests: AsyncIterator[pb.IngestDocumentRequest]) -> AsyncIterator[bytes]:

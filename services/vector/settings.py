@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import ByteSize, Field, SecretStr, ValidationInfo, field_validator
 
+from services.chassis.reaching import Allowed, allowed
 from services.chassis.settings import Port, ServiceSettings
 
 MINILM = "all-MiniLM-L6-v2"
@@ -36,6 +37,9 @@ class VectorSettings(ServiceSettings):
     openai_api_key: SecretStr = SecretStr("")
     openai_base_url: str = ""
 
+    # Hosts, addresses and networks from which documents are fetched although they are not on the public
+    # internet.
+    meld_fetch_allow: str = ""
     meld_max_document_bytes: ByteSize = ByteSize(64 * 1024 * 1024)
     # Passages aim at the first size; with their title they never pass the second, nor what the local model
     # reads. Tokens.
@@ -64,11 +68,22 @@ class VectorSettings(ServiceSettings):
             )
         return value
 
+    @field_validator("meld_fetch_allow")
+    @classmethod
+    def _allowed(cls, value: str) -> str:
+        allowed(value)
+        return value
+
     @field_validator("meld_other_embedding_models")
     @classmethod
     def _names_models(cls, value: str) -> str:
         _models(value)
         return value
+
+    @property
+    def fetch_allow(self) -> Allowed:
+        """What may be fetched from beside the public internet."""
+        return allowed(self.meld_fetch_allow)
 
     @property
     def other_models(self) -> list[tuple[str, int]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from meldrag_cli.events import Event
 from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure
 from meldrag_cli.files import File
 from meldrag_cli.gateway import Gateway, Readable, path
@@ -158,24 +159,39 @@ class Sending:
         return document
 
     def _follow(self, file: File, where: str, form: dict[str, str], part: tuple[str, Readable]) -> Outcome:
-        document: dict[str, Any] = {}
-        existing = False
+        def seen(document: dict[str, Any]) -> None:
+            if document["chunks"]:
+                self._seen(file, "embedding", document["vectors"], document["chunks"])
+            else:
+                self._seen(file, "reading", file.bytes, file.bytes)
+
         with self._gateway.events(where, form=form, file=part, seconds=self._seconds) as events:
-            for event in events:
-                document = event.data["document"]
-                # Told with the commit, not again with what follows it.
-                existing = existing or event.data["existing"]
-                if document["state"] == "FAILED":
-                    error = document["error"] or {}
-                    reason = error.get("reason") or "DOCUMENT_FAILED"
-                    raise RefusedFailure(reason, error.get("message") or "the document could not be taken")
-                if document["chunks"]:
-                    self._seen(file, "embedding", document["vectors"], document["chunks"])
-                else:
-                    self._seen(file, "reading", file.bytes, file.bytes)
-        if not document:
-            raise RefusedFailure("NO_ANSWER", "the stream ended before anything was known of the file")
+            document, existing = followed(events, seen)
         return Outcome(file, document, existing=existing)
+
+
+def followed(
+    events: Iterator[Event], seen: Callable[[dict[str, Any]], object] = bool
+) -> tuple[dict[str, Any], bool]:
+    """The document that a stream of stages ends with, and whether it was there already.
+
+    seen: told of the document at each stage; the default passes that over. Raises RefusedFailure for one
+    that failed.
+    """
+    document: dict[str, Any] = {}
+    existing = False
+    for event in events:
+        document = event.data["document"]
+        # Told with the commit, not again with what follows it.
+        existing = existing or event.data["existing"]
+        if document["state"] == "FAILED":
+            error = document["error"] or {}
+            reason = error.get("reason") or "DOCUMENT_FAILED"
+            raise RefusedFailure(reason, error.get("message") or "the document could not be taken")
+        seen(document)
+    if not document:
+        raise RefusedFailure("NO_ANSWER", "the stream ended before anything was known of the document")
+    return document, existing
 
 
 class _Counted:

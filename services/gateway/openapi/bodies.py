@@ -384,6 +384,22 @@ BODIES: dict[str, Schema] = {
             "sha256": _SHA256,
         },
     ),
+    "DocumentAddress": _body(
+        {
+            "url": _TEXT
+            | {
+                "minLength": 1,
+                "maxLength": 2000,
+                "description": "Fetched over http or https from the public internet, or from what "
+                "MELD_FETCH_ALLOW names.",
+            }
+        },
+        {
+            "external_id": _TEXT | {"maxLength": 512, "description": "The address when absent."},
+            "title": _TEXT | {"maxLength": 1000},
+            "metadata": _METADATA,
+        },
+    ),
     "DocumentLine": _body(
         {"text": _TEXT}, {"id": _TEXT | {"maxLength": 512}, "title": _TEXT, "metadata": _METADATA}
     ),

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from meldrag.vector.v1 import vector_pb2
 from services.gateway import rendering
-from services.gateway.body import BodyReader, Query, idempotency_key
+from services.gateway.body import BodyReader, Query, idempotency_key, json_object
 from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, lasting_import, stream, unary
 from services.gateway.conditional import CACHE_CONTROL, unchanged
 from services.gateway.door import answer, door, dumps
@@ -79,24 +79,31 @@ _STATES = ("RECEIVED", "PARSING", "EMBEDDING", "READY", "FAILED")
 @blueprint.post("/collections/<collection_id>/documents")
 @operation(
     answers={202: created("Document"), 200: streams("IngestStage")},
-    body={FORM: reference("NewDocument")},
-    problems=(507,),
+    body={FORM: reference("NewDocument"), JSON: reference("DocumentAddress")},
+    problems=(403, 507),
     repeat="key",
 )
 def upload_document(collection_id: str) -> Response:
-    """Takes one file. 202 once it is durable; or its stages as events, until it has all vectors."""
+    """Takes one file, or what is at an address. 202 once it is durable; or its stages as events, until it has
+    all vectors.
+
+    What is fetched again from the same address takes the place of what was there before.
+    """
     Query(request).finish()
     request_id = idempotency_key(request)
     events = wants_events(request)
     client = Client.of(request)
     with contextlib.ExitStack() as held:
         held.callback(door().slots.take())
-        upload = read_upload(request, door().settings.meld_max_upload_bytes)
-        held.callback(upload.file.close)
-        header = _header(collection_id, request_id, upload, wait_ready=events)
-        upstream = duplex(
-            door().clients.vector.IngestDocument, vector_pb2.IngestDocumentRequest, _parts(header, upload)
-        )
+        if request.mimetype == JSON:
+            header = _address(collection_id, request_id, wait_ready=events)
+            parts = iter((vector_pb2.IngestDocumentRequest(header=header),))
+        else:
+            upload = read_upload(request, door().settings.meld_max_upload_bytes)
+            held.callback(upload.file.close)
+            header = _header(collection_id, request_id, upload, wait_ready=events)
+            parts = _parts(header, upload)
+        upstream = duplex(door().clients.vector.IngestDocument, vector_pb2.IngestDocumentRequest, parts)
         held.callback(upstream.close)
         first = upstream.first(client)
         if not events:
@@ -123,6 +130,23 @@ def _header(
         wait_ready=wait_ready,
     )
     fields.finish()
+    return header
+
+
+def _address(collection_id: str, request_id: str, *, wait_ready: bool) -> vector_pb2.IngestHeader:
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    header = vector_pb2.IngestHeader(
+        collection_id=collection_id,
+        url=fields.text("url", required=True),
+        external_id=fields.text("external_id"),
+        title=fields.text("title"),
+        metadata=fields.flat_struct("metadata"),
+        request_id=request_id,
+        wait_ready=wait_ready,
+    )
+    fields.finish()
+    if not header.url:
+        raise invalid("url", "must name an address")
     return header
 
 

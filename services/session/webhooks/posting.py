@@ -1,8 +1,8 @@
 """One POST over HTTP/1.1, to an address that was looked at before.
 
 Written out here, since a client that looks hosts up itself, follows redirects or heeds proxies of the
-environment would go where `reaching` has not looked. Of the answer its head counts alone; the connection is
-closed behind it.
+environment would go where `chassis.reaching` has not looked. Of the answer its head counts alone; the
+connection is closed behind it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.session.webhooks.reaching import Target
+from services.chassis.reaching import Target
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.chassis.errors import DeadlineExceededError
 from services.vector.access import Caller
@@ -15,6 +15,7 @@ from services.vector.documents import Collection, Document, DocumentState, Reque
 from services.vector.faults import ingest_cancelled
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Arrival, unparsed
+from services.vector.ingest.fetching import Fetcher
 from services.vector.ingest.jobs import Jobs, Stage, Step
 from services.vector.ingest.progress import ProgressBoard
 from services.vector.ingest.spool import Spool, spool_name
@@ -25,7 +26,7 @@ _PROGRESS_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a caller says of a file before its bytes."""
+    """What a caller says of a file before its bytes. url: where they are, if not with the caller."""
 
     filename: str
     media_type: str
@@ -36,37 +37,53 @@ class Header:
     size: int
     content_sha256: str
     wait_ready: bool
+    url: str = ""
+
+    def fetched(self, filename: str, media_type: str) -> Header:
+        """With what the host of its url calls the file, where the caller calls it nothing."""
+        return replace(self, filename=self.filename or filename, media_type=self.media_type or media_type)
 
 
 class Ingestion:
     """Takes files into collections."""
 
     def __init__(
-        self, *, documents: Documents, spool: Spool, jobs: Jobs, claims: Claims, board: ProgressBoard
+        self,
+        *,
+        documents: Documents,
+        spool: Spool,
+        jobs: Jobs,
+        claims: Claims,
+        board: ProgressBoard,
+        fetcher: Fetcher,
     ) -> None:
         self._documents = documents
         self._spool = spool
         self._jobs = jobs
         self._claims = claims
         self._board = board
+        self._fetcher = fetcher
 
     async def ingest(
         self,
         caller: Caller,
         collection: Collection,
         header: Header,
-        pieces: AsyncIterator[bytes],
+        pieces: AsyncIterator[bytes] | None,
         deadline: float,
     ) -> AsyncGenerator[Step, None]:
-        """Yields the stages as they are reached.
+        """Yields the stages as they are reached. pieces: None where the header has a url to fetch from.
 
         `deadline` is a monotonic time; a job goes on after it, and after a caller who leaves. What had not
         arrived by then leaves no trace. A document that is refused stays, FAILED, with the reason. Raises
-        what the record and the spool raise, InvalidArgumentError or ResourceExhaustedError with the reason of
-        the extraction, AbortedError (INGEST_CANCELLED).
+        what the record, the spool and the fetcher raise, InvalidArgumentError or ResourceExhaustedError with
+        the reason of the extraction, AbortedError (INGEST_CANCELLED).
         """
         document: Document | None = None
-        steps = self._steps(caller, collection, header, pieces)
+        if pieces is None:
+            steps = self._fetched_steps(caller, collection, header)
+        else:
+            steps = self._steps(caller, collection, header, pieces)
         async with aclosing(steps):
             try:
                 while True:
@@ -86,6 +103,15 @@ class Ingestion:
         if header.wait_ready and document is not None:
             async for step in self._vectors(caller, document):
                 yield step
+
+    async def _fetched_steps(
+        self, caller: Caller, collection: Collection, header: Header
+    ) -> AsyncGenerator[Step, None]:
+        async with self._fetcher.fetching(header.url) as fetched:
+            named = header.fetched(fetched.filename, fetched.media_type)
+            async with aclosing(self._steps(caller, collection, named, fetched.pieces)) as steps:
+                async for step in steps:
+                    yield step
 
     async def _steps(
         self, caller: Caller, collection: Collection, header: Header, pieces: AsyncIterator[bytes]
@@ -180,13 +206,15 @@ async def _until(
 def _request(collection: Collection, header: Header, content_sha256: str) -> Request | None:
     if not header.request_id:
         return None
+    # What a host answers may be something else the next time, and the request is the same.
+    named = [header.url] if header.url else [header.filename, header.media_type]
+    brought = [] if header.url else [content_sha256]
     asked = [
         collection.key,
-        header.filename,
-        header.media_type,
+        *named,
         header.external_id,
         header.title,
         dict(header.metadata),
-        content_sha256,
+        *brought,
     ]
     return Request(header.request_id, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())

@@ -64,7 +64,10 @@ _NOT_IDS = {
     "Message.message_id": "given by the service; what a caller writes there is passed over",
     "step_id": "a name inside of a run or of the request, which says whose it is",
     "PasswordCredential.tenant_id": "part of a credential",
-    "CheckIndexRequest.page_token": "signed for its tenant; a page is seconds of work, so there is one here",
+    **dict.fromkeys(
+        ("CheckIndexRequest.page_token", "RepairIndexRequest.page_token"),
+        "signed for its tenant; a page is seconds of work, so there is one here",
+    ),
     "query_id": "a name within the request",
     "access_token": "a credential",
     "refresh_token": "a credential",

@@ -14,12 +14,13 @@ import pytest_asyncio
 import redis
 
 from meldrag.session.v1 import identity_pb2, session_pb2, webhook_pb2, webhook_pb2_grpc
+from services.chassis.reaching import allowed
 from services.session.redis_store import open_redis_store
 from services.session.webhooks import webhooks as rules
 from services.session.webhooks.delivering import Deliveries
 from services.session.webhooks.model import Outcome
 from services.session.webhooks.posting import Poster
-from services.session.webhooks.reaching import Reach, allowed
+from services.session.webhooks.reaching import Reach
 from services.session.webhooks.redis_webhooks import RedisWebhooks
 from services.session.webhooks.schedule import Schedule
 from tests.contract.session.conftest import House, event, new_run_id, refusal, running_house, settings_for

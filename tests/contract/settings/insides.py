@@ -29,6 +29,7 @@ from meldrag.session.v1 import session_pb2
 from meldrag.vector.v1 import vector_pb2 as pb
 from meldrag.vector.v1 import vector_pb2_grpc
 from services.agents.chat import providers
+from services.chassis.errors import ServiceError
 from services.chassis.health import Dependency
 from services.chassis.server import Server
 from services.chassis.settings import ServiceSettings, load
@@ -255,6 +256,15 @@ async def hits_of_a_search(stage: Stage) -> int:
             await client.ready(f"Lighthouse number{number} far{number} away{number}.")
         found = await client.search("lighthouse", mode=pb.SEARCH_MODE_DENSE)
         return len(found.hits)
+
+
+async def why_nothing_is_fetched(stage: Stage) -> str:
+    """The reason for which there is no document from an address of this machine where nothing listens."""
+    async with running(stage.folder) as client:
+        await client.create()
+        with pytest.raises(ServiceError) as error:
+            await client.ingest("", filename="", url=f"http://{ASIDE}:{free_port()}/")
+    return str(error.value.reason)
 
 
 async def where_the_index_is(stage: Stage) -> list[str]:

@@ -19,7 +19,15 @@ from meldrag_cli.sending import Sending
 from meldrag_cli.settings import Settings
 from tests.unit.meldrag_cli.scripted import Answer, events, problem, scripted
 
-DOCUMENT = {"id": "d1", "state": "READY", "chunks": 2, "vectors": 2, "warnings": [], "error": None}
+DOCUMENT = {
+    "id": "d1",
+    "state": "READY",
+    "chunks": 2,
+    "vectors": 2,
+    "bytes": 9,
+    "warnings": [],
+    "error": None,
+}
 COLLECTION = "/api/v1/collections/notes"
 RESULT = {
     "run_id": "run_1",
@@ -244,6 +252,30 @@ def test_each_file_is_right_or_wrong_by_itself(tmp_path: Path, capsys: pytest.Ca
         False,
         False,
     ]
+
+
+def test_addresses_are_fetched_by_the_house_each_right_or_wrong_by_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused = problem(403, "ADDRESS_REFUSED", "nothing is fetched from there")
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({"id": "notes"}),
+        f"POST {COLLECTION}/documents": [refused, stages(DOCUMENT), stages(DOCUMENT, existing=True)],
+    }
+    given = ["http://10.0.0.1/", "https://example.org/a", "https://example.org/a", "https://example.org/b"]
+    with scripted(script) as house:
+        assert main(["--url", house.url, "fetch", *given, "-c", "notes", "--json"]) == 1
+    told = capsys.readouterr()
+    lines = [json.loads(text) for text in told.out.splitlines()]
+    assert [(line["url"], line.get("existing")) for line in lines] == [
+        ("http://10.0.0.1/", None),
+        ("https://example.org/a", False),
+        ("https://example.org/b", True),
+    ]
+    assert lines[0]["error"]["reason"] == "ADDRESS_REFUSED"
+    assert json.loads(told.err)["error"]["failed"] == 1
+    sent = [json.loads(body) for method, _, _, body in house.requests if method == "POST"]
+    assert sent == [{"url": url} for url in dict.fromkeys(given)]
 
 
 def test_a_document_that_fails_on_its_way_is_a_failed_file(

@@ -17,7 +17,7 @@ from meldrag_cli.commands.prompts import confirm
 from meldrag_cli.failures import RefusedFailure
 from meldrag_cli.files import File, found
 from meldrag_cli.gateway import Gateway, path
-from meldrag_cli.sending import Outcome, Sending
+from meldrag_cli.sending import Outcome, Sending, followed
 from meldrag_cli.settings import DEFAULT_COLLECTION
 from meldrag_cli.terminal import Terminal, line
 
@@ -87,6 +87,47 @@ def ingest(
     if failed:
         detail = f"{len(failed)} of {rendering.counted(len(outcomes), 'file')} could not be taken"
         raise RefusedFailure("FILES_FAILED", detail, failed=len(failed))
+
+
+def fetch(
+    context: typer.Context,
+    addresses: Annotated[list[str], typer.Argument(metavar="URL...", help="Of pages and files.")],
+    *,
+    collection: options.OneCollection = "",
+    create: Annotated[
+        bool, typer.Option("--create", help="Create the collection if it is not there.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one may take.")
+    ] = 300.0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Have the house fetch what is at addresses. What is fetched again takes its own place."""
+    terminal = Terminal(as_json=as_json)
+    started = options.start(context)
+    name = collection or started.settings().collection
+    failed = 0
+    with started.gateway() as gateway:
+        _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
+        for address in dict.fromkeys(addresses):
+            try:
+                where = path("collections", name, "documents")
+                with gateway.events(where, {"url": address}, seconds=timeout) as events:
+                    document, existing = followed(events)
+            except RefusedFailure as failure:
+                failed += 1
+                terminal.give({"url": address, "error": failure.problem})
+                terminal.say(f"failed   {line(address)}: {failure.detail} ({failure.reason})", "red")
+                continue
+            terminal.give({"url": address, "existing": existing, "document": document})
+            told = "existing" if existing else "taken"
+            passages = rendering.counted(document["chunks"], "passage")
+            terminal.say(f"{told:8} {line(address)}: {rendering.size(document['bytes'])}, {passages}")
+            for warning in document["warnings"]:
+                terminal.say(f"         {line(warning)}", "yellow")
+    if failed:
+        detail = f"{failed} of {rendering.counted(len(addresses), 'document')} could not be taken"
+        raise RefusedFailure("FILES_FAILED", detail, failed=failed)
 
 
 def _need_collection(gateway: Gateway, terminal: Terminal, name: str, *, create: bool) -> None:

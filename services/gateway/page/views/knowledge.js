@@ -1,7 +1,7 @@
 /** Knowledge: collections, the documents of one, search in it with its scores, receipts of deletions. */
 
 import { setAddress } from "../address.js";
-import { BASE, collectionPath, json } from "../api.js";
+import { BASE, collectionPath, documentsPath, json, requestId } from "../api.js";
 import { byId, element } from "../dom.js";
 import { count, number, where, wordsOnly } from "../format.js";
 import { verifyAgain } from "../sources.js";
@@ -21,6 +21,8 @@ import { MOST, button, choice, cut, empty, head, sure, trouble } from "./parts.j
 /** @typedef {import("../api.js").Passage & {lexical_score: number, vector_score: number, headings: string[]}} Hit */
 
 const HITS = 10;
+/** Milliseconds for a document from an address; the gateway ends it before. */
+const FETCHING = 150_000;
 /** @type {[string, string][]} */
 const MODES = [
   ["hybrid", "Both"],
@@ -59,7 +61,7 @@ export async function open(root, { signal, item, collections, read, announcer })
   const documents = element("div", { class: "shelf wide" });
   const results = element("div", { class: "results" });
   const receipts = element("div", { class: "receipts", role: "status" });
-  const inDocuments = element("div", {}, searchForm(), results, documents);
+  const inDocuments = element("div", {}, searchForm(), results, documents, addressForm());
   const other = element("div", { class: "collection-part" });
   let part = item in LOADS ? item : "";
   const parts = choice("Part of the collection", PARTS, part, (chosenPart) => {
@@ -195,6 +197,31 @@ export async function open(root, { signal, item, collections, read, announcer })
         close,
       ),
     );
+  }
+
+  /** What is at an address becomes a document, or takes the place of the one that came from there. */
+  function addressForm() {
+    const address = element("input", { type: "url", class: "search", "aria-label": "Address of a page or file", placeholder: "https://… of a page or file", maxlength: 2000, required: true });
+    const add = element("button", { class: "small", type: "submit" }, "Add from address");
+    const said = element("p", { class: "rule", role: "status" });
+    const form = element("form", { class: "search-row" }, address, add, said);
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      add.disabled = true;
+      said.textContent = "Being fetched …";
+      try {
+        const body = { url: address.value.trim() };
+        const made = await json("POST", documentsPath(collections.current), { body, key: requestId(), deadline: FETCHING, signal });
+        address.value = "";
+        said.textContent = `“${made.title || made.filename}” can be asked about.`;
+        await collections.load();
+      } catch (error) {
+        if (!signal.aborted) said.replaceChildren(trouble(error));
+      } finally {
+        add.disabled = false;
+      }
+    });
+    return form;
   }
 
   function searchForm() {

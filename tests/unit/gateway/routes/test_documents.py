@@ -101,6 +101,22 @@ def test_the_clients_own_hash_is_the_one_that_is_checked(
     assert (answer.status_code, answer.json["reason"]) == (422, "CONTENT_MISMATCH")
 
 
+def test_an_address_goes_on_for_the_service_to_fetch(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["IngestDocument"] = STAGES
+    said = {"url": "https://example.org/a", "title": "T", "external_id": "e", "metadata": {"year": 1999}}
+    answer = http.post(URL, json=said, headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"{URL}/doc_1")
+    (only,) = services.requests["IngestDocument"][0]
+    wanted = vector_pb2.IngestHeader(
+        collection_id="papers", url=said["url"], title="T", external_id="e", request_id="k"
+    )
+    wanted.metadata["year"] = 1999
+    assert only.header == wanted
+    services.script["IngestDocument"] = FailedPreconditionError("404", reason="FETCH_FAILED")
+    refused = http.post(URL, json=said)
+    assert (refused.status_code, refused.json and refused.json["reason"]) == (422, "FETCH_FAILED")
+
+
 def test_progress_comes_as_events_until_ready(http: FlaskClient, services: ScriptedServices) -> None:
     services.script["IngestDocument"] = [*STAGES, stage(vector_pb2.INGEST_STAGE_READY, existing=True)]
     answer = upload(http, headers={"Accept": "text/event-stream"})
@@ -168,7 +184,10 @@ END = b"--b--\r\n"
 BAD_FORMS = {
     "no boundary": (b"x", "multipart/form-data", 400),
     "boundary of 71": (b"x", "multipart/form-data; boundary=" + "b" * 71, 400),
-    "not a form": (b'{"a": 1}', "application/json", 415),
+    "not a form": (b"a,b", "text/csv", 415),
+    "JSON without an address": (b'{"title": "T"}', "application/json", 400),
+    "an address that is empty": (b'{"url": ""}', "application/json", 400),
+    "an address and a hash": (b'{"url": "http://a/", "sha256": "x"}', "application/json", 400),
     "nothing": (b"", "multipart/form-data; boundary=b", 400),
     "garbage": (b"garbage", "multipart/form-data; boundary=b", 400),
     "cut off": (FILE[:-10], "multipart/form-data; boundary=b", 400),

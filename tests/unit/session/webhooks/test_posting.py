@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.reaching import Target
 from services.session.webhooks.posting import Poster, PostingError, Reply
-from services.session.webhooks.reaching import Target
 from tests.support.authority import Authority
 from tests.support.redis_server import free_port
 

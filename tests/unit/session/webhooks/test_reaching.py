@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from services.chassis.errors import InvalidArgumentError, PermissionDeniedError
-from services.session.webhooks.reaching import Reach, Target, allowed, target
+from services.chassis.reaching import Target, allowed
+from services.session.webhooks.reaching import Reach, target
 
 PRIVATE = [
     *("127.0.0.1", "127.8.9.10", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1"),
