@@ -83,3 +83,36 @@ def test_a_list_that_goes_on_says_so(serve: Serve, open_page: OpenPage) -> None:
     page.route("**/api/v1/collections?page_size=1000", answer)
     page.get_by_role("link", name="Knowledge").click()
     expect(page.locator("#view")).to_contain_text("Only the first 1,000 collections are shown.")
+
+
+def test_an_address_becomes_a_document(serve: Serve, open_page: OpenPage) -> None:
+    gateway, url = serve(lambda gateway, run: None)
+    gateway.put("tides.txt", "The tide is high.")
+    page = open_page(url)
+    refused = {"status": 403, "reason": "ADDRESS_REFUSED", "detail": "nothing is fetched from there"}
+    asked: list[dict[str, str]] = []
+
+    def answer(route: Route) -> None:
+        if route.request.method != "POST":
+            route.fallback()
+            return
+        asked.append(json.loads(route.request.post_data or "{}"))
+        if len(asked) == 1:
+            route.fulfill(status=403, json=refused, content_type="application/problem+json")
+            return
+        made = gateway.put("lamps.html", "The lamp has 14 lenses.")
+        route.fulfill(status=202, json={"id": made.id, "title": "Lamps", "state": "EMBEDDING"})
+
+    page.route("**/documents", answer)
+    page.get_by_role("link", name="Knowledge").click()
+    address = page.get_by_label("Address of a page or file")
+    address.fill("http://10.0.0.1/")
+    page.get_by_role("button", name="Add from address").click()
+    expect(page.get_by_text("Nothing is fetched from there")).to_be_visible()
+    expect(address).to_have_value("http://10.0.0.1/")
+    address.fill("https://example.org/lamps.html")
+    address.press("Enter")
+    expect(page.get_by_text("“Lamps” can be asked about.")).to_be_visible()
+    expect(address).to_have_value("")
+    expect(page.locator("#view .document")).to_have_count(2)
+    assert asked == [{"url": "http://10.0.0.1/"}, {"url": "https://example.org/lamps.html"}]

@@ -6,13 +6,17 @@ import json
 import os
 import pty
 import re
+import secrets
 import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +322,24 @@ def test_the_shell_completes_agents_by_asking_the_house(house: House, folder: Pa
     shell = {"_MELD_COMPLETE": "complete_bash", "COMP_WORDS": "meld run code_", "COMP_CWORD": "2"}
     done = meld(house, folder, **shell)
     assert done.stdout.split() == ["code_analyzer", "code_debugger", "code_repair"]
+
+
+def test_pages_are_fetched_and_asked_about(house: House, tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    (shown / "harbour.html").write_text(f"<title>The harbour</title><p>{SENTENCE}</p>")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(shown))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        at = f"http://127.0.0.1:{server.server_port}"
+        good, bad = f"{at}/harbour.html", f"{at}/nothing"
+        name = f"pages-{secrets.token_hex(4)}"
+        told = meld(house, tmp_path, "fetch", good, bad, "-c", name, "--create", "--json")
+        again = meld(house, tmp_path, "fetch", good, "-c", name)
+        server.shutdown()
+    taken, failed = map(json.loads, told.stdout.splitlines())
+    assert (told.returncode, failed["error"]["reason"]) == (1, "FETCH_FAILED")
+    assert (taken["document"]["title"], taken["document"]["external_id"]) == ("The harbour", good)
+    assert (again.returncode, again.stdout.startswith(f"existing {good}: ")) == (0, True)
+    asked = meld(house, tmp_path, "ask", "How deep is the harbour of Elmsund?", "-c", name)
+    assert SENTENCE in asked.stdout

@@ -61,7 +61,8 @@ export async function open(root, { signal, item, collections, read, announcer })
   const documents = element("div", { class: "shelf wide" });
   const results = element("div", { class: "results" });
   const receipts = element("div", { class: "receipts", role: "status" });
-  const inDocuments = element("div", {}, searchForm(), results, documents, addressForm());
+  const fromAddress = addressForm();
+  const inDocuments = element("div", {}, searchForm(), results, fromAddress, documents);
   const other = element("div", { class: "collection-part" });
   let part = item in LOADS ? item : "";
   const parts = choice("Part of the collection", PARTS, part, (chosenPart) => {
@@ -116,6 +117,7 @@ export async function open(root, { signal, item, collections, read, announcer })
     const load = collections.current ? LOADS[part] : undefined;
     parts.hidden = collections.current === "";
     inDocuments.hidden = load !== undefined;
+    fromAddress.hidden = collections.current === "";
     other.replaceChildren();
     other.removeAttribute("aria-busy");
     if (!load) return;
@@ -204,7 +206,7 @@ export async function open(root, { signal, item, collections, read, announcer })
     const address = element("input", { type: "url", class: "search", "aria-label": "Address of a page or file", placeholder: "https://… of a page or file", maxlength: 2000, required: true });
     const add = element("button", { class: "small", type: "submit" }, "Add from address");
     const said = element("p", { class: "rule", role: "status" });
-    const form = element("form", { class: "search-row" }, address, add, said);
+    const form = element("form", {}, element("div", { class: "search-row" }, address, add), said);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       add.disabled = true;
