@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 import httpx
 
@@ -22,6 +22,8 @@ from services.vector.ingest.spool import PIECE_BYTES
 
 _FIELD = "header.url"
 _REDIRECTS = 5
+# What has a meaning in paths and queries, and what is in percent encoding already.
+_AS_THEY_ARE = "/?%:@!$&'()*+,;=~[]"
 # Until a connection stands, and between two pieces.
 _CONNECT_SECONDS, _IDLE_SECONDS = 10.0, 30.0
 # What is asked for, best first; whatever comes is looked at.
@@ -64,8 +66,11 @@ class Fetcher:
 
     async def _answer(self, client: httpx.AsyncClient, url: str) -> tuple[httpx.Response, Target]:
         """The first answer that is no redirect, its body unread, and where it came from."""
+        try:
+            asked = reaching.target(_ascii(url))
+        except reaching.AddressError as error:
+            raise invalid_field(_FIELD, error.given, error.rule) from None
         for _ in range(_REDIRECTS + 1):
-            asked = _target(url)
             response = await self._sent(client, asked)
             if response.status_code == httpx.codes.OK:
                 return response, asked
@@ -73,8 +78,7 @@ class Fetcher:
             to = response.headers.get("location", "")
             if not (response.is_redirect and to):
                 raise fetch_failed(asked.host, f"it answered {response.status_code}")
-            # What stands behind # is for whoever reads the page.
-            url = urljoin(f"{asked.scheme}://{asked.authority}{asked.path}", to).partition("#")[0]
+            asked = _led(asked, to)
         raise fetch_failed(asked.host, f"it led on more than {_REDIRECTS} times")
 
     async def _sent(self, client: httpx.AsyncClient, asked: Target) -> httpx.Response:
@@ -116,11 +120,24 @@ async def _pieces(response: httpx.Response, asked: Target) -> AsyncIterator[byte
         raise fetch_failed(asked.host, _said(error)) from None
 
 
-def _target(url: str) -> Target:
+def _led(asked: Target, to: str) -> Target:
+    """Where a redirect leads. What stands behind # is for whoever reads the page."""
     try:
-        return reaching.target(url)
-    except reaching.AddressError as error:
-        raise invalid_field(_FIELD, error.given, error.rule) from None
+        url = urljoin(f"{asked.scheme}://{asked.authority}{asked.path}", to).partition("#")[0]
+        return reaching.target(_ascii(url))
+    except ValueError:
+        raise fetch_failed(asked.host, "it led to what is no address of http or https") from None
+
+
+def _ascii(url: str) -> str:
+    """An address as it is sent, where it is given as people read it: https://bücher.example/Käse."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+    except ValueError:
+        return url
+    path, query = (quote(part, _AS_THEY_ARE) for part in (parts.path, parts.query))
+    return urlunsplit((parts.scheme, host, path, query, parts.fragment))
 
 
 def _encryption(error: BaseException | None) -> str | None:
@@ -148,11 +165,19 @@ def _said(error: Exception) -> str:
 
 def _named(response: httpx.Response, asked: Target) -> str:
     """The name of the file: the host's own, else the end of the path, else the host's name."""
+    last = unquote(urlsplit(asked.path).path.rstrip("/").rpartition("/")[2])
+    names = (_said_name(response), last, asked.host)
+    return next(filter(None, map(filename.clean, names)), "page")
+
+
+def _said_name(response: httpx.Response) -> str:
     said = Message()
     said["content-disposition"] = response.headers.get("content-disposition", "")
-    last = unquote(urlsplit(asked.path).path.rstrip("/").rpartition("/")[2])
-    names = (said.get_filename() or "", last, asked.host)
-    return next(filter(None, map(filename.clean, names)), "page")
+    try:
+        return said.get_filename() or ""
+    except TypeError:
+        # Python's parser on a name in parts, one of which has no number.
+        return ""
 
 
 def _media_type(response: httpx.Response) -> str:
