@@ -80,12 +80,11 @@ _STATES = ("RECEIVED", "PARSING", "EMBEDDING", "READY", "FAILED")
 @operation(
     answers={202: created("Document"), 200: streams("IngestStage")},
     body={FORM: reference("NewDocument"), JSON: reference("DocumentAddress")},
-    problems=(403, 507),
+    problems=(507,),
     repeat="key",
 )
 def upload_document(collection_id: str) -> Response:
-    """Takes one file, or what is at an address. 202 once it is durable; or its stages as events, until it has
-    all vectors.
+    """Takes one file, or what is at an address. 202 once it is durable; or its stages, until it has vectors.
 
     What is fetched again from the same address takes the place of what was there before.
     """
