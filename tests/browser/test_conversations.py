@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import OpenPage, Serve, arrived
 from tests.browser.scripted import Run, ScriptedGateway
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -125,3 +126,59 @@ def test_another_agent_is_not_asked_while_one_answers(serve: Serve, open_page: O
     expect(first.locator(".again")).not_to_contain_text("Another question")
     expect(page.locator(".turn").last).to_have_attribute("data-outcome", "SUCCEEDED")
     assert list(gateway.runs.values())[-1].request["agent"] == "coaching"
+
+
+def held(page: Page, address: str) -> list[Route]:
+    """The page is opened again, and its first request to this address waits; that one."""
+    where, waiting = page.url, list[Route]()
+    page.goto("about:blank")
+    page.route(address, lambda route: route.continue_() if waiting else waiting.append(route))
+    page.goto(where)
+    arrived(page)
+    end = time.monotonic() + 20
+    while not waiting:
+        assert time.monotonic() < end
+        page.wait_for_timeout(20)
+    return waiting
+
+
+def test_a_question_that_comes_before_the_page_is_whole_is_not_lost(
+    serve: Serve, open_page: OpenPage
+) -> None:
+    answer = threading.Event()
+
+    def answering(gateway: ScriptedGateway, run: Run) -> None:
+        answer.wait(20)
+        script(gateway, run)
+
+    _, url = serve(answering)
+    page = open_page(url)
+    (listing,) = held(page, "**/sessions?*")
+    beginning: list[Route] = []
+    page.route("**/sessions", lambda route: beginning.append(route))  # noqa: PLW0108 # as above
+    page.fill("#question", "How high is the tide?")
+    with page.expect_request("**/sessions"):
+        page.keyboard.press("Enter")
+    with page.expect_response("**/sessions?*"):
+        listing.continue_()
+    # What follows the list has been done by then.
+    page.wait_for_timeout(200)
+    expect(page.locator(".turn .question")).to_have_text("How high is the tide?")
+    beginning.pop().continue_()
+    answer.set()
+    expect(page.locator(".turn")).to_have_attribute("data-outcome", "SUCCEEDED")
+    expect(page.locator(".answer")).to_contain_text("It reaches 4.2 metres.")
+
+
+def test_a_question_in_a_conversation_that_is_still_opened_comes_behind_it(
+    serve: Serve, open_page: OpenPage
+) -> None:
+    _, url = serve(script)
+    page = open_page(url)
+    ask(page, "How high is the tide?")
+    (listing,) = held(page, "**/sessions?*")
+    page.fill("#question", "And when?")
+    page.keyboard.press("Enter")
+    listing.continue_()
+    expect(page.locator(".turn .question")).to_have_text(["How high is the tide?", "And when?"])
+    expect(page.locator(".turn").last).to_have_attribute("data-outcome", "SUCCEEDED")

@@ -35,6 +35,7 @@ import { asProblem, failed } from "./problem.js";
  * @property {number | null} [pages]
  * @property {string[]} [warnings] Which text of the original is missing.
  * @property {string} [extraction_sha256]
+ * @property {Record<string, any>} [metadata] `url`: where it was fetched from.
  */
 
 /**

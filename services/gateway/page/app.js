@@ -79,7 +79,10 @@ const conversation = new Conversation({
 
 const ask = new Ask(
   announcer,
-  (request) => conversation.ask(request),
+  async (request) => {
+    if (address().session) await standing; // It follows what was said before.
+    conversation.ask(request);
+  },
   () => conversation.stop(),
 );
 
@@ -203,6 +206,10 @@ connectKeyboard({
 health.look();
 const loading = load();
 views.show();
-await loading;
-await conversation.restore();
+const standing = (async () => {
+  await loading;
+  // A question that came before that would be gone.
+  if (!conversation.busy) await conversation.restore();
+})();
+await standing;
 if (!address().session && !address().view && matchMedia("(hover: hover)").matches) ask.focus();

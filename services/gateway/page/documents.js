@@ -440,11 +440,11 @@ export function uploadProgress({ phase, fraction, stage, made, problem }) {
  * @returns {Progress}
  */
 export function documentProgress(document) {
-  const { state, chunks, vectors, error, bytes } = document;
+  const { state, chunks, vectors, error, bytes, metadata } = document;
   if (state === "READY" && document.warnings?.length) {
     return { text: `Text is missing: ${document.warnings.join("; ")}`, tone: "bad" };
   }
-  if (state === "READY") return { text: `${count(chunks, "passage")}, ${size(bytes)}`, tone: "good" };
+  if (state === "READY") return { text: [count(chunks, "passage"), size(bytes), metadata?.url].filter(Boolean).join(", "), tone: "good" };
   if (state === "FAILED") return { text: error?.message || error?.reason || "It could not be read.", tone: "bad" };
   if (state === "EMBEDDING") {
     const done = `${number(vectors)} of ${number(chunks)}`;
