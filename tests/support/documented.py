@@ -62,7 +62,7 @@ class Documented:
     def _hold_events(self, data: dict[str, Any], text: str) -> None:
         ways = data.get("anyOf", [data])
         last = [way["const"] for way in ways if "const" in way]
-        said = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+        said = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
         assert not set(said[:-1]) & set(last), "something comes behind the end"
         for each in said:
             if each not in last:
