@@ -155,7 +155,7 @@ def test_a_question_that_comes_before_the_page_is_whole_is_not_lost(
     page = open_page(url)
     (listing,) = held(page, "**/sessions?*")
     beginning: list[Route] = []
-    page.route("**/sessions", lambda route: beginning.append(route))  # noqa: PLW0108 # as above
+    page.route("**/sessions", lambda route: beginning.append(route))  # noqa: PLW0108 # it gets an attribute
     page.fill("#question", "How high is the tide?")
     with page.expect_request("**/sessions"):
         page.keyboard.press("Enter")
