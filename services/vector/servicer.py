@@ -585,7 +585,7 @@ def _item(message: pb.ImportDocumentsRequest, collection_id: str) -> TextItem:
         if message.collection_id not in ("", collection_id):
             raise invalid_field("collection_id", message.collection_id, "must be the same in all messages")
         return TextItem(
-            identifiers.line("external_id", message.external_id, 512),
+            identifiers.line("external_id", message.external_id, _MOST_ID_CHARACTERS),
             identifiers.line("title", message.title, 1_000),
             message.text,
             messages.scalars("metadata", message.metadata),

@@ -24,6 +24,7 @@ from meldrag_cli.terminal import Terminal, line
 _NAME_WIDTH = 40
 
 Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=options.collection_ids)]
+Create = Annotated[bool, typer.Option("--create", help="Create the collection if it is not there.")]
 
 
 def ingest(
@@ -31,9 +32,7 @@ def ingest(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, and directories of them.")],
     *,
     collection: options.OneCollection = "",
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the collection if it is not there.")
-    ] = False,
+    create: Create = False,
     replace: Annotated[
         bool,
         typer.Option(
@@ -94,9 +93,7 @@ def fetch(
     addresses: Annotated[list[str], typer.Argument(metavar="URL...", help="Of pages and files.")],
     *,
     collection: options.OneCollection = "",
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the collection if it is not there.")
-    ] = False,
+    create: Create = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one may take.")
     ] = 300.0,
