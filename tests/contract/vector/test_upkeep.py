@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
+from services.vector.upkeep import checking
 from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running, walk
 
 TEXTS = [
@@ -295,6 +296,22 @@ async def test_a_tenant_sees_its_own_and_the_house_sees_all(two: Client, tmp_pat
     await walk(two, "RepairIndex")
     assert [one.state for one in await two.list()] == [pb.DOCUMENT_STATE_FAILED]
     assert [one.state for one in await two.of("other").list("theirs")] == [pb.DOCUMENT_STATE_READY]
+
+
+@pytest.mark.parametrize("method", ["CheckIndex", "RepairIndex"])
+async def test_a_walk_goes_on_for_who_began_it_alone(
+    two: Client, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A page of no time has no step, and the one behind it begins where it did.
+    monkeypatch.setattr(checking, "_PAGE_SECONDS", 0.0)
+    request = getattr(pb, f"{method}Request")
+    token = (await two.call(method, request())).next_page_token
+    assert token
+    with pytest.raises(ServiceError) as error:
+        await two.of("other").call(method, request(page_token=token))
+    assert refused(error.value) == ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN")
+    monkeypatch.undo()
+    assert not (await two.call(method, request(page_token=token))).next_page_token
 
 
 async def test_what_cannot_be_asked_is_refused(two: Client) -> None:
