@@ -271,6 +271,26 @@ def session(value: session_pb2.Session) -> dict[str, Json]:
     }
 
 
+def session_match(value: session_pb2.SessionMatch) -> dict[str, Json]:
+    """A conversation in which something was said, and the text that shows it, in pieces."""
+    return {
+        "session": session(value.session),
+        "message": matched_message(value.message) if value.HasField("message") else None,
+        "snippet": [{"text": piece.text, "matched": piece.matched} for piece in value.snippet],
+    }
+
+
+def matched_message(value: session_pb2.MatchedMessage) -> dict[str, Json]:
+    """A turn of a conversation, without what was said."""
+    return {
+        "id": value.message_id,
+        "sequence": value.sequence,
+        "role": enum_name(session_pb2.Role.DESCRIPTOR, value.role),
+        "agent": value.agent_id or None,
+        "created": _optional_time(value, "create_time"),
+    }
+
+
 def user(value: identity_pb2.User) -> dict[str, Json]:
     """A person or program that may sign in."""
     return {

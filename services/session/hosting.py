@@ -38,6 +38,7 @@ from services.session.redis_items import RedisItems
 from services.session.redis_snapshots import RedisSnapshots
 from services.session.redis_store import Sentinels, open_redis_store
 from services.session.runs import Runs
+from services.session.searching import Searching
 from services.session.servicer import SessionServicer
 from services.session.settings import SessionSettings
 from services.session.snapshots import Snapshots
@@ -89,6 +90,7 @@ async def session_server(
         snapshots = Snapshots(kept, files, settings.meld_data_dir / "session", settings.snapshot_key)
         sessions = SessionServicer(
             conversations=Conversations(store),
+            searching=Searching(store),
             runs=Runs(store),
             watching=watching,
             attachments=Attachments(known, files, settings.meld_max_attachment_bytes),

@@ -102,6 +102,36 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of a session in one go: messages from the newest back, without their attributes.
+
+    place: where to go on when nothing more of it is wanted. whole: nothing older is left of it.
+    """
+
+    session: Session
+    messages: tuple[Message, ...]
+    place: str
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a text, and whether it is what was asked for."""
+
+    text: str
+    matched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A session in which something was said. message: None where the title alone has it."""
+
+    session: Session
+    message: Message | None
+    snippet: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Appended:
     """The messages of an append in order. existing: they were there before."""
 

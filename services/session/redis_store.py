@@ -68,6 +68,7 @@ from services.session.model import (
     NewRun,
     Page,
     Payload,
+    Read,
     Run,
     RunEntry,
     RunFilter,
@@ -144,6 +145,7 @@ _SCRIPTS = (
     "session_delete",
     "messages_append",
     "messages_list",
+    "sessions_read",
     "index_list",
     "run_create",
     "run_append",
@@ -436,6 +438,13 @@ class RedisStore:
             [place, count, PAGE_BYTES, session_place(tenant, ""), "-inf", "", "", *SESSION_FIELDS],
         )
         return Page(tuple(_session_of(fields_of(entry)) for entry in entries), next_place.decode())
+
+    async def read_sessions(self, tenant: str, place: str, room: int) -> Page[Read]:
+        """See ConversationStore."""
+        next_place, entries = await self.run(
+            "sessions_read", [_sessions(tenant)], [place, room, session_place(tenant, ""), *SESSION_FIELDS]
+        )
+        return Page(tuple(_read_of(*entry) for entry in entries), next_place.decode())
 
     async def update_session(
         self, tenant: str, session_id: str, change: TopicChange, updated: int | None, once: Once | None
@@ -952,6 +961,12 @@ def _session_of(fields: Fields) -> Session:
         update_time=int(fields[b"updated"]),
         expire_time=int(fields[b"expires"]),
     )
+
+
+def _read_of(place: bytes, fields: Sequence[bytes], first: int, records_back: Sequence[bytes]) -> Read:
+    """first: sequence of the oldest record, which is the last here."""
+    messages = _messages(records_back[::-1], first)[::-1]
+    return Read(_session_of(fields_of(fields)), messages, place.decode(), first == 1)
 
 
 def _run_of(fields: Fields) -> Run:

@@ -21,6 +21,7 @@ from services.session.items import Items
 from services.session.model import (
     Appending,
     Attachment,
+    Found,
     Item,
     Message,
     NewAttachment,
@@ -41,6 +42,7 @@ from services.session.model import (
     TopicChange,
 )
 from services.session.runs import Runs
+from services.session.searching import Searching
 from services.session.snapshots import Snapshots
 from services.session.watching import RunWatching
 from services.session.webhooks.model import ANSWER_CHARACTERS, Ending
@@ -65,6 +67,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         self,
         *,
         conversations: Conversations,
+        searching: Searching,
         runs: Runs,
         watching: RunWatching,
         attachments: Attachments,
@@ -72,6 +75,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         snapshots: Snapshots,
     ) -> None:
         self._conversations = conversations
+        self._searching = searching
         self._runs = runs
         self._watching = watching
         self._attachments = attachments
@@ -94,6 +98,15 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         page = await self._conversations.list_sessions(calls.space(), request.page_size, request.page_token)
         return session_pb2.ListSessionsResponse(
             sessions=map(_session, page.items), next_page_token=page.next_place
+        )
+
+    async def SearchSessions(self, request: Any, _rpc: Any) -> session_pb2.SearchSessionsResponse:
+        """See the proto."""
+        page = await self._searching.search(
+            calls.space(), request.query, request.page_size, request.page_token
+        )
+        return session_pb2.SearchSessionsResponse(
+            matches=map(_found, page.items), next_page_token=page.next_place
         )
 
     async def UpdateSession(self, request: Any, _rpc: Any) -> session_pb2.UpdateSessionResponse:
@@ -370,6 +383,23 @@ def _session(session: Session) -> session_pb2.Session:
         update_time=calls.moment(session.update_time),
         expire_time=calls.moment(session.expire_time),
         metadata=metadata,
+    )
+
+
+def _found(found: Found) -> session_pb2.SessionMatch:
+    message = found.message
+    return session_pb2.SessionMatch(
+        session=_session(found.session),
+        message=session_pb2.MatchedMessage(
+            message_id=message.content.message_id,
+            sequence=message.sequence,
+            role=_ROLES[message.content.role],
+            agent_id=message.content.agent_id,
+            create_time=calls.moment(message.create_time),
+        )
+        if message
+        else None,
+        snippet=[session_pb2.SnippetPiece(text=piece.text, matched=piece.matched) for piece in found.snippet],
     )
 
 

@@ -27,6 +27,7 @@ from services.session.model import (
     NewMessage,
     NewRun,
     Page,
+    Read,
     Run,
     RunEntry,
     RunFilter,
@@ -63,6 +64,12 @@ class ConversationStore(Protocol):
 
     async def list_sessions(self, tenant: str, place: str, count: int) -> Page[Session]:
         """At most `count` sessions, last changed first, from a place on; fewer where they are large."""
+
+    async def read_sessions(self, tenant: str, place: str, room: int) -> Page[Read]:
+        """Sessions with what was said in them, last changed first, from a place on: some `room` bytes.
+
+        A session that is larger comes in several pages, each with at least one message.
+        """
 
     async def update_session(
         self, tenant: str, session_id: str, change: TopicChange, updated: int | None, once: Once | None

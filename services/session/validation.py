@@ -54,6 +54,7 @@ MAX_ITEM_BYTES = 500_000
 MAX_ITEMS = 1_000
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
+MAX_QUERY_CHARACTERS = 500
 
 
 def identifier(field: str, value: str) -> str:
@@ -87,6 +88,15 @@ def page_size(value: int) -> int:
     if not 0 <= value <= MAX_PAGE:
         raise invalid_field("page_size", value, f"must be 0 to {MAX_PAGE}")
     return value or DEFAULT_PAGE
+
+
+def search_query(value: str) -> str:
+    """What is searched for: 1 to 500 characters. No error repeats it: what somebody looks for is theirs."""
+    if not value.strip():
+        raise invalid_field("query", "", "must say what to look for")
+    if len(value) > MAX_QUERY_CHARACTERS:
+        raise invalid_field("query", len(value), f"must have at most {MAX_QUERY_CHARACTERS} characters")
+    return value
 
 
 def topic_change(change: TopicChange) -> TopicChange:

@@ -23,8 +23,8 @@ DECLARED = {
     "VerifyCitations RunEvaluation GetEvaluation ListEvaluations ListEvaluationQueries DeleteEvaluation "
     "GetDeletion EmbedTexts ListEmbeddingModels CheckIndex RepairIndex PurgeDeleted ExportSnapshot "
     "ImportSnapshot",
-    "SessionService": "CreateSession GetSession ListSessions UpdateSession DeleteSession AppendMessage "
-    "ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
+    "SessionService": "CreateSession GetSession ListSessions SearchSessions UpdateSession DeleteSession "
+    "AppendMessage ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "
     "DeleteItem ExportSnapshot ImportSnapshot",
     "IdentityService": "SetUp CreateUser ListUsers UpdateUser DeleteUser ChangePassword Authenticate "

@@ -108,7 +108,18 @@ def test_one_trace_id_joins_gateway_agents_vector_session_and_model(
             timeout=30,
         ).raise_for_status()
         assert answer.json()["answer_mode"] == "GENERATIVE"
+        # What somebody looks for is nobody else's: it stands in no span, no line and no measurement.
+        looked = {"headers": {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}, "timeout": 30}
+        search = f"{api}/sessions/search"
+        found = httpx.post(search, json={"query": "met fourt"}, **looked).raise_for_status()
+        assert len(found.json()["matches"]) == 1
+        nothing = httpx.post(search, json={"query": "sesquipedalian"}, **looked).raise_for_status()
+        assert nothing.json() == {"matches": [], "next_page_token": None}
+        refused = httpx.post(search, json={"query": "sesquipedalian" * 60}, **looked)
+        assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_FIELD")
         wanted = {
+            ("meldrag-session", "meldrag.session.v1.SessionService/SearchSessions"),
+            ("meldrag-session", "redis sessions_read"),
             ("meldrag-agents", "meldrag.agents.v1.AgentService/RunAgent"),
             ("meldrag-vector", "meldrag.vector.v1.VectorService/Search"),
             ("meldrag-vector", "meldrag.vector.v1.VectorService/VerifyCitations"),
@@ -130,5 +141,6 @@ def test_one_trace_id_joins_gateway_agents_vector_session_and_model(
         (chat,) = model.chats
         assert chat.headers["traceparent"].split("-")[1] == trace_id
         logs = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
-    assert not any(key.encode() in raw for raw in kept.raw)
-    assert key.encode() not in logs
+    for secret in (key.encode(), b"sesquipedalian"):
+        assert not any(secret in raw for raw in kept.raw)
+        assert secret not in logs

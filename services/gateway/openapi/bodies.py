@@ -471,6 +471,18 @@ BODIES: dict[str, Schema] = {
     "NewSession": _body(
         {}, {"title": _TEXT | {"maxLength": 200}, "collections": _COLLECTIONS, "metadata": _METADATA}
     ),
+    "SearchOfSessions": _body(
+        {
+            "query": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 500,
+                "description": "Words that stand in one message or the title, or begin words there; what "
+                "stands between quotes stands there as it is. Case and accents do not matter.",
+            }
+        },
+        {},
+    ),
     "ChangedSession": _body(
         {}, {"title": _TEXT | {"maxLength": 200}, "collections": _COLLECTIONS, "metadata": _METADATA}
     ),

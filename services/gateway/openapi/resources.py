@@ -282,6 +282,23 @@ SHAPES = (
         },
     ),
     Shape(
+        "SessionMatch",
+        session_pb2.SessionMatch.DESCRIPTOR,
+        rendering.session_match,
+        {"session": "session", "message": Maybe("message"), "snippet": "snippet"},
+    ),
+    Shape(
+        "MatchedMessage",
+        session_pb2.MatchedMessage.DESCRIPTOR,
+        rendering.matched_message,
+        {
+            "id": "message_id",
+            **_same("sequence role"),
+            "agent": Maybe("agent_id"),
+            "created": Maybe("create_time"),
+        },
+    ),
+    Shape(
         "User",
         identity_pb2.User.DESCRIPTOR,
         rendering.user,

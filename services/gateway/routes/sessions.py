@@ -65,6 +65,25 @@ def list_sessions() -> Response:
     return answer(rendering.page("sessions", map(rendering.session, page.sessions), page.next_page_token))
 
 
+@blueprint.post("/sessions/search")
+@operation(
+    answers={200: pages("matches", "SessionMatch")}, body="SearchOfSessions", repeat="reads", paged=True
+)
+def search_sessions() -> Response:
+    """Finds sessions by what was said in them or by their titles, last changed first."""
+    query = Query(request)
+    page_size, page_token = query.page()
+    query.finish()
+    # What is looked for is in the body, as in other searches: addresses get into logs of proxies.
+    fields = json_object(request, door().settings.meld_max_json_bytes)
+    message = session_pb2.SearchSessionsRequest(
+        query=fields.text("query", required=True), page_size=page_size, page_token=page_token
+    )
+    fields.finish()
+    page = unary(door().clients.session.SearchSessions, message)
+    return answer(rendering.page("matches", map(rendering.session_match, page.matches), page.next_page_token))
+
+
 @blueprint.get("/sessions/<session_id>")
 @operation(answers={200: json("Session")}, conditional=True)
 def get_session(session_id: str) -> Response:

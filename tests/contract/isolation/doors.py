@@ -167,7 +167,11 @@ async def victims_view(operation: Operation, victim: Possessions, query: dict[st
         await victim.get(kind)
     chief = await victim.resident.town.owner(victim.resident.tenant)
     who = chief if operation.operation_id in ("list_users", "list_audit_entries") else victim.resident
-    heard = await who.hear(Asked("GET", path, query))
+    # A list that is asked for with a body is asked so for its pages as well.
+    body = operations.BODIES.get(operation.operation_id) if operation.lists else None
+    heard = await who.hear(
+        Asked(operation.method if body else "GET", path, query, json=body(victim.text) if body else None)
+    )
     assert heard.status == 200, (operation.name, heard)
     return heard
 
@@ -181,6 +185,7 @@ _LISTED = {
     "list_messages": ("run",),
     "list_runs": ("run",),
     "list_sessions": ("session",),
+    "search_sessions": ("session",),
     "list_users": ("user",),
     "list_workflows": ("workflow",),
     "list_api_keys": ("key",),

@@ -234,6 +234,8 @@ BODIES: dict[str, Callable[[str], Body]] = {
     "run_workflow": lambda text: {"message": _ASKED, "steps": [dict(_STEP)]},
     "search_collection": lambda text: {"query": "sings gold"},
     "search_collections": lambda text: {"query": "sings gold"},
+    # What the names of all of them begin with.
+    "search_sessions": lambda text: {"query": "canary"},
     "set_collection_access": lambda text: {"access": [{"role": "reader"}]},
     "update_session": lambda text: {"title": "Mine"},
     "update_webhook": lambda text: {"label": "mine"},

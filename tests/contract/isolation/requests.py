@@ -273,6 +273,10 @@ _BASES: Mapping[str, Callable[[Belongings | None, frozenset[str]], list[Message]
     f"{VECTOR}VerifyCitations": _verify,
     f"{VECTOR}RunEvaluation": _evaluation,
     f"{SESSION}AppendMessage": _append,
+    # What the titles of all of them begin with.
+    f"{SESSION}SearchSessions": lambda victim, attacked: [
+        session_pb2.SearchSessionsRequest(query="canary", page_size=1)
+    ],
     f"{SESSION}UpdateSession": lambda victim, attacked: [session_pb2.UpdateSessionRequest(title="Mine")],
     f"{SESSION}CreateRun": lambda victim, attacked: [
         session_pb2.CreateRunRequest(run=session_pb2.Run(agent_id="research"))

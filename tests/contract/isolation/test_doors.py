@@ -228,6 +228,7 @@ def keys_of_programs_are_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
             conversations_belong_to_the_tenant,
             (
                 "list_sessions",
+                "search_sessions",
                 "get_session",
                 "export_session",
                 "delete_session",
@@ -242,7 +243,7 @@ def keys_of_programs_are_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
         (runs_are_stopped_by_anybody, ("cancel_run",)),
         (steps_are_decided_by_anybody, ("decide_step",)),
         (keys_of_requests_count_for_everybody, ("create_collection", "upload_document")),
-        (pages_count_for_everybody, ("list_sessions", "list_runs", "list_workflows")),
+        (pages_count_for_everybody, ("list_sessions", "search_sessions", "list_runs", "list_workflows")),
         (keys_of_programs_are_everybodys, ("list_api_keys", "revoke_api_key")),
     ],
 )

@@ -95,6 +95,43 @@ def test_sessions_are_read_listed_and_deleted(http: FlaskClient, services: Scrip
     assert services.requests["ListSessions"][0].page_size == 5
 
 
+def test_what_was_said_is_found_with_the_text_that_shows_it(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    place = session_pb2.MatchedMessage(
+        message_id="msg_2", sequence=2, role=session_pb2.ROLE_ASSISTANT, agent_id="research"
+    )
+    pieces = [session_pb2.SnippetPiece(text="so "), session_pb2.SnippetPiece(text="deep", matched=True)]
+    services.script["SearchSessions"] = session_pb2.SearchSessionsResponse(
+        matches=[
+            session_pb2.SessionMatch(session=SESSION, message=place, snippet=pieces),
+            session_pb2.SessionMatch(session=SESSION, snippet=pieces[1:]),
+        ],
+        next_page_token="t",
+    )
+    url = "/api/v1/sessions/search"
+    page = http.post(f"{url}?page_size=5&page_token=s", json={"query": 'deep "it is"'}).json
+    first, second = page["matches"]
+    assert (first["session"]["id"], page["next_page_token"]) == ("ses_1", "t")
+    assert first["message"] == {
+        "id": "msg_2",
+        "sequence": 2,
+        "role": "ASSISTANT",
+        "agent": "research",
+        "created": None,
+    }
+    assert first["snippet"] == [{"text": "so ", "matched": False}, {"text": "deep", "matched": True}]
+    assert (second["message"], len(second["snippet"])) == (None, 1)
+    assert services.requests["SearchSessions"] == [
+        session_pb2.SearchSessionsRequest(query='deep "it is"', page_size=5, page_token="s")
+    ]
+    for wrong in ({}, {"query": 3}, {"query": "a", "q": "b"}):
+        assert http.post(url, json=wrong).status_code == 400
+    # Words in an address would get into logs of proxies.
+    assert http.post(f"{url}?query=deep", json={"query": "deep"}).status_code == 400
+    assert len(services.requests["SearchSessions"]) == 1
+
+
 def test_messages_that_a_model_wrote_come_as_html_for_those_who_ask(
     http: FlaskClient, services: ScriptedServices
 ) -> None:
