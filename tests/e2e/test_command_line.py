@@ -210,6 +210,11 @@ def test_a_conversation_is_kept_and_exported_and_its_run_is_the_same_again(
     assert SENTENCE in exported.stdout
     assert exported.stdout.startswith("# ")
     assert result["session_id"] in meld(house, folder, "sessions", "list").stdout
+    for words in (["HARBOUR", "elmsu"], ['"how deep is"']):
+        found = meld(house, folder, "sessions", "search", *words)
+        assert result["session_id"] in found.stdout, found.stderr
+    nothing = meld(house, folder, "sessions", "search", "harbours")
+    assert nothing.stdout == "nothing was said with all of it\n"
     replayed = meld(house, folder, "replay", result["run_id"])
     assert (replayed.returncode, replayed.stderr) == (0, "")
     assert "is the same" in replayed.stdout

@@ -111,10 +111,13 @@ class Gateway:
         where: str,
         parameters: Mapping[str, str | int] | None = None,
         seconds: float = _ANSWER_SECONDS,
+        *,
+        body: Mapping[str, Any] | None = None,
     ) -> Json:
-        """The JSON object at a path; parameters that are empty are left out."""
+        """The JSON object at a path; parameters that are empty are left out. body: what a search has."""
         given = {name: value for name, value in (parameters or {}).items() if value != ""}
-        return self._json(self._send("GET", where, seconds, params=given))
+        method, sent = ("GET", {}) if body is None else ("POST", {"json": body})
+        return self._json(self._send(method, where, seconds, params=given, **sent))
 
     def text(self, where: str, parameters: Mapping[str, str]) -> str:
         """The text at a path, whatever its type."""
@@ -163,12 +166,17 @@ class Gateway:
             return cast(Json, answer.json())
         return self._json(answer)
 
-    def items(self, where: str, name: str, most: int = 0, **parameters: str) -> Iterator[Json]:
-        """The items of a list, page by page; the first `most` of them, all when 0."""
+    def items(
+        self, where: str, name: str, most: int = 0, body: Mapping[str, Any] | None = None, **parameters: str
+    ) -> Iterator[Json]:
+        """The items of a list, page by page; the first `most` of them, all when 0.
+
+        body: what a list is asked for with, where it is a search.
+        """
         token, given = "", 0
         while True:
             size = min(_PAGE_SIZE, most - given) if most else _PAGE_SIZE
-            page = self.get(where, {"page_size": size, "page_token": token, **parameters})
+            page = self.get(where, {"page_size": size, "page_token": token, **parameters}, body=body)
             for item in page[name]:
                 yield item
                 given += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from rich.console import Console
@@ -67,6 +67,11 @@ class Terminal:
         """A line for people; nothing when JSON is wanted."""
         if not self.as_json:
             self.out.print(Text(clean(text), style=style), soft_wrap=True)
+
+    def say_pieces(self, pieces: Iterable[tuple[str, str]]) -> None:
+        """A line for people in pieces of text, each with its style; nothing when JSON is wanted."""
+        if not self.as_json:
+            self.out.print(Text.assemble(*((clean(text), style) for text, style in pieces)), soft_wrap=True)
 
     def write(self, text: str) -> None:
         """Text without a line end, at once."""

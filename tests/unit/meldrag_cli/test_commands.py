@@ -403,6 +403,36 @@ def test_inputs_come_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert body["agent"] == "code_repair"
 
 
+def test_what_was_said_is_searched_page_by_page(capsys: pytest.CaptureFixture[str]) -> None:
+    session = {"id": "ses_1", "title": "About\x1b[2J tides", "updated": "2026-11-26T12:00:00.5Z"}
+    message = {"id": "m", "sequence": 2, "role": "ASSISTANT", "agent": "research", "created": None}
+    snippet = [{"text": "It is ", "matched": False}, {"text": "deep\x07", "matched": True}]
+    match = {"session": session, "message": message, "snippet": snippet}
+    title = {"session": session | {"id": "ses_2"}, "message": None, "snippet": snippet}
+    pages = [
+        Answer({"matches": [match], "next_page_token": "t1"}),
+        # What was read by then had nothing, and there is more.
+        Answer({"matches": [], "next_page_token": "t2"}),
+        Answer({"matches": [title], "next_page_token": None}),
+    ]
+    with scripted({"POST /api/v1/sessions/search": [*pages, *pages, Answer({"matches": []})]}) as house:
+        assert main(["--url", house.url, "sessions", "search", "deep", '"the tide"']) == 0
+        told = capsys.readouterr().out
+        assert main(["--url", house.url, "sessions", "search", "deep", "--json", "-n", "2"]) == 0
+        given = json.loads(capsys.readouterr().out)
+        assert main(["--url", house.url, "sessions", "search", "quay"]) == 0
+    assert told == (
+        "About\ufffd[2J tides\nses_1 · 2026-11-26 12:00:00Z · message 2, research\n  It is deep\ufffd\n\n"
+        "About\ufffd[2J tides\nses_2 · 2026-11-26 12:00:00Z\n  It is deep\ufffd\n\n"
+    )
+    assert given == {"matches": [match, title]}
+    assert capsys.readouterr().out == "nothing was said with all of it\n"
+    assert [(path, json.loads(body)) for _, path, _, body in house.requests[:3]] == [
+        (f"/api/v1/sessions/search?page_size={more}", {"query": 'deep "the tide"'})
+        for more in ("20", "19&page_token=t1", "19&page_token=t2")
+    ]
+
+
 def test_an_export_is_never_written_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = Answer(b"# Harbour\n", content_type="text/markdown; charset=utf-8")
     target = tmp_path / "kept.md"

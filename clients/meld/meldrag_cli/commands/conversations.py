@@ -11,7 +11,7 @@ from meldrag_cli import rendering
 from meldrag_cli.commands import options
 from meldrag_cli.failures import UsageFailure
 from meldrag_cli.gateway import path
-from meldrag_cli.terminal import Terminal
+from meldrag_cli.terminal import Terminal, line
 
 sessions = typer.Typer(no_args_is_help=True, help="Sessions: conversations that were had.")
 
@@ -34,6 +34,36 @@ def list_sessions(
             for each in there
         ],
     )
+
+
+@sessions.command("search")
+def search_sessions(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="WORDS...", help="Words, or the beginnings of some; '\"a phrase\"'."),
+    ],
+    limit: options.Limit = 20,
+    as_json: options.AsJson = False,
+) -> None:
+    """Find what was asked and answered: sessions with all words in a message or the title, latest first."""
+    terminal = Terminal(as_json=as_json)
+    with options.start(context).gateway() as gateway:
+        body = {"query": " ".join(words)}
+        found = list(gateway.items(path("sessions", "search"), "matches", limit, body))
+    terminal.give({"matches": found})
+    for match in found:
+        session, message = match["session"], match["message"]
+        told = [session["id"], rendering.moment((message or {}).get("created") or session["updated"])]
+        if message:
+            who = "you" if message["role"] == "USER" else message["agent"] or "assistant"
+            told.append(f"message {message['sequence']}, {who}")
+        terminal.say(line(session["title"]) or "untitled", "bold")
+        terminal.say(" · ".join(told), "dim")
+        marked = ((piece["text"], "reverse" if piece["matched"] else "") for piece in match["snippet"])
+        terminal.say_pieces((("  ", ""), *marked, ("\n", "")))
+    if not found:
+        terminal.say("nothing was said with all of it")
 
 
 @sessions.command("show")
