@@ -3,7 +3,8 @@
 A turn is one append of a question and its answer and one list of the newest
 messages, through gRPC, with the service in its own process and a Redis of its own
 with AOF. Watch delay is the time from the call that records an event until a
-watcher has it.
+watcher has it. A search is one for a word that stands in the oldest conversation alone, so all are
+read, and beside it the time of somebody else's call.
 """
 
 from __future__ import annotations
@@ -30,12 +31,19 @@ from tests.support.redis_server import RedisServer, free_port, running_redis
 DESCRIPTOR = session_pb2.DESCRIPTOR.services_by_name["SessionService"]
 QUESTION = "What does the contract say about notice periods? " * 2
 ANSWER = "The notice period is three months to the end of a quarter. " * 20
+# Of a conversation that is searched: turns, bytes of an answer, and as many of what it cites.
+TURNS = 10
+SEARCHED = (
+    "The spring tide at Hallgrim reaches 4.2 metres above the lowest mark, as its log of 1884 says. " * 22
+)
+RARE = "lighthouse"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--searched", type=int, default=1_000, help="conversations that are searched")
     parser.add_argument("--appendfsync", choices=["everysec", "always", "no"], default="always")
     arguments = parser.parse_args()
     with (
@@ -44,6 +52,7 @@ def main() -> None:
         running_service(redis) as address,
     ):
         asyncio.run(measure(address, arguments.clients, arguments.seconds))
+        asyncio.run(searching(address, arguments.searched))
 
 
 @contextmanager
@@ -144,6 +153,65 @@ async def watch_delays(stub: Any, watchers: int, seconds: float) -> list[float]:
         )
         await asyncio.sleep(0.05)
     await asyncio.gather(*tasks)
+    return delays
+
+
+async def searching(address: str, conversations: int) -> None:
+    """Prints what it takes to search conversations of ten turns."""
+    async with open_aio_channel(address, DESCRIPTOR) as channel:
+        stub: Any = session_pb2_grpc.SessionServiceStub(channel)
+        await talk(stub, f"{SEARCHED} {RARE}")
+        for _ in range(0, conversations - 1, 20):
+            await asyncio.gather(*(talk(stub, SEARCHED) for _ in range(20)))
+        for query in (RARE, "hallgrim tide"):
+            walks, others, calls = [], list[float](), 0
+            for _ in range(10):
+                walk = asyncio.create_task(found(stub, query))
+                others += await meanwhile(stub, walk)
+                seconds, calls = walk.result()
+                walks.append(seconds)
+            print(f"search {query!r}, {calls} calls: {spread(walks)}; another's call: {spread(others)}")
+
+
+async def talk(stub: Any, answer: str) -> None:
+    """A conversation of ten turns, of which the first has this answer."""
+    session = (await stub.CreateSession(session_pb2.CreateSessionRequest(title="bench"))).session
+    for number in range(TURNS):
+        said = session_pb2.Message(
+            role=session_pb2.ROLE_ASSISTANT, text=SEARCHED if number else answer, agent_id="research"
+        )
+        said.attributes.update({"citations": [{"quote": SEARCHED}]})
+        await stub.AppendMessage(
+            session_pb2.AppendMessageRequest(
+                session_id=session.session_id,
+                messages=[session_pb2.Message(role=session_pb2.ROLE_USER, text=QUESTION), said],
+                request_id=str(number),
+            )
+        )
+
+
+async def found(stub: Any, query: str) -> tuple[float, int]:
+    """Seconds and calls until the first match has come."""
+    started = time.perf_counter()
+    token, calls = "", 0
+    while True:
+        page = await stub.SearchSessions(session_pb2.SearchSessionsRequest(query=query, page_token=token))
+        calls += 1
+        token = page.next_page_token
+        if page.matches or not token:
+            assert page.matches, "the word stands there"
+            return time.perf_counter() - started, calls
+
+
+async def meanwhile(stub: Any, walk: asyncio.Task[Any]) -> list[float]:
+    """Seconds of each call of somebody else while a search goes on."""
+    delays = []
+    while not walk.done():
+        started = time.perf_counter()
+        await stub.ListSessions(session_pb2.ListSessionsRequest(page_size=1))
+        delays.append(time.perf_counter() - started)
+        await asyncio.sleep(0.002)
+    await walk
     return delays
 
 
