@@ -242,9 +242,10 @@ class ScriptedGateway:
                 ],
                 "degradations": result["degraded"],
             }
+            last = len(self.messages[session])
             self.messages[session] += [
-                {"role": "USER", "text": run.request["message"], "attributes": {}},
-                {"role": "ASSISTANT", "text": result["text"], "agent": result["agent"],
+                {"sequence": last + 1, "role": "USER", "text": run.request["message"], "attributes": {}},
+                {"sequence": last + 2, "role": "ASSISTANT", "text": result["text"], "agent": result["agent"],
                  "run_id": run.run_id, "attributes": attributes},
             ]  # fmt: skip
 

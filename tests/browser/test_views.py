@@ -25,8 +25,9 @@ TITLES = ("Knowledge", "Conversations", "Workflows", "Insights", "System", "Acco
 READY = 60_000
 # Bytes of all scripts of the page together. 331,000 since code, tables and letters go with a question
 # (inputs.js), and answers and code are copied (copy.js); 332,000 since conversations say how long they stay;
-# 334,000 since documents come from addresses, and a question waits for the conversation that it belongs to.
-ALL_SCRIPTS = 334_000
+# 334,000 since documents come from addresses, and a question waits for the conversation that it belongs to;
+# 340,000 since what was said is searched, page by page, and shown where it stands (said.js).
+ALL_SCRIPTS = 340_000
 # Bytes of those that the first view loads. 160,000 since then: chips for texts and buttons that copy are
 # there at once; how texts are read, and as which inputs, loads with the first of them.
 FIRST_SCRIPTS = 160_000
@@ -171,8 +172,8 @@ def test_conversations_are_found_named_exported_and_deleted(
     http = httpx.Client(base_url=f"{house.base_url}/api/v1", timeout=30)
     session = http.post("/sessions", json={"title": "About granite"}).json()["id"]
     page = opened(open_page, house, "conversations")
-    page.get_by_label("Search titles").fill("GRANITE")
-    expect(page.locator(".row")).to_have_count(1)
+    page.get_by_label("Search conversations").fill("GRANITE")
+    expect(page.locator(".row mark")).to_have_text("granite")
     page.get_by_role("button", name="Rename About granite").click()
     page.get_by_label("Title", exact=True).fill("About basalt")
     page.keyboard.press("Enter")
@@ -187,7 +188,8 @@ def test_conversations_are_found_named_exported_and_deleted(
     assert (tmp_path / "md").read_text().startswith("# About basalt")
     assert json.loads((tmp_path / "json").read_text())["session"]["id"] == session
 
-    page.get_by_label("Search titles").fill("basalt")
+    page.get_by_label("Search conversations").fill("basalt")
+    expect(page.locator(".row mark")).to_have_text("basalt")
     page.get_by_role("button", name="Delete About basalt").click()
     page.get_by_role("button", name="Keep").click()
     expect(page.get_by_role("button", name="Delete About basalt")).to_be_focused()
@@ -195,6 +197,26 @@ def test_conversations_are_found_named_exported_and_deleted(
     page.keyboard.press("Enter")
     expect(page.locator(".row")).to_have_count(0)
     assert http.get(f"/sessions/{session}").status_code == 404
+
+
+def test_what_was_said_is_found_and_opened_by_keyboard(open_page: OpenPage, house: House, known: str) -> None:
+    axe = program()
+    page = opened(open_page, house, "conversations", bypass_csp=True)
+    page.get_by_label("Search conversations").focus()
+    page.keyboard.type('METRÉS "above the low')
+    row = page.locator("#view .row")
+    expect(row).to_have_count(1)
+    expect(row.locator("mark")).to_have_text(["metres", "above the low"])
+    expect(row).to_contain_text("Research answered")
+    faults = violations(page, axe)
+    page.emulate_media(color_scheme="dark")
+    assert faults + violations(page, axe, colours=True) == []
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    turn = page.locator(".turn")
+    expect(turn).to_be_focused()
+    expect(turn.locator(".answer")).to_contain_text("4.2 metres above the lowest mark")
+    assert violations(page, axe) == []
 
 
 def test_knowledge_searches_with_scores_and_shows_receipts(open_page: OpenPage, house: House) -> None:

@@ -137,6 +137,7 @@ import { asProblem, failed } from "./problem.js";
 
 /**
  * @typedef {object} Message
+ * @property {number} sequence
  * @property {string} role
  * @property {string} text
  * @property {string | null} [html]

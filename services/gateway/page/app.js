@@ -97,7 +97,7 @@ const views = new Views(
       await listSessions();
     },
     read: (view, opener) => reader.open(view, opener),
-    agentName: (agent) => agentNames.get(agent) ?? agent,
+    agentName: company.agentName,
     named: () => named,
     agents: () => known,
     company,
@@ -121,11 +121,10 @@ async function load() {
 
 async function loadAgents() {
   try {
-    const agents = await api.agents();
-    known = agents;
-    for (const { id, name } of agents) agentNames.set(id, name);
-    ask.offer(agents);
-    welcome.offer(agents);
+    known = await api.agents();
+    for (const { id, name } of known) agentNames.set(id, name);
+    ask.offer(known);
+    welcome.offer(known);
   } catch {
     health.look(); // Auto needs no list; the banner says what is down.
   }

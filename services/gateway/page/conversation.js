@@ -8,6 +8,7 @@ import { after, isLast, newRun, ofAnswer } from "./run.js";
 import { Turn } from "./turn.js";
 
 /** @typedef {import("./turn.js").Company} Company */
+/** @typedef {import("./api.js").Attachment} Attachment */
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./events.js").ServerEvent} ServerEvent */
 
@@ -20,7 +21,7 @@ const MAKERS = new Set(["image", "audio"]);
 const UNKEPT = new Set([503, 507]);
 
 /** @typedef {import("./ask.js").Request} Request */
-/** @typedef {{files: import("./api.js").Attachment[], degraded: import("./api.js").Degradation[]}} Made */
+/** @typedef {{files: Attachment[], degraded: import("./api.js").Degradation[]}} Made */
 
 /**
  * @typedef {object} Asking One question on its way to an answer.
@@ -28,7 +29,7 @@ const UNKEPT = new Set([503, 507]);
  * @property {string} question
  * @property {string} agent
  * @property {string} workflow Asked instead of the agent; empty for none.
- * @property {import("./api.js").Attachment[]} files That go with it.
+ * @property {Attachment[]} files That go with it.
  * @property {import("./inputs.js").Text[]} texts That go with it too, among the inputs.
  * @property {object | null} inputs
  * @property {string} key Makes a repeated request start one run.
@@ -128,7 +129,7 @@ export class Conversation {
 
   /**
    * @param {string} question
-   * @param {import("./api.js").Attachment[]} [files]
+   * @param {Attachment[]} [files]
    * @param {import("./inputs.js").Text[]} [texts]
    */
   #addTurn(question, files = [], texts = []) {
@@ -153,8 +154,9 @@ export class Conversation {
       const files = await this.#madeIn(session, messages);
       for (const message of messages) {
         if (message.role === "USER") {
-          turn = this.#addTurn(message.text);
           question = message.text;
+          turn = this.#addTurn(question);
+          turn.element.id = `m${message.sequence}`;
           continue;
         }
         turn ??= this.#addTurn("");
@@ -409,7 +411,7 @@ export const plain = (question, agent) => ({ question, agent, workflow: "", file
 
 /**
  * An attachment as results name it.
- * @param {import("./api.js").Attachment} attachment
+ * @param {Attachment} attachment
  * @returns {import("./api.js").StoredFile}
  */
 function stored({ id, filename, media_type, bytes }) {

@@ -9,7 +9,7 @@ import { asProblem } from "./problem.js";
  * @property {AbortSignal} signal Aborted when the view is left.
  * @property {string} item What is open in the view, as the address has it.
  * @property {import("./announcer.js").Announcer} announcer
- * @property {(session: string) => void} openConversation
+ * @property {(session: string) => Promise<void>} openConversation
  * @property {() => Promise<void>} conversationsChanged
  * @property {(session: string) => Promise<void>} conversationDeleted
  * @property {(view: import("./reader.js").View, opener: HTMLElement) => void} read Opens a document beside the view.

@@ -3,8 +3,8 @@
 -- Returns {place to go on from or '', {place of the session, fields, sequence of its oldest record here, records from
 -- the newest back}, ...}. A place is one in the index, below which to go on, or one with ":" and a sequence, from which
 -- to go back in the session that is there. Records end before their attributes.
--- Reads until the bytes are spent, so at most one record more; a call looks at 2,000 sessions at most. Those that have
--- expired are skipped and leave the index.
+-- Gives records until the bytes are spent, attributes counted, so at most one more; a call looks at 2,000 sessions at
+-- most. Those that have expired are skipped and leave the index.
 local place, sequence = ARGV[1]:match('^(%d+):?(%d*)$')
 local room = tonumber(ARGV[2])
 local names = {unpack(ARGV, 4)}
@@ -50,10 +50,15 @@ while seen < 2000 do
       end
       local records = {}
       while next >= 1 and (room > 0 or #records == 0) do
-        local record = redis.call('HGET', key, 'm' .. digits(next))
-        room = room - #record
-        records[#records + 1] = spoken(record)
-        next = next - 1
+        local stored = redis.call('HMGET', key, unpack(numbered('m', math.max(next - 15, 1), next)))
+        for at = #stored, 1, -1 do
+          if room <= 0 and #records > 0 then
+            break
+          end
+          room = room - #stored[at]
+          records[#records + 1] = spoken(stored[at])
+          next = next - 1
+        end
       end
       found[#found + 1] = {here, fields, next + 1, records}
       if next >= 1 then

@@ -1,15 +1,15 @@
-/** Conversations: found by title, named, taken along, deleted. */
+/** Conversations: found by what was said in them, named, taken along, deleted. */
 
 import { BASE, json } from "../api.js";
 import { element, icon, tool } from "../dom.js";
 import { ago, count } from "../format.js";
 import { button, empty, head, single, sure, trouble } from "./parts.js";
+import { Search, marked, showMessage } from "./said.js";
 
 /** @typedef {import("../api.js").Session} Session */
+/** @typedef {import("./said.js").Match} Match */
 
 const PAGE = 100;
-/** How many conversations are looked through. */
-const MOST = 1_000;
 const TITLE_LENGTH = 200;
 
 /** @param {string} session */
@@ -26,22 +26,22 @@ function lifetime(one) {
 }
 
 /** @type {import("../views.js").Open} */
-export async function open(root, { signal, announcer, openConversation, conversationsChanged, conversationDeleted }) {
+export async function open(root, { signal, announcer, agentName, openConversation, conversationsChanged, conversationDeleted }) {
   /** @type {Session[]} */
   let known = [];
   let next = "";
   const list = element("ul", { class: "rows", "aria-label": "Conversations" });
-  const more = button("Show more", () => load().then(draw, fail));
+  const more = button("Show more", () => (search.wanted ? search.more() : load().then(draw, fail)));
   const note = element("p", { class: "rule", role: "status" });
   const kept = element("p", { class: "left-out" });
-  const search = element("input", { type: "search", class: "search", "aria-label": "Search titles", placeholder: "Search titles", autocomplete: "off" });
+  const search = new Search(signal, draw);
   root.append(
     head(
       "Conversations",
       "What was asked, and what was answered.",
       button("New conversation", () => openConversation(""), { drawing: "plus", primary: true }),
     ),
-    element("div", { class: "search-row" }, search),
+    element("div", { class: "search-row" }, search.input),
     note,
     list,
     more,
@@ -61,42 +61,56 @@ export async function open(root, { signal, announcer, openConversation, conversa
   }
 
   function draw() {
-    const wanted = search.value.trim().toLocaleLowerCase();
-    const found = known.filter(({ title }) => (title || "Untitled").toLocaleLowerCase().includes(wanted));
-    more.hidden = next === "" || wanted !== "";
-    list.replaceChildren(...found.map(row));
-    if (found.length === 0) {
-      list.append(
-        element(
-          "li",
-          {},
-          wanted
-            ? empty("Nothing has that title", "Titles are searched, not what was said.")
-            : empty("No conversation yet", "Each question begins one, and it is kept here."),
-        ),
-      );
-    }
-    const bound = next && wanted ? `, of the latest ${count(known.length, "conversation")}` : "";
+    const { wanted, found, problem, busy } = search;
+    const rows = wanted ? found.map((match) => row(match.session, match)) : known.map((session) => row(session));
+    list.replaceChildren(...rows);
+    list.setAttribute("aria-busy", String(busy));
+    more.hidden = wanted ? busy || search.next === "" : next === "";
     kept.textContent = lifetime(known[0]);
-    note.textContent = wanted ? `${count(found.length, "conversation")} found${bound}.` : "";
+    note.textContent = wanted && !busy && rows.length > 0 ? `${count(rows.length, "conversation")} found${search.next ? " so far" : ""}.` : "";
+    if (problem) list.append(element("li", {}, trouble(problem)));
+    else if (rows.length > 0) return;
+    else if (busy) note.textContent = "Searching…";
+    else if (!wanted) list.append(element("li", {}, empty("No conversation yet", "Each question begins one, and it is kept here.")));
+    else {
+      note.textContent = search.next ? "Nothing found so far." : "Nothing found.";
+      const how = "All words stand in one message or the title. Fewer words, or their beginnings, find more.";
+      if (!search.next) list.append(element("li", {}, empty("Nothing was said with all of it", how)));
+    }
   }
 
-  /** @param {Session} session */
-  function row(session) {
+  /**
+   * @param {Session} session
+   * @param {Match} [match] What is shown of it besides.
+   */
+  function row(session, match) {
     const name = session.title || "Untitled";
-    const facts = [session.messages === undefined ? "" : count(session.messages, "message"), session.updated ? ago(new Date(session.updated)) : ""];
+    const message = match?.message;
+    const when = message?.created ?? session.updated;
+    const who = message && (message.role === "USER" ? "You asked" : `${agentName(message.agent ?? "") || "An agent"} answered`);
+    const facts = [who ?? (session.messages === undefined ? "" : count(session.messages, "message")), when ? ago(new Date(when)) : ""];
+    const said = message ? `said-${session.id}` : null;
     const item = element("li", { class: "row" });
+    const open = async () => {
+      await openConversation(session.id);
+      if (message) showMessage(message.sequence);
+    };
     item.append(
       element(
         "div",
         { class: "row-name" },
-        element("button", { type: "button", class: "row-title", onclick: () => openConversation(session.id) }, name),
+        element(
+          "button",
+          { type: "button", class: "row-title", "aria-describedby": said, onclick: open },
+          ...(match && !message ? marked(match.snippet) : [name]),
+        ),
+        message && element("p", { class: "said", id: said }, ...marked(match.snippet)),
         element("span", { class: "row-facts" }, facts.filter(Boolean).join(" · ")),
       ),
       element(
         "div",
         { class: "row-actions" },
-        tool("pencil", `Rename ${name}`, () => rename(session, item)),
+        tool("pencil", `Rename ${name}`, () => rename(session, item, match)),
         exported(session, name, "markdown", "Markdown"),
         exported(session, name, "json", "JSON"),
         sure("trash", `Delete ${name}`, { yes: "Delete", no: "Keep" }, () => remove(session)),
@@ -108,12 +122,13 @@ export async function open(root, { signal, announcer, openConversation, conversa
   /**
    * @param {Session} session
    * @param {HTMLLIElement} item
+   * @param {Match} [match]
    */
-  function rename(session, item) {
+  function rename(session, item, match) {
     const input = element("input", { type: "text", "aria-label": "Title", maxlength: TITLE_LENGTH, value: session.title ?? "" });
     const said = element("p", { class: "rule error", role: "alert" });
     const back = () => {
-      const drawn = row(session);
+      const drawn = row(session, match);
       form.closest("li")?.replaceWith(drawn);
       /** @type {HTMLElement | null} */
       const pencil = drawn.querySelector(".row-actions button");
@@ -132,6 +147,7 @@ export async function open(root, { signal, announcer, openConversation, conversa
       try {
         const changed = await json("PATCH", path(session.id), { body: { title: input.value.trim() } });
         Object.assign(session, changed);
+        if (match && !match.message) match.snippet = [{ text: session.title || "Untitled", matched: false }];
         back();
         announcer.say("Renamed");
         await conversationsChanged();
@@ -152,24 +168,13 @@ export async function open(root, { signal, announcer, openConversation, conversa
   async function remove(session) {
     const { deleted_messages } = await json("DELETE", path(session.id));
     known = known.filter(({ id }) => id !== session.id);
+    search.forget(session.id);
     draw();
     note.textContent = `“${session.title || "Untitled"}” is deleted, with ${count(deleted_messages, "message")}.`;
-    search.focus();
+    search.input.focus();
     await conversationDeleted(session.id);
   }
 
-  search.addEventListener("input", async () => {
-    draw();
-    if (!search.value.trim()) return;
-    try {
-      while (next && known.length < MOST && !signal.aborted) {
-        await load();
-        draw();
-      }
-    } catch (error) {
-      fail(error);
-    }
-  });
   more.hidden = true;
   await load();
   draw();
