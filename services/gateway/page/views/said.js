@@ -37,16 +37,19 @@ export class Search {
   /** @type {unknown} */
   problem = null;
   busy = false;
-  #signal;
+  #left;
   #draw;
-  #turn = new AbortController();
+  /** Aborted when other words are looked for. */
+  #changed = new AbortController();
+  #signal;
 
   /**
-   * @param {AbortSignal} signal Aborted when the view is left.
+   * @param {AbortSignal} left Aborted when the view is left.
    * @param {() => void} draw
    */
-  constructor(signal, draw) {
-    this.#signal = signal;
+  constructor(left, draw) {
+    this.#left = left;
+    this.#signal = left;
     this.#draw = draw;
     this.input.addEventListener("input", () => this.#begin());
   }
@@ -58,7 +61,7 @@ export class Search {
 
   /** Goes on with older conversations. */
   more() {
-    return this.#go(this.#turn.signal);
+    return this.#go(this.#signal);
   }
 
   /** @param {string} session That is gone. */
@@ -67,9 +70,10 @@ export class Search {
   }
 
   async #begin() {
-    this.#turn.abort();
-    this.#turn = new AbortController();
-    const signal = AbortSignal.any([this.#signal, this.#turn.signal]);
+    this.#changed.abort();
+    this.#changed = new AbortController();
+    const signal = AbortSignal.any([this.#left, this.#changed.signal]);
+    this.#signal = signal;
     await sleep(this.wanted ? PAUSE : 0, signal);
     if (signal.aborted) return;
     this.found = [];
