@@ -61,14 +61,19 @@ def codes(text: str, words: WordVectors) -> bytes:
     return np.packbits(words.vectors[rows] > 0, axis=1).tobytes()
 
 
+def whole(kept: bytes, dimension: int) -> bool:
+    """Whether this can be what `codes` made of vectors of so many components."""
+    return len(kept) % _width(dimension) == 0
+
+
 def nearness(question: QuestionWords, passages: Sequence[bytes]) -> Vector:
     """How near each passage comes, (len(passages),), about -1 to 1: the weighted mean over the question's
     words of the cosine of the nearest word; 0 for a passage without words.
 
-    passages: of `codes`, by the same model.
+    passages: of `codes`, by the same model; each `whole`.
     """
     dimension = question.vectors.shape[1]
-    width = -(-dimension // 8)
+    width = _width(dimension)
     found = np.zeros(len(passages), np.float32)
     with_words = [at for at, some in enumerate(passages) if some]
     total = float(question.weights.sum())
@@ -82,3 +87,8 @@ def nearness(question: QuestionWords, passages: Sequence[bytes]) -> Vector:
     nearest = np.maximum.reduceat(products, starts, axis=1)
     found[with_words] = question.weights @ nearest * (_OF_SIGNS / math.sqrt(dimension) / total)
     return found
+
+
+def _width(dimension: int) -> int:
+    """Bytes of a word."""
+    return -(-dimension // 8)

@@ -129,7 +129,8 @@ class DenseSearch:
         self, collection: Collection, words: late.QuestionWords, keys: Sequence[int]
     ) -> dict[int, float]:
         """See the port."""
-        kept = await self._vectors.codes_of(collection.generation_key, keys)
+        stored = await self._vectors.codes_of(collection.generation_key, keys)
+        kept = {key: one for key, one in stored.items() if late.whole(one, collection.dimension)}
         loop = asyncio.get_running_loop()
         near = await loop.run_in_executor(self._executor, late.nearness, words, list(kept.values()))
         return dict(zip(kept, near.tolist(), strict=True))

@@ -116,6 +116,13 @@ async def test_what_an_older_release_embedded_is_read_so_once_it_is_caught_up_wi
     assert rows(tmp_path, "SELECT count(*) FROM word_codes") == [(2,)]
 
 
+async def test_what_is_damaged_is_not_read(tmp_path: Path) -> None:
+    async with running(tmp_path, Telling()) as client:
+        await filled(client)
+        rows(tmp_path, "UPDATE word_codes SET codes = x'00' WHERE seq = 1")
+        assert await order(client) == ["bread", "ships"]
+
+
 async def test_a_model_that_does_not_tell_of_words_searches_without(tmp_path: Path) -> None:
     async with running(tmp_path, WordEmbedder()) as client:
         await filled(client)
