@@ -84,8 +84,10 @@ async def store(record: Any, chunk_keys: list[int]) -> None:
     """Vectors along one axis each."""
     import numpy as np
 
+    from services.vector.record.vectors import Made
+
     rows = np.eye(4, dtype=np.float32)
-    await record.vectors.store([(1, key, rows[(key - 1) % 4]) for key in chunk_keys])
+    await record.vectors.store([Made(1, key, rows[(key - 1) % 4]) for key in chunk_keys])
 
 
 def main() -> None:

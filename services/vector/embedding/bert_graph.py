@@ -45,8 +45,9 @@ def write(
 
     Returns ONNX models that find them in the file `location` beside them: the model as it is, and, where
     asked for, one whose matrices are quantized to eight bits, which comes near with half of the work. The
-    inputs are ids and mask (int32, texts × tokens, padded on the right), the output is vectors (float32,
-    texts × width). Raises OSError, SafetensorError.
+    inputs are ids and mask (int32, texts × tokens, padded on the right), the outputs are vectors (float32,
+    texts × width) and what they are made of, pieces (float32, texts × tokens × width). Raises OSError,
+    SafetensorError.
     """
     with safe_open(weights, "numpy") as source:
         file = _Numbers(source, numbers, location, architecture.tensor)
@@ -119,6 +120,7 @@ class _Graph:
         for layer in range(self._of.layers):
             hidden = self._layer(layer, hidden)
         self._pool(hidden)
+        self._node("Identity", [hidden], ["pieces"], domain="")
         graph = helper.make_graph(
             self._nodes,
             self._of.name,
@@ -126,7 +128,12 @@ class _Graph:
                 helper.make_tensor_value_info("ids", TensorProto.INT32, ["texts", "tokens"]),
                 helper.make_tensor_value_info("mask", TensorProto.INT32, ["texts", "tokens"]),
             ],
-            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", self._of.width])],
+            [
+                helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", self._of.width]),
+                helper.make_tensor_value_info(
+                    "pieces", TensorProto.FLOAT, ["texts", "tokens", self._of.width]
+                ),
+            ],
             self._tensors,
         )
         opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_FUSED, 1)]

@@ -32,7 +32,7 @@ from services.vector.embedding.ports import EmbedderUnavailableError
 
 # To be raised by one with every change of what bert_graph writes; where the vectors of passages change, the
 # next as well.
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 VECTORS_VERSION = 1
 
 MODEL, QUANTIZED = "model.onnx", "quantized.onnx"

@@ -22,12 +22,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -43,6 +43,7 @@ from services.vector.embedding.ports import (
     EmbedderUnavailableError,
     Vector,
     Vectors,
+    WordVectors,
     remaining,
 )
 from services.vector.embedding.scale import BUILT_IN, Scale, kept_scale, measured
@@ -81,6 +82,8 @@ _RUNTIME_ERRORS = (
 _log = logging.getLogger(__name__)
 
 Ids = list[int]
+Input = TypeVar("Input", bound=Sized)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -179,10 +182,17 @@ class LocalEmbedder:
 
     def embed_question(self, text: str, *, deadline: float) -> Vector:
         """See the port. By the quantized model where there is one, in the caller's thread."""
+        return self.embed_question_words(text, deadline=deadline)[0]
+
+    def embed_question_words(self, text: str, *, deadline: float) -> tuple[Vector, WordVectors]:
+        """See the port. Runs as embed_question."""
         sessions = self._loaded(deadline)
         remaining(deadline)
-        vector: Vector = _run(sessions.questions, self._ids([self._local.question_prompt + text]))[0]
-        return vector
+        prompt = self._local.question_prompt
+        part = self._words_of_model().beginning(prompt, text[:_MAX_CHARACTERS])
+        vectors, (words,) = _run_words(sessions.questions, [part])
+        vector: Vector = vectors[0]
+        return vector, words
 
     def embed_queries(self, texts: Sequence[str], *, deadline: float) -> Vectors:
         """See the port. Runs in the caller's thread; the deadline is looked at between batches."""
@@ -200,10 +210,30 @@ class LocalEmbedder:
         A passage that was cut for a model that reads more is embedded in parts of about the same length, and
         has their mean, weighted by length: with the first part alone its end could not be found.
         """
-        prompt = self._local.passage_prompt
-        parts = self._words_of_model().parts(prompt, [text[:_MAX_CHARACTERS] for text in texts])
-        vectors = self._in_lanes(list(itertools.chain.from_iterable(parts)), deadline)
+        parts = self._parts(texts)
+        all_parts = list(itertools.chain.from_iterable(parts))
+        vectors = self._in_lanes([part.ids for part in all_parts], deadline)
         return vectors if len(vectors) == len(texts) else _means(vectors, parts)
+
+    def embed_passage_words(
+        self, texts: Sequence[str], *, deadline: float
+    ) -> tuple[Vectors, list[WordVectors]]:
+        """See the port. Otherwise as embed_passages."""
+        parts = self._parts(texts)
+        all_parts = list(itertools.chain.from_iterable(parts))
+        vectors = np.empty((len(all_parts), self.dimension), np.float32)
+        words: dict[int, WordVectors] = {}
+        for batch, (some, theirs) in self._through_lanes(all_parts, _run_words, deadline):
+            vectors[batch] = some
+            words |= zip(batch, theirs, strict=True)
+        in_order = (words[at] for at in range(len(all_parts)))
+        joined = [_joined(list(itertools.islice(in_order, len(some)))) for some in parts]
+        return vectors if len(vectors) == len(texts) else _means(vectors, parts), joined
+
+    def _parts(self, texts: Sequence[str]) -> list[list[_Part]]:
+        return self._words_of_model().parts(
+            self._local.passage_prompt, [text[:_MAX_CHARACTERS] for text in texts]
+        )
 
     def _at_once(self, texts: Sequence[str], deadline: float) -> Vectors:
         return self._through(self._loaded(deadline), texts, lambda: remaining(deadline))
@@ -220,15 +250,26 @@ class LocalEmbedder:
         return vectors
 
     def _in_lanes(self, encoded: Sequence[Ids], deadline: float) -> Vectors:
-        sessions = self._loaded(deadline)
         vectors = np.empty((len(encoded), self.dimension), np.float32)
-        work: list[tuple[list[int], Future[Vectors]]] = []
+        for batch, made in self._through_lanes(encoded, _run, deadline):
+            vectors[batch] = made
+        return vectors
+
+    def _through_lanes(
+        self,
+        inputs: Sequence[Input],
+        run: Callable[[Any, Sequence[Input]], T],
+        deadline: float,
+    ) -> Iterator[tuple[list[int], T]]:
+        """What `run` makes of each batch of inputs, with their places. An input's length is its tokens."""
+        sessions = self._loaded(deadline)
+        work: list[tuple[list[int], Future[T]]] = []
         try:
-            for batch in batches([len(ids) for ids in encoded]):
-                ids = [encoded[i] for i in batch]
-                work.append((batch, sessions.lanes.submit(_run, sessions.passages, ids)))
+            for batch in batches([len(one) for one in inputs]):
+                some = [inputs[i] for i in batch]
+                work.append((batch, sessions.lanes.submit(run, sessions.passages, some)))
             for batch, future in work:
-                vectors[batch] = future.result(remaining(deadline))
+                yield batch, future.result(remaining(deadline))
         except TimeoutError:
             raise EmbedderDeadlineError("the deadline passed before the vectors were there") from None
         except (RuntimeError, CancelledError) as error:  # the lanes are shut, or were while this waited
@@ -236,7 +277,6 @@ class LocalEmbedder:
         finally:
             for _, future in work:
                 future.cancel()
-        return vectors
 
     def _loaded(self, deadline: float) -> _Sessions:
         """Loaded by the first caller, however long that takes; others wait for it until their deadline."""
@@ -288,6 +328,31 @@ class LocalEmbedder:
         return self._words_of_model().marked([text[:_MAX_CHARACTERS] for text in texts])
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What the model reads at once. ids: with markers and prompt.
+
+    spans: of the words, characters of the text. rows: the place in `ids` of the first piece of each; end:
+    behind the last piece of the last.
+    """
+
+    ids: Ids
+    spans: list[tuple[int, int]]
+    rows: list[int]
+    end: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def words(self, made: Vectors) -> WordVectors:
+        """made: (len(ids) or more, dimension), what the model makes of each piece."""
+        if not self.rows:
+            return WordVectors([], np.empty((0, made.shape[1]), np.float32))
+        pieces = np.diff([*self.rows, self.end]).astype(np.float32)
+        sums: Vectors = np.add.reduceat(made[: self.end], self.rows, axis=0)
+        return WordVectors(self.spans, sums / pieces[:, None])
+
+
 class _Words:
     """A tokenizer, neither cutting nor padding, and the markers that its model is used to around a text."""
 
@@ -313,17 +378,49 @@ class _Words:
     def marked(self, texts: Sequence[str]) -> list[Ids]:
         return [self._within_markers(ids[: self._most]) for ids in self.encode(texts)]
 
-    def parts(self, prompt: str, texts: Sequence[str]) -> list[list[Ids]]:
+    def parts(self, prompt: str, texts: Sequence[str]) -> list[list[_Part]]:
         """Of each text behind the prompt all that the model reads at once, or parts, each behind it."""
         (begin,) = self.encode([prompt])
         found = []
-        for ids in self.encode([prompt + text for text in texts]):
-            own = max(1, len(ids) - len(begin))
+        for encoding in self._encodings([prompt + text for text in texts]):
+            own = max(1, len(encoding.ids) - len(begin))
             length = -(-own // -(-own // (self._most - len(begin))))
-            rest = range(len(begin) + length, len(ids), length)
-            pieces = [ids[: len(begin) + length], *(begin + ids[at : at + length] for at in rest)]
-            found.append([self._within_markers(piece) for piece in pieces])
+            first = self._part(encoding, len(begin), encoding.ids[: len(begin)], length, len(prompt))
+            starts = range(len(begin) + length, len(encoding.ids), length)
+            rest = (self._part(encoding, start, begin, length, len(prompt)) for start in starts)
+            found.append([first, *rest])
         return found
+
+    def beginning(self, prompt: str, text: str) -> _Part:
+        """Of the text behind the prompt as much as the model reads."""
+        (begin,) = self.encode([prompt])
+        (encoding,) = self._encodings([prompt + text])
+        head = encoding.ids[: len(begin)]
+        return self._part(encoding, len(begin), head, self._most - len(begin), len(prompt))
+
+    def _part(self, encoding: Any, start: int, head: Ids, length: int, shift: int) -> _Part:
+        """The pieces [start, start + length) behind `head`. shift: characters before the text."""
+        ids = encoding.ids[start : start + length]
+        first = len(self._before) + len(head)
+        spans: list[tuple[int, int]] = []
+        rows: list[int] = []
+        word = None
+        for row, at in enumerate(range(start, start + len(ids)), first):
+            begin, end = (max(0, place - shift) for place in encoding.offsets[at])
+            if rows and encoding.word_ids[at] == word:
+                spans[-1] = (spans[-1][0], end)
+                continue
+            word = encoding.word_ids[at]
+            spans.append((begin, end))
+            rows.append(row)
+        return _Part(self._within_markers([*head, *ids]), spans, rows, first + len(ids))
+
+    def _encodings(self, texts: Sequence[str]) -> list[Any]:
+        """As encode, with where each piece stands."""
+        try:
+            return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        except TypeError as error:
+            raise EmbedderTextError(_NOT_UNICODE) from error
 
     def _within_markers(self, ids: Ids) -> Ids:
         return [*self._before, *ids, *self._after]
@@ -362,6 +459,17 @@ def _session(path: Path, threads: int) -> Any:
 
 
 def _run(session: Any, encoded: Sequence[Ids]) -> Vectors:
+    vectors: Vectors
+    (vectors,) = _outputs(session, encoded, ["vectors"])
+    return vectors
+
+
+def _run_words(session: Any, parts: Sequence[_Part]) -> tuple[Vectors, list[WordVectors]]:
+    vectors, pieces = _outputs(session, [part.ids for part in parts], ["vectors", "pieces"])
+    return vectors, [part.words(rows) for part, rows in zip(parts, pieces, strict=True)]
+
+
+def _outputs(session: Any, encoded: Sequence[Ids], names: list[str]) -> list[Any]:
     longest = max(map(len, encoded))
     ids = np.zeros((len(encoded), longest), np.int32)
     mask = np.zeros((len(encoded), longest), np.int32)
@@ -369,13 +477,19 @@ def _run(session: Any, encoded: Sequence[Ids]) -> Vectors:
         ids[row, : len(text)] = text
         mask[row, : len(text)] = 1
     try:
-        vectors: Vectors = session.run(["vectors"], {"ids": ids, "mask": mask})[0]
+        outputs: list[Any] = session.run(names, {"ids": ids, "mask": mask})
     except _RUNTIME_ERRORS as error:
         raise EmbedderUnavailableError(f"the embedding model failed: {type(error).__name__}") from error
-    return vectors
+    return outputs
 
 
-def _means(vectors: Vectors, parts: Sequence[Sequence[Ids]]) -> Vectors:
+def _joined(words: Sequence[WordVectors]) -> WordVectors:
+    """Of the parts of one text."""
+    spans = [span for some in words for span in some.spans]
+    return WordVectors(spans, np.concatenate([some.vectors for some in words]))
+
+
+def _means(vectors: Vectors, parts: Sequence[Sequence[_Part]]) -> Vectors:
     """A row for each text, of length 1. vectors: those of all parts, in order."""
     ends = np.cumsum([len(some) for some in parts])
     weighted = vectors * np.array([[len(part)] for some in parts for part in some], np.float32)

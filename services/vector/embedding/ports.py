@@ -129,6 +129,33 @@ class Embedder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class WordVectors:
+    """What a model makes of each word of a text, in the light of all others.
+
+    spans: where each word stands, as characters [start, end). vectors: (n, dimension), row i for spans[i];
+    its length says how much of the text's own vector it makes.
+    """
+
+    spans: Sequence[tuple[int, int]]
+    vectors: Vectors
+
+
+@runtime_checkable
+class WordsEmbedder(Protocol):
+    """An embedder that can tell of single words, with the same work; an endpoint cannot."""
+
+    def embed_question_words(self, text: str, *, deadline: float) -> tuple[Vector, WordVectors]:
+        """As embed_question, and its words."""
+        ...
+
+    def embed_passage_words(
+        self, texts: Sequence[str], *, deadline: float
+    ) -> tuple[Vectors, list[WordVectors]]:
+        """As embed_passages, and the words of each."""
+        ...
+
+
 @runtime_checkable
 class Reader(Protocol):
     """An embedder that can tell which texts are in a language that it has learnt; not all can."""

@@ -11,15 +11,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from services.chassis.errors import ServiceError
+from services.vector import late
 from services.vector.documents import embedded_text
 from services.vector.embedding.ports import (
     Embedder,
     EmbedderError,
     EmbedderTextError,
+    Vectors,
+    WordsEmbedder,
     name_of,
 )
 from services.vector.ingest.progress import ProgressBoard
-from services.vector.record.vectors import Progress, Vectors, Waiting
+from services.vector.record.vectors import Cursor, Made, Progress, Waiting
+from services.vector.record.vectors import Vectors as StoredVectors
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ class EmbeddingWorker:
 
     def __init__(
         self,
-        vectors: Vectors,
+        vectors: StoredVectors,
         embedder: Embedder,
         executor: Executor,
         board: ProgressBoard,
@@ -60,6 +64,8 @@ class EmbeddingWorker:
         self._space = ""
         self._rate: float | None = None
         self._measured_at: float | None = None
+        # How far the vectors of older releases were looked through.
+        self._caught_up: Cursor = (0, 0)
 
     def wake(self) -> None:
         """There are new passages in the queue."""
@@ -76,7 +82,7 @@ class EmbeddingWorker:
         while True:
             self._work.clear()
             try:
-                busy = await self._until_empty()
+                busy = await self._until_empty() or await self._catch_up()
             except Exception as error:
                 delay = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
                 failures += 1
@@ -146,24 +152,42 @@ class EmbeddingWorker:
         self._measured_at = now
 
     async def _embed(self, passages: Sequence[Waiting]) -> None:
-        texts = [embedded_text(one.title, one.headings, one.body) for one in passages]
-        deadline = time.monotonic() + _BATCH_SECONDS
-        loop = asyncio.get_running_loop()
         try:
-            vectors = await loop.run_in_executor(
-                self._executor, lambda: self._embedder.embed_passages(texts, deadline=deadline)
-            )
+            made = await self._made(passages)
         except EmbedderTextError as error:
             await self._refused(passages, error)
             return
-        steps: list[Progress] = await self._vectors.store(
-            [
-                (one.generation_key, one.chunk_key, vector)
-                for one, vector in zip(passages, vectors, strict=True)
-            ]
-        )
+        steps: list[Progress] = await self._vectors.store(made)
         self._board.publish(steps)
         self._stored()
+
+    async def _catch_up(self) -> bool:
+        """Makes what is kept of the words of a batch of passages that an older release embedded.
+
+        Whether there were any. Their vectors are there and answer meanwhile.
+        """
+        if not isinstance(self._embedder, WordsEmbedder):
+            return False
+        passages, upto = await self._vectors.without_codes(name_of(self._embedder), self._caught_up, _BATCH)
+        if passages:
+            try:
+                await self._vectors.add_codes(await self._made(passages))
+            except EmbedderTextError as error:
+                _log.error("passages that the model took once are refused now: %s", error)
+        self._caught_up = upto
+        return bool(passages)
+
+    async def _made(self, passages: Sequence[Waiting]) -> list[Made]:
+        texts = [embedded_text(one.title, one.headings, one.body) for one in passages]
+        deadline = time.monotonic() + _BATCH_SECONDS
+        loop = asyncio.get_running_loop()
+        vectors, codes = await loop.run_in_executor(
+            self._executor, lambda: _embedded(self._embedder, texts, deadline)
+        )
+        return [
+            Made(one.generation_key, one.chunk_key, vector, kept)
+            for one, vector, kept in zip(passages, vectors, codes, strict=True)
+        ]
 
     async def _refused(self, passages: Sequence[Waiting], error: EmbedderTextError) -> None:
         """Finds the text that the model does not take, and puts it behind all others."""
@@ -181,3 +205,13 @@ class EmbeddingWorker:
                 await self._work.wait()
         except TimeoutError:
             return
+
+
+def _embedded(
+    embedder: Embedder, texts: Sequence[str], deadline: float
+) -> tuple[Vectors, Sequence[bytes | None]]:
+    """Vectors, and what is kept of words; None where the model does not tell of them."""
+    if not isinstance(embedder, WordsEmbedder):
+        return embedder.embed_passages(texts, deadline=deadline), [None] * len(texts)
+    vectors, words = embedder.embed_passage_words(texts, deadline=deadline)
+    return vectors, [late.codes(text, some) for text, some in zip(texts, words, strict=True)]

@@ -271,6 +271,12 @@ def _check_vectors(connection: Connection) -> None:
     ).fetchone()
     if misshapen:
         raise snapshot_invalid(f"{misshapen} of its vectors have another dimension than their model")
+    (cut,) = connection.execute(
+        "SELECT count(*) FROM word_codes w JOIN vectors v ON v.seq = w.seq"
+        " JOIN generations g ON g.key = v.generation_key WHERE length(w.codes) % ((g.dimension + 7) / 8) <> 0"
+    ).fetchone()
+    if cut:
+        raise snapshot_invalid(f"what it keeps of the words of {cut} passages is of another dimension")
     (nameless,) = connection.execute(
         "SELECT count(*) FROM collections c WHERE NOT EXISTS (SELECT 1 FROM generations g"
         f" WHERE g.collection_key = c.key AND g.state = {GenerationState.CURRENT:d})"

@@ -36,6 +36,7 @@ from services.vector.record.places import Where
 from services.vector.record.soundness import StoredDocument, examined
 from services.vector.record.texts import Text, pieces, read_text
 from services.vector.record.times import from_micros, now_micros, to_micros
+from services.vector.record.vectors import copy as copy_vector
 
 INGEST, DELETE, CANCEL = "IngestDocument", "DeleteDocument", "CancelIngest"
 
@@ -688,23 +689,24 @@ def _copy_known(
     Only texts that the caller may read: what another has must not show in how fast this one is ready.
     """
     model = generation.model
-    return connection.execute(
-        "INSERT INTO vectors (chunk_key, generation_key, vector, sha256)"
-        " SELECT :chunk, :generation, v.vector, v.sha256"
+    known = connection.execute(
+        "SELECT v.seq"
         " FROM chunks h JOIN vectors v ON v.chunk_key = h.key"
         " JOIN generations g ON g.key = v.generation_key JOIN collections c ON c.key = g.collection_key"
         " WHERE h.embedded_sha256 = :digest AND g.embedding_model = :model AND g.dimension = :dimension"
         f" AND g.revision = :revision AND {ROLE} >= {Role.READER:d} LIMIT 1",
         bound(
             caller,
-            chunk=chunk_key,
-            generation=generation.key,
             digest=digest,
             model=model.name,
             dimension=model.dimension,
             revision=model.revision,
         ),
-    ).rowcount
+    ).fetchone()
+    if known is None:
+        return 0
+    copy_vector(connection, known[0], generation.key, chunk_key)
+    return 1
 
 
 def _erase(connection: Connection, document: Document, tombstone_id: str) -> list[int]:

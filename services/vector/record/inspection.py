@@ -383,6 +383,7 @@ ORPHANS = (
         " AND v.generation_key = index_additions.generation_key)",
     ),
     ("embedding_queue", f"chunk_key NOT IN (SELECT key FROM chunks) OR NOT ({LIVE})"),
+    ("word_codes", "NOT EXISTS (SELECT 1 FROM vectors v WHERE v.seq = word_codes.seq)"),
     ("vectors", f"chunk_key NOT IN (SELECT key FROM chunks) OR {_NO_GENERATION}"),
     ("generations", "collection_key NOT IN (SELECT key FROM collections)"),
     ("chunks", "document_key NOT IN (SELECT key FROM documents)"),

@@ -15,7 +15,7 @@ from services.vector.record.generations import introduce
 from services.vector.record.homecoming import move_home
 from services.vector.record.rewording import reword
 
-VERSION = 5
+VERSION = 6
 
 # Version 1; later ones are steps from it.
 _TABLES = """
@@ -214,6 +214,11 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         "CREATE INDEX embedding_queue_by_space ON embedding_queue (space, chunk_key, not_before)",
         # What was kept without login belongs to the house.
         move_home,
+    ),
+    6: (
+        # What is kept of a passage's words beside its vector, see services.vector.late. They go with it.
+        "CREATE TABLE word_codes (seq INTEGER PRIMARY KEY REFERENCES vectors (seq) ON DELETE CASCADE,"
+        " codes BLOB NOT NULL)",
     ),
 }
 

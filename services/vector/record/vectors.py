@@ -1,5 +1,7 @@
 """Vectors in the record: those to come, those that are there, and the reads that exact search makes."""
 
+# ruff: noqa: S608 # names in SQL are ours; every value is bound
+
 from __future__ import annotations
 
 import hashlib
@@ -8,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,12 @@ from services.vector.record.database import Connection, Database
 from services.vector.record.generations import GenerationState
 from services.vector.record.texts import read_text
 from services.vector.record.times import now_micros
+
+# What a model is given of a passage h of a document d.
+_TEXT = "d.key, d.title, h.headings, h.byte_start, h.byte_end"
+
+# Generation and number of a vector, in that order.
+Cursor = tuple[int, int]
 
 Matrix = NDArray[np.float32]
 Keys = NDArray[np.int64]
@@ -41,6 +50,18 @@ class Waiting:
     def place(self) -> tuple[int, int]:
         """Names it among all that wait."""
         return self.generation_key, self.chunk_key
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a model made of a passage. vector: (dimension,). codes: of its words, see services.vector.late;
+    None by a model that does not tell of words.
+    """
+
+    generation_key: int
+    chunk_key: int
+    vector: Matrix
+    codes: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +129,8 @@ class Vectors:
 
         return await self._database.read(work)
 
-    async def store(self, vectors: Sequence[tuple[int, int, Matrix]]) -> list[Progress]:
-        """Writes vectors, each (generation key, chunk key, (dimension,)), and queues them for the index.
+    async def store(self, vectors: Sequence[Made]) -> list[Progress]:
+        """Writes vectors and queues them for the index.
 
         Passages that were deleted meanwhile, and generations that went, are left out. Returns the documents
         that got further in what answers.
@@ -118,7 +139,8 @@ class Vectors:
         def work(connection: Connection) -> list[Progress]:
             documents: Counter[int] = Counter()
             collections: Counter[int] = Counter()
-            for generation_key, chunk_key, vector in vectors:
+            for made in vectors:
+                generation_key, chunk_key = made.generation_key, made.chunk_key
                 row = connection.execute(
                     "DELETE FROM embedding_queue WHERE chunk_key = ? AND generation_key = ?"
                     " RETURNING (SELECT collection_key FROM generations WHERE key = generation_key),"
@@ -128,11 +150,13 @@ class Vectors:
                 if row is None:
                     continue
                 collection_key, state = row
-                blob = np.ascontiguousarray(vector, dtype="<f4").tobytes()
-                connection.execute(
+                blob = np.ascontiguousarray(made.vector, dtype="<f4").tobytes()
+                seq = connection.execute(
                     "INSERT INTO vectors (chunk_key, generation_key, vector, sha256) VALUES (?, ?, ?, ?)",
                     (chunk_key, generation_key, blob, hashlib.sha256(blob).digest()),
-                )
+                ).lastrowid
+                if made.codes is not None:
+                    connection.execute("INSERT INTO word_codes VALUES (?, ?)", (seq, made.codes))
                 connection.execute("INSERT INTO index_additions VALUES (?, ?)", (chunk_key, generation_key))
                 if state != GenerationState.CURRENT:
                     continue
@@ -148,6 +172,45 @@ class Vectors:
             return [_advance(connection, key, added) for key, added in documents.items()]
 
         return await self._database.write(work, milestone="vectors_store")
+
+    async def without_codes(
+        self, model: ModelName, after: Cursor, limit: int
+    ) -> tuple[list[Waiting], Cursor]:
+        """Passages whose vectors this model made and of whose words nothing is kept, at most `limit`.
+
+        An older release wrote them. after: (0, 0), or what the call before answered, for those that follow.
+        """
+
+        def work(connection: Connection) -> tuple[list[Waiting], Cursor]:
+            return _without_codes(connection, _made_by(connection, model), after, limit)
+
+        return await self._database.read(work)
+
+    async def add_codes(self, codes: Sequence[Made]) -> None:
+        """Writes what is kept of words beside vectors that are there; those that are gone are left out."""
+
+        def work(connection: Connection) -> None:
+            connection.executemany(
+                "INSERT OR IGNORE INTO word_codes SELECT seq, ? FROM vectors"
+                " WHERE chunk_key = ? AND generation_key = ?",
+                [(made.codes, made.chunk_key, made.generation_key) for made in codes],
+            )
+
+        await self._database.write(work)
+
+    async def codes_of(self, generation_key: int, chunk_keys: Sequence[int]) -> dict[int, bytes]:
+        """What is kept of the words of these passages; those of which nothing is kept are left out."""
+
+        def work(connection: Connection) -> dict[int, bytes]:
+            return dict(
+                connection.execute(
+                    "SELECT v.chunk_key, w.codes FROM vectors v JOIN word_codes w ON w.seq = v.seq"
+                    " WHERE v.generation_key = ? AND v.chunk_key IN (SELECT value FROM json_each(?))",
+                    (generation_key, json.dumps(list(chunk_keys))),
+                ).fetchall()
+            )
+
+        return await self._database.read(work)
 
     async def postpone(self, generation_key: int, chunk_key: int, delay_seconds: float) -> None:
         """The model refused this text: the rest goes first."""
@@ -201,6 +264,16 @@ def rows_after(
     )
 
 
+def copy(connection: Connection, seq: int, generation_key: int, chunk_key: int) -> None:
+    """Gives a passage what there is of another one with the same text: the vector, and of its words."""
+    own = connection.execute(
+        "INSERT INTO vectors (chunk_key, generation_key, vector, sha256)"
+        " SELECT ?, ?, vector, sha256 FROM vectors WHERE seq = ?",
+        (chunk_key, generation_key, seq),
+    ).lastrowid
+    connection.execute("INSERT INTO word_codes SELECT ?, codes FROM word_codes WHERE seq = ?", (own, seq))
+
+
 def _made_by(connection: Connection, model: ModelName) -> str:
     """Keys of generations in use whose vectors this model makes, a JSON list."""
     rows = connection.execute(
@@ -231,7 +304,7 @@ def _spaces(connection: Connection) -> list[str]:
 
 def _waiting(connection: Connection, generation_keys: str, space: str, limit: int) -> list[Waiting]:
     rows = connection.execute(
-        "SELECT q.chunk_key, q.generation_key, d.key, d.title, h.headings, h.byte_start, h.byte_end"
+        f"SELECT q.chunk_key, q.generation_key, {_TEXT}"
         " FROM embedding_queue q JOIN chunks h ON h.key = q.chunk_key"
         " JOIN documents d ON d.key = h.document_key"
         # The plus keeps SQLite from the index by generation: that would sort the whole queue each time.
@@ -240,17 +313,40 @@ def _waiting(connection: Connection, generation_keys: str, space: str, limit: in
         (space, generation_keys, now_micros(), limit),
     ).fetchall()
     return [
-        Waiting(
-            chunk_key,
-            generation_key,
-            title,
-            tuple(json.loads(headings)),
-            # A check tells of text that is damaged. Here it may not keep the others from their vectors.
-            read_text(connection, document_key, start, end).data.decode(errors="replace"),
-            space,
-        )
-        for chunk_key, generation_key, document_key, title, headings, start, end in rows
+        _with_text(connection, chunk_key, generation_key, text, space)
+        for chunk_key, generation_key, *text in rows
     ]
+
+
+def _without_codes(
+    connection: Connection, generation_keys: str, after: Cursor, limit: int
+) -> tuple[list[Waiting], Cursor]:
+    rows = connection.execute(
+        f"SELECT v.generation_key, v.seq, v.chunk_key, {_TEXT}"
+        # Apart, so that of those that have codes nothing but the index is read.
+        " FROM (SELECT generation_key, seq FROM vectors v"
+        "  WHERE (generation_key, seq) > (?, ?) AND generation_key IN (SELECT value FROM json_each(?))"
+        "  AND NOT EXISTS (SELECT 1 FROM word_codes w WHERE w.seq = v.seq)"
+        "  ORDER BY generation_key, seq LIMIT ?) m"
+        " JOIN vectors v ON v.seq = m.seq JOIN chunks h ON h.key = v.chunk_key"
+        " JOIN documents d ON d.key = h.document_key ORDER BY v.generation_key, v.seq",
+        (*after, generation_keys, limit),
+    ).fetchall()
+    found = [
+        _with_text(connection, chunk_key, generation_key, text)
+        for generation_key, _, chunk_key, *text in rows
+    ]
+    return found, rows[-1][:2] if rows else after
+
+
+def _with_text(
+    connection: Connection, chunk_key: int, generation_key: int, text: Sequence[Any], space: str = ""
+) -> Waiting:
+    """text: the columns of _TEXT."""
+    document_key, title, headings, start, end = text
+    # A check tells of text that is damaged. Here it may not keep the others from their vectors.
+    body = read_text(connection, document_key, start, end).data.decode(errors="replace")
+    return Waiting(chunk_key, generation_key, title, tuple(json.loads(headings)), body, space)
 
 
 def _places(connection: Connection, generation_keys: str, document_keys: Sequence[int]) -> dict[int, Turns]:

@@ -14,14 +14,15 @@ from typing import Protocol
 import numpy as np
 
 from services.chassis import context
+from services.vector import late
 from services.vector.documents import Collection
-from services.vector.embedding.ports import EmbedderError, ModelName, name_of
+from services.vector.embedding.ports import EmbedderError, ModelName, WordsEmbedder, name_of
 from services.vector.embedding.roster import Roster
 from services.vector.index.keeper import IndexUnavailableError
 from services.vector.record.vectors import Keys, Matrix, Vectors
 from services.vector.search.exact import Scored, nearest, sieved
 from services.vector.search.matrix import LoadedVectors, VectorCache
-from services.vector.search.searching import DenseUnavailableError
+from services.vector.search.searching import DenseUnavailableError, Meant
 
 # An embedder that hangs must leave time for the answer by keyword.
 _EMBED_SECONDS = 5.0
@@ -63,8 +64,8 @@ class DenseSearch:
         self._index = index
         self._exact_limit = exact_limit
 
-    async def embed(self, model: ModelName, text: str, *, exact: bool) -> Matrix:
-        """(dimension,), unit length. See the port."""
+    async def embed(self, model: ModelName, text: str, *, exact: bool) -> Meant:
+        """See the port."""
         embedder = self._roster.find(model)
         if embedder is None:
             raise DenseUnavailableError(
@@ -76,10 +77,13 @@ class DenseSearch:
         deadline = time.monotonic() + seconds
         loop = asyncio.get_running_loop()
 
-        def work() -> Matrix:
+        def work() -> Meant:
             if exact:
-                return np.ascontiguousarray(embedder.embed_queries([text], deadline=deadline)[0])
-            return embedder.embed_question(text, deadline=deadline)
+                return Meant(np.ascontiguousarray(embedder.embed_queries([text], deadline=deadline)[0]))
+            if not isinstance(embedder, WordsEmbedder):
+                return Meant(embedder.embed_question(text, deadline=deadline))
+            vector, words = embedder.embed_question_words(text, deadline=deadline)
+            return Meant(vector, late.question_words(text, words))
 
         try:
             async with asyncio.timeout(seconds):
@@ -120,6 +124,16 @@ class DenseSearch:
             read = await self._vectors.of_chunks(collection.generation_key, keys, collection.dimension)
             found, vectors = read.keys, read.vectors
         return dict(zip(found.tolist(), (vectors @ query).tolist(), strict=True))
+
+    async def nearness(
+        self, collection: Collection, words: late.QuestionWords, keys: Sequence[int]
+    ) -> dict[int, float]:
+        """See the port."""
+        stored = await self._vectors.codes_of(collection.generation_key, keys)
+        kept = {key: one for key, one in stored.items() if late.whole(one, collection.dimension)}
+        loop = asyncio.get_running_loop()
+        near = await loop.run_in_executor(self._executor, late.nearness, words, list(kept.values()))
+        return dict(zip(kept, near.tolist(), strict=True))
 
     async def _score(self, loaded: LoadedVectors, query: Matrix, limit: int, allowed: Keys | None) -> Scored:
         keys, vectors, signs = loaded.keys, loaded.vectors, loaded.signs

@@ -14,15 +14,6 @@ _PHRASE = re.compile(_QUOTED)
 # What must not be there: -"some words", NOT "some words", NOT word.
 _WITHOUT = re.compile(rf'(?:^|(?<=\s))(?:-{_QUOTED}|NOT\s+{_QUOTED}|NOT\s+([^\s"“]+))')
 _NOT = re.compile(r"\bNOT\b")
-# English function words: in nearly every passage, so they tell nothing and cost most. Without them a question
-# takes a third of the time and finds no less (SciFact, training split: nDCG@10 0.695 against 0.693).
-# fmt: off
-_EMPTY_WORDS = frozenset((
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "has", "have", "in",
-    "into", "is", "it", "its", "no", "not", "of", "on", "or", "such", "that", "the", "their", "then",
-    "there", "these", "they", "this", "to", "was", "were", "which", "will", "with"
-))
-# fmt: on
 # A longer question is no better found by more words, and costs time for each.
 _MAX_PARTS = 128
 # Phrases and identifiers that are looked for one by one.
@@ -78,7 +69,7 @@ def parts(question: str) -> Sequence[str]:
     phrases = [_phrase(one or other) for one, other in _PHRASE.findall(question)]
     rest = _PHRASE.sub(" ", question)
     single = tokens.words(rest)
-    telling = [word for word in single if word not in _EMPTY_WORDS]
+    telling = [word for word in single if word not in tokens.EMPTY_WORDS]
     identifiers, within = tokens.identifiers(rest), tokens.camel_parts(rest)
     words = telling if telling or any(phrases) else single
     found = _distinct([*phrases, *map(_part, [*words, *identifiers, *within])])

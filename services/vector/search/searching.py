@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -18,6 +20,7 @@ from services.vector.embedding.ports import EmbedderError, ModelName, Reader, na
 from services.vector.embedding.roster import Roster
 from services.vector.embedding.scale import BUILT_IN, Scale
 from services.vector.faults import embedding_mismatch
+from services.vector.late import QuestionWords
 from services.vector.record.lexicon import Shelf
 from services.vector.record.passages import Condition, FoundPassage, Passages, Place
 from services.vector.record.postings import Postings, Ranking
@@ -32,6 +35,10 @@ _log = logging.getLogger(__name__)
 _BY_WORDS, _BY_WORDS_EACH = 200, 4
 _BY_MEANING, _BY_MEANING_EACH = 100, 2
 _MOST_DROPPED = 1_000
+# So many of the best are read closely, word by word; with 60 no more is found.
+_READ_CLOSELY = 30
+# A word that all passages have still counts a little.
+_LEAST_RARITY = 0.01
 
 
 class Mode(IntEnum):
@@ -60,13 +67,23 @@ class DenseUnavailableError(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a model makes of a question. vector: (dimension,), unit length. words: None by one that tells of
+    none.
+    """
+
+    vector: Matrix
+    words: QuestionWords | None = None
+
+
 class Dense(Protocol):
     """The vector side."""
 
-    async def embed(self, model: ModelName, text: str, *, exact: bool) -> Matrix:
-        """The vector that a model makes of a question, (dimension,). Raises DenseUnavailableError.
+    async def embed(self, model: ModelName, text: str, *, exact: bool) -> Meant:
+        """What a model makes of a question. Raises DenseUnavailableError.
 
-        exact: not one that comes near it and is there sooner.
+        exact: no vector that comes near it and is there sooner; without words.
         """
         ...
 
@@ -80,6 +97,12 @@ class Dense(Protocol):
         self, collection: Collection, query: Matrix, keys: Sequence[int]
     ) -> dict[int, float]:
         """Cosines of these passages; those without a vector are left out."""
+        ...
+
+    async def nearness(
+        self, collection: Collection, words: QuestionWords, keys: Sequence[int]
+    ) -> dict[int, float]:
+        """How near the words of these passages come; those of whose words nothing is kept are left out."""
         ...
 
 
@@ -147,9 +170,11 @@ class _Worded:
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """What the vector side says, per collection: the question's vector, and the nearest passages."""
+    """What the vector side says, per collection: what its model makes of the question, and the nearest
+    passages.
+    """
 
-    queries: Sequence[Matrix | None]
+    queries: Sequence[Meant | None]
     scores: list[dict[int, float]]
     degraded: str = ""
 
@@ -162,6 +187,8 @@ class _Pool:
     phrases and identifiers that a passage holds, where it is not 0, of 1.
     model: which model made its vector, by number; cosines of two models do not compare. scales: of these
     models. strange: those that do not read the question.
+    home: the collection of each, by number. entries: passages of all collections; holding: how many of them
+    hold each word of the question. late: how near the words of the best come.
     """
 
     words: dict[int, Words] = field(default_factory=dict)
@@ -174,6 +201,15 @@ class _Pool:
     model: dict[int, int] = field(default_factory=dict)
     scales: dict[int, Scale] = field(default_factory=dict)
     strange: set[int] = field(default_factory=set)
+    home: dict[int, int] = field(default_factory=dict)
+    entries: int = 0
+    holding: Counter[str] = field(default_factory=Counter)
+    late: dict[int, float] = field(default_factory=dict)
+
+    def rarity(self, word: str) -> float:
+        """Of a word of the question, in the logarithm of how many passages there are for one that has it."""
+        held = min((self.holding[part] for part in question.parts(word)), default=self.entries)
+        return max(_LEAST_RARITY, math.log(max(1, self.entries) / (1 + held)))
 
 
 class Searching:
@@ -221,8 +257,8 @@ class Searching:
         if mode is Mode.HYBRID or (mode is Mode.DENSE and len(set(models)) > 1):
             # Others need none, and an endpoint may have to be asked for its.
             pool.scales = self._scales(collections, models)
-        for one, model, query, found, nearest in zip(
-            collections, models, near.queries, lexical, near.scores, strict=True
+        for home, (one, model, query, found, nearest) in enumerate(
+            zip(collections, models, near.queries, lexical, near.scores, strict=True)
         ):
             await self._add(
                 pool,
@@ -234,7 +270,10 @@ class Searching:
                 worded=found,
                 nearest=nearest,
                 model=model,
+                home=home,
             )
+        if mode is Mode.HYBRID and len(set(models)) == 1 and not strange:
+            await self._read_closely(collections, near.queries, pool)
         if asked.explain and asked.condition:
             anywhere = [None] * len(collections)
             made = [query for query in near.queries if query is not None]
@@ -270,7 +309,7 @@ class Searching:
         parsed: Parsed,
         allowed: Sequence[Keys | None],
         *,
-        known: Sequence[Matrix] = (),
+        known: Sequence[Meant] = (),
     ) -> tuple[list[_Worded], _Near, set[int]]:
         """About the best passages by keyword, and the nearest by vector, per collection.
 
@@ -341,7 +380,7 @@ class Searching:
     async def _unindexed(
         self,
         collections: Sequence[Collection],
-        queries: Sequence[Matrix | None],
+        queries: Sequence[Meant | None],
         parsed: Parsed,
         allowed: Sequence[Keys | None],
     ) -> set[int]:
@@ -350,7 +389,7 @@ class Searching:
         found = await self._lexical(collections, parsed, _BY_WORDS, allowed)
         for one, query, worded in zip(collections, queries, found, strict=True):
             if query is not None and worded.keys and one.vectors < one.chunks:
-                known = await self._dense.similarities(one, query, list(worded.keys))
+                known = await self._dense.similarities(one, query.vector, list(worded.keys))
                 waiting |= worded.keys - known.keys()
         return waiting
 
@@ -363,9 +402,9 @@ class Searching:
         allowed: Sequence[Keys | None],
         *,
         models: Sequence[int],
-        known: Sequence[Matrix],
+        known: Sequence[Meant],
     ) -> _Near:
-        nothing: Sequence[Matrix | None] = [None] * len(collections)
+        nothing: Sequence[Meant | None] = [None] * len(collections)
         if asked.mode is Mode.LEXICAL:
             return _Near(nothing, [{} for _ in collections])
         try:
@@ -373,7 +412,7 @@ class Searching:
             return _Near(
                 queries,
                 [
-                    dict(await self._dense.nearest(one, query, depth, keys))
+                    dict(await self._dense.nearest(one, query.vector, depth, keys))
                     for one, query, keys in zip(collections, queries, allowed, strict=True)
                 ],
             )
@@ -385,8 +424,8 @@ class Searching:
 
     async def _embedded(
         self, collections: Sequence[Collection], models: Sequence[int], mode: Mode, text: str
-    ) -> Sequence[Matrix]:
-        """The question's vector for each collection, made once by each model."""
+    ) -> Sequence[Meant]:
+        """What the question means to the model of each collection, asked once of each model."""
         numbers = list(dict.fromkeys(models))
         # Where words decide with it, a vector that comes near finds as much.
         exact = mode is Mode.DENSE
@@ -407,10 +446,11 @@ class Searching:
         *,
         mode: Mode,
         parsed: Parsed,
-        query: Matrix | None,
+        query: Meant | None,
         worded: _Worded,
         nearest: Mapping[int, float],
         model: int,
+        home: int,
     ) -> None:
         """Puts the candidates of a collection into the pool, with both scores."""
         lexical = worded.keys
@@ -425,11 +465,16 @@ class Searching:
         }
         pool.below |= {key: cosine for key, cosine in nearest.items() if key not in vector}
         if query is not None and (missing := [key for key in lexical if key not in vector]):
-            vector |= await self._dense.similarities(collection, query, missing)
+            vector |= await self._dense.similarities(collection, query.vector, missing)
         pool.vector |= vector
         pool.model |= dict.fromkeys(vector, model)
         keys = sorted(lexical | vector.keys())
-        if worded.passages is None or not keys:
+        pool.home |= dict.fromkeys(keys, home)
+        if worded.passages is None:
+            return
+        pool.entries += len(worded.passages.keys)
+        pool.holding.update({part: len(rows) for part, rows in worded.passages.holding.items()})
+        if not keys:
             return
         if mode is not Mode.DENSE:
             for part, weight in parsed.exact.items():
@@ -438,6 +483,29 @@ class Searching:
         words = await self._words(worded.passages, worded.documents, keys)
         pool.words |= words
         pool.lexical |= fusion.by_words(words, collection.chunks)
+
+    async def _read_closely(
+        self, collections: Sequence[Collection], queries: Sequence[Meant | None], pool: _Pool
+    ) -> None:
+        """Adds to the pool how near the words of the best candidates come.
+
+        Nothing where that is not known of each of them, because one has no vector yet or an older release
+        made it: they would not compare.
+        """
+        words = next((one.words for one in queries if one is not None), None)
+        best = _ranked(_fused(Mode.HYBRID, pool))[:_READ_CLOSELY]
+        if words is None or not best:
+            return
+        weighed = words.weighed(pool.rarity)
+        homes: dict[int, list[int]] = {}
+        for key in pool.model.keys() & best:
+            homes.setdefault(pool.home[key], []).append(key)
+        near = await asyncio.gather(
+            *(self._dense.nearness(collections[home], weighed, keys) for home, keys in homes.items())
+        )
+        late = {key: score for some in near for key, score in some.items()}
+        if len(late) == len(best):
+            pool.late = late
 
     async def _words(
         self, passages: Ranking, documents: Ranking | None, keys: Sequence[int]
@@ -462,7 +530,7 @@ class Searching:
         pool: _Pool,
     ) -> Found:
         fused = _fused(mode, pool)
-        ranked = sorted(fused, key=lambda key: (-fused[key], key))
+        ranked = _ranked(fused)
         kept, rest = ranked[: asked.top_k], ranked[asked.top_k :]
         passages = await self._passages.get(kept)
 
@@ -514,6 +582,11 @@ def _reads(reader: Reader, text: str) -> bool:
         return True
 
 
+def _ranked(fused: Mapping[int, float]) -> list[int]:
+    """Best first; of equal ones the one that came first."""
+    return sorted(fused, key=lambda key: (-fused[key], key))
+
+
 def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
     if mode is Mode.LEXICAL:
         return fusion.exact_first(pool.lexical, pool.exact, max(pool.lexical.values(), default=0.0))
@@ -527,7 +600,8 @@ def _fused(mode: Mode, pool: _Pool) -> dict[int, float]:
         return meaning
     if pool.strange:
         meaning = fusion.unread(meaning, pool.model, pool.strange)
-    fused = fusion.fuse(pool.lexical, meaning)
+    late = fusion.comparable(pool.late, pool.model, pool.scales)
+    fused = fusion.fuse(pool.lexical, meaning, late)
     if not pool.exact:
         return fused
     return {key: score / 2 for key, score in fusion.exact_first(fused, pool.exact, 1.0).items()}

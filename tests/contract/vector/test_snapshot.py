@@ -267,6 +267,11 @@ async def test_what_is_no_sound_snapshot_of_ours_is_refused_and_nothing_changes(
             "INVALID_ARGUMENT",
             "SNAPSHOT_INVALID",
         ),
+        "words of another dimension": (
+            changed("words", "INSERT INTO word_codes VALUES (2, x'00')"),
+            "INVALID_ARGUMENT",
+            "SNAPSHOT_INVALID",
+        ),
         "a trigger": (
             changed("trigger", "CREATE TRIGGER t AFTER INSERT ON documents BEGIN DELETE FROM meta; END"),
             "INVALID_ARGUMENT",

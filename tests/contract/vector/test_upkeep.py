@@ -152,6 +152,7 @@ DAMAGES: dict[str, tuple[list[str], set[str]]] = {
         ],
         {"RECORD_ORPHAN"},
     ),
+    "words of no vector": (["INSERT INTO word_codes VALUES (99, x'00')"], {"RECORD_ORPHAN"}),
     "an evaluated query of nothing": (
         ["INSERT INTO evaluated_queries VALUES (7, 0, x'')"],
         {"RECORD_ORPHAN"},

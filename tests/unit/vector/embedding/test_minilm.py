@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -49,6 +50,47 @@ def test_vectors_agree_with_the_reference_implementation(minilm: MiniLmEmbedder,
     worst = int(cosines.argmin())
     assert cosines[worst] >= 0.99999, TEXTS[worst][:60]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_words_are_told_with_the_vectors_that_passages_have_anyway(minilm: MiniLmEmbedder) -> None:
+    texts = ["The harbour's lamp is re-lit at dusk, naïvely.", PASSAGE * 2, "", "灯台"]
+    vectors, words = minilm.embed_passage_words(texts, deadline=soon())
+    np.testing.assert_allclose(vectors, minilm.embed_passages(texts, deadline=soon()), atol=1e-6)
+    named = [[text[start:end] for start, end in some.spans] for text, some in zip(texts, words, strict=True)]
+    assert named[0] == [
+        "The",
+        "harbour",
+        "'",
+        "s",
+        "lamp",
+        "is",
+        "re",
+        "-",
+        "lit",
+        "at",
+        "dusk",
+        ",",
+        "naïvely",
+        ".",
+    ]
+    # Nothing of a long passage is left out.
+    assert named[1] == [*re.findall(r"\w+|[.,]", PASSAGE * 2)]
+    assert named[2:] == [[], ["灯", "台"]]
+    for some in words:
+        assert some.vectors.shape == (len(some.spans), 384)
+    # Alone or beside a longer one, a text's words are the same.
+    _, alone = minilm.embed_passage_words(texts[:1], deadline=soon())
+    np.testing.assert_allclose(alone[0].vectors, words[0].vectors, atol=1e-5)
+
+
+def test_the_words_of_a_text_lie_where_the_same_word_does(minilm: MiniLmEmbedder) -> None:
+    vector, asked = minilm.embed_question_words("Where do ships moor?", deadline=soon())
+    np.testing.assert_array_equal(vector, minilm.embed_question("Where do ships moor?", deadline=soon()))
+    _, (told,) = minilm.embed_passage_words(["Bread is sold here. Vessels anchor there."], deadline=soon())
+    ships = asked.vectors[2] / np.linalg.norm(asked.vectors[2])
+    near = told.vectors @ ships / np.linalg.norm(told.vectors, axis=1)
+    start, end = told.spans[int(near.argmax())]
+    assert "Bread is sold here. Vessels anchor there."[start:end] == "Vessels"
 
 
 def test_the_vector_to_search_with_comes_near_the_reference_and_finds_the_same(

@@ -20,7 +20,7 @@ from services.vector.index.keeper import IndexKeeper, IndexState, IndexUnavailab
 from services.vector.index.lane import Lane, LaneTimeoutError
 from services.vector.record.index_queue import IndexedCollection
 from services.vector.record.record import Record, opened
-from services.vector.record.vectors import Matrix
+from services.vector.record.vectors import Made, Matrix
 
 
 class Memory:
@@ -142,7 +142,7 @@ async def record(tmp_path: Path) -> AsyncIterator[Record]:
                 )
 
         await record._database.write(fill)
-        await record.vectors.store([(1, key, np.array([1, 0], dtype=np.float32)) for key in range(1, 6)])
+        await record.vectors.store([Made(1, key, np.array([1, 0], dtype=np.float32)) for key in range(1, 6)])
         yield record
 
 

@@ -20,7 +20,7 @@ from services.vector.embedding.ports import (
 from services.vector.embedding.ports import Vectors as Array
 from services.vector.ingest.embedding_worker import EmbeddingWorker
 from services.vector.ingest.progress import ProgressBoard
-from services.vector.record.vectors import Progress, Waiting
+from services.vector.record.vectors import Made, Progress, Waiting
 
 
 class Queue:
@@ -35,8 +35,8 @@ class Queue:
         left = [key for key in self.waiting_texts if key not in self.stored and key not in self.postponed]
         return [Waiting(key, 1, "", (), self.waiting_texts[key]) for key in left[:limit]]
 
-    async def store(self, vectors: Sequence[tuple[int, int, Array]]) -> list[Progress]:
-        self.stored |= {key: vector for _, key, vector in vectors}
+    async def store(self, vectors: Sequence[Made]) -> list[Progress]:
+        self.stored |= {made.chunk_key: made.vector for made in vectors}
         return [Progress("d", DocumentState.EMBEDDING, len(self.waiting_texts), len(self.stored))]
 
     async def postpone(self, generation_key: int, chunk_key: int, delay_seconds: float) -> None:

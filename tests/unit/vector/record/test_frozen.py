@@ -19,6 +19,7 @@ from services.vector.record.copies import Stop
 from services.vector.record.database import Database
 from services.vector.record.lexicon import Shelf
 from services.vector.record.record import Record, opened
+from services.vector.record.vectors import Made
 
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures"
 FROZEN = sorted(FIXTURES.glob("record-*.sql"))
@@ -62,7 +63,7 @@ async def test_what_an_older_release_kept_is_all_there(tmp_path: Path, frozen: P
         assert [one.chunk_key for one in waiting] == [3, 4]
         assert await record.index_queue.removals(9) == (collection.key, [5])
         assert collection.generation_key == collection.key == 1
-        await record.vectors.store([(1, 3, rows.vectors[0]), (1, 4, rows.vectors[0])])
+        await record.vectors.store([Made(1, 3, rows.vectors[0]), Made(1, 4, rows.vectors[0])])
         assert (await record.collections.get(OWNER, "books")).vectors == 4
         tombstone = await record.tombstones.get(LOCAL_OWNER.space, await deletion(record))
         assert tombstone.generations == (1,)

@@ -21,6 +21,7 @@ from services.vector.record.database import Connection
 from services.vector.record.happenings import Happening
 from services.vector.record.noting import KEPT
 from services.vector.record.record import Record, opened
+from services.vector.record.vectors import Made
 
 OWNER = Caller.of(LOCAL_OWNER)
 MODEL = ModelName("m", 4)
@@ -63,7 +64,9 @@ async def committed(record: Record, name: str = "a.txt") -> Document:
 async def embedded(record: Record) -> None:
     """All that waits gets its vector."""
     row = np.ones(4, dtype=np.float32)
-    await record.vectors.store([(1, one.chunk_key, row) for one in await record.vectors.waiting(MODEL, 99)])
+    await record.vectors.store(
+        [Made(1, one.chunk_key, row) for one in await record.vectors.waiting(MODEL, 99)]
+    )
 
 
 async def noted(record: Record, position: int = 0, size: int = 99) -> list[Happening]:

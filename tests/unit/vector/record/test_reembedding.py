@@ -19,7 +19,7 @@ from services.vector.record.documents import Commit
 from services.vector.record.generations import GenerationState
 from services.vector.record.record import Record, opened
 from services.vector.record.reembedding import Stage
-from services.vector.record.vectors import Turns
+from services.vector.record.vectors import Made, Turns
 
 OWNER = Caller.of(LOCAL_OWNER)
 OLD, NEW = ModelName("old", 2), ModelName("new", 3)
@@ -64,7 +64,7 @@ async def embed(record: Record, model: ModelName, most: int = 1000, *, indexed: 
     """As the worker and the keeper do; how many were made."""
     waiting = await record.vectors.waiting(model, most)
     unit = np.eye(1, model.dimension, dtype=np.float32)[0]
-    await record.vectors.store([(one.generation_key, one.chunk_key, unit) for one in waiting])
+    await record.vectors.store([Made(one.generation_key, one.chunk_key, unit) for one in waiting])
     while indexed and (batch := await record.index_queue.additions(100)):
         await record.index_queue.added(batch[0], batch[1].keys.tolist())
     return len(waiting)

@@ -17,30 +17,30 @@ def test_scaling_keeps_distances() -> None:
 
 def test_both_sides_are_added_as_they_are() -> None:
     # 0.2 * 2 + 0.3 = 0.7, 0.2 * 0 + 0.6 = 0.6, 0.2 * 1 + 0 = 0.2; then the least is 0 and the greatest 1.
-    fused = fuse({1: 2.0, 2: 0.0, 3: 1.0}, {1: 0.3, 2: 0.6, 3: 0.0})
+    fused = fuse({1: 2.0, 2: 0.0, 3: 1.0}, {1: 0.3, 2: 0.6, 3: 0.0}, {})
     assert fused == pytest.approx({1: 1.0, 2: 0.8, 3: 0.0})
 
 
 def test_what_has_no_vector_yet_counts_as_the_farthest() -> None:
-    fused = fuse({1: 1.0, 2: 1.0, 3: 0.0}, {2: 0.9, 3: 0.7})
+    fused = fuse({1: 1.0, 2: 1.0, 3: 0.0}, {2: 0.9, 3: 0.7}, {})
     # 0.2 + 0.7, 0.2 + 0.9, 0.7
     assert fused == pytest.approx({1: 0.5, 2: 1.0, 3: 0.0})
 
 
 def test_one_side_alone_keeps_its_order() -> None:
-    assert fuse({1: 3.0, 2: 1.0, 3: 2.0}, {}) == pytest.approx({1: 1.0, 2: 0.0, 3: 0.5})
-    assert fuse({}, {1: 0.1, 2: 0.5}) == pytest.approx({1: 0.0, 2: 1.0})
-    assert fuse({}, {}) == {}
+    assert fuse({1: 3.0, 2: 1.0, 3: 2.0}, {}, {}) == pytest.approx({1: 1.0, 2: 0.0, 3: 0.5})
+    assert fuse({}, {1: 0.1, 2: 0.5}, {}) == pytest.approx({1: 0.0, 2: 1.0})
+    assert fuse({}, {}, {}) == {}
 
 
 def test_a_model_that_finds_all_texts_alike_does_not_outvote_the_words() -> None:
     alike = {1: 0.80, 2: 0.81, 3: 0.82}
-    fused = fuse({1: 4.0, 2: 1.0, 3: 0.0}, alike)
+    fused = fuse({1: 4.0, 2: 1.0, 3: 0.0}, alike, {})
     assert sorted(fused, key=lambda key: -fused[key]) == [1, 2, 3]
 
 
 def test_words_that_hardly_match_do_not_outvote_the_meaning() -> None:
-    fused = fuse({1: 0.3, 2: 0.1, 3: 0.0}, {1: 0.1, 2: 0.2, 3: 0.7})
+    fused = fuse({1: 0.3, 2: 0.1, 3: 0.0}, {1: 0.1, 2: 0.2, 3: 0.7}, {})
     assert sorted(fused, key=lambda key: -fused[key])[0] == 3
 
 
@@ -75,5 +75,5 @@ def test_cosines_of_a_model_that_does_not_read_the_question_count_a_third() -> N
     assert unread(cosines, models, {0}) == pytest.approx({1: 0.3, 2: 0.2, 3: 0.6})
     assert unread(cosines, models, set()) == cosines
     # 0.4 + 0.2 before 0 + 0.9 / 3, where it would be 0.4 + 0.4 behind 0.9.
-    fused = fuse({1: 0.0, 2: 2.0}, unread({1: 0.9, 2: 0.4}, models, {0}))
+    fused = fuse({1: 0.0, 2: 2.0}, unread({1: 0.9, 2: 0.4}, models, {0}), {})
     assert fused[2] > fused[1]
