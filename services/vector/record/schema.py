@@ -15,7 +15,7 @@ from services.vector.record.generations import introduce
 from services.vector.record.homecoming import move_home
 from services.vector.record.rewording import reword
 
-VERSION = 5
+VERSION = 6
 
 # Version 1; later ones are steps from it.
 _TABLES = """
@@ -214,6 +214,12 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         "CREATE INDEX embedding_queue_by_space ON embedding_queue (space, chunk_key, not_before)",
         # What was kept without login belongs to the house.
         move_home,
+    ),
+    6: (
+        # The bytes of a file as it came, in pieces; never updated. A document without any has no original.
+        "CREATE TABLE originals (document_key INTEGER NOT NULL REFERENCES documents (key),"
+        " byte_start INTEGER NOT NULL, byte_end INTEGER NOT NULL, piece BLOB NOT NULL,"
+        " PRIMARY KEY (document_key, byte_start))",
     ),
 }
 
