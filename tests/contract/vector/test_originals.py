@@ -44,6 +44,14 @@ async def read(client: Client, document_id: str, start: int = 0, end: int = 0) -
     return b"".join(piece.data for piece in await original(client, document_id, start, end))
 
 
+async def collect(client: Client, document_id: str, got: list[bytes]) -> None:
+    """Puts what comes into `got`, also where an error comes behind it."""
+    request = pb.ReadDocumentOriginalRequest(collection_id="books", document_id=document_id)
+    with translated():
+        async for piece in client.stub.ReadDocumentOriginal(request, timeout=20, metadata=client.metadata):
+            got.append(piece.data)
+
+
 async def why_not(client: Client, document_id: str, *span: int) -> tuple[str, str]:
     with pytest.raises(ServiceError) as error:
         await original(client, document_id, *span)
@@ -280,11 +288,9 @@ async def test_damage_is_found_told_and_never_taken_for_the_file(
     assert kinds([fault]) == {"ORIGINAL_DAMAGED"}
     assert (fault.document_id, fault.remedy) == (document.document_id, pb.INDEX_REMEDY_REMOVE)
     # All that comes ends with an error, and is not the whole.
-    request = pb.ReadDocumentOriginalRequest(collection_id="books", document_id=document.document_id)
     got: list[bytes] = []
-    with pytest.raises(ServiceError) as error, translated():
-        async for piece in client.stub.ReadDocumentOriginal(request, timeout=20, metadata=client.metadata):
-            got.append(piece.data)
+    with pytest.raises(ServiceError) as error:
+        await collect(client, document.document_id, got)
     assert refused(error.value) == ("DATA_LOSS", "RECORD_DAMAGED")
     assert len(b"".join(got)) < len(LONG)
     # A snapshot of it could not be taken in again.

@@ -219,6 +219,63 @@ def test_a_document_without_a_title_goes_by_the_name_of_its_file(capsys: pytest.
     ]
 
 
+ORIGINAL = f"{COLLECTION}/documents/d1/original"
+
+
+def original_of(filename: str, answer: Answer) -> dict[str, Answer | list[Answer]]:
+    return {
+        f"GET {COLLECTION}/documents/d1": Answer({**DOCUMENT, "filename": filename}),
+        f"GET {ORIGINAL}": answer,
+    }
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("chart of sands.pdf", "chart of sands.pdf"),
+        ("../../etc/passwd", "passwd"),
+        (".bashrc", "bashrc"),
+        ("", "d1"),
+        ("..", "d1"),
+        ("a\x1b[2Jb", "a\N{REPLACEMENT CHARACTER}[2Jb"),
+    ],
+)
+def test_an_original_is_written_under_its_name_into_this_folder(
+    filename: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = b"%PDF-1.7 \x00\xff" * 9_000
+    with scripted(original_of(filename, Answer(data, content_type="application/pdf"))) as house:
+        command = ["--url", house.url, "documents", "original", "d1", "-c", "notes"]
+        assert main([*command, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told == {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: data}
+        # Never over a file.
+        assert main(command) == 2
+        assert main([*command, "-o", "other.pdf"]) == 0
+    assert (tmp_path / "other.pdf").read_bytes() == data
+
+
+def test_an_original_that_is_not_kept_or_breaks_off_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["documents", "original", "d1", "-c", "notes"]
+    refused = problem(404, "ORIGINAL_NOT_KEPT", "only the text is kept")
+    with scripted(original_of("a.pdf", refused)) as house:
+        assert main(["--url", house.url, *command]) == 1
+    assert "ORIGINAL_NOT_KEPT" in capsys.readouterr().err
+    short = Answer(b"half", content_type="application/pdf", length=9)
+    with scripted(original_of("a.pdf", short)) as house:
+        assert main(["--url", house.url, *command]) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
 def stages(document: dict[str, Any], *, existing: bool = False) -> Answer:
     return events(("ready", {"stage": "READY", "document": document, "existing": existing}))
 
