@@ -383,6 +383,26 @@ def test_what_is_there_is_not_sent_and_waited_for_like_the_rest(
     assert f"sha256={hashlib.sha256(b'a').hexdigest()}" in house.requests[1][1]
 
 
+@pytest.mark.parametrize("has_original", [True, False])
+def test_what_is_there_without_its_file_is_sent_where_that_is_asked_for(
+    has_original: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.md").write_text("a")
+    there = {**DOCUMENT, "has_original": has_original}
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({}),
+        f"GET {COLLECTION}/documents": Answer({"documents": [there]}),
+        f"POST {COLLECTION}/documents": stages({**DOCUMENT, "has_original": True}, existing=True),
+    }
+    with scripted(script) as house:
+        command = ["--url", house.url, "ingest", str(tmp_path), "-c", "notes", "--originals", "--json"]
+        assert main(command) == 0
+    told = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert told[0]["document"]["has_original"]
+    assert told[1] == {"collection": "notes", "taken": 0, "existing": 1, "failed": 0}
+    assert ("POST" in [method for method, *_ in house.requests]) is not has_original
+
+
 def test_a_service_that_is_away_for_a_moment_fails_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("a")
     script: dict[str, Answer | list[Answer]] = {

@@ -50,6 +50,9 @@ def ingest(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")
     ] = None,
+    originals: Annotated[
+        bool, typer.Option("--originals", help="Also send what is there without its file, which it gets.")
+    ] = False,
     hidden: Annotated[bool, typer.Option("--hidden", help="Also names that begin with a dot.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=16, help="Files at once.")] = 4,
     timeout: Annotated[
@@ -70,7 +73,14 @@ def ingest(
         _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
         with _progress(terminal, files) as bars:
             sending = Sending(
-                gateway, name, jobs=jobs, wait=wait, replace=replace, seconds=timeout, seen=bars.seen
+                gateway,
+                name,
+                jobs=jobs,
+                wait=wait,
+                replace=replace,
+                originals=originals,
+                seconds=timeout,
+                seen=bars.seen,
             )
             outcomes = []
             for outcome in sending.outcomes(files):
