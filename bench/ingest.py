@@ -90,7 +90,8 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[Service]:
+def service(folder: Path, **variables: str) -> Iterator[Service]:
+    """variables: of the environment, besides where it keeps what it has and listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -98,7 +99,7 @@ def service(folder: Path) -> Iterator[Service]:
     process = subprocess.Popen(
         [sys.executable, "-m", "services.vector"],
         cwd=ROOT,
-        env={**kept, "MELD_DATA_DIR": str(folder), "MELD_VECTOR_ADDRESS": address},
+        env={**kept, "MELD_DATA_DIR": str(folder), "MELD_VECTOR_ADDRESS": address, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

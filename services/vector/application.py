@@ -190,6 +190,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             executor=executor,
             claims=claims,
             turns=Turns(SLOTS),
+            keep_originals=settings.meld_keep_originals,
             committed=queued,
             embedding_rates=lambda: {
                 name_of(embedder): worker.rate for embedder, worker in zip(roster.all, workers, strict=True)

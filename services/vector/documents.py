@@ -68,7 +68,10 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as the record has it. `key` grows with the order of arrival."""
+    """A document as the record has it. `key` grows with the order of arrival.
+
+    has_original: whether the bytes that it was made of are kept.
+    """
 
     key: int
     document_id: str
@@ -90,6 +93,7 @@ class Document:
     chunks: int
     vectors: int
     warnings: tuple[str, ...] = ()
+    has_original: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,7 @@ class Receipt:
     record_documents: int
     record_chunks: int
     record_evaluations: int
+    record_originals: int
     lexical_entries: int
     vector_entries: int
     files: int
@@ -196,6 +201,7 @@ class Receipt:
             self.record_documents
             or self.record_chunks
             or self.record_evaluations
+            or self.record_originals
             or self.lexical_entries
             or self.vector_entries
             or self.files

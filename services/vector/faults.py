@@ -7,6 +7,7 @@ from typing import Protocol
 
 from services.chassis.errors import (
     AbortedError,
+    DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -148,6 +149,24 @@ def original_gone(document_id: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "the bytes of this document are not kept any more; send them again",
         reason="ORIGINAL_GONE",
+        metadata={"document_id": document_id},
+    )
+
+
+def original_not_kept(document_id: str) -> NotFoundError:
+    """The document is there, and the bytes that it was made of are not."""
+    return NotFoundError(
+        "of this document only the text is kept, and not the file",
+        reason="ORIGINAL_NOT_KEPT",
+        metadata={"document_id": document_id},
+    )
+
+
+def original_damaged(document_id: str) -> DataLossError:
+    """The bytes are not those that arrived."""
+    return DataLossError(
+        "what is stored of the original is damaged",
+        reason="RECORD_DAMAGED",
         metadata={"document_id": document_id},
     )
 

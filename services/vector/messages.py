@@ -149,6 +149,7 @@ def document(value: Document, place: QueuePlace | None = None) -> pb.Document:
         filename=value.filename,
         warnings=value.warnings,
         queue=_place(place) if place else None,
+        has_original=value.has_original,
     )
 
 
@@ -172,6 +173,7 @@ def receipt(value: Receipt) -> pb.DeletionReceipt:
         record_documents=value.record_documents,
         record_chunks=value.record_chunks,
         record_evaluations=value.record_evaluations,
+        record_originals=value.record_originals,
         lexical_entries=value.lexical_entries,
         vector_entries=value.vector_entries,
         files=value.files,

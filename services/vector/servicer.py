@@ -232,6 +232,20 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
                 extraction_sha256=document.extraction_sha256,
             )
 
+    async def ReadDocumentOriginal(
+        self, request: pb.ReadDocumentOriginalRequest, context: Any
+    ) -> AsyncIterator[pb.ReadDocumentOriginalResponse]:
+        """See the contract."""
+        del context
+        document = await self._document(request.collection_id, request.document_id)
+        told: pb.Document | None = messages.document(document)
+        pieces = reading.original(
+            self._application.record.documents, document, request.byte_start, request.byte_end
+        )
+        async for data in pieces:
+            yield pb.ReadDocumentOriginalResponse(document=told, data=data)
+            told = None
+
     async def DeleteDocument(
         self, request: pb.DeleteDocumentRequest, context: Any
     ) -> pb.DeleteDocumentResponse:

@@ -41,6 +41,8 @@ class VectorSettings(ServiceSettings):
     # internet.
     meld_fetch_allow: str = ""
     meld_max_document_bytes: ByteSize = ByteSize(64 * 1024 * 1024)
+    # False: of what comes from then on the text alone is kept, and not the file.
+    meld_keep_originals: bool = True
     # Passages aim at the first size; with their title they never pass the second, nor what the local model
     # reads. Tokens.
     meld_chunk_tokens: Annotated[int, Field(ge=32, le=8000)] = 200

@@ -149,6 +149,19 @@ def test_a_repeat_does_no_harm(house: House, folder: Path, ingested: Screen) -> 
     assert sorted(ready) == ["harbour.md", "long.txt"]
 
 
+def test_a_file_comes_back_as_it_was_sent(house: House, folder: Path, ingested: Screen) -> None:
+    listed = json.loads(meld(house, folder, "documents", "list", "-c", "shore", "--json").stdout)
+    for each in listed["documents"]:
+        if each["state"] != "READY":
+            continue
+        command = ("documents", "original", each["id"], "-c", "shore", "-o", f"back-{each['filename']}")
+        assert meld(house, folder, *command).returncode == 0
+        sent = next((folder / "documents").rglob(each["filename"]))
+        assert (folder / f"back-{each['filename']}").read_bytes() == sent.read_bytes()
+        again = meld(house, folder, *command, "--json")
+        assert (again.returncode, json.loads(again.stderr)["error"]["reason"]) == (2, "FILE_EXISTS")
+
+
 def test_bytes_that_are_there_under_another_name_are_told_with_that_name(
     house: House, folder: Path, ingested: Screen
 ) -> None:

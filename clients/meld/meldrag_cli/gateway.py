@@ -220,12 +220,16 @@ class Gateway:
             raise self._unreachable(error) from error
 
     @contextmanager
-    def download(self, where: str, media_type: str, seconds: float) -> Iterator[Download]:
-        """Asks for a file and gives it as it comes. seconds: how long its first byte may take."""
-        headers = {"Accept": f"{media_type}, application/problem+json", **_once()}
+    def download(
+        self, where: str, media_type: str, seconds: float, *, method: str = "POST"
+    ) -> Iterator[Download]:
+        """Asks for a file and gives it as it comes. media_type: "" for any. seconds: how long its first byte
+        may take.
+        """
+        headers = {"Accept": f"{media_type or '*/*'}, application/problem+json", **_once()}
         limits = httpx.Timeout(_SILENT_SECONDS, connect=_CONNECT_SECONDS, read=seconds)
         try:
-            with self._client.stream("POST", where, headers=headers, timeout=limits) as answer:
+            with self._client.stream(method, where, headers=headers, timeout=limits) as answer:
                 if answer.is_error:
                     answer.read()
                 self._good(answer, media_type)

@@ -46,6 +46,7 @@ class Sending:
 
     wait: until a document has all its vectors, not only until it is safe and found by
     keyword. replace: a file takes the place of the document that came under its name.
+    originals: what is there without its file is sent too.
     seen: told, in any thread, of a file's stage ("sending", "reading", "embedding"),
     how much of it is done and how much there is; in bytes, or in passages.
     """
@@ -60,12 +61,14 @@ class Sending:
         replace: bool,
         seconds: float,
         seen: Seen,
+        originals: bool = False,
     ) -> None:
         self._gateway = gateway
         self._collection = collection
         self._jobs = jobs
         self._wait = wait
         self._replace = replace
+        self._originals = originals
         self._seconds = seconds
         self._seen = seen
         self._stop = threading.Event()
@@ -145,7 +148,9 @@ class Sending:
         except RefusedFailure:
             # Whatever is wrong, the sending will tell.
             return None
-        return found[0] if found else None
+        if not found or (self._originals and not found[0].get("has_original")):
+            return None
+        return found[0]
 
     def _awaited(self, file: File, where: str, document: dict[str, Any]) -> dict[str, Any]:
         """The document when it has its vectors, where that is waited for."""

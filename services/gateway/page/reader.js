@@ -3,7 +3,7 @@
  * when its very bytes stand there.
  */
 
-import { api } from "./api.js";
+import { api, documentsPath } from "./api.js";
 import { ByteText, pieces } from "./bytes.js";
 import { byId, element } from "./dom.js";
 import { brokenWidth, runs } from "./flow.js";
@@ -12,7 +12,7 @@ import { asProblem } from "./problem.js";
 import { showMark, verifyAgain } from "./sources.js";
 
 /** @typedef {import("./api.js").Citation} Citation */
-/** @typedef {import("./api.js").KnownDocument} KnownDocument */
+/** @typedef {import("./api.js").KnownDocument & {has_original?: boolean}} KnownDocument */
 /** @typedef {import("./sources.js").Verification} Verification */
 
 /**
@@ -229,6 +229,7 @@ export class Reader {
     }
     if (!place && text.length === 0) this.#say("This document has no text.");
     if (!place) this.#facts.append(document.pages ? count(document.pages, "page") : size(text.length));
+    if (document.has_original) this.#facts.append(originalLink(view, document, place?.page));
     if (!place && document.warnings?.length) this.#say(`Not all of it could be read: ${document.warnings.join("; ")}.`);
     const drawing = `${view.documentId} ${marks.map((mark) => `${mark.byte_start}-${mark.byte_end}`).join(" ")}`;
     if (this.#drawn !== drawing) this.#text.replaceChildren(...blocks(text, marks, document.media_type ?? ""));
@@ -287,6 +288,19 @@ export class Reader {
       retry ? element("button", { class: "small", type: "button", onclick: retry }, "Try again") : "",
     );
   }
+}
+
+/**
+ * Opens the file that a document was made of, a PDF at the page.
+ * @param {View} view
+ * @param {KnownDocument} document
+ * @param {number | null} [page]
+ */
+function originalLink({ collection, documentId }, { filename, media_type, bytes }, page) {
+  const at = page && media_type === "application/pdf" ? `#page=${page}` : "";
+  const href = `${documentsPath(collection)}/${encodeURIComponent(documentId)}/original${at}`;
+  const title = `${filename || "The file"}, ${size(bytes)}; opens in another tab`;
+  return element("a", { class: "original", href, target: "_blank", rel: "noopener", title }, "Original");
 }
 
 /**

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, request
 
 from meldrag.vector.v1 import vector_pb2
-from services.gateway import rendering
+from services.gateway import content, rendering
 from services.gateway.body import BodyReader, Query, idempotency_key, json_object
 from services.gateway.calls import Client, EndOfStreamError, Upstream, duplex, lasting_import, stream, unary
 from services.gateway.conditional import CACHE_CONTROL, unchanged
+from services.gateway.content import Content, served
 from services.gateway.door import answer, door, dumps
 from services.gateway.lines import LINE_TYPES, Import, Spill
 from services.gateway.multipart import Upload, read_upload
@@ -400,6 +401,29 @@ def read_text(collection_id: str, document_id: str) -> Response:
             held.pop_all().close,
             headers,
         )
+
+
+@blueprint.get("/collections/<collection_id>/documents/<document_id>/original")
+@operation(answers=content.ANSWERS, headers=content.HEADERS, problems=content.PROBLEMS, conditional=True)
+def read_original(collection_id: str, document_id: str) -> Response:
+    """The file that a document was made of, byte for byte, or one range of it.
+
+    PDF, plain text and pictures made of pixels may be shown by a browser; everything else is
+    to be kept. 404 ORIGINAL_NOT_KEPT where the document has no file (`has_original`).
+    """
+    Query(request).finish()
+    names = {"collection_id": collection_id, "document_id": document_id}
+    known = unary(door().clients.vector.GetDocument, vector_pb2.GetDocumentRequest(**names)).document
+    if not known.has_original:
+        detail = "of this document only the text is kept, and not the file"
+        raise ProblemError(404, "ORIGINAL_NOT_KEPT", detail, metadata={"document_id": document_id})
+
+    def read(start: int, end: int) -> Upstream[vector_pb2.ReadDocumentOriginalResponse]:
+        asked = vector_pb2.ReadDocumentOriginalRequest(**names, byte_start=start, byte_end=end)
+        return stream(door().clients.vector.ReadDocumentOriginal, asked)
+
+    file = Content(known.filename or known.document_id, known.media_type, known.bytes, known.content_sha256)
+    return served(file, read, lambda said: said.data, shown=True)
 
 
 def _named(extraction_sha256: str, form: str) -> dict[str, str]:

@@ -138,7 +138,9 @@ class Ingestion:
                     header.metadata,
                     row.create_time,
                 )
-                known = await self._documents.recognise(collection.key, caller, unparsed(arrival), request)
+                known = await self._documents.recognise(
+                    collection.key, caller, unparsed(arrival), request, original=self._jobs.original(row)
+                )
                 if known is not None:
                     yield Step(Stage.COMMITTED, known, existing=True)
                     return

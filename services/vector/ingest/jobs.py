@@ -131,6 +131,7 @@ class Jobs:
         executor: Executor,
         claims: Claims,
         turns: Turns,
+        keep_originals: bool,
         committed: Callable[[], None],
         embedding_rates: Callable[[], Mapping[ModelName, float | None]],
     ) -> None:
@@ -147,6 +148,7 @@ class Jobs:
         self._executor = executor
         self._claims = claims
         self._turns = turns
+        self._keep_originals = keep_originals
         self._committed = committed
         self._embedding_rates = embedding_rates
         self._worker = secrets.token_hex(8)
@@ -235,6 +237,10 @@ class Jobs:
         live = self._begin(job, claim.pop_all(), left=False)
         live.followers.append(steps)
         return _followed(live, steps, Step(Stage.RECEIVED, job.document))
+
+    def original(self, document: Document) -> Path | None:
+        """The file of a document on its way in, if it shall be kept with it."""
+        return self._spool.path(_name(document)) if self._keep_originals else None
 
     async def cancel(
         self, caller: Caller, collection_id: str, document_id: str, request: Request | None
@@ -392,7 +398,10 @@ class Jobs:
             )
             live.tell(Step(Stage.CHUNKED, document))
             self._measure(time.monotonic() - begun)
-        commit = await self._documents.commit(document.collection_key, job.caller, draft, job.request)
+        original = self.original(document)
+        commit = await self._documents.commit(
+            document.collection_key, job.caller, draft, job.request, original=original
+        )
         self._committed()
         live.tell(Step(Stage.COMMITTED, commit.document, commit.existing))
 

@@ -10,18 +10,30 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
 from services.chassis.errors import AlreadyExistsError
 from services.vector.access import Caller, Grant, Role, granted
 from services.vector.documents import Collection, Request
 from services.vector.embedding.ports import ModelName
 from services.vector.faults import access_denied, collection_not_found
-from services.vector.record import evaluation_rows, generations, lexicon, purging, requests, tombstones
+from services.vector.record import (
+    evaluation_rows,
+    generations,
+    lexicon,
+    originals,
+    purging,
+    requests,
+    tombstones,
+)
 from services.vector.record.database import Connection, Database
 from services.vector.record.generations import GenerationState
 from services.vector.record.times import from_micros, now_micros
 
 _CREATE, _DELETE, _SET_ACCESS = "CreateCollection", "DeleteCollection", "SetCollectionAccess"
+# What one transaction erases of originals: it is written twice, into the log and into the file.
+_STEP_BYTES = 64 * 1024 * 1024
+_MOST_STEPS = 1_000_000
 _COLUMNS = (
     "c.key, c.tenant_id, c.collection_id, c.description, g.key, g.embedding_model, g.dimension, g.revision,"
     " c.documents, c.chunks, c.vectors, c.create_time, c.owner"
@@ -204,9 +216,17 @@ class Collections:
     async def delete(self, caller: Caller, collection_id: str, request: Request | None) -> str:
         """Removes the collection and all in it from the record; returns the id of its tombstone.
 
-        The vector index learns of it through index_drops. A repeated request gets its first tombstone. Raises
-        what `find` raises, FailedPreconditionError (REQUEST_ID_REUSED).
+        The vector index learns of it through index_drops. Originals go ahead of the rest, some at a time: all
+        of a large collection at once would hold up every writer and fill the log. A repeated request gets its
+        first tombstone. Raises what `find` raises, FailedPreconditionError (REQUEST_ID_REUSED).
         """
+
+        def begin(connection: Connection) -> int | None:
+            if requests.outcome(connection, caller.space, _DELETE, request) is not None:
+                return None
+            return find(connection, caller, collection_id, Role.OWNER).key
+
+        await self._erase_originals(await self._database.read(begin))
 
         def work(connection: Connection) -> str:
             known = requests.outcome(connection, caller.space, _DELETE, request)
@@ -245,6 +265,7 @@ class Collections:
             connection.execute(f"DELETE FROM chunks WHERE document_key IN {owned}", (key,))
             connection.execute(f"DELETE FROM texts WHERE document_key IN {owned}", (key,))
             connection.execute(f"DELETE FROM places WHERE document_key IN {owned}", (key,))
+            connection.execute(f"DELETE FROM originals WHERE document_key IN {owned}", (key,))
             connection.execute("DELETE FROM documents WHERE collection_key = ?", (key,))
             evaluation_rows.erase_all(connection, key)
             connection.execute("DELETE FROM collections WHERE key = ?", (key,))
@@ -253,3 +274,17 @@ class Collections:
             return tombstone_id
 
         return await self._database.write(work, milestone="record_delete")
+
+    async def _erase_originals(self, collection_key: int | None) -> None:
+        after = None if collection_key is None else 0
+        for _ in range(_MOST_STEPS):
+            if collection_key is None or after is None:
+                return
+            after = await self._database.write(
+                partial(
+                    originals.erase_some,
+                    collection_key=collection_key,
+                    after_key=after,
+                    most_bytes=_STEP_BYTES,
+                )
+            )

@@ -22,7 +22,7 @@ from pathlib import Path
 from services.chassis.errors import DataLossError, ServiceError
 from services.vector.documents import DocumentState, Request
 from services.vector.faults import snapshot_invalid, snapshot_newer, storage_full
-from services.vector.record import schema
+from services.vector.record import originals, schema
 from services.vector.record.database import Connection, connect, translated
 from services.vector.record.generations import LIVE, GenerationState
 from services.vector.record.times import now_micros
@@ -116,6 +116,7 @@ def make(source: Path, target: Path, stop: Stop) -> Contents:
             stop.watch(copy)
             _check(copy, stop)
             _check_vectors(copy)
+            _check_originals(copy, stop)
             return _contents(copy, _digest(copy))
     except sqlite3.Error as error:
         stop.check()
@@ -150,6 +151,7 @@ def verify(path: Path, version: int, stop: Stop) -> Contents:
         digest = _digest(copy)
         schema.prepare(copy)
         _check_vectors(copy)
+        _check_originals(copy, stop)
         return _contents(copy, digest)
 
 
@@ -302,6 +304,16 @@ def _check_texts(connection: Connection, stop: Stop) -> None:
             end = next_start
         if end != size or digest.hexdigest() != sha256:
             raise snapshot_invalid(f"the text of document {document_id} is damaged")
+
+
+def _check_originals(connection: Connection, stop: Stop) -> None:
+    """Of a copy of this version: every original is whole and has the hash of its document."""
+    for key, document_id, size, sha256 in connection.execute(
+        f"SELECT d.key, d.document_id, d.bytes, d.content_sha256 FROM documents d WHERE {originals.KEPT}"
+    ):
+        stop.check()
+        if not originals.is_whole(connection, key, size, sha256):
+            raise snapshot_invalid(f"the original of document {document_id} is damaged")
 
 
 def _contents(connection: Connection, digest: str) -> Contents:

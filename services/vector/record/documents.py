@@ -8,7 +8,8 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from services.chassis.errors import ServiceError
 from services.vector.access import Caller, Role
@@ -28,7 +29,7 @@ from services.vector.faults import (
     ingest_cancelled,
     ingest_state,
 )
-from services.vector.record import generations, lexicon, places, purging, requests, tombstones
+from services.vector.record import generations, lexicon, originals, places, purging, requests, tombstones
 from services.vector.record.collections import ROLE, bound, find, require_writer
 from services.vector.record.database import Connection, Database
 from services.vector.record.generations import LIVE, Generation, GenerationState
@@ -47,7 +48,7 @@ _COLUMNS = (
     "d.key, d.document_id, d.collection_key, c.collection_id, d.external_id, d.title, d.filename, d.state,"
     " d.error_reason, d.error_message, d.bytes, d.media_type, d.content_sha256, d.extraction_sha256,"
     " d.text_bytes,"
-    " d.pages, d.metadata, d.create_time, d.chunks, d.vectors, d.warnings"
+    f" d.pages, d.metadata, d.create_time, d.chunks, d.vectors, d.warnings, {originals.KEPT}"
 )
 _FROM = "FROM documents d JOIN collections c ON c.key = d.collection_key"
 _UNCOMMITTED = f"state NOT IN ({int(DocumentState.EMBEDDING)}, {int(DocumentState.READY)})"
@@ -164,16 +165,25 @@ class Documents:
         return await self._database.write(work)
 
     async def recognise(
-        self, collection_key: int, caller: Caller, draft: Draft, request: Request | None
+        self,
+        collection_key: int,
+        caller: Caller,
+        draft: Draft,
+        request: Request | None,
+        *,
+        original: Path | None = None,
     ) -> Document | None:
         """The committed document that this request or these bytes already made, if there is one.
 
         Then the request is noted and the arriving row of the draft is gone. Only the fields of `draft` that
-        are known before parsing count. Raises FailedPreconditionError (REQUEST_ID_REUSED), NotFoundError when
-        the request made a document that was deleted since.
+        are known before parsing count. original: a file of these bytes, which becomes that of a document that
+        has none. Raises FailedPreconditionError (REQUEST_ID_REUSED), NotFoundError when the request made a
+        document that was deleted since, ResourceExhaustedError (STORAGE_FULL).
         """
         return await self._database.write(
-            lambda connection: _recognise(connection, collection_key, caller, draft, request)
+            lambda connection: _recognise(
+                connection, collection_key, caller, draft, request, original=original
+            )
         )
 
     async def known(
@@ -199,11 +209,18 @@ class Documents:
         return await self._database.read(work)
 
     async def commit(
-        self, collection_key: int, caller: Caller, draft: Draft, request: Request | None
+        self,
+        collection_key: int,
+        caller: Caller,
+        draft: Draft,
+        request: Request | None,
+        *,
+        original: Path | None = None,
     ) -> Commit:
         """Makes the document durable and found by keyword, whole, in one transaction.
 
-        A committed document of the same external id goes in the same transaction. Raises what `recognise`
+        original: the file that it was made of, where that is kept too. It must stay until this returns. A
+        committed document of the same external id goes in the same transaction. Raises what `recognise`
         raises, NotFoundError (COLLECTION_NOT_FOUND), AbortedError (INGEST_CANCELLED) when its row has gone,
         ResourceExhaustedError (STORAGE_FULL).
         """
@@ -215,7 +232,7 @@ class Documents:
             ).fetchone()
             if arrived is None:
                 raise ingest_cancelled(draft.document_id)
-            return _commit(connection, collection_key, caller, draft, request)
+            return _commit(connection, collection_key, caller, draft, request, original=original)
 
         return await self._database.write(
             work,
@@ -306,6 +323,21 @@ class Documents:
             lambda connection: read_text(connection, document_key, byte_start, byte_end)
         )
 
+    async def there(self, document_key: int) -> bool:
+        """Whether there still is such a document."""
+        return await self._database.read(
+            lambda connection: (
+                connection.execute("SELECT 1 FROM documents WHERE key = ?", (document_key,)).fetchone()
+                is not None
+            )
+        )
+
+    async def original(self, document_key: int, byte_start: int, byte_end: int) -> bytes:
+        """The first bytes of the range, a piece at most; empty where they are not there."""
+        return await self._database.read(
+            lambda connection: originals.read_original(connection, document_key, byte_start, byte_end)
+        )
+
     async def locate(self, document_key: int, byte_start: int, byte_end: int) -> Where:
         """Where these bytes of the text stand in the original."""
         return await self._database.read(
@@ -393,9 +425,8 @@ def _document(row: tuple[object, ...]) -> Document:
         message,
         *rest,
     ) = row
-    size, media_type, content, extraction, text_bytes, pages, metadata, created, chunks, vectors, warnings = (
-        rest
-    )
+    size, media_type, content, extraction, text_bytes, pages, metadata, created, *counted = rest
+    chunks, vectors, warnings, has_original = counted
     return Document(
         key=int(str(key)),
         document_id=str(document_id),
@@ -417,6 +448,7 @@ def _document(row: tuple[object, ...]) -> Document:
         chunks=int(str(chunks)),
         vectors=int(str(vectors)),
         warnings=tuple(json.loads(str(warnings))),
+        has_original=bool(has_original),
     )
 
 
@@ -488,7 +520,7 @@ def _forget_failures(connection: Connection, collection_key: int, content_sha256
     failed = "collection_key = ? AND content_sha256 = ? AND state = ? AND key <> ?"
     values = (collection_key, content_sha256, DocumentState.FAILED, but_key)
     # One that was set aside still has what is left of its text.
-    for table in ("texts", "places"):
+    for table in ("texts", "places", "originals"):
         connection.execute(
             f"DELETE FROM {table} WHERE document_key IN (SELECT key FROM documents WHERE {failed})", values
         )
@@ -508,7 +540,13 @@ def _forget_arrival(connection: Connection, document_id: str) -> None:
 
 
 def _recognise(
-    connection: Connection, collection_key: int, caller: Caller, draft: Draft, request: Request | None
+    connection: Connection,
+    collection_key: int,
+    caller: Caller,
+    draft: Draft,
+    request: Request | None,
+    *,
+    original: Path | None = None,
 ) -> Document | None:
     made = requests.outcome(connection, caller.space, INGEST, request)
     held = (
@@ -521,7 +559,12 @@ def _recognise(
     _forget_arrival(connection, draft.document_id)
     if made is None:
         requests.remember(connection, caller.space, INGEST, request, held.document_id)
-    return held
+    # What an address gives may have changed since the request of that id.
+    if original is None or held.has_original or held.content_sha256 != draft.content_sha256:
+        return held
+    require_writer(connection, caller, held.collection_key)
+    originals.keep(connection, held.key, original, held.content_sha256)
+    return replace(held, has_original=True)
 
 
 def _committed_with(connection: Connection, collection_key: int, draft: Draft) -> Document | None:
@@ -558,10 +601,16 @@ def _same(held: Document, draft: Draft) -> bool:
 
 
 def _commit(
-    connection: Connection, collection_key: int, caller: Caller, draft: Draft, request: Request | None
+    connection: Connection,
+    collection_key: int,
+    caller: Caller,
+    draft: Draft,
+    request: Request | None,
+    *,
+    original: Path | None = None,
 ) -> Commit:
     require_writer(connection, caller, collection_key)
-    known = _recognise(connection, collection_key, caller, draft, request)
+    known = _recognise(connection, collection_key, caller, draft, request, original=original)
     if known is not None:
         return Commit(known, existing=True)
     held = _committed_with(connection, collection_key, draft)
@@ -570,6 +619,8 @@ def _commit(
     # old document has gone the new row is not in a committed state, since external ids are unique among
     # those.
     key = _insert(connection, collection_key, draft)
+    if original is not None:
+        originals.keep(connection, key, original, draft.content_sha256)
     vectors = _insert_passages(connection, collection_key, caller, key, draft)
     removed = _erase(connection, held, "") if held is not None and draft.external_id else []
     _forget_failures(connection, collection_key, draft.content_sha256, key)
@@ -735,6 +786,7 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
     erase_passages(connection, document.key, tombstone_id)
     connection.execute("DELETE FROM texts WHERE document_key = ?", (document.key,))
     connection.execute("DELETE FROM places WHERE document_key = ?", (document.key,))
+    originals.erase(connection, document.key)
     connection.execute("DELETE FROM ingests WHERE document_id = ?", (document.document_id,))
     connection.execute("DELETE FROM documents WHERE key = ?", (document.key,))
     if document.state.committed:

@@ -25,6 +25,7 @@ class Kind(IntEnum):
     RECORD_DAMAGED = 14
     FILE_ORPHAN = 15
     DELETION_PENDING = 16
+    ORIGINAL_DAMAGED = 17
 
 
 class Remedy(IntEnum):
@@ -56,6 +57,7 @@ REMEDIES = {
     Kind.RECORD_DAMAGED: Remedy.RESTORE,
     Kind.FILE_ORPHAN: Remedy.REMOVE,
     Kind.DELETION_PENDING: Remedy.WAIT,
+    Kind.ORIGINAL_DAMAGED: Remedy.REMOVE,
 }
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.vector.record import lexicon
+from services.vector.record import lexicon, originals
 from services.vector.record.database import Connection, Database, connect
 from services.vector.record.findings import Finding, Kind
 from services.vector.record.generations import LIVE, Generation, GenerationState, of_collection
@@ -26,6 +26,7 @@ from services.vector.record.vectors import Matrix
 # A page of documents ends with the document that passes one of these.
 _PAGE_DOCUMENTS = 128
 _PAGE_BYTES = 2 << 20
+_PAGE_ORIGINAL_BYTES = 32 << 20
 _PAGE_ENTRIES = 10_000
 PAGE_VECTORS = 1_000
 # Faults that are named one by one; beyond, they are counted.
@@ -140,6 +141,30 @@ class Inspection:
                         break
             done = not rows or (after_page == rows[-1][0] and len(rows) < _PAGE_DOCUMENTS)
             return Page(findings, None if done else after_page, chunks)
+
+        return await self._database.read(work)
+
+    async def originals(self, collection_key: int, after_key: int) -> Page:
+        """Originals against their hashes, those of documents that were set aside among them."""
+
+        def work(connection: Connection) -> Page:
+            rows = connection.execute(
+                "SELECT d.key, d.document_id, d.bytes, d.content_sha256 FROM documents d"
+                f" WHERE d.collection_key = ? AND d.key > ? AND {originals.KEPT} ORDER BY d.key LIMIT ?",
+                (collection_key, after_key, _PAGE_DOCUMENTS),
+            ).fetchall()
+            findings: list[Finding] = []
+            read = 0
+            for key, document_id, size, sha256 in rows:
+                if not originals.is_whole(connection, key, size, sha256):
+                    words = "its original does not have the hash that names it"
+                    findings.append(Finding(Kind.ORIGINAL_DAMAGED, words, 0, document_id, key))
+                after_page = key
+                read += size
+                if read >= _PAGE_ORIGINAL_BYTES:
+                    break
+            done = not rows or (after_page == rows[-1][0] and len(rows) < _PAGE_DOCUMENTS)
+            return Page(findings, None if done else after_page)
 
         return await self._database.read(work)
 
@@ -389,6 +414,7 @@ ORPHANS = (
     ("chunks", "document_key NOT IN (SELECT key FROM documents)"),
     ("texts", "document_key NOT IN (SELECT key FROM documents)"),
     ("places", "document_key NOT IN (SELECT key FROM documents)"),
+    ("originals", "document_key NOT IN (SELECT key FROM documents)"),
     ("ingests", "document_id NOT IN (SELECT document_id FROM documents)"),
     ("documents", "collection_key NOT IN (SELECT key FROM collections)"),
     ("grants", "collection_key NOT IN (SELECT key FROM collections)"),

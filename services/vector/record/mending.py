@@ -13,7 +13,7 @@ from functools import partial
 
 from services.chassis.crash import crash_point
 from services.vector.documents import DocumentState
-from services.vector.record import lexicon
+from services.vector.record import lexicon, originals
 from services.vector.record.database import Connection, Database
 from services.vector.record.documents import erase_passages
 from services.vector.record.generations import LIVE, GenerationState
@@ -74,6 +74,18 @@ class Mending:
         is left of its text stays.
         """
         return await self._database.write(partial(_quarantine, document_key))
+
+    async def remove_original(self, document_key: int) -> None:
+        """Removes what is left of a damaged original, so that the same file can be sent again."""
+
+        def work(connection: Connection) -> None:
+            row = connection.execute(
+                "SELECT bytes, content_sha256 FROM documents WHERE key = ?", (document_key,)
+            ).fetchone()
+            if row is not None and not originals.is_whole(connection, document_key, *row):
+                originals.erase(connection, document_key)
+
+        await self._database.write(work)
 
     async def embed_again(self, collection_key: int, generation_key: int, chunk_keys: Sequence[int]) -> None:
         """Forgets the vectors of these passages in a generation and lets them be made from their texts.

@@ -219,6 +219,10 @@ _STEPS: dict[int, tuple[str | Callable[[sqlite3.Connection], None], ...]] = {
         # What is kept of a passage's words beside its vector, see services.vector.late. They go with it.
         "CREATE TABLE word_codes (seq INTEGER PRIMARY KEY REFERENCES vectors (seq) ON DELETE CASCADE,"
         " codes BLOB NOT NULL)",
+        # The bytes of a file as it came, in pieces; never updated. A document without any has no original.
+        "CREATE TABLE originals (document_key INTEGER NOT NULL REFERENCES documents (key),"
+        " byte_start INTEGER NOT NULL, byte_end INTEGER NOT NULL, piece BLOB NOT NULL,"
+        " PRIMARY KEY (document_key, byte_start))",
     ),
 }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from services.vector.documents import Receipt
 from services.vector.faults import deletion_not_found
-from services.vector.record import evaluation_rows, lexicon, purging
+from services.vector.record import evaluation_rows, lexicon, originals, purging
 from services.vector.record.database import Connection, Database
 from services.vector.record.times import from_micros
 
@@ -140,6 +140,9 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         f"SELECT count(*) FROM chunks WHERE document_key IN (SELECT key FROM documents WHERE {by} = ?)",
         subject,
     ).fetchone()
+    (kept,) = connection.execute(
+        f"SELECT count(*) FROM documents d WHERE d.{by} = ? AND {originals.KEPT}", subject
+    ).fetchone()
     key = tombstone.collection_key
     left = 0 if tombstone.document_id else evaluation_rows.count(connection, key)
     lexical = (
@@ -153,6 +156,7 @@ def _receipt(connection: Connection, tombstone: Tombstone) -> Receipt:
         record_documents=documents,
         record_chunks=chunks,
         record_evaluations=left,
+        record_originals=kept,
         lexical_entries=lexical,
         vector_entries=entries,
         files=0,

@@ -114,6 +114,8 @@ class Repairing:
                 await self._mending.remove_rows(finding.name)
             case Remedy.REMOVE if finding.kind is Kind.FILE_ORPHAN:
                 await asyncio.to_thread(remove, Path(finding.name))
+            case Remedy.REMOVE if finding.kind is Kind.ORIGINAL_DAMAGED:
+                await self._mending.remove_original(finding.document_key)
             case Remedy.REMOVE if subject is None:
                 await self._mending.drop_collections(finding.keys)
             case Remedy.REMOVE:

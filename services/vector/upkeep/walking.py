@@ -28,24 +28,26 @@ _LOOK_SECONDS = 0.25
 
 
 class Step(IntEnum):
-    """What is compared, in this order; the first seven for each collection."""
+    """What is compared, in this order; the first eight for each collection."""
 
     TEXTS = 1
-    PASSAGE_ENTRIES = 2
-    DOCUMENT_ENTRIES = 3
-    POSTINGS = 4
-    VECTORS = 5
-    INDEX_ENTRIES = 6
-    COUNTS = 7
-    DELETIONS = 8
-    ROWS = 9
-    INDEX_COLLECTIONS = 10
-    FILES = 11
-    STRUCTURE = 12
+    ORIGINALS = 2
+    PASSAGE_ENTRIES = 3
+    DOCUMENT_ENTRIES = 4
+    POSTINGS = 5
+    VECTORS = 6
+    INDEX_ENTRIES = 7
+    COUNTS = 8
+    DELETIONS = 9
+    ROWS = 10
+    INDEX_COLLECTIONS = 11
+    FILES = 12
+    STRUCTURE = 13
 
 
 _WORDS = {
     Step.TEXTS: "texts and passages",
+    Step.ORIGINALS: "originals",
     Step.PASSAGE_ENTRIES: "keyword index, passages",
     Step.DOCUMENT_ENTRIES: "keyword index, documents",
     Step.POSTINGS: "keyword index, words",
@@ -206,6 +208,8 @@ class Walking:
         match cursor.step:
             case Step.TEXTS:
                 return await inspection.documents(key, cursor.place)
+            case Step.ORIGINALS:
+                return await inspection.originals(key, cursor.place)
             case Step.PASSAGE_ENTRIES | Step.DOCUMENT_ENTRIES:
                 whole = cursor.step is Step.DOCUMENT_ENTRIES
                 return await inspection.entries(key, cursor.place, of_documents=whole)

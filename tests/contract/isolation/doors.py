@@ -252,6 +252,7 @@ _VIEWS = {
     "document": (
         "/collections/{collection}/documents/{document}",
         "/collections/{collection}/documents/{document}/text",
+        "/collections/{collection}/documents/{document}/original",
     ),
     "deletion": ("/deletions/{deletion}",),
     "evaluation": (

@@ -42,7 +42,10 @@ class Actor:
 
 @dataclass(eq=False)
 class Thing:
-    """Something with a canary in its words. key: what names it in a request. above: what it goes with."""
+    """Something with a canary in its words. key: what names it in a request. above: what it goes with.
+
+    original: its text came as a file.
+    """
 
     kind: str
     key: str
@@ -53,6 +56,7 @@ class Thing:
     gone: bool = False
     ended: bool = False
     extraction: str = ""
+    original: bool = False
     revision: int = 1
     grants: dict[tuple[str, str], Right] = field(default_factory=dict)
 

@@ -160,6 +160,7 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[Belongings], str] | str]] = {
     f"{VECTOR}CreateCollection": {"collection_id": _fresh("books")},
     f"{VECTOR}GetDocument": {"document_id": "document"},
     f"{VECTOR}ReadDocumentText": {"document_id": "document"},
+    f"{VECTOR}ReadDocumentOriginal": {"document_id": "document"},
     f"{VECTOR}DeleteDocument": {"document_id": "document"},
     f"{VECTOR}CancelIngest": {"document_id": "document"},
     f"{VECTOR}RetryIngest": {"document_id": "document"},

@@ -34,9 +34,9 @@ class Told:
         """What there is of a kind in the thing."""
         return {one.key for one in self.world.of(self.actor, kind, self.thing)}
 
-    def made(self, kind: str, key: str, **fields: str) -> None:
+    def made(self, kind: str, key: str, **fields: Any) -> None:
         """There is a new thing in the thing, with the canary of the call."""
-        self.world.add(Thing(kind, key, self.canary, self.actor, self.thing, **fields))  # type: ignore[arg-type]
+        self.world.add(Thing(kind, key, self.canary, self.actor, self.thing, **fields))
 
 
 def words(canary: str) -> str:
@@ -51,6 +51,8 @@ def settle(method: str, told: Told) -> None:
         assert answer.code != "OK", answer
     elif method == "TakeRun":
         assert answer.reason in ("RUN_TAKEN", "RUN_ENDED"), answer
+    elif method == "ReadDocumentOriginal" and not told.thing.original:
+        assert answer.reason == "ORIGINAL_NOT_KEPT", answer
     else:
         assert answer.code == "OK", (method, answer)
         if method.startswith("Delete"):
@@ -89,8 +91,18 @@ def _list_of(kind: str) -> Callable[[Told], None]:
 def _taken_in(told: Told) -> None:
     document = told.said.document
     told.made(
-        "document", document.document_id, text=words(told.canary), extraction=document.extraction_sha256
+        "document",
+        document.document_id,
+        text=words(told.canary),
+        extraction=document.extraction_sha256,
+        original=document.has_original,
     )
+    assert document.has_original is isinstance(told.messages[0], vector.IngestDocumentRequest)
+
+
+def _original(told: Told) -> None:
+    data = b"".join(one.data for one in told.answer.responses)  # type: ignore[attr-defined]
+    assert data == told.thing.text.encode()
 
 
 def _text(told: Told) -> None:
@@ -142,6 +154,7 @@ _CHECKS: Mapping[str, Callable[[Told], None]] = {
     "ImportDocuments": _taken_in,
     "RunEvaluation": lambda told: told.made("evaluation", told.said.evaluation.evaluation_id),
     "ReadDocumentText": _text,
+    "ReadDocumentOriginal": _original,
     "Search": _found,
     "GetDeletion": _receipt,
     "AppendMessage": lambda told: told.made("message", told.said.messages[0].message_id),

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 
 from services.chassis.context import Principal
@@ -128,5 +129,8 @@ def test_a_missing_check_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spoil(monkeypatch)
-    with pytest.raises(AssertionError):
+    # Where tenants are mixed up the same steps may end otherwise when they are tried again, which hypothesis
+    # calls flaky; what was found is in there.
+    with pytest.raises((AssertionError, FlakyFailure)) as found:
         wander(20, FEW_STEPS)
+    assert isinstance(found.value, AssertionError) or found.group_contains(AssertionError)

@@ -154,6 +154,9 @@ OPERATIONS: Mapping[str, Operation] = {
     f"{VECTOR}ReadDocumentText": Operation(
         "document", Right.READ, lambda i, c: [vector.ReadDocumentTextRequest(**_document(i))]
     ),
+    f"{VECTOR}ReadDocumentOriginal": Operation(
+        "document", Right.READ, lambda i, c: [vector.ReadDocumentOriginalRequest(**_document(i))]
+    ),
     f"{VECTOR}Search": Operation("document", Right.READ, _search),
     f"{VECTOR}RetryIngest": Operation(
         "document", Right.WRITE, lambda i, c: [vector.RetryIngestRequest(**_document(i))]

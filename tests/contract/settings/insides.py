@@ -267,6 +267,13 @@ async def why_nothing_is_fetched(stage: Stage) -> str:
     return str(error.value.reason)
 
 
+async def whether_a_file_is_kept(stage: Stage) -> bool:
+    """Whether the document has what it was made of."""
+    async with running(stage.folder) as client:
+        await client.create()
+        return (await client.ready("A sheet.")).has_original
+
+
 async def where_the_index_is(stage: Stage) -> list[str]:
     """The folders, of the two it may be in, that the index has made."""
     async with running(stage.folder) as client:

@@ -129,6 +129,7 @@ MORE_ROWS = {
         "100", insides.how_long_a_session_stays, "longer", "within the hour", AT_OPEN_REDIS
     ),
     "MELD_FETCH_ALLOW": Row(ASIDE, insides.why_nothing_is_fetched, "ADDRESS_REFUSED", "FETCH_FAILED"),
+    "MELD_KEEP_ORIGINALS": Row("false", insides.whether_a_file_is_kept, True, False),
     "MELD_EMBEDDING_MODELS_DIR": Row(
         "{folder}/ours",
         insides.components_with_a_model_in_a_folder,

@@ -15,6 +15,7 @@ from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import ServiceError
 from services.chassis.lock import lock_directory
 from tests.contract.vector.processes import launched, process
+from tests.contract.vector.test_originals import read as original
 from tests.contract.vector.world import Client, all_ready, eventually, running
 from tests.support.redis_server import free_port
 
@@ -88,6 +89,8 @@ async def test_a_kill_at_a_crash_point_loses_nothing_and_heals(
             assert [one.state for one in last] == [pb.DOCUMENT_STATE_READY]
             assert last[0].vectors == last[0].chunks > 1
             assert len(found.hits) == 1
+            # Its file came with it, whole.
+            assert await original(client, last[0].document_id) == LOST.encode()
             near = await client.search(LOST[:90], mode=pb.SEARCH_MODE_DENSE, top_k=1)
             assert near.hits[0].document_id == last[0].document_id
         else:
@@ -96,6 +99,7 @@ async def test_a_kill_at_a_crash_point_loses_nothing_and_heals(
             failed = [one for one in documents if one.state == pb.DOCUMENT_STATE_FAILED]
             assert [one.error.reason for one in failed] == ["INTERRUPTED"]
             assert found.hits == []
+            assert not failed[0].has_original
             assert list((tmp_path / "vector" / "spool").iterdir()) == []
             await client.ready(LOST)
 

@@ -18,6 +18,7 @@ from meldrag.vector.v1 import vector_pb2 as pb
 from services.chassis.errors import FailedPreconditionError, ServiceError
 from services.chassis.reaching import Reach, allowed
 from services.vector.ingest.fetching import Fetcher
+from tests.contract.vector.test_originals import read
 from tests.contract.vector.world import Client, ingest_requests, refused, running
 from tests.support.authority import Authority
 
@@ -106,6 +107,7 @@ async def test_a_page_becomes_a_document_that_says_where_it_came_from(fetching: 
     document = (await fetched(fetching, f"{url}#lenses")).document
     assert (document.filename, document.media_type) == ("lamps", "text/html")
     assert document.external_id == document.metadata["url"] == url
+    assert await read(fetching, document.document_id) == PAGE
     hits = (await fetching.search("lenses")).hits
     assert [hit.document_id for hit in hits] == [document.document_id]
     head = host.asked[0]

@@ -23,7 +23,7 @@ from tests.tools.freeze_vectors import DIMENSION, answers
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 # An older one is tried in test_finding.
-SCHEMAS = (3, 4)
+SCHEMAS = (3, 4, 5)
 
 
 def test_each_schema_that_was_in_use_is_frozen() -> None:

@@ -19,6 +19,7 @@ from services.chassis.errors import ServiceError, UnavailableError
 from services.vector.access import Caller
 from services.vector.embedding.ports import EmbedderTextError, Vectors, name_of
 from services.vector.ingest.ingestion import Header
+from tests.contract.vector.test_originals import read as original
 from tests.contract.vector.world import (
     Client,
     WordEmbedder,
@@ -326,6 +327,8 @@ async def test_what_failed_for_want_of_time_is_tried_again_under_its_id(
     ready = await becomes(client, failed.document_id, pb.DOCUMENT_STATE_READY)
     assert (ready.title, ready.external_id) == ("Heron", "heron")
     assert await client.text(ready.document_id) == TEXT.encode()
+    assert (failed.has_original, ready.has_original) == (False, True)
+    assert await original(client, ready.document_id) == TEXT.encode()
     await eventually(lambda: _no_files(tmp_path))
     # The same request again answers with the document and does nothing.
     assert (await retry(client, failed.document_id, request_id="again")).state == pb.DOCUMENT_STATE_READY

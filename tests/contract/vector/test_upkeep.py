@@ -143,6 +143,7 @@ DAMAGES: dict[str, tuple[list[str], set[str]]] = {
         ["DELETE FROM documents WHERE key = 4"],
         {"RECORD_ORPHAN", "LEXICAL_ORPHAN", "COUNT_WRONG"},
     ),
+    "an original of nothing": (["INSERT INTO originals VALUES (99, 0, 1, x'5a')"], {"RECORD_ORPHAN"}),
     "a grant of nothing": (["INSERT INTO grants VALUES (99, 'group:everyone', 2)"], {"RECORD_ORPHAN"}),
     "an evaluation of nothing": (
         [

@@ -219,6 +219,63 @@ def test_a_document_without_a_title_goes_by_the_name_of_its_file(capsys: pytest.
     ]
 
 
+ORIGINAL = f"{COLLECTION}/documents/d1/original"
+
+
+def original_of(filename: str, answer: Answer) -> dict[str, Answer | list[Answer]]:
+    return {
+        f"GET {COLLECTION}/documents/d1": Answer({**DOCUMENT, "filename": filename}),
+        f"GET {ORIGINAL}": answer,
+    }
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("chart of sands.pdf", "chart of sands.pdf"),
+        ("../../etc/passwd", "passwd"),
+        (".bashrc", "bashrc"),
+        ("", "d1"),
+        ("..", "d1"),
+        ("a\x1b[2Jb", "a\N{REPLACEMENT CHARACTER}[2Jb"),
+    ],
+)
+def test_an_original_is_written_under_its_name_into_this_folder(
+    filename: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = b"%PDF-1.7 \x00\xff" * 9_000
+    with scripted(original_of(filename, Answer(data, content_type="application/pdf"))) as house:
+        command = ["--url", house.url, "documents", "original", "d1", "-c", "notes"]
+        assert main([*command, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told == {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: data}
+        # Never over a file.
+        assert main(command) == 2
+        assert main([*command, "-o", "other.pdf"]) == 0
+    assert (tmp_path / "other.pdf").read_bytes() == data
+
+
+def test_an_original_that_is_not_kept_or_breaks_off_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["documents", "original", "d1", "-c", "notes"]
+    refused = problem(404, "ORIGINAL_NOT_KEPT", "only the text is kept")
+    with scripted(original_of("a.pdf", refused)) as house:
+        assert main(["--url", house.url, *command]) == 1
+    assert "ORIGINAL_NOT_KEPT" in capsys.readouterr().err
+    short = Answer(b"half", content_type="application/pdf", length=9)
+    with scripted(original_of("a.pdf", short)) as house:
+        assert main(["--url", house.url, *command]) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
 def stages(document: dict[str, Any], *, existing: bool = False) -> Answer:
     return events(("ready", {"stage": "READY", "document": document, "existing": existing}))
 
@@ -324,6 +381,26 @@ def test_what_is_there_is_not_sent_and_waited_for_like_the_rest(
     assert told[1] == {"collection": "notes", "taken": 0, "existing": 1, "failed": 0}
     assert all(method == "GET" for method, *_ in house.requests)
     assert f"sha256={hashlib.sha256(b'a').hexdigest()}" in house.requests[1][1]
+
+
+@pytest.mark.parametrize("has_original", [True, False])
+def test_what_is_there_without_its_file_is_sent_where_that_is_asked_for(
+    has_original: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.md").write_text("a")
+    there = {**DOCUMENT, "has_original": has_original}
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {COLLECTION}": Answer({}),
+        f"GET {COLLECTION}/documents": Answer({"documents": [there]}),
+        f"POST {COLLECTION}/documents": stages({**DOCUMENT, "has_original": True}, existing=True),
+    }
+    with scripted(script) as house:
+        command = ["--url", house.url, "ingest", str(tmp_path), "-c", "notes", "--originals", "--json"]
+        assert main(command) == 0
+    told = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert told[0]["document"]["has_original"]
+    assert told[1] == {"collection": "notes", "taken": 0, "existing": 1, "failed": 0}
+    assert ("POST" in [method for method, *_ in house.requests]) is not has_original
 
 
 def test_a_service_that_is_away_for_a_moment_fails_no_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from meldrag_cli import archives, rendering
+from meldrag_cli import archives, rendering, writing
 from meldrag_cli.commands import options
 from meldrag_cli.commands.prompts import confirm
 from meldrag_cli.failures import RefusedFailure
@@ -43,12 +43,12 @@ def backup(
     terminal = Terminal(as_json=as_json)
     if file is not None and not file.is_dir():
         # Before the house makes its copies.
-        archives.place(file, "")
+        writing.place(file, archives.UNNAMED)
     with _bar(terminal) as step, options.start(context).gateway() as gateway:
         step("copying", 0, 0)
         with gateway.download(path("backup"), archives.MEDIA_TYPE, _COPY_SECONDS) as download:
-            target = archives.place(file, download.name)
-            written = archives.write(target, download, lambda done: step("writing", done, download.size))
+            target = writing.place(file, download.name or archives.UNNAMED)
+            written = writing.write(target, download, lambda done: step("writing", done, download.size))
     terminal.give({"file": str(written.path), "bytes": written.size, "sha256": written.sha256})
     terminal.say(f"{written.path}: {rendering.size(written.size)}, SHA-256 {written.sha256}")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from meldrag_cli import rendering
+from meldrag_cli import rendering, writing
 from meldrag_cli.commands import ingests, options
 from meldrag_cli.commands.prompts import confirm
 from meldrag_cli.failures import RefusedFailure
@@ -22,6 +22,7 @@ from meldrag_cli.settings import DEFAULT_COLLECTION
 from meldrag_cli.terminal import Terminal, line
 
 _NAME_WIDTH = 40
+_ORIGINAL_SECONDS = 60.0
 
 Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=options.collection_ids)]
 Create = Annotated[bool, typer.Option("--create", help="Create the collection if it is not there.")]
@@ -49,6 +50,9 @@ def ingest(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")
     ] = None,
+    originals: Annotated[
+        bool, typer.Option("--originals", help="Also send what is there without its file, which it gets.")
+    ] = False,
     hidden: Annotated[bool, typer.Option("--hidden", help="Also names that begin with a dot.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=16, help="Files at once.")] = 4,
     timeout: Annotated[
@@ -69,7 +73,14 @@ def ingest(
         _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
         with _progress(terminal, files) as bars:
             sending = Sending(
-                gateway, name, jobs=jobs, wait=wait, replace=replace, seconds=timeout, seen=bars.seen
+                gateway,
+                name,
+                jobs=jobs,
+                wait=wait,
+                replace=replace,
+                originals=originals,
+                seconds=timeout,
+                seen=bars.seen,
             )
             outcomes = []
             for outcome in sending.outcomes(files):
@@ -369,6 +380,42 @@ def delete_document(
     with started.gateway() as gateway:
         receipt = gateway.delete(path("collections", name, "documents", document))
     _give_receipt(terminal, receipt)
+
+
+@documents.command("original")
+def save_original(
+    context: typer.Context,
+    document: Annotated[str, typer.Argument(metavar="ID", help="As `meld documents list` has it.")],
+    *,
+    collection: options.OneCollection = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where it goes: a file, or into a folder; never over a file. Under its name without it.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the file that a document was made of, byte for byte as it came."""
+    terminal = Terminal(as_json=as_json)
+    started = options.start(context)
+    where = path("collections", collection or started.settings().collection, "documents", document)
+    with started.gateway() as gateway:
+        known = gateway.get(where)
+        target = writing.place(output, _plain(known["filename"]) or document)
+        with gateway.download(f"{where}/original", "", _ORIGINAL_SECONDS, method="GET") as download:
+            written = writing.write(target, download, lambda _: None)
+    terminal.give({"file": str(written.path), "bytes": written.size, "sha256": written.sha256})
+    terminal.say(f"{line(str(written.path))}: {rendering.size(written.size)}")
+
+
+def _plain(filename: str) -> str:
+    """A name that somebody gave a file, as one in a folder of ours: no path, not hidden, no command."""
+    return line(Path(filename).name).lstrip(".")
 
 
 def _give_receipt(terminal: Terminal, receipt: dict[str, Any]) -> None:

@@ -49,6 +49,7 @@ const LEFT = [
   ["record_chunks", "passages in the record"],
   ["lexical_entries", "entries of the keyword index"],
   ["vector_entries", "vectors"],
+  ["record_originals", "originals"],
   ["files", "files"],
 ];
 

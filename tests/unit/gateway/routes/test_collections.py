@@ -97,6 +97,7 @@ def test_a_delete_answers_with_what_is_left(http: FlaskClient, services: Scripte
             "record_documents": 0,
             "record_chunks": 0,
             "record_evaluations": 0,
+            "record_originals": 0,
             "lexical_entries": 0,
             "vector_entries": 3,
             "files": 0,

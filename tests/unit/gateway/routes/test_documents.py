@@ -518,3 +518,166 @@ def test_an_upload_that_is_taken_back_is_a_conflict(http: FlaskClient, services:
     services.script["IngestDocument"] = AbortedError("cancelled", reason="INGEST_CANCELLED")
     answer = upload(http)
     assert (answer.status_code, answer.json["reason"]) == (409, "INGEST_CANCELLED")
+
+
+# -- originals ---------------------------------------------------------------------------------------
+
+ORIGINAL = f"{URL}/doc_1/original"
+PDF = b"%PDF-1.7 " + bytes(range(40))
+PDF_SHA256 = hashlib.sha256(PDF).hexdigest()
+
+
+def kept(services: ScriptedServices, data: bytes = PDF, **fields: Any) -> None:
+    """The document, and the bytes that it was made of, as the vector service tells them."""
+    document = vector_pb2.Document()
+    document.CopyFrom(DOCUMENT)
+    document.MergeFrom(
+        vector_pb2.Document(
+            **{
+                "bytes": len(data),
+                "content_sha256": hashlib.sha256(data).hexdigest(),
+                "filename": "a b.pdf",
+                "media_type": "application/pdf",
+                "has_original": True,
+                **fields,
+            }
+        )
+    )
+    services.script["GetDocument"] = vector_pb2.GetDocumentResponse(document=document)
+
+    async def read(asked: vector_pb2.ReadDocumentOriginalRequest) -> AsyncIterator[Any]:
+        part = data[asked.byte_start : asked.byte_end or None]
+        yield vector_pb2.ReadDocumentOriginalResponse(document=document, data=part[:3])
+        yield vector_pb2.ReadDocumentOriginalResponse(data=part[3:])
+
+    services.script["ReadDocumentOriginal"] = read
+
+
+def test_an_original_comes_byte_for_byte(http: FlaskClient, services: ScriptedServices) -> None:
+    kept(services)
+    answer = http.get(ORIGINAL)
+    assert (answer.status_code, answer.data) == (200, PDF)
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert answer.headers["Content-Length"] == str(len(PDF))
+    assert answer.headers["ETag"] == f'"{PDF_SHA256}"'
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["Content-Disposition"] == 'inline; filename="a b.pdf"'
+    asked = services.requests["ReadDocumentOriginal"][0]
+    assert (asked.collection_id, asked.document_id) == ("papers", "doc_1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "end"), [("bytes=0-3", 0, 4), ("bytes=40-", 40, len(PDF)), ("bytes=-2", -2, None)]
+)
+def test_a_range_of_an_original_comes_as_a_part(
+    http: FlaskClient, services: ScriptedServices, wanted: str, start: int, end: int | None
+) -> None:
+    kept(services)
+    answer = http.get(ORIGINAL, headers={"Range": wanted, "If-Range": f'"{PDF_SHA256}"'})
+    assert (answer.status_code, answer.data) == (206, PDF[start:end])
+    assert answer.headers["Content-Range"].endswith(f"/{len(PDF)}")
+
+
+def test_who_has_the_original_gets_none_and_a_wrong_range_is_told(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    kept(services)
+    answer = http.get(ORIGINAL, headers={"If-None-Match": f'"{PDF_SHA256}"'})
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert "ReadDocumentOriginal" not in services.requests
+    answer = http.get(ORIGINAL, headers={"Range": "bytes=400-"})
+    assert (answer.status_code, answer.json["reason"]) == (416, "RANGE_NOT_SATISFIABLE")
+    head = http.head(ORIGINAL)
+    assert (head.status_code, head.data, head.headers["Content-Length"]) == (200, b"", str(len(PDF)))
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *("application/pdf", "text/plain", "image/png", "image/jpeg", "image/gif", "image/webp"),
+    ],
+)
+def test_what_cannot_act_may_be_shown(http: FlaskClient, services: ScriptedServices, media_type: str) -> None:
+    kept(services, media_type=media_type)
+    headers = http.get(ORIGINAL).headers
+    assert headers["Content-Disposition"].startswith("inline;")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    # No viewer is held back by a sandbox; nothing else is loaded by it.
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "sandbox" not in headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *("text/html", "image/svg+xml", "application/xml", "text/xml", "application/xhtml+xml"),
+        *(
+            "text/markdown",
+            "text/csv",
+            "message/rfc822",
+            "application/json",
+            "",
+            "application/PDF",
+            "text/plain;x=y",
+        ),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ],
+)
+def test_everything_else_is_to_be_kept(
+    http: FlaskClient, services: ScriptedServices, media_type: str
+) -> None:
+    kept(services, b"{}", media_type=media_type, filename="fünf €.html")
+    headers = http.get(ORIGINAL).headers
+    assert headers["Content-Disposition"] == (
+        "attachment; filename=\"f_nf _.html\"; filename*=UTF-8''f%C3%BCnf%20%E2%82%AC.html"
+    )
+    assert "sandbox" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ['a"b.pdf', "a\\b.pdf", "a\r\nSet-Cookie: x=y.pdf", "a;b.pdf", "../a.pdf"])
+def test_no_name_breaks_out_of_its_header(http: FlaskClient, services: ScriptedServices, name: str) -> None:
+    kept(services, filename=name)
+    headers = http.get(ORIGINAL).headers
+    said = headers["Content-Disposition"]
+    plain = said.removeprefix('inline; filename="').partition('"')[0]
+    assert not set(plain) & set('"\\;/\r\n')
+    assert "Set-Cookie" not in headers
+
+
+def test_a_document_without_a_name_goes_by_its_id(http: FlaskClient, services: ScriptedServices) -> None:
+    kept(services, filename="")
+    assert http.get(ORIGINAL).headers["Content-Disposition"] == 'inline; filename="doc_1"'
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("Grüße aus Köln".encode(), "text/plain; charset=utf-8"),
+        ("Grüße aus Köln".encode("latin-1"), "text/plain"),
+        # The first piece ends within a letter.
+        (b"ab\xc3\xbc", "text/plain; charset=utf-8"),
+    ],
+)
+def test_browsers_are_told_of_utf_8(
+    http: FlaskClient, services: ScriptedServices, data: bytes, said: str
+) -> None:
+    kept(services, data, media_type="text/plain", filename="a.txt")
+    assert http.get(ORIGINAL).headers["Content-Type"] == said
+
+
+def test_a_document_without_an_original_says_so(http: FlaskClient, services: ScriptedServices) -> None:
+    kept(services, has_original=False)
+    # Also to who claims to have it.
+    for headers in ({}, {"If-None-Match": f'"{PDF_SHA256}"'}, {"Range": "bytes=0-3"}):
+        answer = http.get(ORIGINAL, headers=headers)
+        assert (answer.status_code, answer.json["reason"]) == (404, "ORIGINAL_NOT_KEPT")
+
+
+def test_an_original_of_a_document_that_is_not_there_is_404(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    services.script["GetDocument"] = NotFoundError("x", reason="DOCUMENT_NOT_FOUND")
+    answer = http.get(ORIGINAL)
+    assert (answer.status_code, answer.json["reason"]) == (404, "DOCUMENT_NOT_FOUND")

@@ -65,6 +65,7 @@ class House:
             executor=executor,
             claims=self.claims,
             turns=Turns(2),
+            keep_originals=True,
             committed=lambda: None,
             embedding_rates=dict,
         )
