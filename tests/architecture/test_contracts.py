@@ -18,11 +18,11 @@ from tests.architecture.sources import ROOT
 
 DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
-    "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments GetDocument "
-    "ListDocuments ListDocumentEvents ReadDocumentText ReadDocumentOriginal DeleteDocument CancelIngest "
-    "RetryIngest Search VerifyCitations RunEvaluation GetEvaluation ListEvaluations ListEvaluationQueries DeleteEvaluation "
-    "GetDeletion EmbedTexts ListEmbeddingModels CheckIndex RepairIndex PurgeDeleted ExportSnapshot "
-    "ImportSnapshot",
+    "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments "
+    "GetDocument ListDocuments ListDocumentEvents ReadDocumentText ReadDocumentOriginal DeleteDocument "
+    "CancelIngest RetryIngest Search VerifyCitations RunEvaluation GetEvaluation ListEvaluations "
+    "ListEvaluationQueries DeleteEvaluation GetDeletion EmbedTexts ListEmbeddingModels CheckIndex "
+    "RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions SearchSessions UpdateSession DeleteSession "
     "AppendMessage ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "
