@@ -10,6 +10,7 @@ nothing, which changes nothing that could be measured (ADR 140).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ _MOST_WORDS = 1_024
 # are spread as the normal distribution.
 _OF_SIGNS = math.sqrt(math.pi / 2)
 _LEAST_LENGTH = 1e-9
+# Some models take blanks and punctuation for part of a word.
+_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ def question_words(text: str, words: WordVectors) -> QuestionWords:
 
 def tells(word: str) -> bool:
     """Whether a word is more than punctuation or a function word of English."""
-    return any(map(str.isalnum, word)) and word.lower() not in tokens.EMPTY_WORDS
+    core = _EDGES.sub("", word).lower()
+    return core != "" and core not in tokens.EMPTY_WORDS
 
 
 def codes(text: str, words: WordVectors) -> bytes:

@@ -97,6 +97,11 @@ def begins_pairs(word: str) -> bool:
     return len(word) == 1 and _RUN.fullmatch(word) is not None
 
 
+def runs_on(text: str) -> bool:
+    """Whether there is something of a script that sets no blanks between words."""
+    return _RUN.search(text) is not None
+
+
 def identifiers(text: str) -> dict[str, bool]:
     """Identifiers of a question as single words in lower case: joined ones whole, CamelCase, E1234.
 

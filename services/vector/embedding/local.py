@@ -34,6 +34,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from tokenizers import Tokenizer
 
+from services.vector import tokens
 from services.vector.embedding import kept_graphs
 from services.vector.embedding.kept_graphs import ModelFilesError
 from services.vector.embedding.ports import (
@@ -329,6 +330,15 @@ class LocalEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
+class _Pieces:
+    """A text in pieces. spans: where each stands, characters. begins: whether a word begins with it."""
+
+    ids: Ids
+    spans: Sequence[tuple[int, int]]
+    begins: Sequence[bool]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """What the model reads at once. ids: with markers and prompt.
 
@@ -382,45 +392,51 @@ class _Words:
         """Of each text behind the prompt all that the model reads at once, or parts, each behind it."""
         (begin,) = self.encode([prompt])
         found = []
-        for encoding in self._encodings([prompt + text for text in texts]):
-            own = max(1, len(encoding.ids) - len(begin))
+        for whole in self._pieces_of([prompt + text for text in texts]):
+            own = max(1, len(whole.ids) - len(begin))
             length = -(-own // -(-own // (self._most - len(begin))))
-            first = self._part(encoding, len(begin), encoding.ids[: len(begin)], length, len(prompt))
-            starts = range(len(begin) + length, len(encoding.ids), length)
-            rest = (self._part(encoding, start, begin, length, len(prompt)) for start in starts)
+            first = self._first(whole, len(begin) + length, len(prompt))
+            starts = range(len(begin) + length, len(whole.ids), length)
+            rest = (self._part(whole, start, start + length, begin, len(prompt)) for start in starts)
             found.append([first, *rest])
         return found
 
     def beginning(self, prompt: str, text: str) -> _Part:
         """Of the text behind the prompt as much as the model reads."""
-        (begin,) = self.encode([prompt])
-        (encoding,) = self._encodings([prompt + text])
-        head = encoding.ids[: len(begin)]
-        return self._part(encoding, len(begin), head, self._most - len(begin), len(prompt))
+        (whole,) = self._pieces_of([prompt + text])
+        return self._first(whole, self._most, len(prompt))
 
-    def _part(self, encoding: Any, start: int, head: Ids, length: int, shift: int) -> _Part:
-        """The pieces [start, start + length) behind `head`. shift: characters before the text."""
-        ids = encoding.ids[start : start + length]
+    def _first(self, whole: _Pieces, stop: int, shift: int) -> _Part:
+        """The pieces before `stop`. shift: characters before the text; what ends there is no word of it."""
+        ends = (at for at, (_, end) in enumerate(whole.spans) if end > shift)
+        start = min(next(ends, stop), stop)
+        return self._part(whole, start, stop, whole.ids[:start], shift)
+
+    def _part(self, whole: _Pieces, start: int, stop: int, head: Ids, shift: int) -> _Part:
+        """The pieces [start, stop) behind `head`. shift: characters before the text."""
+        ids = whole.ids[start:stop]
         first = len(self._before) + len(head)
         spans: list[tuple[int, int]] = []
         rows: list[int] = []
-        word = None
         for row, at in enumerate(range(start, start + len(ids)), first):
-            begin, end = (max(0, place - shift) for place in encoding.offsets[at])
-            if rows and encoding.word_ids[at] == word:
+            begin, end = (max(0, place - shift) for place in whole.spans[at])
+            if rows and not whole.begins[at]:
                 spans[-1] = (spans[-1][0], end)
                 continue
-            word = encoding.word_ids[at]
             spans.append((begin, end))
             rows.append(row)
         return _Part(self._within_markers([*head, *ids]), spans, rows, first + len(ids))
 
-    def _encodings(self, texts: Sequence[str]) -> list[Any]:
+    def _pieces_of(self, texts: Sequence[str]) -> list[_Pieces]:
         """As encode, with where each piece stands."""
         try:
-            return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+            encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         except TypeError as error:
             raise EmbedderTextError(_NOT_UNICODE) from error
+        return [
+            _Pieces(one.ids, one.offsets, _begins(text, one.offsets, one.word_ids))
+            for text, one in zip(texts, encodings, strict=True)
+        ]
 
     def _within_markers(self, ids: Ids) -> Ids:
         return [*self._before, *ids, *self._after]
@@ -456,6 +472,21 @@ def _session(path: Path, threads: int) -> Any:
     # its end they would take the cores from everything else.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _begins(text: str, spans: Sequence[tuple[int, int]], words: Sequence[int | None]) -> list[bool]:
+    """Which pieces begin a word. Tokenizers take what has no blanks for one, a sentence of Japanese; where a
+    script sets none each piece is a word.
+    """
+    apart = tokens.runs_on(text)
+    found = []
+    word_before, end_before = None, 0
+    for word, (start, end) in zip(words, spans, strict=True):
+        # One character can be of several pieces.
+        alone = apart and start >= end_before and tokens.runs_on(text[start:end])
+        found.append(word != word_before or alone)
+        word_before, end_before = word, end
+    return found
 
 
 def _run(session: Any, encoded: Sequence[Ids]) -> Vectors:

@@ -34,6 +34,16 @@ def test_of_function_words_and_punctuation_nothing_is_kept() -> None:
     assert list(question("to be or not to be").texts) == ["to", "be", "or", "not", "to", "be"]
 
 
+@pytest.mark.parametrize("word", ["harbour", " harbour,", "灯", "1871"])
+def test_words_that_tell_something(word: str) -> None:
+    assert late.tells(word)
+
+
+@pytest.mark.parametrize("word", [" The", "the,", "--", "_", ""])
+def test_words_that_tell_nothing(word: str) -> None:
+    assert not late.tells(word)
+
+
 def test_nearness_is_the_weighted_mean_of_the_nearest_words() -> None:
     asked = question("grey gulls cry")
     texts = ["grey stones", "nothing here but sand and water", "is it", "gulls"]
