@@ -232,6 +232,7 @@ def hit(value: vector_pb2.Hit) -> dict[str, Json]:
         "score": value.score,
         "lexical_score": value.lexical_score,
         "vector_score": value.vector_score,
+        "late_interaction_score": value.late_interaction_score,
     }
 
 

@@ -244,6 +244,7 @@ def hit(found: ScoredPassage) -> pb.Hit:
         score=scores.fused,
         lexical_score=scores.lexical,
         vector_score=scores.vector,
+        late_interaction_score=scores.late,
         headings=passage.headings,
     )
 
@@ -258,4 +259,5 @@ def dropped(candidate: DroppedPassage) -> pb.DroppedCandidate:
         score=scores.fused,
         lexical_score=scores.lexical,
         vector_score=scores.vector,
+        late_interaction_score=scores.late,
     )

@@ -162,7 +162,7 @@ SHAPES = (
             "byte_end": "span.byte_end",
             "extraction_sha256": "extraction_sha256",
             **_PLACE,
-            **_same("headings score lexical_score vector_score"),
+            **_same("headings score lexical_score vector_score late_interaction_score"),
         },
     ),
     Shape(

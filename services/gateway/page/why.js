@@ -46,8 +46,10 @@ function told({ hits, dropped = [], degraded_reason }, question, place) {
   const scores = [
     ["Words", hit.lexical_score ? hit.lexical_score.toFixed(2) : "none", hit.lexical_score ? `BM25; the best passage has ${best.toFixed(2)}` : "it shares no word with the question"],
     ["Meaning", hit.vector_score ? hit.vector_score.toFixed(3) : "none", "cosine of its vector and the question's; 1 is the same"],
-    ["Together", hit.score.toFixed(3), "what the passages are ordered by"],
   ];
+  const near = hit.late_interaction_score;
+  if (near) scores.push(["Word by word", near.toFixed(3), "how near its words come to those of the question"]);
+  scores.push(["Together", hit.score.toFixed(3), "what the passages are ordered by"]);
   return [
     element("p", {}, "A search for ", asked, " finds it as ", element("strong", {}, `number ${at + 1} of ${number(hits.length)}`), "."),
     element("dl", { class: "why-scores" }, ...scores.map(([name, value, rule]) => element("div", {}, element("dt", {}, name), element("dd", {}, value, element("span", { class: "muted" }, ` ${rule}`))))),

@@ -80,6 +80,11 @@ async def test_words_that_mean_the_same_tell_what_is_alike_as_a_whole(tmp_path: 
         assert await order(client, pb.SEARCH_MODE_DENSE) == ["bread", "ships"]
         explained = await client.search(QUESTION, top_k=1, explain=True)
         assert [hit.external_id for hit in explained.hits] == ["ships"]
+        told = {one.chunk_id: one.late_interaction_score for one in (*explained.hits, *explained.dropped)}
+        assert len(told) == 2
+        assert told.pop(explained.hits[0].chunk_id) > 0.5 > max(told.values())
+        plain = await client.search(QUESTION, mode=pb.SEARCH_MODE_DENSE)
+        assert [hit.late_interaction_score for hit in plain.hits] == [0, 0]
         assert [one.external_id for one in (await client.search(QUESTION, top_k=1)).hits] == ["ships"]
         assert await walk(client) == []
 

@@ -18,7 +18,7 @@ import { MOST, button, choice, cut, empty, head, sure, trouble } from "./parts.j
 
 /** @typedef {(root: HTMLElement, place: Place) => void | Promise<void>} OpenPart */
 
-/** @typedef {import("../api.js").Passage & {lexical_score: number, vector_score: number, headings: string[]}} Hit */
+/** @typedef {import("../api.js").Passage & {lexical_score: number, vector_score: number, late_interaction_score: number, headings: string[]}} Hit */
 
 const HITS = 10;
 /** Milliseconds for a document from an address; the gateway ends it before. */
@@ -305,6 +305,7 @@ export async function open(root, { signal, item, collections, read, announcer })
               score("Together", place.score, place.score / Math.max(found[0].score, 0.0001)),
               score("Words (BM25)", place.lexical_score, place.lexical_score / most),
               score("Meaning (cosine)", place.vector_score, place.vector_score),
+              place.late_interaction_score ? score("Word by word", place.late_interaction_score, place.late_interaction_score) : "",
             ),
           ),
         ),

@@ -29,6 +29,7 @@ def test_hits_come_with_scores_and_places(http: FlaskClient, services: ScriptedS
                 score=0.5,
                 lexical_score=3.0,
                 vector_score=0.25,
+                late_interaction_score=0.75,
                 headings=["A", "B"],
             )
         ],
@@ -55,6 +56,7 @@ def test_hits_come_with_scores_and_places(http: FlaskClient, services: ScriptedS
                 "score": 0.5,
                 "lexical_score": 3.0,
                 "vector_score": 0.25,
+                "late_interaction_score": 0.75,
             }
         ],
         "mode": "LEXICAL",
