@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from tests.browser.waiting import until
+
 # WCAG 2.2 AA, what it builds on, and what axe calls good practice.
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 # Of these, the rules about colours.
@@ -34,7 +36,7 @@ def violations(page: Page, axe: str, *, colours: bool = False) -> list[str]:
     colours: only what another theme can change.
     """
     # Colours on their way from one theme to another are those of neither.
-    page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running' || "
+    until(page, "document.getAnimations().every((one) => one.playState !== 'running' || "
                            "one.effect.getComputedTiming().iterations === Infinity)")  # fmt: skip
     page.evaluate(axe)
     rules = {"type": "rule", "values": list(COLOURS)} if colours else {"type": "tag", "values": list(RULES)}

@@ -87,9 +87,15 @@ def arrived(
         except TimeoutError:
             if timeout == 20_000:
                 raise
-        if _lost[page]:
+        if _lost.get(page):
             _lost[page] = 0
             page.reload()
+
+
+def reload(page: Page) -> None:
+    """Loads the page again, and waits until it stands."""
+    page.reload()
+    arrived(page)
 
 
 @pytest.fixture

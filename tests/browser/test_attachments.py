@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import OpenPage, Serve, reload
 from tests.browser.scripted import Run, ScriptedGateway
+from tests.browser.waiting import until
 from tests.support.pictures import photo, saved
 
 pytestmark = pytest.mark.browser
@@ -258,9 +259,10 @@ def test_what_a_run_made_shows_as_what_it_is_also_after_a_reload(open_page: Open
     for _ in range(2):
         made = page.locator(".files")
         expect(made.locator("img")).to_have_count(2)
-        page.wait_for_function(
+        until(
+            page,
             """() => [...document.querySelectorAll(".files img")].every((image) => image.naturalWidth > 0)
-                && document.querySelector(".files audio").duration > 0.1"""
+                && document.querySelector(".files audio").duration > 0.1""",
         )
         expect(made.locator("figcaption a").first).to_have_attribute("download", "plan.svg")
         expect(made.locator(".downloads a")).to_have_text(["scan.hocr, 31 bytes"])
@@ -268,7 +270,7 @@ def test_what_a_run_made_shows_as_what_it_is_also_after_a_reload(open_page: Open
             made.locator(".downloads a").click()
         assert loading.value.path().read_bytes() == files[3][2]
         assert page.evaluate("window.hit") is None
-        page.reload()
+        reload(page)
 
 
 def test_charts_are_pictures_and_run_nothing(open_page: OpenPage, serve: Serve) -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import program, violations
-from tests.browser.conftest import OpenPage, arrived
+from tests.browser.conftest import OpenPage, reload
 from tests.support.launched import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -46,8 +46,7 @@ def at_part(page: Page, house: House, collection: str, part: str) -> None:
     """Opens a part of a collection in Knowledge."""
     page.evaluate("name => localStorage.setItem('meld.collection', name)", collection)
     page.goto(f"{house.base_url}/#view=knowledge&item={part}")
-    page.reload()
-    arrived(page)
+    reload(page)
     expect(page.locator(".collection-part")).not_to_be_empty()
     expect(page.locator(".collection-part")).not_to_have_attribute("aria-busy", "true")
 

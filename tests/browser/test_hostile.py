@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import OpenPage, Serve, reload
 from tests.browser.scripted import Run, ScriptedGateway
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -218,7 +218,7 @@ def test_by_a_model_wherever_its_words_are_shown(mode: str, serve: Serve, open_p
     turn.locator(".source button").nth(2).click()
     expect(page.locator("#reader-title")).to_have_text(PAYLOADS[2])
     unharmed(page)
-    page.reload()
+    reload(page)
     expect(page.locator(".source")).to_have_count(len(PAYLOADS))
     unharmed(page)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, reload
 from tests.browser.test_attachments import attach
 from tests.support.launched import House, launched
 from tests.support.model_server import Answer, Heard, ModelServer
@@ -109,5 +109,5 @@ def test_what_is_in_pictures_and_recordings_is_cited_with_its_region_and_time(
         "Ann Berg" in quote and re.fullmatch(r"\d\d:\d\d–\d\d:\d\d", place) for quote, place in found
     ), found
     # After a reload the pictures that were made are there again.
-    page.reload()
+    reload(page)
     expect(page.locator(".files img")).to_have_count(2)

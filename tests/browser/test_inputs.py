@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import OpenPage, Serve, reload
 from tests.browser.scripted import Json, Run, ScriptedGateway
 from tests.browser.test_attachments import PNG, attach
 from tests.support.launched import House
@@ -224,12 +224,12 @@ def test_a_finished_answer_is_asked_for_again_with_all_that_went_with_it(
     # One is enough.
     expect(again).to_have_count(1)
     # What went with a recorded question is not known.
-    page.reload()
+    reload(page)
     expect(page.locator(".turn")).to_have_count(2)
     expect(page.get_by_role("button", name="Copy the answer")).to_have_count(2)
     expect(again).to_have_count(0)
     ask(page, "How high is the tide?", turns=3)
-    page.reload()
+    reload(page)
     again.click()
     expect(page.locator(".turn")).to_have_count(4)
     expect(page.locator(".turn").last).to_have_attribute("data-outcome", "SUCCEEDED")

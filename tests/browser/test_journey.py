@@ -12,8 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import DESKTOP, OpenPage
+from tests.browser.conftest import DESKTOP, OpenPage, reload
 from tests.browser.test_page import QUAY, QUESTION, READY, TIDES, citations, drop, lit, wait_ready
+from tests.browser.waiting import until
 from tests.support.launched import House, launched
 from tests.support.model_server import Answer, ModelServer, Stall
 
@@ -123,7 +124,7 @@ def opened(open_page: OpenPage, house: House, collection: str, options: dict[str
     made.raise_for_status()
     page = open_page(house.base_url, **options)
     page.evaluate("name => localStorage.setItem('meld.collection', name)", collection)
-    page.reload()
+    reload(page)
     expect(page.locator("#collection")).to_have_value(collection)
     return page
 
@@ -176,7 +177,7 @@ def test_from_three_files_to_a_conversation_to_keep(
         hand.press(page.locator("#theme"))
         if page.locator("html[data-theme=dark]").count():
             break
-    page.wait_for_function(f"light => {background} !== light", arg=light)
+    until(page, f"light => {background} !== light", arg=light)
 
     hand.press(page.locator("[data-view=conversations]"))
     link = page.get_by_role("link", name=f"Export {QUESTION} as Markdown").first

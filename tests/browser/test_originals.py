@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.browser.accessibility import program, violations
-from tests.browser.conftest import DESKTOP, OpenPage, arrived, watched
+from tests.browser.conftest import DESKTOP, OpenPage, reload, watched
 from tests.browser.test_page import READY, ask
 from tests.browser.test_views import opened
 from tests.support.launched import House
@@ -77,8 +77,7 @@ def original_of(page: Page, answers: list[Response]) -> Response:
 def test_a_citation_of_a_pdf_leads_to_its_page(open_page: OpenPage, house: House, orm: str) -> None:
     page = open_page(house.base_url)
     page.evaluate("name => localStorage.setItem('meld.collection', name)", orm)
-    page.reload()
-    arrived(page)
+    reload(page)
     expect(page.locator("#collection")).to_have_value(orm)
     turn = ask(page, QUESTION)
     turn.locator(".source [data-citation='1']").click()
@@ -131,8 +130,7 @@ def test_a_document_of_the_list_has_the_link_and_no_violation(
     page.goto(house.base_url)
     page.evaluate("name => localStorage.setItem('meld.collection', name)", orm)
     page.goto(f"{house.base_url}/#view=knowledge")
-    page.reload()
-    arrived(page)
+    reload(page)
     page.locator("#view .document").filter(has_text="light").get_by_role("button").first.click()
     link = page.locator("#reader").get_by_role("link", name="Original")
     # Not at a page: none was cited.

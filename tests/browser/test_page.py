@@ -8,7 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, reload
+from tests.browser.waiting import until
 from tests.support.launched import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -59,7 +60,7 @@ def opened(house: House, collection: str, open_page: OpenPage) -> Any:
     def open_one(**options: Any) -> Page:
         page = open_page(house.base_url, **options)
         page.evaluate("name => localStorage.setItem('meld.collection', name)", collection)
-        page.reload()
+        reload(page)
         expect(page.locator("#collection")).to_have_value(collection)
         return page
 
@@ -139,7 +140,7 @@ def test_a_reload_shows_the_conversation_again(opened: Any) -> None:
     wait_ready(page, 1)
     text = ask(page, QUESTION).locator(".answer").text_content()
     sources = page.locator(".source").count()
-    page.reload()
+    reload(page)
     expect(page.locator(".question")).to_have_text([QUESTION])
     expect(page.locator(".answer")).to_have_text(text or "")
     expect(page.locator(".source")).to_have_count(sources)
@@ -184,10 +185,13 @@ def test_on_a_phone(opened: Any) -> None:
     turn.locator(".cite").first.tap()
     assert lit(page)
     # It slides in.
-    page.wait_for_function("""() => {
+    until(
+        page,
+        """() => {
         const box = document.getElementById("reader").getBoundingClientRect()
         return [box.x, box.y, box.width, box.height].join() === "0,0,390,844"
-    }""")
+    }""",
+    )
     page.get_by_role("button", name="Close the document").tap()
     expect(page.locator("#question")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 390

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.accessibility import program, violations
-from tests.browser.conftest import CODE, DESKTOP, arrived, watched
+from tests.browser.conftest import CODE, DESKTOP, arrived, reload, watched
 from tests.browser.test_evaluations import at_part
 from tests.browser.test_login import PASSWORD, at_the_door, fill_in
 from tests.support.launched import House
@@ -247,8 +247,7 @@ def switched_and_back(page: Page, olga: httpx.Client) -> None:
 
 def at_account(page: Page, house: House) -> None:
     page.goto(f"{house.base_url}/#view=account")
-    page.reload()
-    arrived(page)
+    reload(page)
     expect(page.get_by_role("heading", level=1, name="Account")).to_be_visible()
 
 
@@ -310,8 +309,7 @@ def test_tokens_and_cost_are_those_that_were_recorded(
 ) -> None:
     def insights() -> None:
         page.goto(f"{guarded.base_url}/#view=insights")
-        page.reload()
-        arrived(page)
+        reload(page)
         expect(page.locator(".insights")).not_to_be_empty()
 
     insights()

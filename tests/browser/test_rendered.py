@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.accessibility import program, violations
-from tests.browser.conftest import DESKTOP, OpenPage, Serve, arrived, watched
+from tests.browser.conftest import DESKTOP, OpenPage, Serve, arrived, reload, watched
 from tests.browser.scripted import Run, ScriptedGateway
 from tests.browser.test_states import QUOTE, TIDES, ask, started
 
@@ -76,7 +76,7 @@ def test_markdown_is_rendered_when_the_answer_is_complete_and_numbers_are_source
         expect(link).to_have_attribute("target", "_blank")
         answer.locator("td .cite").click()
         expect(page.locator("mark.lit")).to_have_text(f"{QUOTE} [1]")
-        page.reload()
+        reload(page)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

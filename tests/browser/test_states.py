@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import OpenPage, Serve, reload
 from tests.browser.scripted import Document, Run, ScriptedGateway
+from tests.browser.waiting import until
 from tests.support.waits import promised
 
 pytestmark = pytest.mark.browser
@@ -150,7 +151,7 @@ def test_an_old_answer_tells_its_steps_from_the_record_when_they_are_unfolded(
         "3.0 sAnswered",
     ]
     expect(page.locator(".step")).to_have_text(steps)
-    page.reload()
+    reload(page)
     expect(page.locator(".answer")).to_contain_text("That is all.")
     before = sum("/events" in asked for asked in gateway.requests)
     page.locator(".steps summary").click()
@@ -159,7 +160,7 @@ def test_an_old_answer_tells_its_steps_from_the_record_when_they_are_unfolded(
     page.locator(".passages button").click()
     expect(page.locator("mark.lit")).to_have_text(QUOTE)
     gateway.runs.clear()
-    page.reload()
+    reload(page)
     page.locator(".steps summary").click()
     expect(page.locator(".step")).to_have_text("The steps of this answer are no longer kept.")
 
@@ -210,7 +211,7 @@ def test_a_lost_connection_is_told_and_the_answer_goes_on_without_gap_or_double(
     ask(page)
     expect(page.locator(".answer")).to_contain_text("20 ")
     next(iter(gateway.runs.values())).cut_connections()
-    page.wait_for_function("window.seen.has('lost')")
+    until(page, "window.seen.has('lost')")
     cut_once.set()
     for _ in range(2):
         page.wait_for_timeout(250)
@@ -238,7 +239,7 @@ def test_a_question_goes_to_one_collection_or_to_all_of_them(open_page: OpenPage
     # With one there is nothing to choose.
     expect(scope).to_be_hidden()
     gateway.put("quay.txt", "The old quay was rebuilt in 2001.", "quays")
-    page.reload()
+    reload(page)
     expect(page.locator("#collection")).to_have_value("tides")
     expect(scope.locator("option")).to_have_text(["In tides", "In all 2 collections"])
     ask(page)
@@ -250,7 +251,7 @@ def test_a_question_goes_to_one_collection_or_to_all_of_them(open_page: OpenPage
     # The source is read where it is, whatever is open beside it.
     page.locator(".turn").last.locator(".cite").click()
     expect(page.locator("mark.lit").first).to_be_in_viewport()
-    page.reload()
+    reload(page)
     expect(scope).to_have_value("all")
     scope.select_option("In quays")
     ask(page)
@@ -275,12 +276,12 @@ def test_a_reload_in_the_middle_finds_the_question_and_the_rest_of_the_answer(
     page = open_page(url)
     ask(page, "How high?")
     expect(page.locator(".answer")).to_have_text("It reaches")
-    page.reload()
+    reload(page)
     expect(page.locator(".question")).to_have_text("How high?")
     expect(page.locator(".answer")).to_have_text("It reaches")
     go_on.set()
     expect(page.locator(".cite")).to_have_count(1)
-    page.reload()
+    reload(page)
     expect(page.locator(".question")).to_have_text(["How high?"])
     expect(page.locator(".answer p")).to_have_text(["It reaches 4.2 metres. [1]", "That is all."])
     page.locator(".cite").click()
@@ -322,7 +323,7 @@ def test_stop_ends_the_run_keeps_its_text_and_offers_to_ask_again(open_page: Ope
     expect(page.locator(".stopped")).to_contain_text("Stopped.")
     expect(page.locator(".answer")).to_have_text("The beginning of")
     assert next(iter(gateway.runs.values())).cancelled.is_set()
-    page.reload()
+    reload(page)
     expect(page.locator(".question")).to_have_text(["How high is the tide?"])
     expect(page.locator(".answer")).to_have_text("The beginning of")
     expect(page.locator(".stopped")).to_contain_text("Stopped.")
@@ -635,7 +636,7 @@ def test_the_theme_is_chosen_once_and_kept(open_page: OpenPage, serve: Serve) ->
     page.get_by_role("button", name="Theme: as the system").click()
     expect(body).not_to_have_css("background-color", dark)
     light = ground()
-    page.reload()
+    reload(page)
     expect(body).to_have_css("background-color", light)
     page.get_by_role("button", name="Theme: light").click()
     expect(body).to_have_css("background-color", dark)
@@ -656,7 +657,7 @@ def test_a_new_collection_is_made_checked_and_opened(open_page: OpenPage, serve:
     ask(page)
     expect(page.locator(".cite")).to_have_count(1)
     assert next(iter(gateway.runs.values())).request["collections"] == ["harbour"]
-    page.reload()
+    reload(page)
     expect(page.locator("#collection")).to_have_value("harbour")
     page.locator("#collection").select_option("documents")
     expect(page.locator(".document")).to_have_count(1)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.accessibility import program, violations
-from tests.browser.conftest import DESKTOP, OpenPage, arrived, watched
+from tests.browser.conftest import DESKTOP, OpenPage, reload, watched
 from tests.browser.scripted import PAGE
 from tests.support.launched import House
 
@@ -56,8 +56,7 @@ def opened(open_page: OpenPage, house: House, view: str, collection: str = "", *
     page = open_page(house.base_url, **options)
     page.evaluate("name => localStorage.setItem('meld.collection', name)", collection)
     page.goto(f"{house.base_url}/#view={view}")
-    page.reload()
-    arrived(page)
+    reload(page)
     expect(page.locator("#view h1")).to_be_visible()
     expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
     return page
@@ -90,8 +89,7 @@ def test_no_view_has_a_violation(browser: Browser, house: House, known: str) -> 
         page.set_viewport_size(size)  # type: ignore[arg-type]  # as the others have it
         for view in VIEWS + PARTS:
             page.goto(f"{house.base_url}/#view={view}")
-            page.reload()
-            arrived(page)
+            reload(page)
             expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
             expect(page.locator(".collection-part[aria-busy]")).to_have_count(0)
             found[f"{view} {size['width']}"] = violations(page, axe)
@@ -123,7 +121,7 @@ def test_a_collection_whose_model_is_not_there_says_so_and_offers_the_way_out(
         route.fulfill(response=answer, json=told)
 
     page.route(f"**/api/v1/collections/{known}", lost)
-    page.reload()
+    reload(page)
     expect(part).to_contain_text(notice)
     expect(part.get_by_role("heading", level=3)).to_have_text(re.compile("cannot answer$"))
     expect(part).to_contain_text("Until then search is by words only.")
@@ -321,7 +319,7 @@ def test_a_workflow_runs_before_ones_eyes(open_page: OpenPage, house: House, kno
 def test_why_a_passage_was_taken(open_page: OpenPage, house: House, known: str) -> None:
     page = open_page(house.base_url)
     page.evaluate("name => localStorage.setItem('meld.collection', name)", known)
-    page.reload()
+    reload(page)
     expect(page.locator("#collection")).to_have_value(known)
     page.fill("#question", "How high is the spring tide at Hallgrim?")
     page.keyboard.press("Enter")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenPage, Serve
+from tests.browser.conftest import OpenPage, Serve, reload
 from tests.browser.scripted import Run, ScriptedGateway
 
 pytestmark = pytest.mark.browser
@@ -69,7 +69,7 @@ def test_a_workflow_is_asked_and_its_steps_are_followed(open_page: OpenPage, ser
     more.set()
     expect(page.locator(".step")).to_have_text(["find causeat work, try 2", "measurefailed: no time is left"])
     # Who leaves and comes back sees the same.
-    page.reload()
+    reload(page)
     expect(page.locator(".step")).to_have_text(["find causeat work, try 2", "measurefailed: no time is left"])
     go_on.set()
     expect(page.locator(".answer")).to_have_text("Nothing to mend.")
