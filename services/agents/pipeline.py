@@ -24,7 +24,7 @@ from services.agents.files import RunFiles
 from services.agents.foreign.offering import NoForeignTools, model_tools
 from services.agents.melding.melding import Melder
 from services.agents.melding.support import Ground
-from services.agents.model import Conversation, Degradation, Finding, Retrieval, Turn
+from services.agents.model import Conversation, Degradation, Finding, Quote, Retrieval, Turn
 from services.agents.notes import RunNotes
 from services.agents.painting import RunPainting
 from services.agents.ports import (
@@ -37,6 +37,7 @@ from services.agents.ports import (
     Knowledge,
     ModelError,
     ModelTool,
+    Nearness,
     Painter,
     Prompt,
     Retriever,
@@ -480,7 +481,7 @@ class Pipeline:
         """The sentences that answer, verified."""
         sources = VerifiedSources(self._retriever)
         embed = self._embedder(run, "Sentences are chosen by words alone")
-        evidence = Evidence(case.retrieval.passages, embed)
+        evidence = Evidence(case.retrieval.passages, embed, self._compared)
         with telemetry.tracer().start_as_current_span("select sentences"):
             chosen = await evidence.answer(case.retrieval.query)
             return tuple(await sources.cite(chosen)), evidence, sources
@@ -496,6 +497,14 @@ class Pipeline:
                 return None
 
         return embed
+
+    async def _compared(self, question: str, quotes: Sequence[Quote]) -> Nearness | None:
+        """None also where it cannot be had now: then sentences are embedded, which tells what fails."""
+        try:
+            return await self._retriever.compare(question, quotes)
+        except ServiceError as error:
+            _log.warning("sentences are not compared word by word: %s", error.message)
+            return None
 
     @staticmethod
     def _extracted(

@@ -54,6 +54,20 @@ class Embeddings:
     likeness: Likeness = Likeness()
 
 
+@dataclass(frozen=True)
+class Nearness:
+    """How near the words of a question come to those of quotes, each in the light of its own passage.
+
+    words: of the question, those that tell something. weights: (words,), how much of its vector each makes.
+    of: (quotes, words), about the cosine of the nearest word of the quote. likeness: of these cosines.
+    """
+
+    words: tuple[str, ...]
+    weights: Vectors
+    of: Vectors
+    likeness: Likeness = Likeness()
+
+
 # Plain JSON: objects, lists, strings, finite numbers, true, false and null.
 Json = Any
 JsonObject = dict[str, Any]
@@ -81,6 +95,12 @@ class Retriever(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """A row per text, at most 256 of them."""
+        ...
+
+    async def compare(self, question: str, quotes: Sequence[Quote]) -> Nearness | None:
+        """A row per quote; None where that is not known of each of them, as by models that do not tell of
+        words. Of at most 100 passages.
+        """
         ...
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:

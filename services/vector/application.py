@@ -48,6 +48,7 @@ from services.vector.models import ConfiguredModel
 from services.vector.paging import PageTokens
 from services.vector.record.record import FILE, Record, opened
 from services.vector.reembed.building import Building
+from services.vector.search.comparing import Comparing
 from services.vector.search.dense import DenseSearch
 from services.vector.search.matrix import VectorCache
 from services.vector.search.searching import Searching
@@ -73,6 +74,7 @@ class Application:
     jobs: Jobs
     importing: Importing
     searching: Searching
+    comparing: Comparing
     evaluating: Evaluating
     deletion: Deletion
     checking: Checking
@@ -223,6 +225,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             jobs=jobs,
             importing=Importing(documents, drafter, executor, claims, queued),
             searching=searching,
+            comparing=Comparing(record.passages, dense, roster, questions),
             evaluating=Evaluating(
                 find=record.collections.get,
                 named=record.evaluations.named,

@@ -14,6 +14,9 @@ from services.vector.extraction.model import Place
 
 Scalar = str | float | bool
 
+# Of the number of a passage within its document.
+_ORDINAL_DIGITS = 9
+
 
 class DocumentState(IntEnum):
     """How far a document is; the numbers are those of the contract and of the record."""
@@ -136,6 +139,14 @@ def text_hash(text: str) -> bytes:
 def chunk_id(document_id: str, ordinal: int) -> str:
     """The public id of a passage."""
     return f"{document_id}-{ordinal}"
+
+
+def chunk_ordinal(document_id: str, passage_id: str) -> int | None:
+    """The ordinal in a public id of a passage of the document; None when it is no such id."""
+    owner, _, number = passage_id.rpartition("-")
+    if owner != document_id or not number.isascii() or not number.isdigit() or len(number) > _ORDINAL_DIGITS:
+        return None
+    return int(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.vector import tokens
-from services.vector.embedding.ports import Vector, Vectors, WordVectors
+from services.vector.embedding.ports import Span, Vector, Vectors, WordVectors
 
 # A passage has some hundred; what is longer is cut.
 _MOST_WORDS = 1_024
@@ -61,13 +61,22 @@ def tells(word: str) -> bool:
 
 def codes(text: str, words: WordVectors) -> bytes:
     """What is kept of the words of a passage: the signs of each, ceil(dimension / 8) bytes a word."""
-    rows = [at for at, (start, end) in enumerate(words.spans) if tells(text[start:end])][:_MOST_WORDS]
-    return np.packbits(words.vectors[rows] > 0, axis=1).tobytes()
+    return np.packbits(words.vectors[_kept(text, words.spans)] > 0, axis=1).tobytes()
 
 
-def whole(kept: bytes, dimension: int) -> bool:
-    """Whether this can be what `codes` made of vectors of so many components."""
-    return len(kept) % _width(dimension) == 0
+def kept_spans(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Where the words stand of which `codes` keeps something, in its order. spans: of all of the text."""
+    return [spans[at] for at in _kept(text, spans)]
+
+
+def _kept(text: str, spans: Sequence[Span]) -> list[int]:
+    return [at for at, (start, end) in enumerate(spans) if tells(text[start:end])][:_MOST_WORDS]
+
+
+def whole(kept: bytes, dimension: int, words: int | None = None) -> bool:
+    """Whether this can be what `codes` made of vectors of so many components. words: of so many of them."""
+    length = len(kept)
+    return length % _width(dimension) == 0 if words is None else length == words * _width(dimension)
 
 
 def nearness(question: QuestionWords, passages: Sequence[bytes]) -> Vector:
@@ -83,13 +92,24 @@ def nearness(question: QuestionWords, passages: Sequence[bytes]) -> Vector:
     total = float(question.weights.sum())
     if not with_words or total <= 0:
         return found
-    packed = np.frombuffer(b"".join(passages[at] for at in with_words), np.uint8).reshape(-1, width)
-    signs = np.unpackbits(packed, axis=1, count=dimension).astype(np.float32)
-    # A bit is 0 or 1 and its sign -1 or 1.
-    products = 2 * (question.vectors @ signs.T) - question.vectors.sum(axis=1, keepdims=True)
+    products = cosines(question, b"".join(passages[at] for at in with_words))
     starts = np.cumsum([0, *(len(passages[at]) // width for at in with_words[:-1])])
     nearest = np.maximum.reduceat(products, starts, axis=1)
-    found[with_words] = question.weights @ nearest * (_OF_SIGNS / math.sqrt(dimension) / total)
+    found[with_words] = question.weights @ nearest / total
+    return found
+
+
+def cosines(question: QuestionWords, passage: bytes) -> Vectors:
+    """About the cosine of each word of the question with each of a passage: (n of those, m of these).
+
+    passage: of `codes`, by the same model; `whole`.
+    """
+    dimension = question.vectors.shape[1]
+    rows = np.frombuffer(passage, np.uint8).reshape(-1, _width(dimension))
+    signs = np.unpackbits(rows, axis=1, count=dimension).astype(np.float32)
+    # A bit is 0 or 1 and its sign -1 or 1.
+    products = 2 * (question.vectors @ signs.T) - question.vectors.sum(axis=1, keepdims=True)
+    found: Vectors = products * np.float32(_OF_SIGNS / math.sqrt(dimension))
     return found
 
 

@@ -28,6 +28,7 @@ from services.vector.faults import document_not_found, invalid_field, invalid_pa
 from services.vector.ingest.importing import TextItem
 from services.vector.ingest.ingestion import Header
 from services.vector.ingest.spool import PIECE_BYTES
+from services.vector.search.comparing import Compared
 from services.vector.search.searching import Question, mismatch, require_model
 from services.vector.upkeep.walking import Cursor, Scope
 
@@ -38,6 +39,9 @@ _MOST_NAME_CHARACTERS = 128
 _MOST_TEXTS = 256
 _MOST_TEXT_CHARACTERS = 32_000
 _MOST_QUERY_CHARACTERS = 8_000
+_MOST_PASSAGES = 100
+# Of one passage, and of all in a request.
+_MOST_SPANS, _MOST_SPANS_IN_ALL = 1_000, 10_000
 _MOST_ID_CHARACTERS = 512
 _MOST_DROPPED = 1_000
 # A week, and a year.
@@ -333,6 +337,34 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
             similarity_offset=scale.offset,
         )
 
+    async def CompareWords(self, request: pb.CompareWordsRequest, context: Any) -> pb.CompareWordsResponse:
+        """See the contract."""
+        del context
+        question = _query("question", request.question)
+        identifiers.whole("passages", len(request.passages), 1, _MOST_PASSAGES)
+        if len({one.chunk_id for one in request.passages}) < len(request.passages):
+            raise invalid_field("passages", len(request.passages), "must name each passage once")
+        for one in request.passages:
+            identifiers.whole("passages.spans", len(one.spans), 1, _MOST_SPANS)
+        identifiers.whole("spans", sum(len(one.spans) for one in request.passages), 1, _MOST_SPANS_IN_ALL)
+        asked = [
+            Compared(
+                one.document_id,
+                one.chunk_id,
+                one.extraction_sha256,
+                [(span.byte_start, span.byte_end) for span in one.spans],
+            )
+            for one in request.passages
+        ]
+        found = await self._application.comparing.compare(asking.caller(), question, asked)
+        return pb.CompareWordsResponse(
+            words=found.words,
+            weights=found.weights,
+            spans=[pb.SpanNearness(known=near is not None, nearness=near) for near in found.nearness],
+            similarity_factor=found.scale.worth if found.scale else 0.0,
+            similarity_offset=found.scale.offset if found.scale else 0.0,
+        )
+
     async def ListEmbeddingModels(
         self, request: pb.ListEmbeddingModelsRequest, context: Any
     ) -> pb.ListEmbeddingModelsResponse:
@@ -608,12 +640,16 @@ def _item(message: pb.ImportDocumentsRequest, collection_id: str) -> TextItem:
         return TextItem(message.external_id, "", "", {}, fault)
 
 
+def _query(field: str, given: str) -> str:
+    identifiers.whole(field, len(given), 1, _MOST_QUERY_CHARACTERS)
+    if "\0" in given:
+        raise invalid_field(field, given, "must hold no NUL character")
+    return given
+
+
 def _question(request: pb.SearchRequest, hits: int, threshold: float) -> Question:
-    identifiers.whole("query", len(request.query), 1, _MOST_QUERY_CHARACTERS)
-    if "\0" in request.query:
-        raise invalid_field("query", request.query, "must hold no NUL character")
     return Question(
-        text=request.query,
+        text=_query("query", request.query),
         mode=asking.mode(request),
         threshold=asking.threshold(request, threshold),
         top_k=asking.top_k(request, hits),

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meldrag.vector.v1 import vector_pb2, vector_pb2_grpc
 from services.agents.model import Passage, Quote, Standing
-from services.agents.ports import Embeddings, Likeness, Vectors
+from services.agents.ports import Embeddings, Likeness, Nearness, Vectors
 from services.chassis.errors import ServiceError, UnavailableError, from_rpc_error
 
 SERVICE = vector_pb2.DESCRIPTOR.services_by_name["VectorService"]
@@ -80,6 +80,46 @@ class VectorClient:
         vectors = np.array([embedding.values for embedding in made.embeddings], dtype=np.float32)
         # A vector service of before says nothing of it: cosines count as they are.
         return Embeddings(vectors, Likeness(made.similarity_factor or 1.0, made.similarity_offset))
+
+    async def compare(self, question: str, quotes: Sequence[Quote]) -> Nearness | None:
+        """See Retriever."""
+        passages: dict[str, list[int]] = {}
+        for number, quote in enumerate(quotes):
+            passages.setdefault(quote.passage.chunk_id, []).append(number)
+        request = vector_pb2.CompareWordsRequest(
+            question=question,
+            passages=[
+                vector_pb2.PassageSpans(
+                    document_id=quotes[numbers[0]].passage.document_id,
+                    chunk_id=chunk_id,
+                    extraction_sha256=quotes[numbers[0]].passage.extraction_sha256,
+                    spans=[
+                        vector_pb2.Span(byte_start=quotes[n].byte_start, byte_end=quotes[n].byte_end)
+                        for n in numbers
+                    ],
+                )
+                for chunk_id, numbers in passages.items()
+            ],
+        )
+        try:
+            made = await self._stub.CompareWords(request, timeout=_EMBED_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                # A vector service of before.
+                return None
+            raise translated(error) from error
+        if not all(span.known for span in made.spans):
+            return None
+        rows = np.empty((len(quotes), len(made.words)), np.float32)
+        order = [number for numbers in passages.values() for number in numbers]
+        for number, span in zip(order, made.spans, strict=True):
+            rows[number] = span.nearness
+        return Nearness(
+            tuple(made.words),
+            np.array(made.weights, np.float32),
+            rows,
+            Likeness(made.similarity_factor or 1.0, made.similarity_offset),
+        )
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:
         """See Retriever."""

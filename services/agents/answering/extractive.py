@@ -1,11 +1,13 @@
 """Answers in the words of the documents: picks the sentences that answer a question, or none.
 
 A sentence is scored by two measures: the share of the question's stems that it holds, rare ones counting
-more, and the cosine similarity of its embedding to the question's. A row of a table of which a cell is
-asked for is judged with the names of its columns; a row that only names them answers nothing. Nor does a
-heading: where it fits best the first sentences below it are taken, and its words count for all of them that
-hold another of the question's. Further sentences must add something: they are chosen by maximal marginal
-relevance (Carbonell and Goldstein, 1998).
+more, and how near the words of the question come to its own, by what the vector service keeps of each word
+(see Nearness). Where that is not known, the cosine similarity of its embedding to the question's takes the
+place of it. Of those that fit about as well, one of a passage that was found earlier comes first. A row of a
+table of which a cell is asked for is judged with the names of its columns; a row that only names them answers
+nothing. Nor does a heading: where it fits best the first sentences below it are taken, and its words count
+for all of them that hold another of the question's. Further sentences must add something: they are chosen by
+maximal marginal relevance (Carbonell and Goldstein, 1998).
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ import numpy as np
 
 from services.agents.answering import sentences, terms
 from services.agents.model import Passage, Quote
-from services.agents.ports import Embeddings, Likeness
+from services.agents.ports import Embeddings, Likeness, Nearness
 
 # A row per text, or None when there are none to be had.
 Embed = Callable[[Sequence[str]], Awaitable[Embeddings | None]]
+# A row per quote for a question, or None when that is not known.
+Compare = Callable[[str, Sequence[Quote]], Awaitable[Nearness | None]]
 
-# Sentences that are embedded for one question: those with the best lexical score and passage rank. More did
-# not find better ones on SciFact's train claims, and embedding one takes 2 to 6 ms.
+# Sentences that are looked at for one question, and embedded where they have to be: those with the best
+# lexical score and passage rank. More did not find better ones on SciFact's train claims, and embedding one
+# takes 2 to 6 ms.
 _CANDIDATES = 24
 _PER_EMBED_CALL = 256
 
@@ -33,6 +38,15 @@ _LEXICAL_WEIGHT = 0.4
 _VECTOR_WEIGHT = 0.6
 _THRESHOLD = 0.42
 _LEXICAL_THRESHOLD = 0.5
+# Of nearness beside words, and what to reach then: chosen likewise. See docs/adr/0145.
+_NEARNESS_WEIGHT = 0.8
+_NEARNESS_THRESHOLD = 0.43
+# A function word of the question counts so much of the rarest word.
+_LEAST_RARITY = 0.1
+# For each passage that was found before its own.
+_LATER = 0.01
+# Passages whose sentences are compared at once; the best ones.
+_MOST_COMPARED = 100
 # What comes this near to the threshold is worth a look when nothing reaches it.
 _NEAR = 0.5
 # A further sentence has at least this share of the best one's score.
@@ -58,9 +72,12 @@ class Evidence:
     decide.
     """
 
-    def __init__(self, passages: Sequence[Passage], embed: Embed | None) -> None:
+    def __init__(
+        self, passages: Sequence[Passage], embed: Embed | None, compare: Compare | None = None
+    ) -> None:
         self.passages = tuple(passages)
         self._embed = embed
+        self._compare = compare
         self._sentences = [sentence for passage in self.passages for sentence in sentences.read(passage)]
         self._stems = [set(terms.stems(sentence.quote.text)) for sentence in self._sentences]
         self._read_stems = [
@@ -75,6 +92,7 @@ class Evidence:
         self._under: dict[int, tuple[int, set[str]]] = {}
         self._above = self._headings()
         self._vectors: dict[str, np.ndarray] = {}
+        self._near: dict[str, np.ndarray | None] = {}
         # Of the embedding model, once it was asked.
         self.likeness = Likeness()
 
@@ -121,7 +139,7 @@ class Evidence:
 
     def over(self, passages: Sequence[Passage]) -> Evidence:
         """The sentences of other passages, with the embeddings that were made."""
-        other = Evidence(passages, self._embed)
+        other = Evidence(passages, self._embed, self._compare)
         other._vectors, other.likeness = self._vectors, self.likeness
         return other
 
@@ -174,17 +192,55 @@ class Evidence:
         judged = [self._judged(i, wanted) for i in range(len(self._sentences))]
         lexical = [terms.coverage(wanted, present, self._weights) for _, present in judged]
         candidates = [i for i, sentence in enumerate(self._sentences) if self._answers(sentence)]
+        near = await self._nearness(question)
+        if near is not None:
+            scores = [
+                self._scored(i, near[i], _NEARNESS_WEIGHT, lexical[i], judged[i][0]) for i in candidates
+            ]
+            return self._in_order(scores)
         order = sorted(candidates, key=lambda i: (-(lexical[i] - 0.02 * self._ranks[i]), i))
         chosen = order[:_CANDIDATES]
         similar = await self._similarities(question, [judged[i][0] for i in chosen])
-        scores = []
-        for position, i in enumerate(chosen):
-            quote, score = self._sentences[i].quote, lexical[i]
-            if similar is not None:
-                meaning = min(1.0, max(0.0, float(similar[position])))
-                score = _LEXICAL_WEIGHT * score + _VECTOR_WEIGHT * meaning
-            scores.append(Scored(quote, score * sentences.wholeness(quote.text), judged[i][0]))
-        return sorted(scores, key=lambda item: -item.score)
+        scores = [
+            self._scored(i, meaning, 0.0 if similar is None else _VECTOR_WEIGHT, lexical[i], judged[i][0])
+            for i, meaning in zip(chosen, np.zeros(len(chosen)) if similar is None else similar, strict=True)
+        ]
+        return self._in_order(scores)
+
+    def _scored(
+        self, i: int, meaning: float, weight: float, lexical: float, reading: str
+    ) -> tuple[int, Scored]:
+        """A sentence, with the rank of its passage. weight: of meaning, of 1."""
+        quote = self._sentences[i].quote
+        score = (1 - weight) * lexical + weight * min(1.0, max(0.0, float(meaning)))
+        return self._ranks[i], Scored(quote, score * sentences.wholeness(quote.text), reading)
+
+    @staticmethod
+    def _in_order(scored: Sequence[tuple[int, Scored]]) -> list[Scored]:
+        """Best first. Who answers a question stands in a passage that was found for it."""
+        ordered = sorted(scored, key=lambda item: -(item[1].score - _LATER * item[0]))
+        return [item for _, item in ordered[:_CANDIDATES]]
+
+    async def _nearness(self, question: str) -> np.ndarray | None:
+        """Of every sentence, 0 to 1; None where it is not known."""
+        if self._compare is None or len(self.passages) > _MOST_COMPARED or not self._sentences:
+            return None
+        if question not in self._near:
+            made = await self._compare(question, [sentence.quote for sentence in self._sentences])
+            if made is None:
+                self._compare = None
+                return None
+            self.likeness = made.likeness
+            rarest = max(self._weights.values(), default=1.0)
+            weights = made.weights * np.array([self._rarity(word, rarest) for word in made.words], np.float32)
+            total = float(weights.sum())
+            mean = made.of @ weights / total if total > 0 else np.zeros(len(made.of), np.float32)
+            self._near[question] = made.likeness.factor * mean + made.likeness.offset
+        return self._near[question]
+
+    def _rarity(self, word: str, rarest: float) -> float:
+        stems = terms.stems(word)
+        return min((self._weights.get(stem, rarest) for stem in stems), default=_LEAST_RARITY * rarest)
 
     def _answers(self, sentence: sentences.Sentence) -> bool:
         """Whether it can: names of columns, and a heading with nothing below it, cannot."""
@@ -213,6 +269,8 @@ class Evidence:
         )
 
     def _threshold(self) -> float:
+        if self._compare is not None:
+            return _NEARNESS_THRESHOLD
         return _LEXICAL_THRESHOLD if self._embed is None else _THRESHOLD
 
     async def _similarities(self, question: str, texts: Sequence[str]) -> np.ndarray | None:

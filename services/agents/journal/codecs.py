@@ -14,7 +14,7 @@ import numpy as np
 
 from services.agents.journal.entry import canonical, packed, raw, read_json
 from services.agents.model import Conversation, Passage, Standing, Turn
-from services.agents.ports import Embeddings, Likeness, ModelError, Vectors
+from services.agents.ports import Embeddings, Likeness, ModelError, Nearness, Vectors
 from services.agents.routing.route import Alternative, Route
 from services.chassis import errors
 from services.chassis.errors import ServiceError
@@ -55,6 +55,25 @@ def _read_embeddings(data: bytes) -> Embeddings:
 
 # Numbers of an embedding are noise to a compressor: it saves a tenth and takes milliseconds.
 EMBEDDINGS: Codec[Embeddings] = Codec(_write_embeddings, _read_embeddings, raw)
+
+
+def _write_nearness(made: Nearness | None) -> bytes:
+    if made is None:
+        return canonical(None)
+    likeness = [made.likeness.factor, made.likeness.offset]
+    return canonical([list(made.words), made.weights.tolist(), made.of.tolist(), likeness])
+
+
+def _read_nearness(data: bytes) -> Nearness | None:
+    said = read_json(data)
+    if said is None:
+        return None
+    words, weights, rows, likeness = said
+    of = np.array(rows, np.float32).reshape(len(rows), len(words))
+    return Nearness(tuple(words), np.array(weights, np.float32), of, Likeness(*likeness))
+
+
+NEARNESS: Codec[Nearness | None] = Codec(_write_nearness, _read_nearness)
 
 
 def _read_found(data: bytes) -> Found:

@@ -13,6 +13,7 @@ from services.agents.journal.codecs import (
     EMBEDDINGS,
     FOUND,
     JSON,
+    NEARNESS,
     ROUTE,
     STANDINGS,
     read_error,
@@ -30,6 +31,7 @@ from services.agents.ports import (
     Meter,
     ModelDone,
     ModelError,
+    Nearness,
     Piece,
     Prompt,
     Retriever,
@@ -68,6 +70,16 @@ class JournaledRetriever:
         """See Retriever."""
         return await self._journal.ask(
             "embed", {"texts": list(texts)}, lambda: self._inner.embed(texts), EMBEDDINGS
+        )
+
+    async def compare(self, question: str, quotes: Sequence[Quote]) -> Nearness | None:
+        """See Retriever."""
+        spans = [[quote.passage.chunk_id, quote.byte_start, quote.byte_end] for quote in quotes]
+        return await self._journal.ask(
+            "compare",
+            {"question": question, "spans": spans},
+            lambda: self._inner.compare(question, quotes),
+            NEARNESS,
         )
 
     async def verify(self, quotes: Sequence[Quote]) -> list[Standing | None]:

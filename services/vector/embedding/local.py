@@ -42,6 +42,7 @@ from services.vector.embedding.ports import (
     EmbedderDeadlineError,
     EmbedderTextError,
     EmbedderUnavailableError,
+    Span,
     Vector,
     Vectors,
     WordVectors,
@@ -231,6 +232,10 @@ class LocalEmbedder:
         joined = [_joined(list(itertools.islice(in_order, len(some)))) for some in parts]
         return vectors if len(vectors) == len(texts) else _means(vectors, parts), joined
 
+    def passage_spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        """See the port."""
+        return [[span for part in parts for span in part.spans] for parts in self._parts(texts)]
+
     def _parts(self, texts: Sequence[str]) -> list[list[_Part]]:
         return self._words_of_model().parts(
             self._local.passage_prompt, [text[:_MAX_CHARACTERS] for text in texts]
@@ -334,7 +339,7 @@ class _Pieces:
     """A text in pieces. spans: where each stands, characters. begins: whether a word begins with it."""
 
     ids: Ids
-    spans: Sequence[tuple[int, int]]
+    spans: Sequence[Span]
     begins: Sequence[bool]
 
 
@@ -347,7 +352,7 @@ class _Part:
     """
 
     ids: Ids
-    spans: list[tuple[int, int]]
+    spans: list[Span]
     rows: list[int]
     end: int
 
@@ -416,7 +421,7 @@ class _Words:
         """The pieces [start, stop) behind `head`. shift: characters before the text."""
         ids = whole.ids[start:stop]
         first = len(self._before) + len(head)
-        spans: list[tuple[int, int]] = []
+        spans: list[Span] = []
         rows: list[int] = []
         for row, at in enumerate(range(start, start + len(ids)), first):
             begin, end = (max(0, place - shift) for place in whole.spans[at])
@@ -474,7 +479,7 @@ def _session(path: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def _begins(text: str, spans: Sequence[tuple[int, int]], words: Sequence[int | None]) -> list[bool]:
+def _begins(text: str, spans: Sequence[Span], words: Sequence[int | None]) -> list[bool]:
     """Which pieces begin a word. Tokenizers take what has no blanks for one, a sentence of Japanese; where a
     script sets none each piece is a word.
     """

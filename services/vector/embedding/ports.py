@@ -17,6 +17,8 @@ FEW_TEXTS = 16
 
 Vectors = NDArray[np.float32]
 Vector = NDArray[np.float32]
+# Characters [start, end).
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,12 @@ class WordVectors:
     its length says how much of the text's own vector it makes.
     """
 
-    spans: Sequence[tuple[int, int]]
+    spans: Sequence[Span]
     vectors: Vectors
 
 
 @runtime_checkable
-class WordsEmbedder(Protocol):
+class WordsEmbedder(Embedder, Protocol):
     """An embedder that can tell of single words, with the same work; an endpoint cannot."""
 
     def embed_question_words(self, text: str, *, deadline: float) -> tuple[Vector, WordVectors]:
@@ -153,6 +155,13 @@ class WordsEmbedder(Protocol):
         self, texts: Sequence[str], *, deadline: float
     ) -> tuple[Vectors, list[WordVectors]]:
         """As embed_passages, and the words of each."""
+        ...
+
+    def passage_spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Where the words stand that embed_passage_words tells of, at once and without their vectors.
+
+        Raises EmbedderTextError, EmbedderUnavailableError.
+        """
         ...
 
 

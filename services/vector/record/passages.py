@@ -12,11 +12,15 @@ from datetime import datetime
 
 import numpy as np
 
-from services.vector.documents import Scalar, chunk_id
+from services.vector.access import Caller, Role
+from services.vector.documents import Scalar, chunk_id, embedded_text
+from services.vector.embedding.ports import ModelName
 from services.vector.record import places
+from services.vector.record.collections import ROLE, bound
 from services.vector.record.database import Connection, Database
+from services.vector.record.generations import GenerationState
 from services.vector.record.places import Where
-from services.vector.record.texts import Text, texts_of
+from services.vector.record.texts import Text, read_text, texts_of
 from services.vector.record.times import to_micros
 from services.vector.record.vectors import Keys
 
@@ -64,6 +68,27 @@ class FoundPassage:
     page: int
     location: str
     headings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PassageWords:
+    """What is kept of the words of a passage, see services.vector.late, and what they are words of.
+
+    model: that made the vectors of its collection. byte_start: of `body` in the extraction.
+    """
+
+    model: ModelName
+    extraction_sha256: str
+    title: str
+    headings: tuple[str, ...]
+    byte_start: int
+    body: str
+    codes: bytes
+
+    @property
+    def embedded_text(self) -> str:
+        """What the model read; ends with the body."""
+        return embedded_text(self.title, self.headings, self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +148,51 @@ class Passages:
                 key: Place(key, document_key, document_id, chunk_id(document_id, ordinal))
                 for key, document_key, document_id, ordinal in rows
             }
+
+        return await self._database.read(work)
+
+    async def words(
+        self, caller: Caller, wanted: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], PassageWords]:
+        """Of passages that the caller may read; those are left out that are not there, or of whose words
+        nothing is kept.
+
+        wanted: document id and ordinal, see services.vector.documents.chunk_id.
+        """
+
+        def work(connection: Connection) -> dict[tuple[str, int], PassageWords]:
+            rows = connection.execute(
+                "SELECT d.document_id, h.ordinal, n.embedding_model, n.dimension, n.revision,"
+                " d.extraction_sha256, d.title, h.headings, d.key, h.byte_start, h.byte_end, w.codes"
+                " FROM json_each(:wanted) asked"
+                " JOIN documents d ON d.document_id = json_extract(asked.value, '$[0]')"
+                " JOIN chunks h ON h.document_key = d.key AND h.ordinal = json_extract(asked.value, '$[1]')"
+                " JOIN collections c ON c.key = d.collection_key"
+                f" JOIN generations n ON n.collection_key = c.key AND n.state = {GenerationState.CURRENT:d}"
+                " JOIN vectors v ON v.generation_key = n.key AND v.chunk_key = h.key"
+                " JOIN word_codes w ON w.seq = v.seq"
+                f" WHERE {ROLE} >= {Role.READER:d} AND d.state IN (3, 4)",
+                bound(caller, wanted=json.dumps(wanted)),
+            ).fetchall()
+            found = {}
+            for document_id, ordinal, model, dimension, revision, extraction, title, headings, *rest in rows:
+                document_key, start, end, codes = rest
+                text = read_text(connection, document_key, start, end)
+                try:
+                    body = text.data.decode()
+                except UnicodeDecodeError:
+                    # A check tells of it.
+                    continue
+                found[document_id, ordinal] = PassageWords(
+                    ModelName(model, dimension, revision),
+                    extraction,
+                    title,
+                    tuple(json.loads(headings)),
+                    text.byte_start,
+                    body,
+                    codes,
+                )
+            return found
 
         return await self._database.read(work)
 
