@@ -21,8 +21,8 @@ DECLARED = {
     "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments "
     "GetDocument ListDocuments ListDocumentEvents ReadDocumentText ReadDocumentOriginal DeleteDocument "
     "CancelIngest RetryIngest Search VerifyCitations RunEvaluation GetEvaluation ListEvaluations "
-    "ListEvaluationQueries DeleteEvaluation GetDeletion EmbedTexts ListEmbeddingModels CheckIndex "
-    "RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
+    "ListEvaluationQueries DeleteEvaluation GetDeletion EmbedTexts CompareWords ListEmbeddingModels "
+    "CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions SearchSessions UpdateSession DeleteSession "
     "AppendMessage ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "
@@ -102,7 +102,7 @@ def test_only_what_does_no_harm_twice_may_be_retried(method: MethodDescriptor) -
     reads = method.name.startswith(
         (
             *("Get", "List", "Read", "Search", "Verify", "Embed", "Check", "Watch", "Route", "Export"),
-            *("Replay", "Draw", "Identify"),
+            *("Replay", "Draw", "Identify", "Compare"),
         )
     )
     if level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:

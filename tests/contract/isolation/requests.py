@@ -69,6 +69,7 @@ _NOT_IDS = {
         "signed for its tenant; a page is seconds of work, so there is one here",
     ),
     "query_id": "a name within the request",
+    "PassageSpans.chunk_id": "of the document that is named beside it; of another one it names nothing",
     "access_token": "a credential",
     "refresh_token": "a credential",
 }
@@ -227,6 +228,16 @@ def _verify(victim: Belongings | None, attacked: frozenset[str]) -> list[Message
     return [vector_pb2.VerifyCitationsRequest(citations=[citation])]
 
 
+def _compare(victim: Belongings | None, attacked: frozenset[str]) -> list[Message]:
+    document = victim.document if victim else None
+    passage = vector_pb2.PassageSpans(
+        chunk_id=f"{document.document_id}-0" if document else "",
+        extraction_sha256=document.extraction_sha256 if document else "",
+        spans=[vector_pb2.Span(byte_start=0, byte_end=3)],
+    )
+    return [vector_pb2.CompareWordsRequest(question="gold 1884", passages=[passage])]
+
+
 def _search(victim: Belongings | None, attacked: frozenset[str]) -> list[Message]:
     return [vector_pb2.SearchRequest(query="gold 1884", similarity_threshold=-1.0, explain=True)]
 
@@ -272,6 +283,7 @@ _BASES: Mapping[str, Callable[[Belongings | None, frozenset[str]], list[Message]
     ],
     f"{VECTOR}Search": _search,
     f"{VECTOR}VerifyCitations": _verify,
+    f"{VECTOR}CompareWords": _compare,
     f"{VECTOR}RunEvaluation": _evaluation,
     f"{SESSION}AppendMessage": _append,
     # What the titles of all of them begin with.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from meldrag.vector.v1 import vector_pb2 as pb
-from services.vector.embedding.ports import EmbedderUnavailableError, Vector, Vectors, WordVectors
+from services.vector.embedding.ports import EmbedderUnavailableError, Span, Vector, Vectors, WordVectors
 from tests.contract.vector.snapshots import exported, imported
 from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, running, walk
 
@@ -44,6 +44,9 @@ class Telling(WordEmbedder):
         if not self.telling.wait(max(0.0, deadline - time.monotonic())):
             raise EmbedderUnavailableError("held back")
         return self.embed_passages(texts, deadline=deadline), [self._words(text) for text in texts]
+
+    def passage_spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        return [list(self._words(text).spans) for text in texts]
 
     def _words(self, text: str) -> WordVectors:
         spans = [match.span() for match in re.finditer(r"\w+", text)]

@@ -34,6 +34,20 @@ def test_of_function_words_and_punctuation_nothing_is_kept() -> None:
     assert list(question("to be or not to be").texts) == ["to", "be", "or", "not", "to", "be"]
 
 
+def test_the_places_of_what_is_kept_are_those_of_its_bits() -> None:
+    text = "The harbour of Bergen - is old"
+    words = words_of(text, 3)
+    assert late.kept_spans(text, words.spans) == [(4, 11), (15, 21), (27, 30)]
+    kept = late.codes(text, words)
+    assert late.whole(kept, DIMENSION, 3)
+    assert not late.whole(kept, DIMENSION, 2)
+    asked = question("harbour old", 5)
+    cosines = late.cosines(asked, kept)
+    assert cosines.shape == (2, 3)
+    mean = asked.weights @ cosines.max(axis=1) / asked.weights.sum()
+    assert late.nearness(asked, [kept])[0] == pytest.approx(mean, abs=1e-6)
+
+
 @pytest.mark.parametrize("word", ["harbour", " harbour,", "灯", "1871"])
 def test_words_that_tell_something(word: str) -> None:
     assert late.tells(word)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.agents.answering.extractive import Evidence
-from services.agents.model import Passage
-from services.agents.ports import Embeddings, Likeness
+from services.agents.model import Passage, Quote
+from services.agents.ports import Embeddings, Likeness, Nearness
 
 TEXTS = [
     "The tram runs every ten minutes. A day ticket costs six francs. Dogs ride free.",
@@ -227,3 +227,88 @@ async def test_a_sentence_that_says_no_more_than_its_headings_brings_its_section
     assert [quote.text for quote in await evidence.answer("Which button for descaling?")] == [
         "Fill the tank with vinegar and press the left button twice."
     ]
+
+
+class Comparer:
+    """How near the words of a question come, by what `near` says of a sentence; far where it says nothing."""
+
+    def __init__(
+        self, words: Sequence[str], near: dict[str, Sequence[float]], likeness: Likeness = NO_OTHER
+    ) -> None:
+        self.words, self.near, self.likeness = tuple(words), near, likeness
+        self.asked: list[tuple[str, int]] = []
+
+    async def __call__(self, question: str, quotes: Sequence[Quote]) -> Nearness | None:
+        self.asked.append((question, len(quotes)))
+        rows = [self.near.get(quote.text, [0.0] * len(self.words)) for quote in quotes]
+        return Nearness(
+            self.words, np.ones(len(self.words), np.float32), np.array(rows, np.float32), self.likeness
+        )
+
+
+async def not_known(question: str, quotes: Sequence[Quote]) -> Nearness | None:
+    return None
+
+
+async def embeds_nothing(texts: Sequence[str]) -> Embeddings | None:
+    raise AssertionError(f"embedded: {texts}")
+
+
+async def test_words_that_come_near_answer_and_nothing_is_embedded() -> None:
+    near = {"It opens at ten.": [0.9, 0.8], "The museum shows steam engines.": [0.2, 0.3]}
+    compare = Comparer(["doors", "morning"], near)
+    evidence = Evidence(passages(), embeds_nothing, compare)
+    question = "When do they unlock the doors in the morning?"
+    assert [quote.text for quote in await evidence.answer(question)] == ["It opens at ten."]
+    assert [quote.text for quote in await evidence.all_fitting(question)] == ["It opens at ten."]
+    # All sentences at once, and once for each question.
+    assert compare.asked == [(question, len(SENTENCES))]
+    assert await evidence.over(passages()[:2]).answer(question) == []
+    assert compare.asked[1:] == [(question, 5)]
+
+
+async def test_a_rare_word_of_the_question_counts_more_than_a_common_one() -> None:
+    # "ticket" stands in three sentences and "dogs" in one; by the words alone all fit alike.
+    near = {"Bicycles need a ticket of their own.": [0.9, 0.2], "It opens at ten.": [0.2, 0.9]}
+    ranked = await Evidence(passages(), None, Comparer(["ticket", "dogs"], near)).ranked("pooch fare")
+    assert [item.quote.text for item in ranked[:2]] == [
+        "It opens at ten.",
+        "Bicycles need a ticket of their own.",
+    ]
+
+
+async def test_a_function_word_of_the_question_counts_little() -> None:
+    near = {"It opens at ten.": [0.9, 0.1], "Dogs ride free.": [0.1, 0.9]}
+    ranked = await Evidence(passages(), None, Comparer(["when", "pooch"], near)).ranked("when pooch")
+    assert ranked[0].quote.text == "Dogs ride free."
+
+
+async def test_of_what_fits_alike_the_passage_that_was_found_first_answers() -> None:
+    texts = ["The ferry leaves at nine.", "The ferry leaves at ten.", "The ferry leaves at eight."]
+    for order in ([0, 1, 2], [2, 0, 1]):
+        some = [texts[at] for at in order]
+        compare = Comparer(["ferry"], {text: [0.9] for text in texts})
+        for evidence in (
+            Evidence(passages(some), None, compare),
+            Evidence(passages(some), Embedder(dict.fromkeys([*texts, "When does the ferry leave?"], 1.0))),
+        ):
+            assert (await evidence.answer("When does the ferry leave?"))[0].text == some[0]
+
+
+async def test_what_another_model_says_is_brought_to_one_scale() -> None:
+    near = {"It opens at ten.": [0.85], "Dogs ride free.": [0.80]}
+    usual = Evidence(passages(), None, Comparer(["doors"], near))
+    assert await usual.answer("doors?")
+    scaled = Evidence(passages(), None, Comparer(["doors"], near, Likeness(4.0, -3.0)))
+    # 0.85 is 0.4 by that model, and 0.8 is 0.2: neither answers.
+    assert await scaled.answer("doors?") == []
+    assert scaled.likeness == Likeness(4.0, -3.0)
+
+
+async def test_where_nearness_is_not_known_sentences_are_embedded() -> None:
+    embedder = Embedder({"A day ticket costs six francs.": 0.9, "fare?": 1.0})
+    evidence = Evidence(passages(), embedder, not_known)
+    assert (await evidence.ranked("fare?"))[0].quote.text == "A day ticket costs six francs."
+    assert embedder.asked
+    many = Evidence(passages(TEXTS * 34), embedder, Comparer(["fare"], {}))
+    assert (await many.ranked("fare?"))[0].quote.text == "A day ticket costs six francs."

@@ -11,12 +11,13 @@ from services.agents.journal.codecs import (
     CONVERSATION,
     EMBEDDINGS,
     FOUND,
+    NEARNESS,
     ROUTE,
     read_error,
     written_error,
 )
 from services.agents.model import Conversation, Passage, Turn
-from services.agents.ports import Embeddings, Likeness, ModelError
+from services.agents.ports import Embeddings, Likeness, ModelError, Nearness
 from services.agents.routing.route import Alternative, Route
 from services.chassis.errors import NotFoundError, ResourceExhaustedError, ServiceError
 
@@ -37,6 +38,19 @@ def test_vectors_of_older_records_are_compared_as_they_were() -> None:
     read = EMBEDDINGS.read(stream.getvalue())
     assert read.vectors.shape == (2, 3)
     assert read.likeness == Likeness()
+
+
+@pytest.mark.parametrize("quotes", [0, 3])
+def test_nearness_keeps_every_bit(quotes: int) -> None:
+    made = np.random.default_rng(1).standard_normal((quotes, 2)).astype(np.float32)
+    weights = np.array([0.1, 11.7], np.float32)
+    read = NEARNESS.read(NEARNESS.write(Nearness(("Über", "b"), weights, made, Likeness(4.7, -3.4))))
+    assert read is not None
+    assert (read.words, read.likeness) == (("Über", "b"), Likeness(4.7, -3.4))
+    assert read.of.dtype == read.weights.dtype == np.float32
+    assert (read.of.tobytes(), read.of.shape) == (made.tobytes(), made.shape)
+    assert read.weights.tobytes() == weights.tobytes()
+    assert NEARNESS.read(NEARNESS.write(None)) is None
 
 
 def test_passages_conversations_and_routes_come_back() -> None:
