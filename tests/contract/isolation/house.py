@@ -34,7 +34,7 @@ from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
 from services.vector.settings import VectorSettings
 from tests.contract.agents.conftest import few_examples
-from tests.contract.vector.world import WordEmbedder, count_words
+from tests.contract.vector.world import TellingEmbedder, count_words
 from tests.support.plain_sandbox import PlainSandbox
 from tests.support.redis_server import running_redis
 
@@ -161,7 +161,7 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
             return address
 
         vector_settings = VectorSettings(meld_data_dir=folder / "vector", **login)
-        model = ConfiguredModel(WordEmbedder(), count_words)
+        model = ConfiguredModel(TellingEmbedder(), count_words)
         vector, _ = await enter(vector_server(vector_settings, model, "127.0.0.1:0"))
         vector_address = await started(vector)
         session_settings = SessionSettings(

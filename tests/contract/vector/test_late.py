@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 import time
@@ -11,12 +10,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from meldrag.vector.v1 import vector_pb2 as pb
-from services.vector.embedding.ports import EmbedderUnavailableError, Span, Vector, Vectors, WordVectors
+from services.vector.embedding.ports import EmbedderUnavailableError, Vectors, WordVectors
 from tests.contract.vector.snapshots import exported, imported
-from tests.contract.vector.world import Client, WordEmbedder, all_ready, eventually, running, walk
+from tests.contract.vector.world import (
+    Client,
+    TellingEmbedder,
+    WordEmbedder,
+    all_ready,
+    eventually,
+    running,
+    walk,
+)
 
 # One finds all texts alike as wholes, and knows which of these words mean the same.
 MEANINGS = {"vessels": "ship", "ships": "ship", "berth": "anchor", "anchor": "anchor"}
@@ -24,34 +29,23 @@ BREAD, SHIPS = "Bread was baked at dawn.", "Ships anchor in the bay."
 QUESTION = "Where do vessels berth?"
 
 
-class Telling(WordEmbedder):
-    """Tells of words. `telling` holds those of passages back until it is set."""
+class Telling(TellingEmbedder):
+    """Finds all texts alike as wholes. `telling` holds the words of passages back until it is set."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MEANINGS)
         self.telling = threading.Event()
         self.telling.set()
 
     def vector(self, text: str) -> Vectors:
         return super().vector("alike")
 
-    def embed_question_words(self, text: str, *, deadline: float) -> tuple[Vector, WordVectors]:
-        return self.embed_question(text, deadline=deadline), self._words(text)
-
     def embed_passage_words(
         self, texts: Sequence[str], *, deadline: float
     ) -> tuple[Vectors, list[WordVectors]]:
         if not self.telling.wait(max(0.0, deadline - time.monotonic())):
             raise EmbedderUnavailableError("held back")
-        return self.embed_passages(texts, deadline=deadline), [self._words(text) for text in texts]
-
-    def passage_spans(self, texts: Sequence[str]) -> list[list[Span]]:
-        return [list(self._words(text).spans) for text in texts]
-
-    def _words(self, text: str) -> WordVectors:
-        spans = [match.span() for match in re.finditer(r"\w+", text)]
-        means = [MEANINGS.get(word.lower(), word.lower()) for word in re.findall(r"\w+", text)]
-        return WordVectors(spans, np.stack([WordEmbedder.vector(self, word) for word in means]))
+        return super().embed_passage_words(texts, deadline=deadline)
 
 
 async def filled(client: Client) -> None:

@@ -22,7 +22,14 @@ from services.chassis import roles
 from services.chassis.context import LOCAL_OWNER, Principal
 from services.chassis.errors import ServiceError, from_rpc_error
 from services.vector.application import Application
-from services.vector.embedding.ports import EmbedderTextError, EmbedderUnavailableError, Vector, Vectors
+from services.vector.embedding.ports import (
+    EmbedderTextError,
+    EmbedderUnavailableError,
+    Span,
+    Vector,
+    Vectors,
+    WordVectors,
+)
 from services.vector.embedding.scale import BUILT_IN, Scale
 from services.vector.hosting import vector_server
 from services.vector.models import ConfiguredModel
@@ -86,6 +93,32 @@ class WordEmbedder:
     def _check(self) -> None:
         if self.down:
             raise EmbedderUnavailableError("switched off")
+
+
+class TellingEmbedder(WordEmbedder):
+    """The same model, which tells of single words too. `meanings`: words that mean what another one does."""
+
+    def __init__(self, meanings: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._meanings = meanings or {}
+
+    def embed_question_words(self, text: str, *, deadline: float) -> tuple[Vector, WordVectors]:
+        return self.embed_question(text, deadline=deadline), self._words(text)
+
+    def embed_passage_words(
+        self, texts: Sequence[str], *, deadline: float
+    ) -> tuple[Vectors, list[WordVectors]]:
+        return self.embed_passages(texts, deadline=deadline), [self._words(text) for text in texts]
+
+    def passage_spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        return [list(self._words(text).spans) for text in texts]
+
+    def _words(self, text: str) -> WordVectors:
+        found = list(re.finditer(r"\w+", text))
+        means = [self._meanings.get(match.group().lower(), match.group().lower()) for match in found]
+        return WordVectors(
+            [match.span() for match in found], np.stack([WordEmbedder.vector(self, word) for word in means])
+        )
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
