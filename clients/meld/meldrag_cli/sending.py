@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import queue
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -15,11 +15,23 @@ from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure
 from meldrag_cli.files import File
 from meldrag_cli.gateway import Gateway, Readable, path
 from meldrag_cli.patience import patiently
+from meldrag_cli.several import several
 
 _LOOK_SECONDS = 0.5
 _TAKEN = frozenset({"EMBEDDING", "READY"})
 
 Seen = Callable[[File, str, int, int], None]
+Fields = Callable[[File], Mapping[str, str]]
+
+
+def by_name(file: File) -> dict[str, str]:
+    """With these a file takes the place of the document that came under its name."""
+    return {"external_id": file.name}
+
+
+def anonymous(_: File) -> dict[str, str]:
+    """With these a file is a document of its own for each content that it has."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class Sending:
         *,
         jobs: int,
         wait: bool,
-        replace: bool,
+        fields: Fields,
         seconds: float,
         seen: Seen,
         originals: bool = False,
@@ -67,7 +79,7 @@ class Sending:
         self._collection = collection
         self._jobs = jobs
         self._wait = wait
-        self._replace = replace
+        self._fields = fields
         self._originals = originals
         self._seconds = seconds
         self._seen = seen
@@ -78,37 +90,21 @@ class Sending:
 
         Raises UnreachableFailure when the house has gone: the rest is not tried then.
         """
-        todo: queue.SimpleQueue[File] = queue.SimpleQueue()
-        done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        for file in files:
-            todo.put(file)
-        for _ in range(min(self._jobs, len(files))):
-            # Daemons: who presses Ctrl-C does not wait for a file of a gigabyte.
-            threading.Thread(target=self._work, args=(todo, done), daemon=True).start()
         try:
-            for _ in files:
-                outcome = done.get()
+            for outcome in several(files, self._outcome, self._jobs, self._stop):
                 if isinstance(outcome.failure, UnreachableFailure):
                     raise outcome.failure
                 yield outcome
         finally:
             self._stop.set()
 
-    def _work(self, todo: queue.SimpleQueue[File], done: queue.SimpleQueue[Outcome]) -> None:
-        while not self._stop.is_set():
-            try:
-                file = todo.get_nowait()
-            except queue.Empty:
-                return
-            outcome = self._outcome(file)
-            if isinstance(outcome.failure, UnreachableFailure):
-                # At once: before whoever waits has heard of it, the next file would be on its way.
-                self._stop.set()
-            done.put(outcome)
-
     def _outcome(self, file: File) -> Outcome:
         try:
             return patiently(lambda: self._send(file), lambda: self._seen(file, "waiting", 0, file.bytes))
+        except UnreachableFailure as failure:
+            # At once: before whoever waits has heard of it, the next file would be on its way.
+            self._stop.set()
+            return Outcome(file, failure=failure)
         except Failure as failure:
             return Outcome(file, failure=failure)
         except OSError as error:
@@ -118,13 +114,16 @@ class Sending:
             return Outcome(file, failure=RefusedFailure("INTERNAL", f"{type(error).__name__}: {error}"))
 
     def _send(self, file: File) -> Outcome:
-        form = {"external_id": file.name} if self._replace else {}
+        fields = self._fields(file)
         where = path("collections", self._collection, "documents")
         with file.path.open("rb") as opened:
-            there = self._held(file, where, hashlib.file_digest(opened, "sha256").hexdigest())
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+            there = self._held(where, sha256, fields)
             if there is not None:
                 return Outcome(file, self._awaited(file, where, there), existing=True)
             opened.seek(0)
+            # The house compares: what was written to meanwhile is not taken, half old and half new.
+            form = {**fields, "sha256": sha256}
             counted = _Counted(opened, lambda sent: self._seen(file, "sending", sent, file.bytes))
             part = (file.path.name, counted)
             try:
@@ -134,21 +133,26 @@ class Sending:
                 return self._follow(file, where, form, part)
             except UnreachableFailure as failure:
                 if counted.size != file.bytes:
-                    detail = f"{file.name} changed while it was sent"
-                    raise RefusedFailure("FILE_CHANGED", detail) from failure
+                    raise _changed(file) from failure
+                raise
+            except RefusedFailure as failure:
+                if failure.reason == "CONTENT_MISMATCH":
+                    raise _changed(file) from failure
                 raise
 
-    def _held(self, file: File, where: str, sha256: str) -> dict[str, Any] | None:
+    def _held(self, where: str, sha256: str, fields: Mapping[str, str]) -> dict[str, Any] | None:
         """The document that these bytes are already: they need not be sent."""
         asked = {"sha256": sha256, "state": ",".join(sorted(_TAKEN)), "page_size": "1"}
-        if self._replace:
-            asked["external_id"] = file.name
+        if "external_id" in fields:
+            asked["external_id"] = fields["external_id"]
         try:
             found: list[dict[str, Any]] = self._gateway.get(where, asked)["documents"]
         except RefusedFailure:
             # Whatever is wrong, the sending will tell.
             return None
         if not found or (self._originals and not found[0].get("has_original")):
+            return None
+        if "metadata" in fields and found[0].get("metadata") != json.loads(fields["metadata"]):
             return None
         return found[0]
 
@@ -197,6 +201,10 @@ def followed(
     if not document:
         raise RefusedFailure("NO_ANSWER", "the stream ended before anything was known of the document")
     return document, existing
+
+
+def _changed(file: File) -> RefusedFailure:
+    return RefusedFailure("FILE_CHANGED", f"{file.name} changed while it was sent")
 
 
 class _Counted:
