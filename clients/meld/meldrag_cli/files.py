@@ -64,8 +64,15 @@ class Choice:
     exclude: Sequence[str] = ()
     hidden: bool = False
 
+    def means(self, below: str) -> bool:
+        """Whether a file of this path, with "/", is meant."""
+        parts = below.split("/")
+        if not self.hidden and any(part.startswith(".") for part in parts):
+            return False
+        return self.takes(below, parts[-1])
+
     def takes(self, below: str, name: str) -> bool:
-        """Whether what has this path and name is meant, should it be a file."""
+        """Whether what has this path and name is chosen by the patterns."""
         if self.include and not _matches(below, name, self.include):
             return False
         return not _matches(below, name, self.exclude)

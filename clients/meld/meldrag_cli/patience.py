@@ -17,6 +17,13 @@ _AWAY = frozenset({"UPSTREAM_UNAVAILABLE", "TRANSPORT"})
 Answer = TypeVar("Answer")
 
 
+def passing(refused: RefusedFailure) -> bool:
+    """Whether what was refused may be granted later, although nobody changes anything."""
+    status = refused.problem.get("status")
+    failed = isinstance(status, int) and status >= 500
+    return failed or refused.retry_after is not None or refused.reason in _AWAY
+
+
 def patiently(ask: Callable[[], Answer], waiting: Callable[[], None] = lambda: None) -> Answer:
     """What `ask` returns, at its last try. waiting: told before each wait. Raises what `ask` raises then."""
     for tried in range(1, _TRIES):

@@ -67,7 +67,7 @@ def ingest(
     name = collection or started.settings().collection
     with started.gateway() as gateway:
         # The default is there from the first file on; another name may be a slip.
-        _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
+        need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
         with progress(terminal, files) as bars:
             sending = Sending(
                 gateway,
@@ -83,7 +83,7 @@ def ingest(
             for outcome in sending.outcomes(files):
                 bars.done(outcome.file)
                 terminal.give(outcome.told())
-                _tell(terminal, outcome)
+                tell(terminal, outcome)
                 outcomes.append(outcome)
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     existing = sum(outcome.existing for outcome in outcomes)
@@ -113,7 +113,7 @@ def fetch(
     name = collection or started.settings().collection
     failed = 0
     with started.gateway() as gateway:
-        _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
+        need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
         for address in dict.fromkeys(addresses):
             try:
                 where = path("collections", name, "documents")
@@ -135,7 +135,8 @@ def fetch(
         raise RefusedFailure("FILES_FAILED", detail, failed=failed)
 
 
-def _need_collection(gateway: Gateway, terminal: Terminal, name: str, *, create: bool) -> None:
+def need_collection(gateway: Gateway, terminal: Terminal, name: str, *, create: bool) -> None:
+    """Raises RefusedFailure for a collection that is not there, unless it may be created."""
     try:
         gateway.get(path("collections", name))
     except RefusedFailure as refused:
@@ -152,7 +153,8 @@ def _create(gateway: Gateway, name: str, description: str) -> dict[str, Any]:
     return gateway.post(path("collections"), {"name": name, "description": description})
 
 
-def _tell(terminal: Terminal, outcome: Outcome) -> None:
+def tell(terminal: Terminal, outcome: Outcome) -> None:
+    """What became of a file, for people."""
     name = outcome.file.name
     if outcome.failure is not None:
         request = outcome.failure.problem.get("request_id")
