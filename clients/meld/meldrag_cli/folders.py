@@ -75,11 +75,23 @@ class Contents:
 
 
 class Folder:
-    """A directory and what is remembered of it. One thread."""
+    """A directory and what is remembered of it. One thread.
 
-    def __init__(self, root: Path, choice: Choice) -> None:
+    clock: seconds that only go on. calendar: seconds as file systems count them.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        choice: Choice,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        calendar: Callable[[], float] = time.time,
+    ) -> None:
         self.root = root
         self._choice = choice
+        self._clock = clock
+        self._calendar = calendar
         self._hashed: dict[str, tuple[Look, str]] = {}
         # What is not quiet yet, as it was seen first, and when.
         self._young: dict[str, tuple[Look, float]] = {}
@@ -140,9 +152,9 @@ class Folder:
 
         seen: told how many bytes of those that must be read are. Raises what `view` raises.
         """
-        now = time.monotonic()
+        now = self._clock()
         view = self.view()
-        self.view_seconds = time.monotonic() - now
+        self.view_seconds = self._clock() - now
         contents = Contents(unread=view.unread, lost=view.lost)
         contents.sizes = {path: look.size for path, look in view.files.items()}
         self._hashed = {path: known for path, known in self._hashed.items() if path in view.files}
@@ -167,7 +179,7 @@ class Folder:
         At the first look its own time tells that; later, when there is an earlier look to compare with, only
         that counts: clocks of other machines may differ from ours.
         """
-        if not self._looked and time.time() - look.modified_ns / 1e9 >= QUIET_SECONDS:
+        if not self._looked and self._calendar() - look.modified_ns / 1e9 >= QUIET_SECONDS:
             return True
         first, since = self._young.get(path, (None, now))
         if first != look:
@@ -192,7 +204,7 @@ class Folder:
                 self._hashed[path] = (look, sha256)
                 yield path, sha256
             else:
-                self._young[path] = (after, time.monotonic())
+                self._young[path] = (after, self._clock())
                 contents.restless.append(path)
             done += look.size
             seen(done, whole)

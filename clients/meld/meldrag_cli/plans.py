@@ -221,6 +221,7 @@ def plan(contents: Contents, held: Holdings, *, again: bool = False, adopt: bool
             continue
         made.delete.append(Delete(old.path, old.document_id, Why.OUTDATED, old.sha256))
     _loose(made, contents, held, adopt=adopt)
+    made.delete.sort(key=lambda each: each.path)
     return made
 
 

@@ -159,7 +159,10 @@ class Sync:
         marks: Marks,
         wish: Wish,
         report: Report,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """clock: seconds that only go on. sleep: lets some of them pass."""
         self._gateway = gateway
         self._collection = collection
         self._where = path("collections", collection, "documents")
@@ -167,6 +170,8 @@ class Sync:
         self._marks = marks
         self._wish = wish
         self._report = report
+        self._clock = clock
+        self._sleep = sleep
         self._held: Holdings | None = None
         self._list_at = 0.0
         self._troubles: dict[str, _Trouble] = {}
@@ -192,10 +197,10 @@ class Sync:
         delete_many: without the guard. Raises UsageFailure for a folder that cannot be read, RefusedFailure
         for what the guard or the house refuses, UnreachableFailure when the house has gone.
         """
-        end = time.monotonic() + _RESTLESS_SECONDS
+        end = self._clock() + _RESTLESS_SECONDS
         summed = self.round(delete_many=delete_many, wait=self._wish.wait)
-        while summed.restless and time.monotonic() < end:
-            time.sleep(QUIET_SECONDS)
+        while summed.restless and self._clock() < end:
+            self._sleep(QUIET_SECONDS)
             # For what the collection holds of these files by another way.
             self._held = None
             more = self.round(delete_many=delete_many, wait=self._wish.wait)
@@ -226,7 +231,7 @@ class Sync:
                     raise
                 self._report.waiting(failure)
                 self._held = None
-                time.sleep(max(every, min(_LONGEST_PAUSE, 2.0**away)))
+                self._sleep(max(every, min(_LONGEST_PAUSE, 2.0**away)))
                 away += 1
                 continue
             if away:
@@ -235,16 +240,16 @@ class Sync:
                 self._report.summed(summed)
             first, away = False, 0
             rest = _REST * self._folder.view_seconds
-            time.sleep(max(rest, min(every, QUIET_SECONDS) if summed.restless else every))
+            self._sleep(max(rest, min(every, QUIET_SECONDS) if summed.restless else every))
 
     def round(self, *, delete_many: bool, wait: bool) -> Sum:
         """Looks once, and does what is to be done. Raises what `once` raises."""
         contents = self._contents()
-        began = time.monotonic()
+        began = self._clock()
         if self._held is None or began >= self._list_at:
             self._held = None
             self._held = self._list(contents)
-            now = time.monotonic()
+            now = self._clock()
             self._list_at = now + max(_LIST_SECONDS, _LIST_REST * (now - began))
         held = self._held
         made = self._plan(contents, held)
@@ -299,7 +304,7 @@ class Sync:
 
     def _send(self, made: Plan, contents: Contents, held: Holdings, summed: Sum, *, wait: bool) -> None:
         files = []
-        now = time.monotonic()
+        now = self._clock()
         self._troubles = {name: each for name, each in self._troubles.items() if name in contents.sizes}
         self._told.failed = {name: each for name, each in self._told.failed.items() if name in contents.sizes}
         for each in made.send:
@@ -348,7 +353,7 @@ class Sync:
         old = self._troubles.get(name)
         pause = _LATER_SECONDS if old is None or old.sha256 != sha256 else min(2 * old.pause, _LATEST_SECONDS)
         passes = isinstance(failure, RefusedFailure) and (failure.reason in _PASSING or passing(failure))
-        at = time.monotonic() + pause if passes else float("inf")
+        at = self._clock() + pause if passes else float("inf")
         self._troubles[name] = _Trouble(sha256, at, pause)
         # What the house keeps of it is told by the next list.
         self._told.failed[name] = sha256
@@ -403,15 +408,15 @@ class Sync:
         """Waits until documents that were there have all their vectors."""
         left = {each.document_id for each in unready}
         states = "RECEIVED,PARSING,EMBEDDING"
-        end = time.monotonic() + self._wish.seconds
+        end = self._clock() + self._wish.seconds
         while left:
             left &= patiently(lambda: self._ids(states))
-            if left and time.monotonic() > end:
+            if left and self._clock() > end:
                 raise RefusedFailure(
                     "DEADLINE", f"{len(left)} documents have not got all their vectors in time"
                 )
             if left:
-                time.sleep(_LOOK_SECONDS)
+                self._sleep(_LOOK_SECONDS)
         for each in unready:
             if each.coming:
                 document = self._gateway.get(f"{self._where}/{each.document_id}")

@@ -232,7 +232,7 @@ class _Report:
             name, size = shown(send.path), contents.sizes[send.path]
             self._terminal.give({"path": name, "planned": "send", "why": send.why.value, "bytes": size})
             self._terminal.say(f"send     {name}: {send.why}, {rendering.size(size)}")
-        for delete in sorted(made.delete, key=lambda each: each.path):
+        for delete in made.delete:
             name = shown(delete.path)
             told = {"path": name, "planned": "delete", "why": delete.why.value}
             self._terminal.give({**told, "document_id": delete.document_id})
