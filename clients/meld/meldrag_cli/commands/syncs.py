@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -148,7 +148,7 @@ class _Report:
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int, int], None]]:
-        """A bar while files are read."""
+        """A bar while files are read, once there is something to read."""
         console = self._terminal.bars
         if console is None:
             yield lambda *_: None
@@ -158,9 +158,16 @@ class _Report:
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=console, transient=True) as drawn:
-            task = drawn.add_task("reading", total=None, visible=False)
-            yield lambda done, whole: drawn.update(task, completed=done, total=max(1, whole), visible=True)
+        with ExitStack() as held:
+            drawn = Progress(*columns, console=console, transient=True)
+            task = drawn.add_task("reading", total=None)
+
+            def seen(done: int, whole: int) -> None:
+                if not drawn.live.is_started:
+                    held.enter_context(drawn)
+                drawn.update(task, completed=done, total=max(1, whole))
+
+            yield seen
 
     @contextmanager
     def sending(self, files: Sequence[File]) -> Iterator[tuple[Seen, Callable[[File], None]]]:
