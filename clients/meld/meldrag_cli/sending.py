@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import IO, Any
 
 from meldrag_cli.events import Event
 from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure
 from meldrag_cli.files import File
 from meldrag_cli.gateway import Gateway, Readable, path
-from meldrag_cli.patience import patiently
+from meldrag_cli.patience import MUCH_SECONDS, patiently
 from meldrag_cli.several import several
 
 _LOOK_SECONDS = 0.5
@@ -59,6 +60,7 @@ class Sending:
     wait: until a document has all its vectors, not only until it is safe and found by
     keyword. replace: a file takes the place of the document that came under its name.
     originals: what is there without its file is sent too.
+    listed: what is there is known already, and not asked for before a file's first try.
     seen: told, in any thread, of a file's stage ("sending", "reading", "embedding"),
     how much of it is done and how much there is; in bytes, or in passages.
     """
@@ -74,6 +76,7 @@ class Sending:
         seconds: float,
         seen: Seen,
         originals: bool = False,
+        listed: bool = False,
     ) -> None:
         self._gateway = gateway
         self._collection = collection
@@ -81,6 +84,7 @@ class Sending:
         self._wait = wait
         self._fields = fields
         self._originals = originals
+        self._listed = listed
         self._seconds = seconds
         self._seen = seen
         self._stop = threading.Event()
@@ -100,7 +104,12 @@ class Sending:
 
     def _outcome(self, file: File) -> Outcome:
         try:
-            return patiently(lambda: self._send(file), lambda: self._seen(file, "waiting", 0, file.bytes))
+            tries = count()
+            return patiently(
+                lambda: self._send(file, ask=next(tries) > 0 or not self._listed),
+                lambda: self._seen(file, "waiting", 0, file.bytes),
+                longest=MUCH_SECONDS,
+            )
         except UnreachableFailure as failure:
             # At once: before whoever waits has heard of it, the next file would be on its way.
             self._stop.set()
@@ -113,16 +122,16 @@ class Sending:
         except Exception as error:
             return Outcome(file, failure=RefusedFailure("INTERNAL", f"{type(error).__name__}: {error}"))
 
-    def _send(self, file: File) -> Outcome:
+    def _send(self, file: File, *, ask: bool) -> Outcome:
         fields = self._fields(file)
         where = path("collections", self._collection, "documents")
         with file.path.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-            there = self._held(where, sha256, fields)
+            sha256 = fields.get("sha256") or hashlib.file_digest(opened, "sha256").hexdigest()
+            there = self._held(where, sha256, fields) if ask else None
             if there is not None:
                 return Outcome(file, self._awaited(file, where, there), existing=True)
             opened.seek(0)
-            # The house compares: what was written to meanwhile is not taken, half old and half new.
+            # The house compares: what was written to meanwhile is not taken.
             form = {**fields, "sha256": sha256}
             counted = _Counted(opened, lambda sent: self._seen(file, "sending", sent, file.bytes))
             part = (file.path.name, counted)

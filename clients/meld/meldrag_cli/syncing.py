@@ -14,7 +14,7 @@ from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure, Us
 from meldrag_cli.files import File
 from meldrag_cli.folders import QUIET_SECONDS, Contents, Folder
 from meldrag_cli.gateway import Gateway, path
-from meldrag_cli.patience import passing, patiently
+from meldrag_cli.patience import MUCH_SECONDS, Answer, passing, patiently
 from meldrag_cli.plans import Delete, Held, Holdings, Marks, Plan, Why, guard, plan, shown
 from meldrag_cli.sending import Outcome, Seen, Sending
 from meldrag_cli.several import several
@@ -272,7 +272,7 @@ class Sync:
             documents = self._gateway.items(self._where, "documents", page_size=_PAGE_SIZE)
             return Holdings.of(documents, self._marks, contents.hashes.values())
 
-        return patiently(read)
+        return self._patiently(read)
 
     def _plan(self, contents: Contents, held: Holdings) -> Plan:
         made = plan(contents, held, again=self._wish.again, adopt=self._wish.adopt)
@@ -328,9 +328,10 @@ class Sync:
                 self._collection,
                 jobs=self._wish.jobs,
                 wait=wait,
-                fields=lambda file: self._marks.fields(file.name),
+                fields=lambda file: {**self._marks.fields(file.name), "sha256": contents.hashes[file.name]},
                 seconds=self._wish.seconds,
                 seen=seen,
+                listed=True,
             )
             for outcome in sending.outcomes(files):
                 done(outcome.file)
@@ -388,13 +389,13 @@ class Sync:
         try:
             if each.coming:
                 try:
-                    receipt = patiently(lambda: self._gateway.post(f"{where}/cancel", None, key=key))
+                    receipt = self._patiently(lambda: self._gateway.post(f"{where}/cancel", None, key=key))
                     return _proven(each, receipt)
                 except RefusedFailure as refused:
                     # It has been read meanwhile.
                     if refused.reason != "INGEST_STATE":
                         raise
-            return _proven(each, patiently(lambda: self._gateway.delete(where, key=key)))
+            return _proven(each, self._patiently(lambda: self._gateway.delete(where, key=key)))
         except RefusedFailure as refused:
             if refused.reason == "DOCUMENT_NOT_FOUND":
                 return Deleted(each)
@@ -404,13 +405,16 @@ class Sync:
         documents = self._gateway.items(self._where, "documents", page_size=_PAGE_SIZE, state=state)
         return {str(each["id"]) for each in documents}
 
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        return patiently(ask, longest=MUCH_SECONDS, sleep=self._sleep)
+
     def _await(self, unready: Sequence[Held], summed: Sum) -> None:
         """Waits until documents that were there have all their vectors."""
         left = {each.document_id for each in unready}
         states = "RECEIVED,PARSING,EMBEDDING"
         end = self._clock() + self._wish.seconds
         while left:
-            left &= patiently(lambda: self._ids(states))
+            left &= self._patiently(lambda: self._ids(states))
             if left and self._clock() > end:
                 raise RefusedFailure(
                     "DEADLINE", f"{len(left)} documents have not got all their vectors in time"

@@ -326,6 +326,20 @@ def test_a_file_that_is_written_to_is_waited_for(bench: Bench) -> None:
     assert bench.kept == {"a": "a", "young": "y"}
 
 
+def test_a_file_that_changes_before_it_is_sent_is_not_sent_half(bench: Bench) -> None:
+    bench.keep("a", "old")
+    bench.write("a", "new")
+
+    def changes(method: str, _: str) -> None:
+        if method == "GET":
+            (bench.root / "a").write_text("new and ha")
+
+    bench.house.meanwhile = changes
+    assert bench.once() == Sum(failed=1)
+    assert bench.told.words == ["FILE_CHANGED a"]
+    assert bench.kept == {"a": "old"}
+
+
 def test_a_file_that_never_rests_is_left_where_it_is(bench: Bench) -> None:
     bench.keep("log", "old")
     path = bench.root / "log"
