@@ -58,8 +58,9 @@ class Sending:
     """Sends files, `jobs` at once.
 
     wait: until a document has all its vectors, not only until it is safe and found by
-    keyword. replace: a file takes the place of the document that came under its name.
-    originals: what is there without its file is sent too.
+    keyword. fields: what is said of a file besides its bytes, as a form has it: external_id,
+    metadata as JSON, sha256 where that was read already. originals: what is there without its
+    file is sent too.
     listed: what is there is known already, and not asked for before a file's first try.
     seen: told, in any thread, of a file's stage ("sending", "reading", "embedding"),
     how much of it is done and how much there is; in bytes, or in passages.

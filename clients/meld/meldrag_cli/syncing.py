@@ -30,7 +30,7 @@ _LIST_REST = 100
 _LIST_SECONDS = 60.0
 # Between tries: of a house that is away, and of a file that was refused for a time.
 _LONGEST_PAUSE = 60.0
-_LATER_SECONDS = 30.0
+_LATER_SECONDS = 5.0
 _LATEST_SECONDS = 3600.0
 # Of one file, and over sooner or later.
 _PASSING = frozenset({"DOCUMENT_BUSY", "FILE_CHANGED", "INGEST_CANCELLED", "NOT_READABLE", "DEADLINE"})
@@ -230,7 +230,9 @@ class Sync:
                 if not _waited_for(failure, first=first):
                     raise
                 self._report.waiting(failure)
-                self._held = None
+                if failure.reason not in _HELD_BACK:
+                    # What was done before that is not known for sure.
+                    self._held = None
                 self._sleep(max(every, min(_LONGEST_PAUSE, 2.0**away)))
                 away += 1
                 continue

@@ -471,28 +471,27 @@ def test_a_house_that_goes_in_between_is_waited_for_and_the_rest_is_done_then(be
         bench.once()
 
 
-def test_a_file_that_is_refused_is_tried_again_after_a_while_or_when_it_changed(bench: Bench) -> None:
-    bench.house.bad.add(b"noise")
-    bench.write("noise.bin", "noise")
+def test_a_file_that_is_refused_is_tried_again_later_and_later_or_when_it_changed(bench: Bench) -> None:
     bench.write("full", "f")
+    bench.write("noise.bin", "noise")
     full = problem(507, "STORAGE_FULL", "the disk is full")
-
-    def posts() -> int:
-        return len(bench.house.came("POST"))
-
+    bad = problem(415, "FORMAT_UNSUPPORTED", "not read here")
+    bench.house.instead["POST"] = deque([full, full, full, bad, full])
     counts: list[int] = []
-    bench.house.instead["POST"] = deque([full, full])
 
     def count() -> None:
-        counts.append(posts())
+        counts.append(len(bench.house.came("POST")))
+
+    def mended() -> None:
+        count()
+        (bench.root / "noise.bin").write_text("words")
 
     bench.jobs = 1
-    bench.watch(*[count] * 14)
-    # Both at once, both refused for a while; after half a minute again, where one is bad for good.
-    assert counts[0] == 2
-    assert counts[5] == 2
-    assert counts[6] == counts[-1] == 4
-    assert bench.kept == {"full": "f"}
+    bench.watch(*[count] * 8, mended, count, count)
+
+    # After 5 s, 10 s and 20 s what passes; what is bad for good not before it is another.
+    assert counts == [2, 4, 4, 5, 5, 5, 5, 6, 6, 6, 7]
+    assert bench.kept == {"full": "f", "noise.bin": "words"}
     assert bench.told.words.count("FORMAT_UNSUPPORTED noise.bin") == 1
 
 
