@@ -421,17 +421,21 @@ def test_a_watch_waits_for_a_disk_that_is_away_and_for_the_house(bench: Bench) -
         assert bench.kept == whole
         bench.root.rmdir()
         elsewhere.rename(bench.root)
-        bench.house.instead["GET"] = deque([AWAY, AWAY])
+        bench.write("new", "n")
+        # It goes while that is sent, and while it is asked what it has got.
+        bench.house.instead["POST"] = deque([AWAY])
+        bench.house.instead["GET"] = deque([AWAY] * 4)
 
-    bench.watch(unmounts, shows_the_folder_below, mounts, pause, pause, pause, delete_many=True)
+    bench.watch(unmounts, shows_the_folder_below, mounts, *[pause] * 6, delete_many=True)
 
-    assert bench.kept == whole
+    assert bench.kept == {**whole, "new": "n"}
     assert bench.told.words[3:] == [
-        *("waiting FILE_NOT_FOUND", "waiting FOLDER_EMPTY"),
-        *("waiting NOT_THE_HOUSE", "waiting NOT_THE_HOUSE", "going on"),
+        *("waiting FILE_NOT_FOUND", "waiting FOLDER_EMPTY", "going on"),
+        *["waiting NOT_THE_HOUSE"] * 5,
+        *("sent new", "going on"),
     ]
     assert bench.house.came("DELETE") == []
-    assert bench.slept[1:] == [5.0, 5.0, 5.0, 8.0, 5.0, 5.0]
+    assert bench.slept[1:] == [5.0, 5.0, 2.0, 5.0, 5.0, 5.0, 8.0, 16.0, 5.0]
 
 
 def test_a_watch_begins_with_a_house_that_is_away_and_not_with_a_plan_that_is_refused(bench: Bench) -> None:
