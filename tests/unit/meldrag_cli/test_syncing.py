@@ -166,6 +166,8 @@ def test_afterwards_the_collection_holds_what_the_folder_holds(bench: Bench) -> 
         "sent new",
         "sent young/moved",
     ]
+    # What is there is known from the list.
+    assert all("page_size=1000" in where for where in bench.house.came("GET"))
     # Nothing is ever missing in between.
     methods = [method for method, _ in bench.house.requests]
     assert methods.index("DELETE") > max(at for at, method in enumerate(methods) if method == "POST")
@@ -292,6 +294,20 @@ def test_what_cannot_be_taken_is_sent_once(bench: Bench) -> None:
     assert len(bench.house.came("POST")) == posted
     bench.house.bad.clear()
     assert bench.once(again=True) == Sum(taken=2, unchanged=1)
+
+
+def test_what_arrived_although_nobody_said_so_is_not_sent_twice(bench: Bench) -> None:
+    bench.write("a", "a")
+
+    def arrives(method: str, _: str) -> None:
+        if method == "POST":
+            bench.keep("a", "a")
+
+    bench.house.meanwhile = arrives
+    bench.house.instead["POST"] = deque([problem(503, "UPSTREAM_UNAVAILABLE", "gone", retry_after=0.01)])
+    assert bench.once() == Sum(taken=1)
+    assert len(bench.house.came("POST")) == 1
+    assert bench.kept == {"a": "a"}
 
 
 def test_a_path_that_the_house_cannot_keep_fails_alone(bench: Bench) -> None:
