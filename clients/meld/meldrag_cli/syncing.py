@@ -176,6 +176,8 @@ class Sync:
         self._list_at = 0.0
         self._troubles: dict[str, _Trouble] = {}
         self._told = _Told()
+        # Of the last round.
+        self._restless: list[str] = []
 
     def preview(self, *, exists: bool) -> tuple[Plan, Contents, RefusedFailure | None]:
         """What would be done to what the folder has, and what the guard would say to it. Does nothing.
@@ -209,6 +211,8 @@ class Sync:
             summed.pending += more.pending
             summed.failed += more.failed
             summed.restless, summed.twice = more.restless, more.twice
+        for name in self._restless:
+            self._refused(name, RefusedFailure("FILE_RESTLESS", "somebody still writes to it"))
         return summed
 
     def follow(self, every: float, *, delete_many: bool, ready: Callable[[], None]) -> None:
@@ -257,6 +261,7 @@ class Sync:
         made = self._plan(contents, held)
         if not delete_many:
             guard(made, contents, held)
+        self._restless = contents.restless
         summed = Sum(unchanged=made.unchanged, restless=len(contents.restless), twice=made.twice)
         summed.failed += self._tell_unread(contents) + self._tell_failed(made)
         self._send(made, contents, held, summed, wait=wait)

@@ -369,6 +369,7 @@ def test_a_file_that_never_rests_is_left_where_it_is(bench: Bench) -> None:
     summed = bench.once()
     assert (summed.restless, summed.taken, summed.deleted) == (1, 0, 0)
     assert sum(bench.slept) <= 32
+    assert bench.told.words == ["FILE_RESTLESS log"]
     assert bench.kept == {"log": "old"}
 
 
@@ -583,6 +584,15 @@ def test_a_dry_run_tells_all_and_does_nothing(bench: Bench, capsys: pytest.Captu
     assert lines[3]["dry_run"] is True
     assert bench.house.documents == before
     assert {method for method, _ in bench.house.requests} == {"GET"}
+
+
+def test_a_dry_run_names_what_it_would_wait_for(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    (bench.root / "young").write_text("y")
+    assert run(bench, "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "wait     young: being written to",
+        "would send 0 files to notes and delete 0 documents, 0 unchanged, 0 failed, 1 being written to",
+    ]
 
 
 def test_a_dry_run_ends_as_the_run_would(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,6 +244,9 @@ class _Report:
             told = {"path": name, "planned": "delete", "why": delete.why.value}
             self._terminal.give({**told, "document_id": delete.document_id})
             self._terminal.say(f"delete   {name}: {delete.why}")
+        for restless in contents.restless:
+            self._terminal.give({"path": shown(restless), "planned": "wait"})
+            self._terminal.say(f"wait     {shown(restless)}: being written to")
         failed = {name: (each.reason, each.message) for name, each in made.failed.items()}
         failed |= {name: ("NOT_READABLE", why) for name, why in {**contents.lost, **contents.unread}.items()}
         for path_, (reason, message) in failed.items():
