@@ -44,11 +44,22 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A document as the collection has it."""
+    """A document as the collection has it. size: of its file, in bytes."""
 
     document_id: str
     sha256: str
     state: str
+    size: int
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Held:
+        """From what the house says of one."""
+        return cls(
+            str(document["id"]),
+            str(document["content_sha256"]),
+            str(document["state"]),
+            int(document["bytes"]),
+        )
 
     @property
     def coming(self) -> bool:
@@ -100,9 +111,9 @@ class Holdings:
                     loose = Loose(str(each["id"]), str(each["external_id"]), str(each["filename"]))
                     holdings.loose.setdefault(sha256, []).append(loose)
             elif state in _WHOLE:
-                holdings.whole[path] = Held(str(each["id"]), sha256, state)
+                holdings.whole[path] = Held.of(each)
             elif state in _COMING:
-                holdings.coming[path] = Held(str(each["id"]), sha256, state)
+                holdings.coming[path] = Held.of(each)
             else:
                 error = each["error"] or {}
                 reason = str(error.get("reason") or "DOCUMENT_FAILED")
@@ -190,7 +201,7 @@ def plan(contents: Contents, held: Holdings, *, again: bool = False, adopt: bool
     the page be the folder's.
 
     What is in the folder and not known byte for byte, because it is restless or cannot be read, stays in the
-    collection as it is.
+    collection as it is. So does what may have moved: a new file of its size is restless.
     """
     made = Plan()
     failures = {each.sha256: each for each in held.failed if each.sha256}
@@ -209,20 +220,29 @@ def plan(contents: Contents, held: Holdings, *, again: bool = False, adopt: bool
             made.failed[path] = failed
         else:
             made.send.append(Send(path, Why.NEW if there is None else Why.CHANGED))
+    _gone(made, contents, held)
+    _loose(made, contents, held, adopt=adopt)
+    made.delete.sort(key=lambda each: each.path)
+    return made
+
+
+def _gone(made: Plan, contents: Contents, held: Holdings) -> None:
+    """What has no file any more."""
     hashes = set(contents.hashes.values())
+    young = {contents.sizes[path] for path in contents.restless if path not in held.whole}
     for holding in (held.whole, held.coming):
         for path, each in holding.items():
-            if not contents.has(path):
-                why = Why.MOVED if each.sha256 in hashes else Why.GONE
-                made.delete.append(Delete(path, each.document_id, why, each.sha256, each.coming))
+            if contents.has(path):
+                continue
+            if each.sha256 in hashes:
+                made.delete.append(Delete(path, each.document_id, Why.MOVED, each.sha256, each.coming))
+            elif each.size not in young:
+                made.delete.append(Delete(path, each.document_id, Why.GONE, each.sha256, each.coming))
     for old in held.failed:
         # One failure stands for all files of the same bytes.
         if old.sha256 in hashes or (contents.has(old.path) and old.path not in contents.hashes):
             continue
         made.delete.append(Delete(old.path, old.document_id, Why.OUTDATED, old.sha256))
-    _loose(made, contents, held, adopt=adopt)
-    made.delete.sort(key=lambda each: each.path)
-    return made
 
 
 def _loose(made: Plan, contents: Contents, held: Holdings, *, adopt: bool) -> None:

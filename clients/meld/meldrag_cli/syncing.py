@@ -352,9 +352,7 @@ class Sync:
                 summed.taken += 1
                 self._troubles.pop(name, None)
                 held.coming.pop(name, None)
-                held.whole[name] = Held(
-                    str(document["id"]), str(document["content_sha256"]), str(document["state"])
-                )
+                held.whole[name] = Held.of(document)
 
     def _trouble(self, name: str, sha256: str, failure: Failure) -> None:
         """Leaves a file alone for a while, or until it is another."""

@@ -46,6 +46,7 @@ def document(path: str, text: str, state: str = "READY", **more: Any) -> dict[st
         "external_id": fields["external_id"],
         "metadata": json.loads(fields["metadata"]),
         "content_sha256": sha256(text),
+        "bytes": len(text),
         "filename": path.rpartition("/")[2],
         "state": state,
         "error": {"reason": "FORMAT_UNSUPPORTED", "message": "no"} if state == "FAILED" else None,
@@ -79,6 +80,16 @@ def test_what_is_new_or_changed_is_sent_and_what_has_gone_is_deleted() -> None:
 def test_a_file_under_another_name_is_sent_and_its_old_document_deleted_as_moved() -> None:
     send, delete, _ = planned(folder(there="t"), [document("here", "t")])
     assert (send, delete) == ({"there": "new"}, {"id of here": "moved"})
+
+
+def test_what_may_have_moved_waits_until_that_is_known() -> None:
+    there = [document("old", "12345"), document("log", "123456"), document("gone", "1234567")]
+    contents = folder(restless=["young", "log"])
+    contents.sizes |= {"young": 5, "log": 7}
+    send, delete, made = planned(contents, there)
+    # The log is written to and was there before, so its size says nothing.
+    assert (send, delete) == ({}, {"id of gone": "gone"})
+    guard(made, contents, Holdings.of(there, MARKS, ()))
 
 
 def test_two_files_of_the_same_bytes_are_two_documents() -> None:

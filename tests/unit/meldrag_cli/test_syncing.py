@@ -408,6 +408,26 @@ def test_a_watch_follows_what_happens(bench: Bench) -> None:
     assert [(each.taken, each.deleted) for each in bench.told.sums] == [(2, 0), (1, 0), (0, 1), (1, 0)]
 
 
+def test_a_folder_that_is_renamed_under_a_watch_is_never_missing(bench: Bench) -> None:
+    texts = [f"text {number}" for number in range(30)]
+    for number, text in enumerate(texts):
+        bench.write(f"old/{number}", text)
+    kept: list[set[str]] = []
+
+    def looks() -> None:
+        kept.append(set(bench.kept.values()))
+
+    def renames() -> None:
+        looks()
+        (bench.root / "old").rename(bench.root / "young")
+
+    bench.watch(renames, looks, looks, looks)
+
+    assert kept == [set(texts)] * 4
+    assert set(bench.kept) == {f"young/{number}" for number in range(30)}
+    assert not [word for word in bench.told.words if word.startswith(("waiting", "gone"))]
+
+
 def test_a_watch_asks_the_house_for_lists_rarely(bench: Bench) -> None:
     bench.write("a", "a")
     bench.watch(*[pause] * 23)
