@@ -21,6 +21,7 @@ from meldrag_cli.commands.identity import keys, login, logout, setup, whoami
 from meldrag_cli.commands.knowledge import collections, documents, fetch, ingest, search
 from meldrag_cli.commands.options import Start
 from meldrag_cli.commands.reembed import reembed
+from meldrag_cli.commands.syncs import sync
 from meldrag_cli.commands.webhooks import webhooks
 from meldrag_cli.commands.workflows import workflows
 from meldrag_cli.failures import INTERRUPTED, REFUSED, Failure, UsageFailure
@@ -30,7 +31,7 @@ from meldrag_cli.terminal import Terminal
 _QUESTIONS, _KNOWLEDGE, _PERSON, _HOUSE = "Questions", "Knowledge", "You", "The house"
 COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     _QUESTIONS: (ask, run, replay),
-    _KNOWLEDGE: (ingest, fetch, search, evaluate, reembed),
+    _KNOWLEDGE: (ingest, sync, fetch, search, evaluate, reembed),
     _PERSON: (login, logout, whoami),
     _HOUSE: (doctor, fsck, backup, verify_backup, restore, setup),
 }

@@ -137,9 +137,10 @@ class Gateway:
         """Changes what a JSON object names, and returns how it is then."""
         return self._json(self._send("PATCH", where, _ANSWER_SECONDS, json=body))
 
-    def delete(self, where: str, seconds: float = 300.0) -> Json:
-        """Deletes what is at a path; empty when there is nothing to tell of it."""
-        answer = self._send("DELETE", where, seconds, headers=_once())
+    def delete(self, where: str, seconds: float = 300.0, *, key: str = "") -> Json:
+        """Deletes what is at a path; empty when there is nothing to tell of it. key: as that of `post`."""
+        headers = {"Idempotency-Key": key} if key else _once()
+        answer = self._send("DELETE", where, seconds, headers=headers)
         return {} if answer.status_code == httpx.codes.NO_CONTENT else self._json(answer)
 
     def sign_in(self, name: str, password: str) -> Login:
@@ -167,7 +168,14 @@ class Gateway:
         return self._json(answer)
 
     def items(
-        self, where: str, name: str, most: int = 0, body: Mapping[str, Any] | None = None, **parameters: str
+        self,
+        where: str,
+        name: str,
+        most: int = 0,
+        body: Mapping[str, Any] | None = None,
+        *,
+        page_size: int = _PAGE_SIZE,
+        **parameters: str,
     ) -> Iterator[Json]:
         """The items of a list, page by page; the first `most` of them, all when 0.
 
@@ -175,7 +183,7 @@ class Gateway:
         """
         token, given = "", 0
         while True:
-            size = min(_PAGE_SIZE, most - given) if most else _PAGE_SIZE
+            size = min(page_size, most - given) if most else page_size
             page = self.get(where, {"page_size": size, "page_token": token, **parameters}, body=body)
             for item in page[name]:
                 yield item

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import queue
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import IO, Any
 
 from meldrag_cli.events import Event
 from meldrag_cli.failures import Failure, RefusedFailure, UnreachableFailure
 from meldrag_cli.files import File
 from meldrag_cli.gateway import Gateway, Readable, path
-from meldrag_cli.patience import patiently
+from meldrag_cli.patience import MUCH_SECONDS, patiently
+from meldrag_cli.several import several
 
 _LOOK_SECONDS = 0.5
 _TAKEN = frozenset({"EMBEDDING", "READY"})
 
 Seen = Callable[[File, str, int, int], None]
+Fields = Callable[[File], Mapping[str, str]]
+
+
+def by_name(file: File) -> dict[str, str]:
+    """With these a file takes the place of the document that came under its name."""
+    return {"external_id": file.name}
+
+
+def anonymous(_: File) -> dict[str, str]:
+    """With these a file is a document of its own for each content that it has."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,10 @@ class Sending:
     """Sends files, `jobs` at once.
 
     wait: until a document has all its vectors, not only until it is safe and found by
-    keyword. replace: a file takes the place of the document that came under its name.
-    originals: what is there without its file is sent too.
+    keyword. fields: what is said of a file besides its bytes, as a form has it: external_id,
+    metadata as JSON, sha256 where that was read already. originals: what is there without its
+    file is sent too.
+    listed: what is there is known already, and not asked for before a file's first try.
     seen: told, in any thread, of a file's stage ("sending", "reading", "embedding"),
     how much of it is done and how much there is; in bytes, or in passages.
     """
@@ -58,17 +73,19 @@ class Sending:
         *,
         jobs: int,
         wait: bool,
-        replace: bool,
+        fields: Fields,
         seconds: float,
         seen: Seen,
         originals: bool = False,
+        listed: bool = False,
     ) -> None:
         self._gateway = gateway
         self._collection = collection
         self._jobs = jobs
         self._wait = wait
-        self._replace = replace
+        self._fields = fields
         self._originals = originals
+        self._listed = listed
         self._seconds = seconds
         self._seen = seen
         self._stop = threading.Event()
@@ -78,37 +95,26 @@ class Sending:
 
         Raises UnreachableFailure when the house has gone: the rest is not tried then.
         """
-        todo: queue.SimpleQueue[File] = queue.SimpleQueue()
-        done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        for file in files:
-            todo.put(file)
-        for _ in range(min(self._jobs, len(files))):
-            # Daemons: who presses Ctrl-C does not wait for a file of a gigabyte.
-            threading.Thread(target=self._work, args=(todo, done), daemon=True).start()
         try:
-            for _ in files:
-                outcome = done.get()
+            for outcome in several(files, self._outcome, self._jobs, self._stop):
                 if isinstance(outcome.failure, UnreachableFailure):
                     raise outcome.failure
                 yield outcome
         finally:
             self._stop.set()
 
-    def _work(self, todo: queue.SimpleQueue[File], done: queue.SimpleQueue[Outcome]) -> None:
-        while not self._stop.is_set():
-            try:
-                file = todo.get_nowait()
-            except queue.Empty:
-                return
-            outcome = self._outcome(file)
-            if isinstance(outcome.failure, UnreachableFailure):
-                # At once: before whoever waits has heard of it, the next file would be on its way.
-                self._stop.set()
-            done.put(outcome)
-
     def _outcome(self, file: File) -> Outcome:
         try:
-            return patiently(lambda: self._send(file), lambda: self._seen(file, "waiting", 0, file.bytes))
+            tries = count()
+            return patiently(
+                lambda: self._send(file, ask=next(tries) > 0 or not self._listed),
+                lambda: self._seen(file, "waiting", 0, file.bytes),
+                longest=MUCH_SECONDS,
+            )
+        except UnreachableFailure as failure:
+            # At once: before whoever waits has heard of it, the next file would be on its way.
+            self._stop.set()
+            return Outcome(file, failure=failure)
         except Failure as failure:
             return Outcome(file, failure=failure)
         except OSError as error:
@@ -117,14 +123,17 @@ class Sending:
         except Exception as error:
             return Outcome(file, failure=RefusedFailure("INTERNAL", f"{type(error).__name__}: {error}"))
 
-    def _send(self, file: File) -> Outcome:
-        form = {"external_id": file.name} if self._replace else {}
+    def _send(self, file: File, *, ask: bool) -> Outcome:
+        fields = self._fields(file)
         where = path("collections", self._collection, "documents")
         with file.path.open("rb") as opened:
-            there = self._held(file, where, hashlib.file_digest(opened, "sha256").hexdigest())
+            sha256 = fields.get("sha256") or hashlib.file_digest(opened, "sha256").hexdigest()
+            there = self._held(where, sha256, fields) if ask else None
             if there is not None:
                 return Outcome(file, self._awaited(file, where, there), existing=True)
             opened.seek(0)
+            # The house compares: what was written to meanwhile is not taken.
+            form = {**fields, "sha256": sha256}
             counted = _Counted(opened, lambda sent: self._seen(file, "sending", sent, file.bytes))
             part = (file.path.name, counted)
             try:
@@ -134,21 +143,26 @@ class Sending:
                 return self._follow(file, where, form, part)
             except UnreachableFailure as failure:
                 if counted.size != file.bytes:
-                    detail = f"{file.name} changed while it was sent"
-                    raise RefusedFailure("FILE_CHANGED", detail) from failure
+                    raise _changed(file) from failure
+                raise
+            except RefusedFailure as failure:
+                if failure.reason == "CONTENT_MISMATCH":
+                    raise _changed(file) from failure
                 raise
 
-    def _held(self, file: File, where: str, sha256: str) -> dict[str, Any] | None:
+    def _held(self, where: str, sha256: str, fields: Mapping[str, str]) -> dict[str, Any] | None:
         """The document that these bytes are already: they need not be sent."""
         asked = {"sha256": sha256, "state": ",".join(sorted(_TAKEN)), "page_size": "1"}
-        if self._replace:
-            asked["external_id"] = file.name
+        if "external_id" in fields:
+            asked["external_id"] = fields["external_id"]
         try:
             found: list[dict[str, Any]] = self._gateway.get(where, asked)["documents"]
         except RefusedFailure:
             # Whatever is wrong, the sending will tell.
             return None
         if not found or (self._originals and not found[0].get("has_original")):
+            return None
+        if "metadata" in fields and found[0].get("metadata") != json.loads(fields["metadata"]):
             return None
         return found[0]
 
@@ -197,6 +211,10 @@ def followed(
     if not document:
         raise RefusedFailure("NO_ANSWER", "the stream ended before anything was known of the document")
     return document, existing
+
+
+def _changed(file: File) -> RefusedFailure:
+    return RefusedFailure("FILE_CHANGED", f"{file.name} changed while it was sent")
 
 
 class _Counted:

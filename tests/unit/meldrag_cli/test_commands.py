@@ -15,7 +15,7 @@ import typer
 from meldrag_cli.app import application, main
 from meldrag_cli.files import File
 from meldrag_cli.gateway import Gateway
-from meldrag_cli.sending import Sending
+from meldrag_cli.sending import Sending, by_name
 from meldrag_cli.settings import Settings
 from tests.unit.meldrag_cli.scripted import Answer, events, problem, scripted
 
@@ -354,7 +354,9 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> 
     files = [File(tmp_path / name, name, 1) for name in ("gone.md", "b.md")]
     script: dict[str, Answer | list[Answer]] = {f"POST {COLLECTION}/documents": stages(DOCUMENT)}
     with scripted(script) as house, Gateway(Settings(house.url)) as gateway:
-        sending = Sending(gateway, "notes", jobs=1, wait=True, replace=True, seconds=60, seen=lambda *_: None)
+        sending = Sending(
+            gateway, "notes", jobs=1, wait=True, fields=by_name, seconds=60, seen=lambda *_: None
+        )
         gone, taken = sending.outcomes(files)
     assert gone.failure is not None
     assert gone.failure.reason == "NOT_READABLE"

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from meldrag_cli import rendering, writing
+from meldrag_cli.bars import progress
 from meldrag_cli.commands import ingests, options
 from meldrag_cli.commands.prompts import confirm
 from meldrag_cli.failures import RefusedFailure
-from meldrag_cli.files import File, found
+from meldrag_cli.files import found
 from meldrag_cli.gateway import Gateway, path
-from meldrag_cli.sending import Outcome, Sending, followed
+from meldrag_cli.sending import Outcome, Sending, anonymous, by_name, followed
 from meldrag_cli.settings import DEFAULT_COLLECTION
 from meldrag_cli.terminal import Terminal, line
 
-_NAME_WIDTH = 40
 _ORIGINAL_SECONDS = 60.0
 
 Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=options.collection_ids)]
@@ -70,14 +67,14 @@ def ingest(
     name = collection or started.settings().collection
     with started.gateway() as gateway:
         # The default is there from the first file on; another name may be a slip.
-        _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
-        with _progress(terminal, files) as bars:
+        need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
+        with progress(terminal, files) as bars:
             sending = Sending(
                 gateway,
                 name,
                 jobs=jobs,
                 wait=wait,
-                replace=replace,
+                fields=by_name if replace else anonymous,
                 originals=originals,
                 seconds=timeout,
                 seen=bars.seen,
@@ -86,7 +83,7 @@ def ingest(
             for outcome in sending.outcomes(files):
                 bars.done(outcome.file)
                 terminal.give(outcome.told())
-                _tell(terminal, outcome)
+                tell(terminal, outcome)
                 outcomes.append(outcome)
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     existing = sum(outcome.existing for outcome in outcomes)
@@ -116,7 +113,7 @@ def fetch(
     name = collection or started.settings().collection
     failed = 0
     with started.gateway() as gateway:
-        _need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
+        need_collection(gateway, terminal, name, create=create or name == DEFAULT_COLLECTION)
         for address in dict.fromkeys(addresses):
             try:
                 where = path("collections", name, "documents")
@@ -138,7 +135,8 @@ def fetch(
         raise RefusedFailure("FILES_FAILED", detail, failed=failed)
 
 
-def _need_collection(gateway: Gateway, terminal: Terminal, name: str, *, create: bool) -> None:
+def need_collection(gateway: Gateway, terminal: Terminal, name: str, *, create: bool) -> None:
+    """Raises RefusedFailure for a collection that is not there, unless it may be created."""
     try:
         gateway.get(path("collections", name))
     except RefusedFailure as refused:
@@ -155,7 +153,8 @@ def _create(gateway: Gateway, name: str, description: str) -> dict[str, Any]:
     return gateway.post(path("collections"), {"name": name, "description": description})
 
 
-def _tell(terminal: Terminal, outcome: Outcome) -> None:
+def tell(terminal: Terminal, outcome: Outcome) -> None:
+    """What became of a file, for people."""
     name = outcome.file.name
     if outcome.failure is not None:
         request = outcome.failure.problem.get("request_id")
@@ -176,56 +175,6 @@ def _tell(terminal: Terminal, outcome: Outcome) -> None:
 def _letters(filename: str) -> str:
     """A file's name without its folders and without what the house may have cleaned away."""
     return re.sub(r"[\W_]+", "", Path(filename).name)
-
-
-class _Bars:
-    """A bar for each file that is on its way, and one for all."""
-
-    def __init__(self, progress: Progress | None, files: list[File]) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-        self._all = None if progress is None else progress.add_task("all files", total=len(files), stage="")
-
-    def seen(self, file: File, stage: str, done: int, whole: int) -> None:
-        """Draws how far a file is."""
-        if self._progress is None:
-            return
-        task = self._tasks.get(file.name)
-        if task is None:
-            task = self._tasks[file.name] = self._progress.add_task(
-                _short(file.name), total=whole, stage=stage
-            )
-        self._progress.update(task, completed=done, total=max(1, whole), stage=stage)
-
-    def done(self, file: File) -> None:
-        """Takes the file's bar away and moves that of all."""
-        if self._progress is None or self._all is None:
-            return
-        if (task := self._tasks.pop(file.name, None)) is not None:
-            self._progress.remove_task(task)
-        self._progress.advance(self._all)
-
-
-@contextmanager
-def _progress(terminal: Terminal, files: list[File]) -> Iterator[_Bars]:
-    console = terminal.bars
-    if console is None:
-        yield _Bars(None, files)
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f}%", markup=False),
-        TextColumn("{task.fields[stage]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bars(progress, files)
-
-
-def _short(name: str) -> str:
-    name = line(name)
-    return name if len(name) <= _NAME_WIDTH else f"…{name[-_NAME_WIDTH + 1 :]}"
 
 
 def search(
