@@ -4,9 +4,9 @@
 
 FOLDER has the BEIR layout of bench.retrieval, and its queries.jsonl has `metadata.answers`: texts of which
 one answers, none where nothing in the documents does. Each question is asked of the agent research through
-HTTP, with default settings. An answer is right where its first sentence holds one of the texts, by their words
-in order. The queries of --others are asked as well: nothing answers those, and who says so is right. Questions
-that have no answer here but are about what is here, as SQuAD 2 has them, are told apart.
+HTTP, with default settings. An answer is right where its first sentence holds one of the texts, by their
+words in order. The queries of --others are asked as well: nothing answers those, and who says so is right.
+Questions that have no answer here but are about what is here, as SQuAD 2 has them, are told apart.
 
 A search for the same question right before tells what of the time is not choosing among sentences.
 """
