@@ -65,6 +65,14 @@ class Scored:
     reading: str
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """Of a sentence beside a question: the words by which it is judged, and their share of the question's."""
+
+    reading: str
+    lexical: float
+
+
 class Evidence:
     """The sentences of a run's passages, ready to be asked.
 
@@ -90,6 +98,8 @@ class Evidence:
         self._below = self._sections()
         # The heading next above a sentence, and the stems of all above it.
         self._under: dict[int, tuple[int, set[str]]] = {}
+        # What is to be read with a sentence, by number: the headings above it, the names of a row's columns.
+        self._over: list[list[int]] = []
         self._above = self._headings()
         self._vectors: dict[str, np.ndarray] = {}
         self._near: dict[str, np.ndarray | None] = {}
@@ -114,19 +124,22 @@ class Evidence:
 
     def _headings(self) -> list[set[str]]:
         """Of each sentence the stems of the headings above it."""
-        found, open_headings = [], list[tuple[int, set[str]]]()
+        found, open_headings, columns = [], list[int](), list[int]()
         passage, heading = None, 0
-        for sentence, stems in zip(self._sentences, self._stems, strict=True):
+        for at, sentence in enumerate(self._sentences):
             if sentence.quote.passage is not passage:
-                passage, open_headings, heading = sentence.quote.passage, [], 0
+                passage, open_headings, columns, heading = sentence.quote.passage, [], [], 0
             if sentence.level:
-                open_headings = [one for one in open_headings if one[0] < sentence.level]
-            found.append({stem for _, above in open_headings for stem in above})
+                open_headings = [one for one in open_headings if self._sentences[one].level < sentence.level]
+            found.append({stem for above in open_headings for stem in self._stems[above]})
+            self._over.append([*open_headings, *(columns if sentence.reading != sentence.quote.text else [])])
             if sentence.level:
-                open_headings.append((sentence.level, stems))
+                open_headings.append(at)
                 heading = id(sentence.quote)
             elif heading:
                 self._under[id(sentence.quote)] = heading, found[-1]
+            if sentence.heads:
+                columns = [at]
         return found
 
     def _said(self, quotes: Sequence[Quote], limit: int | None = None) -> list[Quote]:
@@ -165,10 +178,15 @@ class Evidence:
 
     async def nearest(self, question: str, limit: int = 3) -> list[Quote]:
         """What is nearest to a question that nothing answers: the best sentence of each of the best passages
-        that come half as near as an answer does; none when none does."""
+        that come half as near as an answer does; none when none does.
+
+        By embeddings: where no word of a sentence comes near, it may still mean as a whole what is asked.
+        """
         near: dict[int, Quote] = {}
-        for item in await self.ranked(question):
-            if item.score >= _NEAR * self._threshold():
+        ranked = await self._ranked_by_meaning(question)
+        least = _NEAR * (_LEXICAL_THRESHOLD if self._embed is None else _THRESHOLD)
+        for item in ranked:
+            if item.score >= least:
                 near.setdefault(id(item.quote.passage), item.quote)
         return [self._said([quote], 1)[0] for quote in list(near.values())[:limit]]
 
@@ -188,32 +206,38 @@ class Evidence:
 
     async def ranked(self, question: str) -> list[Scored]:
         """The candidates among the sentences, best first."""
-        wanted = set(terms.stems(question))
-        judged = [self._judged(i, wanted) for i in range(len(self._sentences))]
-        lexical = [terms.coverage(wanted, present, self._weights) for _, present in judged]
-        candidates = [i for i, sentence in enumerate(self._sentences) if self._answers(sentence)]
         near = await self._nearness(question)
-        if near is not None:
-            scores = [
-                self._scored(i, near[i], _NEARNESS_WEIGHT, lexical[i], judged[i][0]) for i in candidates
-            ]
-            return self._in_order(scores)
-        order = sorted(candidates, key=lambda i: (-(lexical[i] - 0.02 * self._ranks[i]), i))
-        chosen = order[:_CANDIDATES]
-        similar = await self._similarities(question, [judged[i][0] for i in chosen])
-        scores = [
-            self._scored(i, meaning, 0.0 if similar is None else _VECTOR_WEIGHT, lexical[i], judged[i][0])
-            for i, meaning in zip(chosen, np.zeros(len(chosen)) if similar is None else similar, strict=True)
-        ]
-        return self._in_order(scores)
+        if near is None:
+            return await self._ranked_by_meaning(question)
+        judged = self._judgements(question)
+        return self._in_order([self._scored(i, near[i], _NEARNESS_WEIGHT, judged[i]) for i in judged])
 
-    def _scored(
-        self, i: int, meaning: float, weight: float, lexical: float, reading: str
-    ) -> tuple[int, Scored]:
+    async def _ranked_by_meaning(self, question: str) -> list[Scored]:
+        """The same by embeddings, or by words alone where there are none."""
+        judged = self._judgements(question)
+        order = sorted(judged, key=lambda i: (-(judged[i].lexical - 0.02 * self._ranks[i]), i))
+        chosen = order[:_CANDIDATES]
+        similar = await self._similarities(question, [judged[i].reading for i in chosen])
+        meanings, weight = (np.zeros(len(chosen)), 0.0) if similar is None else (similar, _VECTOR_WEIGHT)
+        return self._in_order(
+            [self._scored(i, one, weight, judged[i]) for i, one in zip(chosen, meanings, strict=True)]
+        )
+
+    def _judgements(self, question: str) -> dict[int, _Judged]:
+        """What words alone say of the sentences that can answer, by number."""
+        wanted = set(terms.stems(question))
+        found = {}
+        for i, sentence in enumerate(self._sentences):
+            if self._answers(sentence):
+                reading, present = self._judged(i, wanted)
+                found[i] = _Judged(reading, terms.coverage(wanted, present, self._weights))
+        return found
+
+    def _scored(self, i: int, meaning: float, weight: float, judged: _Judged) -> tuple[int, Scored]:
         """A sentence, with the rank of its passage. weight: of meaning, of 1."""
         quote = self._sentences[i].quote
-        score = (1 - weight) * lexical + weight * min(1.0, max(0.0, float(meaning)))
-        return self._ranks[i], Scored(quote, score * sentences.wholeness(quote.text), reading)
+        score = (1 - weight) * judged.lexical + weight * min(1.0, max(0.0, float(meaning)))
+        return self._ranks[i], Scored(quote, score * sentences.wholeness(quote.text), judged.reading)
 
     @staticmethod
     def _in_order(scored: Sequence[tuple[int, Scored]]) -> list[Scored]:
@@ -222,7 +246,8 @@ class Evidence:
         return [item for _, item in ordered[:_CANDIDATES]]
 
     async def _nearness(self, question: str) -> np.ndarray | None:
-        """Of every sentence, 0 to 1; None where it is not known."""
+        """Of every sentence, 0 to 1; None where it is not known. One that holds a wanted stem is read with
+        what stands over it, as in `_judged`."""
         if self._compare is None or len(self.passages) > _MOST_COMPARED or not self._sentences:
             return None
         if question not in self._near:
@@ -231,10 +256,14 @@ class Evidence:
                 self._compare = None
                 return None
             self.likeness = made.likeness
+            rows, wanted = made.of.copy(), set(terms.stems(question))
+            for i, over in enumerate(self._over):
+                if over and wanted & self._stems[i]:
+                    rows[i] = made.of[[i, *over]].max(axis=0)
             rarest = max(self._weights.values(), default=1.0)
             weights = made.weights * np.array([self._rarity(word, rarest) for word in made.words], np.float32)
             total = float(weights.sum())
-            mean = made.of @ weights / total if total > 0 else np.zeros(len(made.of), np.float32)
+            mean = rows @ weights / total if total > 0 else np.zeros(len(rows), np.float32)
             self._near[question] = made.likeness.factor * mean + made.likeness.offset
         return self._near[question]
 

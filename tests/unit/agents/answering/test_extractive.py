@@ -312,3 +312,33 @@ async def test_where_nearness_is_not_known_sentences_are_embedded() -> None:
     assert embedder.asked
     many = Evidence(passages(TEXTS * 34), embedder, Comparer(["fare"], {}))
     assert (await many.ranked("fare?"))[0].quote.text == "A day ticket costs six francs."
+
+
+TABLE = (
+    "# Pumps\n\n| Model | Price |\n|---|---|\n| A12 | 340 EUR |\n| B7 | 510 EUR |\n\n"
+    "Delivery takes five days.\n"
+)
+
+
+async def test_a_row_is_read_with_the_names_of_its_columns_and_the_headings_above_it() -> None:
+    near = {
+        "| B7 | 510 EUR |": [0.1, 0.1, 0.9],
+        "| A12 | 340 EUR |": [0.1, 0.1, 0.2],
+        "| Model | Price |": [0.1, 0.9, 0.1],
+        "# Pumps": [0.9, 0.1, 0.1],
+        "Delivery takes five days.": [0.3, 0.3, 0.1],
+    }
+    evidence = Evidence(passages([TABLE]), None, Comparer(["pump", "costs", "B7"], near))
+    quotes = await evidence.answer("What does the pump B7 cost?")
+    assert [quote.text for quote in quotes] == ["| B7 | 510 EUR |"]
+    # Of a row that nobody asks for they say nothing.
+    scores = {item.quote.text: item.score for item in await evidence.ranked("What does the pump B7 cost?")}
+    assert scores["| A12 | 340 EUR |"] < scores["Delivery takes five days."] < 0.43
+
+
+async def test_what_is_nearest_is_found_by_embeddings_all_the_same() -> None:
+    meaning = {"closing time?": 1.0, "It opens at ten.": 0.6}
+    compare = Comparer(["closing", "time"], {"Dogs ride free.": [0.4, 0.3]})
+    evidence = Evidence(passages(), Embedder(meaning), compare)
+    assert await evidence.answer("closing time?") == []
+    assert [quote.text for quote in await evidence.nearest("closing time?")] == ["It opens at ten."]
