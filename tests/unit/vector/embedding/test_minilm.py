@@ -78,6 +78,8 @@ def test_words_are_told_with_the_vectors_that_passages_have_anyway(minilm: MiniL
     assert named[2:] == [[], ["灯", "台"]]
     for some in words:
         assert some.vectors.shape == (len(some.spans), 384)
+    # Their places are known without the work.
+    assert minilm.passage_spans(texts) == [list(some.spans) for some in words]
     # Alone or beside a longer one, a text's words are the same.
     _, alone = minilm.embed_passage_words(texts[:1], deadline=soon())
     np.testing.assert_allclose(alone[0].vectors, words[0].vectors, atol=1e-5)
