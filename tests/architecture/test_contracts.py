@@ -20,7 +20,8 @@ DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
     "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments "
     "GetDocument ListDocuments ListDocumentEvents ReadDocumentText ReadDocumentOriginal DeleteDocument "
-    "CancelIngest RetryIngest Search VerifyCitations RunEvaluation GetEvaluation ListEvaluations "
+    "CancelIngest RetryIngest ReprocessDocument CancelReprocess Search VerifyCitations "
+    "RunEvaluation GetEvaluation ListEvaluations "
     "ListEvaluationQueries DeleteEvaluation GetDeletion EmbedTexts ListEmbeddingModels CheckIndex "
     "RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions SearchSessions UpdateSession DeleteSession "

@@ -67,6 +67,7 @@ class House:
             turns=Turns(2),
             keep_originals=True,
             committed=lambda: None,
+            renew_words=record.mending.rebuild_lexicon,
             embedding_rates=dict,
         )
 
