@@ -137,9 +137,10 @@ class Gateway:
         """Changes what a JSON object names, and returns how it is then."""
         return self._json(self._send("PATCH", where, _ANSWER_SECONDS, json=body))
 
-    def delete(self, where: str, seconds: float = 300.0) -> Json:
-        """Deletes what is at a path; empty when there is nothing to tell of it."""
-        answer = self._send("DELETE", where, seconds, headers=_once())
+    def delete(self, where: str, seconds: float = 300.0, *, key: str = "") -> Json:
+        """Deletes what is at a path; empty when there is nothing to tell of it. key: as for `post`."""
+        headers = {"Idempotency-Key": key} if key else _once()
+        answer = self._send("DELETE", where, seconds, headers=headers)
         return {} if answer.status_code == httpx.codes.NO_CONTENT else self._json(answer)
 
     def sign_in(self, name: str, password: str) -> Login:
@@ -195,13 +196,14 @@ class Gateway:
         file: tuple[str, Readable] | None = None,
         whole: Body | None = None,
         seconds: float | None = None,
+        key: str = "",
     ) -> Iterator[Iterator[Event]]:
         """Sends a JSON object, a form with one file, or a body as it is (`whole`), and gives the events that
         answer as they come.
 
-        seconds: how long the work may take; as its contract has it when None.
+        seconds: how long the work may take; as its contract has it when None. key: as for `post`.
         """
-        headers = {"Accept": "text/event-stream", **_once()}
+        headers = {"Accept": "text/event-stream", **({"Idempotency-Key": key} if key else _once())}
         if seconds is not None:
             headers["Request-Timeout"] = f"{seconds:g}"
         sent: dict[str, Any] = {"json": body}
