@@ -381,7 +381,7 @@ export class Documents {
   }
 
   /**
-   * What is done to a document loads with the first time.
+   * What is done loads with the first time.
    * @param {"remove" | "reread" | "stop"} what
    * @param {Row} row
    */
