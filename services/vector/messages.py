@@ -50,6 +50,7 @@ def document_event(value: Happening) -> pb.DocumentEvent:
         title=value.title,
         filename=value.filename,
         warning_count=value.warnings,
+        again=value.again,
     )
 
 

@@ -170,6 +170,7 @@ def test_a_document_is_told_of_when_it_is_ready_and_when_it_fails(api: httpx.Cli
         assert (said["type"], said["data"]) == (
             "document.ready",
             {
+                "again": False,
                 "collection_id": "notes",
                 "document_id": document["id"],
                 "error_reason": None,

@@ -27,6 +27,7 @@ from tests.contract.vector.test_originals import read as original
 from tests.contract.vector.test_purge import holding, purge
 from tests.contract.vector.test_upkeep import FLIP, kinds, settled, sql
 from tests.contract.vector.world import Client, WordEmbedder, eventually, refused, running, walk
+from tests.unit.vector.extraction.test_recognition import LISTS, mixed, program
 
 PARAGRAPHS = [
     f"Paragraph {number} speaks of bird{number}. " + "It stands and waits. " * 12 for number in range(8)
@@ -229,6 +230,29 @@ async def verdict(client: Client, document: pb.Document, quote: str) -> tuple[bo
     return answer.verdicts[0].verified, answer.verdicts[0].fault
 
 
+async def test_text_that_was_missing_is_there_once_text_recognition_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+    async with running(tmp_path) as client:
+        await client.create()
+        before = await client.ready(mixed(), filename="scan.pdf")
+        (warning,) = before.warnings
+        assert "page 2 is missing" in warning
+        assert stages(await reread(client, before.document_id))[-1] == "COMMITTED"
+        assert list((await client.get(before.document_id)).warnings) == [warning]
+    program(programs, f"{LISTS}\necho 'Text of a picture.'")
+    async with running(tmp_path) as client:
+        after = (await reread(client, before.document_id, wait_ready=True))[-1].document
+        assert (kept(after), list(after.warnings)) == (kept(before), [])
+        (hit,) = (await client.search("picture", mode=pb.SEARCH_MODE_LEXICAL)).hits
+        assert hit.document_id == before.document_id
+        assert "Text of a picture." in hit.text
+        await whole(client)
+
+
 async def test_citations_of_the_old_text_are_told_that_it_changed(client: Client) -> None:
     before = await client.ready(TEXT, filename="a.md")
     parsed_by(client, Parser())
@@ -270,8 +294,14 @@ async def test_it_is_ready_once_more_and_told_so(client: Client) -> None:
     parsed_by(client, Parser())
     await reread(client, document.document_id, wait_ready=True)
     page = await news(client, token)
-    assert told(page) == [("READY", document.document_id)]
+    assert (told(page), page.events[0].again) == ([("READY", document.document_id)], True)
+    parsed_by(client, Parser(TEXT))
+    await reread(client, document.document_id, wait_ready=True)
+    page = await news(client, page.next_page_token)
+    assert (told(page), page.events[0].again) == ([("READY", document.document_id)], True)
     assert told(await news(client, page.next_page_token)) == []
+    # All that is known of it is the newest: what is noted goes with the text that it was of.
+    assert told(await news(client)) == [("READY", document.document_id)]
 
 
 async def test_the_old_text_is_gone_after_a_purge(client: Client, tmp_path: Path) -> None:
