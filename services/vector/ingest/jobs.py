@@ -300,6 +300,9 @@ class Jobs:
             return _told(Step(Stage.COMMITTED, asked.document, existing=True))
         live = self._live.get(document_id)
         if asked.job is not None:
+            if live is not None and live.task is not None:
+                # It was taken in, or read, a moment ago; the end of that, with its file, is still to come.
+                await asyncio.wait([live.task])
             live = self._begin(asked.job, ExitStack(), left=False)
         elif live is None or not live.job.rereads:
             # Its row is there, and nobody in this process has it (yet).

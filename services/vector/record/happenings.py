@@ -31,7 +31,7 @@ class Happening:
     title: str
     filename: str
     warnings: int
-    again: bool
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,34 @@ async def test_who_reads_again_at_once_is_not_overtaken_by_the_end_of_the_first_
     assert not one.jobs._live
 
 
+async def test_what_was_just_taken_in_is_read_again_after_the_end_of_that(
+    house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = house()
+    await one.jobs.start()
+    document_id = await one.upload(external_id="e")
+    # Its words are damaged, so whatever takes its place has the keyword index made anew.
+    sql = "UPDATE documents SET extraction_sha256 = 'aa'"
+    await one.record._database.write(lambda connection: connection.execute(sql).rowcount)
+    made = asyncio.Event()
+
+    async def slowly(_: int) -> None:
+        await made.wait()
+
+    monkeypatch.setattr(one.jobs, "_renew_words", slowly)
+    newer = asyncio.create_task(one.upload(b"The newer text of it.", "e"))
+    async with asyncio.timeout(20):
+        while (rows := await _rows(one))[0].document_id == document_id or not rows[0].state.committed:
+            await asyncio.sleep(0.002)
+    reading = asyncio.create_task(one.reread(rows[0].document_id))
+    await asyncio.sleep(0.05)
+    assert one.files() == [spool_name(1, rows[0].document_id)]
+    made.set()
+    assert await newer == rows[0].document_id
+    await reading
+    assert one.files() == []
+
+
 async def test_a_stop_while_a_reading_that_failed_is_noted_leaves_the_job_to_the_next_process(
     house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
