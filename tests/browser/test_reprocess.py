@@ -7,7 +7,7 @@ import re
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.accessibility import program, violations
 from tests.browser.conftest import OpenPage
@@ -17,6 +17,7 @@ from tests.support.launched import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(240)]
 
+AGAIN = "Read beacon.txt again"
 TEXT = "The beacon of Vik is lit when the fog comes in from the sea.\n"
 
 
@@ -40,14 +41,15 @@ def vik(house: House) -> str:
     return "vik"
 
 
-def said(page: Page) -> str:
-    return page.locator("#library-note").inner_text()
-
-
 def test_a_document_is_read_again_from_its_list(open_page: OpenPage, house: House, vik: str) -> None:
     page = opened(open_page, house, "knowledge", vik, bypass_csp=True)
-    again = page.get_by_role("button", name="Read beacon.txt again")
+    again = page.get_by_role("button", name=AGAIN)
     expect(again).to_have_count(1)
+    # Both stand on one line: the row is no higher than without.
+    boxes = [page.get_by_role("button", name=name).bounding_box() for name in (AGAIN, "Delete beacon.txt")]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[0]["y"] == boxes[1]["y"]
     # What never was a file has none that could be read.
     expect(page.get_by_role("button", name="Read Line again")).to_have_count(0)
     expect(page.get_by_role("button", name="Delete Line")).to_have_count(1)
@@ -57,7 +59,7 @@ def test_a_document_is_read_again_from_its_list(open_page: OpenPage, house: Hous
         page.keyboard.press("Enter")
     assert (answered.value.status, answered.value.json()["reprocessing"]) == (202, False)
     expect(page.locator("#library-note")).to_have_text(
-        "“beacon.txt” was read again: 1 passage. Its text is what it was."
+        "Read “beacon.txt” again: 1 passage. Its text is what it was."
     )
     # Beside a conversation there is no room for it.
     page.goto(f"{house.base_url}/#view=ask")

@@ -354,7 +354,7 @@ export class Documents {
       actions.append(tool("trash", `Delete ${title}`, () => this.#ask(row, true)));
       if (document.has_original) {
         const again = document.reprocessing ? tool("close", `Stop reading ${title}`, () => this.#do("stop", row)) : tool("retry", `Read ${title} again`, () => this.#do("reread", row));
-        again.classList.add("again");
+        again.classList.add("reread");
         actions.append(again);
       }
     } else if (upload?.phase === "failed") {

@@ -95,12 +95,12 @@ export async function read(collection, document, seen = () => {}) {
     seen(after);
     const changed = after.extraction_sha256 !== extraction_sha256;
     const same = changed || after.chunks !== chunks ? "" : " Its text is what it was.";
-    return { text: `“${title}” was read again: ${count(after.chunks, "passage")}.${same}`, changed };
+    return { text: `Read “${title}” again: ${count(after.chunks, "passage")}.${same}`, changed };
   } catch (error) {
     seen(await api.document(collection, id).catch(() => document));
     const problem = asProblem(error);
     if (!["DEADLINE", "UPSTREAM_DEADLINE"].includes(problem.reason)) throw problem;
-    return { text: `“${title}” is still being read; that goes on.`, changed: false };
+    return { text: `Reading “${title}” takes longer, and goes on.`, changed: false };
   }
 }
 
