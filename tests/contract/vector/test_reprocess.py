@@ -47,6 +47,7 @@ class Parser:
         self.gate.set()
         self.asked: list[tuple[str, str, bytes]] = []
         self.warnings: tuple[str, ...] = ()
+        self.places = (Place(0, "", 0, 1),)
 
     async def extract(
         self, path: Path, filename: str, claimed_media_type: str, limits: Limits, *, deadline: float | None
@@ -56,7 +57,7 @@ class Parser:
         if self.faults:
             raise self.faults.pop(0)
         read = extract_plain(self.text, "A title of the parser")
-        return replace(read, warnings=self.warnings, places=(Place(0, "", 0, 1),))
+        return replace(read, warnings=self.warnings, places=self.places)
 
 
 def parsed_by(client: Client, parser: Parser) -> Parser:
@@ -173,6 +174,29 @@ async def test_what_is_the_same_is_left_alone(client: Client, embedder: WordEmbe
     assert (stages(steps)[-1], steps[-1].existing) == ("COMMITTED", True)
     assert await client.get(before.document_id) == before
     assert (len(embedder.passages), rows(tmp_path)) == (asked, held)
+    await whole(client)
+
+
+@pytest.mark.parametrize("what", ["warnings", "places"])
+async def test_what_is_said_of_the_same_text_is_renewed_and_nothing_embedded(
+    client: Client, embedder: WordEmbedder, what: str
+) -> None:
+    parser = parsed_by(client, Parser(TEXT))
+    document = await client.ready(TEXT, filename="a.txt")
+    assert (await reread(client, document.document_id))[-1].existing
+    asked = len(embedder.passages)
+    if what == "warnings":
+        parser.warnings = ("page 2 has a picture",)
+    else:
+        parser.places = (Place(0, "page 7", 7, 0),)
+    assert not (await reread(client, document.document_id, wait_ready=True))[-1].existing
+    after = await client.get(document.document_id)
+    (hit,) = (await client.search("bird3", mode=pb.SEARCH_MODE_LEXICAL)).hits
+    assert (list(after.warnings), hit.location) == (
+        (["page 2 has a picture"], "line 1-7") if what == "warnings" else ([], "page 7")
+    )
+    assert after.extraction_sha256 == document.extraction_sha256
+    assert len(embedder.passages) == asked
     await whole(client)
 
 
