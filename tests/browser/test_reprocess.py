@@ -69,24 +69,30 @@ def test_a_document_is_read_again_from_its_list(open_page: OpenPage, house: Hous
 
 def test_what_is_being_read_says_so_and_may_be_ended(open_page: OpenPage, house: House, vik: str) -> None:
     page = opened(open_page, house, "knowledge", vik)
-    asked: list[str] = []
+    waiting: list[Route] = []
 
-    def never(route: Route) -> None:
-        """The reading takes long; ended, the document is what the house says."""
-        asked.append(route.request.method)
-        if route.request.method == "DELETE":
-            url = route.request.url.removesuffix("/reprocess")
-            route.fulfill(json={**httpx.get(url).json(), "reprocessing": False})
+    def slow(route: Route) -> None:
+        """The reading takes until it is ended, and then answers as the house does."""
+        if route.request.method == "POST":
+            waiting.append(route)
+            return
+        url = route.request.url.removesuffix("/reprocess")
+        route.fulfill(json={**httpx.get(url).json(), "reprocessing": False})
+        ended = {"status": 409, "title": "Conflict", "detail": "this ingest was cancelled"}
+        problem = {**ended, "reason": "INGEST_CANCELLED"}
+        waiting.pop().fulfill(status=409, json=problem, content_type="application/problem+json")
 
-    page.route("**/reprocess", never)
-    page.get_by_role("button", name="Read beacon.txt again").click()
+    page.route("**/reprocess", slow)
+    page.get_by_role("button", name=AGAIN).click()
     row = page.locator("#view .document", has_text="beacon.txt")
     expect(row.locator(".progress-text")).to_have_text("Being read again, can be asked")
     # Its text of before can be read all the while.
     expect(row.get_by_role("button", name="beacon.txt", exact=True)).to_be_enabled()
     page.get_by_role("button", name="Stop reading beacon.txt").click()
     expect(row.locator(".progress-text")).to_contain_text("1 passage")
-    assert asked == ["POST", "DELETE"]
+    # Who asked for that is not told of it as of a fault.
+    expect(page.locator("#library-note")).to_have_text("Stopped: “beacon.txt” is what it was.")
+    assert waiting == []
 
 
 def test_why_a_reading_came_to_nothing_is_told_and_stays(open_page: OpenPage, house: House, vik: str) -> None:

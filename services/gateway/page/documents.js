@@ -389,7 +389,6 @@ export class Documents {
     try {
       const changes = await import("./views/changes.js");
       await changes[what](row, {
-        collection: this.#collection,
         note: this.#note,
         put: (document) => this.#rows.has(document.id) && this.#put(document, "start"),
         remove: (id) => this.#remove(id),

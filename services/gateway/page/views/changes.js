@@ -13,11 +13,11 @@ import { asProblem } from "../problem.js";
  *   what it was. reprocess_error: why that came to nothing.
  */
 
-/** @typedef {{item: HTMLLIElement, document: any}} Row Of a KnownDocument. */
+/** @typedef {{item: HTMLLIElement, document: any}} Row Of a KnownDocument, which says its collection: another one may
+ *   be open by the time that it is asked for once more. */
 
 /**
  * @typedef {object} List What the list of documents lets be done to it.
- * @property {string} collection
  * @property {HTMLElement} note
  * @property {(document: KnownDocument) => void} put Draws a document that it has anew.
  * @property {(id: string) => void} remove Takes a row away.
@@ -36,7 +36,7 @@ const READING = 150_000;
 export async function remove({ item, document }, list) {
   item.classList.add("leaving");
   try {
-    const receipt = await api.deleteDocument(list.collection, document.id);
+    const receipt = await api.deleteDocument(document.collection, document.id);
     const next = /** @type {HTMLElement | null} */ (item.nextElementSibling ?? item.previousElementSibling);
     list.remove(document.id);
     list.forget(document.id);
@@ -66,7 +66,7 @@ function receiptText(document, receipt) {
  * @param {List} list
  */
 export async function reread({ document }, list) {
-  const { text, changed } = await read(list.collection, document, list.put);
+  const { text, changed } = await read(document.collection, document, list.put);
   if (changed) list.forget(document.id);
   list.inform(text);
 }
@@ -76,7 +76,7 @@ export async function reread({ document }, list) {
  * @param {List} list
  */
 export async function stop({ document }, list) {
-  list.put(await json("DELETE", readingPath(list.collection, document.id), { key: requestId() }));
+  list.put(await json("DELETE", readingPath(document.collection, document.id), { key: requestId() }));
 }
 
 /**
@@ -99,6 +99,7 @@ export async function read(collection, document, seen = () => {}) {
   } catch (error) {
     seen(await api.document(collection, id).catch(() => document));
     const problem = asProblem(error);
+    if (problem.reason === "INGEST_CANCELLED") return { text: `Stopped: “${title}” is what it was.`, changed: false };
     if (!["DEADLINE", "UPSTREAM_DEADLINE"].includes(problem.reason)) throw problem;
     return { text: `Reading “${title}” takes longer, and goes on.`, changed: false };
   }
