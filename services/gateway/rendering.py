@@ -182,9 +182,11 @@ def _grant(value: vector_pb2.Grant) -> dict[str, Json]:
 
 def document(value: vector_pb2.Document) -> dict[str, Json]:
     """A document and how far it is."""
-    error = None
-    if value.HasField("error"):
-        error = {"reason": value.error.reason, "message": value.error.message}
+
+    def fault(name: str) -> dict[str, Json] | None:
+        found = getattr(value, name)
+        return {"reason": found.reason, "message": found.message} if value.HasField(name) else None
+
     return {
         "id": value.document_id,
         "collection": value.collection_id,
@@ -192,7 +194,7 @@ def document(value: vector_pb2.Document) -> dict[str, Json]:
         "title": value.title,
         "filename": value.filename,
         "state": enum_name(vector_pb2.DocumentState.DESCRIPTOR, value.state),
-        "error": error,
+        "error": fault("error"),
         "bytes": value.bytes,
         "chunks": value.chunks,
         "vectors": value.vectors,
@@ -206,6 +208,8 @@ def document(value: vector_pb2.Document) -> dict[str, Json]:
         "metadata": struct(value.metadata),
         "created": _optional_time(value, "create_time"),
         "queue": _queue(value.queue) if value.HasField("queue") else None,
+        "reprocessing": value.reprocessing,
+        "reprocess_error": fault("reprocess_error"),
     }
 
 

@@ -194,6 +194,7 @@ async def started(settings: VectorSettings, model: ConfiguredModel) -> AsyncIter
             turns=Turns(SLOTS),
             keep_originals=settings.meld_keep_originals,
             committed=queued,
+            renew_words=record.mending.rebuild_lexicon,
             embedding_rates=lambda: {
                 name_of(embedder): worker.rate for embedder, worker in zip(roster.all, workers, strict=True)
             },

@@ -71,9 +71,10 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as the record has it. `key` grows with the order of arrival.
+    """A document as the record has it. `key` grows with the order of arrival, and of reading again.
 
-    has_original: whether the bytes that it was made of are kept.
+    failure: why it FAILED; of one that is there, why its last reading again came to nothing. has_original:
+    whether the bytes that it was made of are kept. reprocessing: whether it waits to be read again, or is.
     """
 
     key: int
@@ -97,6 +98,7 @@ class Document:
     vectors: int
     warnings: tuple[str, ...] = ()
     has_original: bool = False
+    reprocessing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ def document_event(value: Happening) -> pb.DocumentEvent:
         title=value.title,
         filename=value.filename,
         warning_count=value.warnings,
+        again=value.again,
     )
 
 
@@ -129,13 +130,15 @@ def _grant(value: Grant) -> pb.Grant:
 def document(value: Document, place: QueuePlace | None = None) -> pb.Document:
     """As the contract says it."""
     failure = value.failure
+    error = pb.DocumentError(reason=failure.reason, message=failure.message) if failure else None
+    there = value.state.committed
     return pb.Document(
         document_id=value.document_id,
         collection_id=value.collection_id,
         external_id=value.external_id,
         title=value.title,
         state=pb.DocumentState.Name(value.state),
-        error=pb.DocumentError(reason=failure.reason, message=failure.message) if failure else None,
+        error=None if there else error,
         bytes=value.size,
         chunks=value.chunks,
         vectors=value.vectors,
@@ -150,6 +153,8 @@ def document(value: Document, place: QueuePlace | None = None) -> pb.Document:
         warnings=value.warnings,
         queue=_place(place) if place else None,
         has_original=value.has_original,
+        reprocessing=value.reprocessing,
+        reprocess_error=error if there else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from services.vector.documents import Document
@@ -52,7 +52,7 @@ async def pieces(
 
 async def original(
     documents: Documents, document: Document, byte_start: int, byte_end: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The bytes that a document was made of from `byte_start` to before `byte_end`, 0 for all; one piece at
     least, of 256 KiB at most.
 

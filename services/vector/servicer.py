@@ -132,13 +132,11 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         steps = application.ingestion.ingest(asking.caller(), collection, header, pieces, deadline)
         async with aclosing(steps):
             async for step in steps:
-                elapsed = Duration()
-                elapsed.FromNanoseconds(int((time.monotonic() - begun) * 1e9))
                 yield pb.IngestDocumentResponse(
                     stage=pb.IngestStage.Name(step.stage),
                     document=messages.document(step.document),
                     existing=step.existing,
-                    elapsed=elapsed,
+                    elapsed=_since(begun),
                 )
 
     async def ImportDocuments(
@@ -279,6 +277,43 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         )
         places = await jobs.places([document])
         return pb.RetryIngestResponse(document=messages.document(document, places.get(document.document_id)))
+
+    async def ReprocessDocument(
+        self, request: pb.ReprocessDocumentRequest, context: Any
+    ) -> AsyncIterator[pb.ReprocessDocumentResponse]:
+        """See the contract."""
+        del context
+        begun = time.monotonic()
+        collection = await self._application.record.collections.get(
+            asking.caller(), request.collection_id, Role.WRITER
+        )
+        await self._require_taking(collection)
+        steps = self._application.ingestion.reprocess(
+            asking.caller(),
+            request.collection_id,
+            request.document_id,
+            _request(request, "wait_ready"),
+            begun + max(0.0, call.remaining() - _MARGIN_SECONDS),
+            wait_ready=request.wait_ready,
+        )
+        async with aclosing(steps):
+            async for step in steps:
+                yield pb.ReprocessDocumentResponse(
+                    stage=pb.IngestStage.Name(step.stage),
+                    document=messages.document(step.document),
+                    existing=step.existing,
+                    elapsed=_since(begun),
+                )
+
+    async def CancelReprocess(
+        self, request: pb.CancelReprocessRequest, context: Any
+    ) -> pb.CancelReprocessResponse:
+        """See the contract."""
+        del context
+        document = await self._application.jobs.cancel_reprocess(
+            asking.caller(), request.collection_id, request.document_id, _request(request)
+        )
+        return pb.CancelReprocessResponse(document=messages.document(document))
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
         """See the contract."""
@@ -529,13 +564,14 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
         return self._application.page_tokens.make(places[size - 1], *scope) if len(places) > size else ""
 
 
-def _request(request: Any) -> Request | None:
-    """The id that makes this write repeatable, with a hash of the rest of the message."""
+def _request(request: Any, *but: str) -> Request | None:
+    """The id that makes this write repeatable, with a hash of the rest of the message but for some fields."""
     if not identifiers.line("request_id", request.request_id, 128):
         return None
     bare: Message = type(request)()
     bare.CopyFrom(request)
-    bare.ClearField("request_id")
+    for name in ("request_id", *but):
+        bare.ClearField(name)
     return Request(request.request_id, hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest())
 
 
@@ -603,6 +639,13 @@ def _header(message: pb.IngestDocumentRequest) -> tuple[str, Header]:
         wait_ready=given.wait_ready,
         url=url,
     )
+
+
+def _since(begun: float) -> Duration:
+    """begun: a monotonic time."""
+    elapsed = Duration()
+    elapsed.FromNanoseconds(int((time.monotonic() - begun) * 1e9))
+    return elapsed
 
 
 def _as_id(url: str) -> str:

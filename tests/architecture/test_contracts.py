@@ -20,9 +20,9 @@ DECLARED = {
     "VectorService": "CreateCollection GetCollection ListCollections SetCollectionAccess DeleteCollection "
     "ReembedCollection CancelReembed RevertReembed FinishReembed IngestDocument ImportDocuments "
     "GetDocument ListDocuments ListDocumentEvents ReadDocumentText ReadDocumentOriginal DeleteDocument "
-    "CancelIngest RetryIngest Search VerifyCitations RunEvaluation GetEvaluation ListEvaluations "
-    "ListEvaluationQueries DeleteEvaluation GetDeletion EmbedTexts CompareWords ListEmbeddingModels "
-    "CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
+    "CancelIngest RetryIngest ReprocessDocument CancelReprocess Search VerifyCitations RunEvaluation "
+    "GetEvaluation ListEvaluations ListEvaluationQueries DeleteEvaluation GetDeletion EmbedTexts "
+    "CompareWords ListEmbeddingModels CheckIndex RepairIndex PurgeDeleted ExportSnapshot ImportSnapshot",
     "SessionService": "CreateSession GetSession ListSessions SearchSessions UpdateSession DeleteSession "
     "AppendMessage ListMessages CreateRun AppendRunEvents TakeRun ListRunEntries GetRun ListRuns WatchRun "
     "PutAttachment GetAttachment ReadAttachment ListAttachments DeleteAttachment PutItem ListItems "

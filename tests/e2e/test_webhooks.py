@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +172,7 @@ def test_a_document_is_told_of_when_it_is_ready_and_when_it_fails(api: httpx.Cli
         assert (said["type"], said["data"]) == (
             "document.ready",
             {
+                "again": False,
                 "collection_id": "notes",
                 "document_id": document["id"],
                 "error_reason": None,
@@ -187,6 +190,31 @@ def test_a_document_is_told_of_when_it_is_ready_and_when_it_fails(api: httpx.Cli
         assert said["data"]["error_reason"]
         del broken
         api.delete(f"/webhooks/{hook['id']}").raise_for_status()
+
+
+def test_a_document_whose_text_is_mended_from_its_file_is_told_of_again(
+    telling: House, api: httpx.Client
+) -> None:
+    document = uploaded(api, "buoy.md", "# The buoy\n\nThe buoy of Elmsund is red.\n")
+    while api.get(f"/collections/notes/documents/{document['id']}").json()["state"] != "READY":
+        time.sleep(0.1)
+    with Receiver() as receiver:
+        only = {"url": receiver.url, "event_types": ["document.ready"]}
+        hook = api.post("/webhooks", json=only).raise_for_status().json()
+        again = f"/collections/notes/documents/{document['id']}/reprocess"
+        # What is the same is no news.
+        assert api.post(again).raise_for_status().status_code == 202
+        with closing(sqlite3.connect(telling.directory / "vector" / "record.sqlite3")) as record, record:
+            of_it = "document_key = (SELECT key FROM documents WHERE document_id = ?)"
+            record.execute(f"DELETE FROM texts WHERE {of_it}", (document["id"],))
+        api.post(again).raise_for_status()
+        [got] = receiver.wait()
+        said = verify(hook["secret"], got.headers, got.body)
+        assert (said["type"], said["data"]["document_id"]) == ("document.ready", document["id"])
+        assert said["data"]["again"] is True
+        api.delete(f"/webhooks/{hook['id']}").raise_for_status()
+    text = api.get(f"/collections/notes/documents/{document['id']}/text").text
+    assert "The buoy of Elmsund is red." in text
 
 
 def test_a_document_is_told_of_once_whatever_is_killed_on_the_way(telling: House, api: httpx.Client) -> None:

@@ -203,13 +203,14 @@ class Gateway:
         file: tuple[str, Readable] | None = None,
         whole: Body | None = None,
         seconds: float | None = None,
+        key: str = "",
     ) -> Iterator[Iterator[Event]]:
         """Sends a JSON object, a form with one file, or a body as it is (`whole`), and gives the events that
         answer as they come.
 
-        seconds: how long the work may take; as its contract has it when None.
+        seconds: how long the work may take; as its contract has it when None. key: as for `post`.
         """
-        headers = {"Accept": "text/event-stream", **_once()}
+        headers = {"Accept": "text/event-stream", **({"Idempotency-Key": key} if key else _once())}
         if seconds is not None:
             headers["Request-Timeout"] = f"{seconds:g}"
         sent: dict[str, Any] = {"json": body}

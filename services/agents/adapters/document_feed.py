@@ -45,4 +45,5 @@ def _event(said: vector_pb2.DocumentEvent) -> DocumentEvent:
         said.error_reason,
         said.warning_count,
         said.event_time.ToDatetime(UTC),
+        said.again,
     )

@@ -74,4 +74,5 @@ def _told(event: DocumentEvent) -> webhook_pb2.ToldDocument:
         error_reason=event.error_reason,
         warning_count=event.warnings,
         event_time=moment,
+        again=event.again,
     )

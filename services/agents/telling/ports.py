@@ -14,7 +14,10 @@ READY, FAILED = "document.ready", "document.failed"
 
 @dataclass(frozen=True, slots=True)
 class DocumentEvent:
-    """What happened to a document. event_type: READY or FAILED. warnings: how many it has."""
+    """What happened to a document. event_type: READY or FAILED. warnings: how many it has.
+
+    again: it was READY before, and was read again since.
+    """
 
     event_type: str
     collection_id: str
@@ -24,6 +27,7 @@ class DocumentEvent:
     error_reason: str
     warnings: int
     event_time: datetime
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,8 @@ SHAPES = (
                     "Where it waits for its turn, to be read or for vectors.",
                 )
             ),
+            "reprocessing": "reprocessing",
+            "reprocess_error": Maybe("reprocess_error"),
         },
     ),
     Shape(

@@ -7,7 +7,7 @@ import { count, number, size } from "./format.js";
 import { asProblem } from "./problem.js";
 import { Uploads } from "./upload.js";
 
-/** @typedef {import("./api.js").KnownDocument} KnownDocument */
+/** @typedef {import("./views/changes.js").KnownDocument} KnownDocument */
 /** @typedef {import("./upload.js").Upload} Upload */
 
 /**
@@ -273,7 +273,7 @@ export class Documents {
       const document = await api.document(collection, id);
       if (collection !== this.#collection) return;
       this.#put(document, "start");
-      if (document.state === "READY") this.#announcer.say(`${document.title} is ready`);
+      if (document.state === "READY" && !document.reprocessing) this.#announcer.say(`${document.title} is ready`);
     } catch (error) {
       const problem = asProblem(error);
       if (problem.status !== 404 && !problem.temporary) throw error;
@@ -291,7 +291,7 @@ export class Documents {
     const progress = upload ? uploadProgress(upload) : documentProgress(/** @type {KnownDocument} */ (document));
     const state = upload ? upload.phase : (document?.state ?? "");
     // Progress comes many times a second; what has focus must survive it.
-    const shape = `${state}/${title}/${row.asking}`;
+    const shape = `${state}/${title}/${row.asking}/${document?.reprocessing}`;
     if (item.dataset.shape !== shape) {
       const hadFocus = item.contains(window.document.activeElement);
       item.dataset.shape = shape;
@@ -347,11 +347,16 @@ export class Documents {
     const { document, upload } = row;
     if (row.asking) {
       actions.append(
-        element("button", { class: "small danger", type: "button", onclick: () => this.#delete(row) }, "Delete"),
+        element("button", { class: "small danger", type: "button", onclick: () => this.#do("remove", row) }, "Delete"),
         element("button", { class: "small", type: "button", onclick: () => this.#ask(row, false) }, "Keep"),
       );
     } else if (document) {
       actions.append(tool("trash", `Delete ${title}`, () => this.#ask(row, true)));
+      if (document.has_original) {
+        const again = document.reprocessing ? tool("close", `Stop reading ${title}`, () => this.#do("stop", row)) : tool("retry", `Read ${title} again`, () => this.#do("reread", row));
+        again.classList.add("reread");
+        actions.append(again);
+      }
     } else if (upload?.phase === "failed") {
       actions.append(
         tool("retry", `Send ${title} again`, () => this.#uploads.retry(upload)),
@@ -375,25 +380,27 @@ export class Documents {
     focused?.focus();
   }
 
-  /** @param {Row} row */
-  async #delete(row) {
-    const document = /** @type {KnownDocument} */ (row.document);
-    row.item.classList.add("leaving");
+  /**
+   * What is done loads with the first time.
+   * @param {"remove" | "reread" | "stop"} what
+   * @param {Row} row
+   */
+  async #do(what, row) {
     try {
-      const receipt = await api.deleteDocument(this.#collection, document.id);
-      const next = /** @type {HTMLElement | null} */ (row.item.nextElementSibling ?? row.item.previousElementSibling);
-      this.#remove(document.id);
-      this.#onDeleted(document.id);
-      this.#counted();
-      this.#inform(receiptText(document, receipt));
-      // For a view that shows the whole receipt.
-      this.#note.dispatchEvent(new CustomEvent("receipt", { detail: { id: document.id, title: document.title, receipt } }));
-      (next?.querySelector("button") ?? this.#note).focus();
+      const changes = await import("./views/changes.js");
+      await changes[what](row, {
+        note: this.#note,
+        put: (document) => this.#rows.has(document.id) && this.#put(document, "start"),
+        remove: (id) => this.#remove(id),
+        forget: this.#onDeleted,
+        keep: () => this.#ask(row, false),
+        inform: (text) => this.#inform(text),
+      });
     } catch (error) {
-      row.item.classList.remove("leaving");
-      this.#ask(row, false);
-      this.#say(asProblem(error), () => this.#delete(row));
+      this.#say(asProblem(error), () => this.#do(what, row));
     }
+    this.#counted();
+    this.#watchProgress();
   }
 
   /** @param {string} text */
@@ -420,7 +427,7 @@ export class Documents {
 
 /** @param {KnownDocument} document */
 function isOnItsWay(document) {
-  return document.state !== "READY" && document.state !== "FAILED";
+  return document.reprocessing || (document.state !== "READY" && document.state !== "FAILED");
 }
 
 /**
@@ -440,7 +447,9 @@ export function uploadProgress({ phase, fraction, stage, made, problem }) {
  * @returns {Progress}
  */
 export function documentProgress(document) {
-  const { state, chunks, vectors, error, bytes, metadata } = document;
+  const { state, chunks, vectors, error, bytes, metadata, reprocess_error } = document;
+  if (document.reprocessing) return { text: "Being read again, can be asked", tone: "", fraction: null };
+  if (reprocess_error) return { text: `Not read again: ${reprocess_error.message}`, tone: "bad" };
   if (state === "READY" && document.warnings?.length) {
     return { text: `Text is missing: ${document.warnings.join("; ")}`, tone: "bad" };
   }
@@ -451,16 +460,6 @@ export function documentProgress(document) {
     return { text: `Embedding ${done}, can be asked`, tone: "", fraction: chunks > 0 ? vectors / chunks : null };
   }
   return { text: state === "PARSING" ? "Extracting the text" : "Arrived, being read", tone: "", fraction: null };
-}
-
-/**
- * @param {KnownDocument} document
- * @param {any} receipt
- */
-function receiptText(document, receipt) {
-  const left = Object.values(receipt.left ?? {}).reduce((sum, entries) => sum + Number(entries), 0);
-  const rest = left === 0 ? "Nothing of it is left." : `Hidden now; ${number(left)} index entries are still to go.`;
-  return `Deleted “${document.title}”. ${rest}`;
 }
 
 /**

@@ -12,7 +12,7 @@ import { asProblem } from "./problem.js";
 import { showMark, verifyAgain } from "./sources.js";
 
 /** @typedef {import("./api.js").Citation} Citation */
-/** @typedef {import("./api.js").KnownDocument & {has_original?: boolean}} KnownDocument */
+/** @typedef {import("./views/changes.js").KnownDocument} KnownDocument */
 /** @typedef {import("./sources.js").Verification} Verification */
 
 /**
@@ -230,11 +230,30 @@ export class Reader {
     if (!place && text.length === 0) this.#say("This document has no text.");
     if (!place) this.#facts.append(document.pages ? count(document.pages, "page") : size(text.length));
     if (document.has_original) this.#facts.append(originalLink(view, document, place?.page));
-    if (!place && document.warnings?.length) this.#say(`Not all of it could be read: ${document.warnings.join("; ")}.`);
+    if (!place && document.warnings?.length) {
+      this.#say(`Not all of it could be read: ${document.warnings.join("; ")}.`, document.has_original ? () => this.#readAgain(view, document) : null);
+    }
     const drawing = `${view.documentId} ${marks.map((mark) => `${mark.byte_start}-${mark.byte_end}`).join(" ")}`;
     if (this.#drawn !== drawing) this.#text.replaceChildren(...blocks(text, marks, document.media_type ?? ""));
     this.#drawn = drawing;
     this.#light(place, marks);
+  }
+
+  /**
+   * @param {View} view
+   * @param {KnownDocument} document
+   */
+  async #readAgain(view, document) {
+    this.#say("It is being read again …");
+    try {
+      const { read } = await import("./views/changes.js");
+      await read(view.collection, document);
+      this.#texts.delete(document.id);
+      verifyAgain(document.id);
+      if (this.#view === view) await this.#show(view);
+    } catch (error) {
+      if (this.#view === view) this.#say(asProblem(error).sentence, () => this.#readAgain(view, document));
+    }
   }
 
   /**

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from typing import TypeVar
 
 from flask import Blueprint, Response, request
 
@@ -156,11 +157,12 @@ def _parts(header: vector_pb2.IngestHeader, upload: Upload) -> Iterator[vector_p
         yield vector_pb2.IngestDocumentRequest(data=piece)
 
 
-def _accepted(
-    first: vector_pb2.IngestDocumentResponse,
-    upstream: Upstream[vector_pb2.IngestDocumentResponse],
-    client: Client,
-) -> Response:
+# What takes a file in and what reads one again tell of the same stages.
+_Stage = vector_pb2.IngestDocumentResponse | vector_pb2.ReprocessDocumentResponse
+_AStage = TypeVar("_AStage", vector_pb2.IngestDocumentResponse, vector_pb2.ReprocessDocumentResponse)
+
+
+def _accepted(first: _AStage, upstream: Upstream[_AStage], client: Client) -> Response:
     last = first
     with contextlib.suppress(EndOfStreamError):
         while True:
@@ -172,7 +174,7 @@ def _accepted(
     return answer(rendering.document(document), 202, {"Location": location})
 
 
-def _stage(said: vector_pb2.IngestDocumentResponse) -> bytes:
+def _stage(said: _Stage) -> bytes:
     name = rendering.enum_name(vector_pb2.IngestStage.DESCRIPTOR, said.stage) or "UNKNOWN"
     data = {
         "stage": name,
@@ -354,6 +356,54 @@ def retry_ingest(collection_id: str, document_id: str) -> Response:
         ),
     )
     return answer(rendering.document(retried.document), 202)
+
+
+@blueprint.post("/collections/<collection_id>/documents/<document_id>/reprocess")
+@operation(
+    answers={202: created("Document"), 200: streams("IngestStage")},
+    # Of the file, as for an upload.
+    problems=(413, 415, 507),
+    repeat="key",
+)
+def reprocess_document(collection_id: str, document_id: str) -> Response:
+    """Reads a document again from its original, as parsers and settings are now.
+
+    202 once its new text is durable; or its stages, until it has vectors. Until then the document is
+    found with its old text, and it stays what it was when the reading fails. 404 ORIGINAL_NOT_KEPT
+    where it has no file; 409 DOCUMENT_BUSY where it is being read already.
+    """
+    Query(request).finish()
+    events = wants_events(request)
+    client = Client.of(request)
+    asked = vector_pb2.ReprocessDocumentRequest(
+        collection_id=collection_id,
+        document_id=document_id,
+        request_id=idempotency_key(request),
+        wait_ready=events,
+    )
+    with contextlib.ExitStack() as held:
+        held.callback(door().slots.take())
+        upstream = stream(door().clients.vector.ReprocessDocument, asked)
+        held.callback(upstream.close)
+        first = upstream.first(client)
+        if not events:
+            return _accepted(first, upstream, client)
+        body = Stream(upstream, client, door().drain, door().settings.meld_heartbeat_seconds, _stage)
+        return event_response(body.chunks(first), held.pop_all().close)
+
+
+@blueprint.delete("/collections/<collection_id>/documents/<document_id>/reprocess")
+@operation(answers={200: json("Document")}, problems=(409, 507), repeat="key")
+def cancel_reprocess(collection_id: str, document_id: str) -> Response:
+    """Ends the reading again of a document, which stays what it was. 409 INGEST_STATE where there is none."""
+    Query(request).finish()
+    ended = unary(
+        door().clients.vector.CancelReprocess,
+        vector_pb2.CancelReprocessRequest(
+            collection_id=collection_id, document_id=document_id, request_id=idempotency_key(request)
+        ),
+    )
+    return answer(rendering.document(ended.document))
 
 
 @blueprint.get("/collections/<collection_id>/documents/<document_id>/text")

@@ -159,7 +159,10 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class DocumentEvent:
-    """What happened to a document. event_type: one of DOCUMENT_TYPES. warnings: how many it has."""
+    """What happened to a document. event_type: one of DOCUMENT_TYPES. warnings: how many it has.
+
+    again: it was READY before, and was read again since.
+    """
 
     event_type: str
     collection_id: str
@@ -169,17 +172,21 @@ class DocumentEvent:
     error_reason: str
     warnings: int
     event_time: int
+    again: bool = False
 
     @property
     def name(self) -> str:
-        """The same whenever it is told. A document is READY once, and may have FAILED more often."""
-        ready = self.event_type == DOCUMENT_READY
-        return self.document_id if ready else f"{self.document_id} {self.event_time}"
+        """The same whenever it is told. A document is READY for the first time once; it may be READY again,
+        and have FAILED, more often.
+        """
+        once = self.event_type == DOCUMENT_READY and not self.again
+        return self.document_id if once else f"{self.document_id} {self.event_time}"
 
     @property
     def data(self) -> dict[str, Any]:
         """What receivers are told."""
         return {
+            "again": self.again,
             "collection_id": self.collection_id,
             "document_id": self.document_id,
             "error_reason": self.error_reason or None,

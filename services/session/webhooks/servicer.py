@@ -131,6 +131,7 @@ def _document_event(said: Any) -> DocumentEvent:
         said.error_reason,
         said.warning_count,
         calls.microseconds("events.event_time", said.event_time),
+        said.again,
     )
 
 

@@ -79,11 +79,38 @@ class Ingestion:
         what the record, the spool and the fetcher raise, InvalidArgumentError or ResourceExhaustedError with
         the reason of the extraction, AbortedError (INGEST_CANCELLED).
         """
-        document: Document | None = None
         if pieces is None:
             steps = self._fetched_steps(caller, collection, header)
         else:
             steps = self._steps(caller, collection, header, pieces)
+        async with aclosing(self._reached(caller, steps, deadline, header.wait_ready)) as reached:
+            async for step in reached:
+                yield step
+
+    async def reprocess(
+        self,
+        caller: Caller,
+        collection_id: str,
+        document_id: str,
+        request: Request | None,
+        deadline: float,
+        *,
+        wait_ready: bool,
+    ) -> AsyncGenerator[Step, None]:
+        """Has a document read again from its original; yields as `ingest` does.
+
+        When the reading fails the document stays what it was. Raises what Jobs.reprocess raises, what an
+        ingest raises, DataLossError (RECORD_DAMAGED) for an original that is damaged.
+        """
+        steps = await self._jobs.reprocess(caller, collection_id, document_id, request)
+        async with aclosing(self._reached(caller, steps, deadline, wait_ready)) as reached:
+            async for step in reached:
+                yield step
+
+    async def _reached(
+        self, caller: Caller, steps: AsyncGenerator[Step, None], deadline: float, wait_ready: bool
+    ) -> AsyncGenerator[Step, None]:
+        document: Document | None = None
         async with aclosing(steps):
             try:
                 while True:
@@ -100,7 +127,7 @@ class Ingestion:
                     else "the document was not read in time; it goes on, look at it later"
                 )
                 raise DeadlineExceededError(message, reason="DEADLINE") from None
-        if header.wait_ready and document is not None:
+        if wait_ready and document is not None:
             async for step in self._vectors(caller, document):
                 yield step
 

@@ -3,6 +3,9 @@
 A job is a row of the record and a file in the spool. What reads it is a task of this process, which says in
 the record every few seconds that it has the job. A job that nobody has is taken up; one whose reading ended
 the process three times has FAILED. Bytes of a failure that another try may not meet are kept for that.
+
+A document that is read again is such a job too. Its file is written out of the record when its turn comes;
+and whatever becomes of the reading, the document is what it was until its new text is committed.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -27,12 +30,13 @@ from services.chassis.errors import (
     ServiceError,
     UnavailableError,
 )
+from services.vector import reading
 from services.vector.access import Caller
 from services.vector.documents import Document, DocumentState, Failure, QueuePlace, Request
 from services.vector.embedding.ports import ModelName
 from services.vector.extraction.errors import ExtractionError
 from services.vector.extraction.model import Extraction, Limits
-from services.vector.faults import ingest_cancelled, original_gone
+from services.vector.faults import document_busy, ingest_cancelled, original_gone
 from services.vector.ingest.claims import Claims
 from services.vector.ingest.drafting import Arrival, Drafter
 from services.vector.ingest.spool import Spool, Spooled, is_whole, spool_name
@@ -133,10 +137,11 @@ class Jobs:
         turns: Turns,
         keep_originals: bool,
         committed: Callable[[], None],
+        renew_words: Callable[[int], Awaitable[None]],
         embedding_rates: Callable[[], Mapping[ModelName, float | None]],
     ) -> None:
-        """committed: called after each commit. embedding_rates: by model that can be asked, passages a
-        second; None while unknown.
+        """committed: called after each commit. renew_words: makes the keyword index of a collection anew.
+        embedding_rates: by model that can be asked, passages a second; None while unknown.
         """
         self._documents = documents
         self._ingests = ingests
@@ -150,6 +155,7 @@ class Jobs:
         self._turns = turns
         self._keep_originals = keep_originals
         self._committed = committed
+        self._renew_words = renew_words
         self._embedding_rates = embedding_rates
         self._worker = secrets.token_hex(8)
         self._live: dict[str, _Live] = {}
@@ -161,7 +167,7 @@ class Jobs:
         """Takes up what an ended process left. Blocks on the disk, before anybody is served."""
         left = await self._ingests.abandoned(self._worker, 0.0)
         kept = await self._ingests.kept()
-        self._spool.clear({*(_name(job.document) for job in left), *map(_name, kept)})
+        self._spool.clear({*(_name(job.document) for job in left if not job.rereads), *map(_name, kept)})
         for one in kept:
             if not one.failed:
                 continue
@@ -281,9 +287,51 @@ class Jobs:
                 self._begin(job, claim.pop_all(), left=True)
         return retried.document
 
+    async def reprocess(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
+    ) -> AsyncGenerator[Step, None]:
+        """Puts a document into the queue to be read again from its original.
+
+        Returns its steps, as `put` does; of a request that is known those that follow. Raises what
+        Ingests.reprocess raises. No claim is held: whoever sends the same document meanwhile goes first.
+        """
+        asked = await self._ingests.reprocess(caller, collection_id, document_id, request, self._worker)
+        if asked.done:
+            return _told(Step(Stage.COMMITTED, asked.document, existing=True))
+        live = self._live.get(document_id)
+        if asked.job is not None:
+            if live is not None and live.task is not None:
+                # It was taken in, or read, a moment ago; the end of that, with its file, is still to come.
+                await asyncio.wait([live.task])
+            live = self._begin(asked.job, ExitStack(), left=False)
+        elif live is None or not live.job.rereads:
+            # Its row is there, and nobody in this process has it (yet).
+            raise document_busy(asked.document.external_id)
+        steps: asyncio.Queue[Step | ServiceError | None] = asyncio.Queue()
+        live.followers.append(steps)
+        return _followed(live, steps, Step(Stage.RECEIVED, asked.document))
+
+    async def cancel_reprocess(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
+    ) -> Document:
+        """Ends the reading again of a document. Raises what Ingests.cancel_reprocess raises."""
+        document = await self._ingests.cancel_reprocess(caller, collection_id, document_id, request)
+        live = self._live.get(document_id)
+        if live is not None and live.job.rereads and live.task is not None:
+            live.cancelled = True
+            live.task.cancel()
+            await asyncio.wait([live.task])
+        return document
+
     def forgotten(self, prefix: str) -> None:
-        """Documents whose files' names begin so were deleted: the bytes kept of them go too."""
+        """Documents whose files' names begin so were deleted: the bytes kept of them go too, and those that
+        are read again are not any more.
+        """
         self._spool.drop_kept(prefix)
+        for live in self._live.values():
+            if live.job.rereads and live.task is not None and _name(live.job.document).startswith(prefix):
+                live.cancelled = True
+                live.task.cancel()
 
     async def places(self, documents: Sequence[Document]) -> dict[str, QueuePlace]:
         """By document id, for those that wait for something now."""
@@ -313,6 +361,10 @@ class Jobs:
             message = f"the service ended {_ATTEMPTS} times while it read this document"
             await self._fail(job, Failure(_INTERRUPTED, message), again=True)
             return
+        if job.rereads:
+            _log.info("a job is taken up", extra={"fields": {"document": document.document_id}})
+            self._begin(job, ExitStack(), left=True)
+            return
         if not self._spool.path(_name(document)).exists():
             await self._fail(job, Failure(_INTERRUPTED, _LOST), again=False)
             return
@@ -336,16 +388,17 @@ class Jobs:
     async def _work(self, live: _Live) -> None:
         document_id, name = live.job.document.document_id, _name(live.job.document)
         end: ServiceError | None = None
-        keep = False
+        # A file that was written for the reading goes with that.
+        keep = live.job.rereads
         try:
             try:
                 await self._read(live)
             except ExtractionError as error:
                 end = as_service_error(error)
-                keep = await self._refused(live.job, error)
+                keep |= await self._refused(live.job, error)
             except Exception as error:
                 end = self._fault(error, document_id)
-                keep = await self._broken(live, end)
+                keep |= await self._broken(live, end)
         except asyncio.CancelledError:
             if not live.cancelled:
                 # The process ends, or lets the record go, perhaps while a failure was being noted: file and
@@ -383,27 +436,54 @@ class Jobs:
         ):
             begun = time.monotonic()
             document = await self._ingests.begin(document.document_id, self._worker)
-            if live.left:
-                await self._require_whole(document)
-            extraction = await self._extractor.extract(
-                self._spool.path(_name(document)),
-                document.filename,
-                job.media_type,
-                self._limits,
-                deadline=None,
-            )
+            async with self._file(live, document) as path:
+                extraction = await self._extractor.extract(
+                    path, document.filename, job.media_type, self._limits, deadline=None
+                )
             live.tell(Step(Stage.PARSED, document))
             draft = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self._drafter.draft, arrival, extraction
             )
             live.tell(Step(Stage.CHUNKED, document))
             self._measure(time.monotonic() - begun)
-        original = self.original(document)
-        commit = await self._documents.commit(
-            document.collection_key, job.caller, draft, job.request, original=original
-        )
+        if job.rereads:
+            commit = await self._documents.renew(document.collection_key, job.caller, draft, job.request)
+        else:
+            original = self.original(document)
+            commit = await self._documents.commit(
+                document.collection_key, job.caller, draft, job.request, original=original
+            )
         self._committed()
         live.tell(Step(Stage.COMMITTED, commit.document, commit.existing))
+        if commit.words_left:
+            await self._forget_words(document.collection_key)
+
+    @asynccontextmanager
+    async def _file(self, live: _Live, document: Document) -> AsyncIterator[Path]:
+        """The file of a job for the block, whole. Raises ExtractionError when it is not what arrived, and for
+        an original what `reading.original` and `Spool.receive` raise.
+        """
+        name = _name(document)
+        if not live.job.rereads:
+            if live.left:
+                await self._require_whole(document)
+            yield self._spool.path(name)
+            return
+        pieces = reading.original(self._documents, document, 0, 0)
+        try:
+            async with aclosing(pieces):
+                await self._spool.receive(name, pieces, document.size, document.content_sha256)
+            yield self._spool.path(name)
+        finally:
+            self._spool.drop(name)
+
+    async def _forget_words(self, collection_key: int) -> None:
+        """Takes out of the keyword index what it could not be told to forget, by making it anew."""
+        try:
+            await self._renew_words(collection_key)
+        except ServiceError as error:
+            # Found by nobody, and by a check, which a repair follows.
+            _log.warning("a keyword index could not be made anew: %s", error.message)
 
     async def _require_whole(self, document: Document) -> None:
         """Raises ExtractionError when the file is no longer what arrived, as after a power cut."""
@@ -436,6 +516,9 @@ class Jobs:
         """
         document_id = live.job.document.document_id
         try:
+            if live.job.rereads:
+                await self._ingests.give_up(document_id, Failure(error.reason, error.message))
+                return False
             if live.followers or isinstance(error, NotFoundError):
                 await self._documents.discard(document_id)
                 return False
@@ -448,10 +531,14 @@ class Jobs:
     def _unnoted(self, job: Job, error: ServiceError) -> bool:
         """The record does not take the end of a job, which is found again once its lease is over."""
         _log.warning("the end of an ingest could not be noted: %s", error.message)
-        self._spool.keep(_name(job.document))
+        if not job.rereads:
+            self._spool.keep(_name(job.document))
         return True
 
     async def _fail(self, job: Job, failure: Failure, *, again: bool) -> None:
+        if job.rereads:
+            await self._ingests.give_up(job.document.document_id, failure)
+            return
         with suppress(NotFoundError):
             await self._documents.fail(job.document.document_id, failure, again=again)
         if again:
@@ -480,6 +567,10 @@ class Jobs:
 
 def _name(one: Document | KeptFile) -> str:
     return spool_name(one.collection_key, one.document_id)
+
+
+async def _told(step: Step) -> AsyncGenerator[Step, None]:
+    yield step
 
 
 async def _followed(

@@ -18,6 +18,7 @@ from services.vector.documents import (
     DocumentState,
     Draft,
     Failure,
+    Passage,
     Request,
     Scalar,
     text_hash,
@@ -33,13 +34,15 @@ from services.vector.record import generations, lexicon, originals, places, purg
 from services.vector.record.collections import ROLE, bound, find, require_writer
 from services.vector.record.database import Connection, Database
 from services.vector.record.generations import LIVE, Generation, GenerationState
+from services.vector.record.noting import NEVER_READY, WAS_READY_BEFORE
 from services.vector.record.places import Where
-from services.vector.record.soundness import StoredDocument, examined
+from services.vector.record.soundness import Damage, StoredDocument, examined
 from services.vector.record.texts import Text, pieces, read_text
 from services.vector.record.times import from_micros, now_micros, to_micros
 from services.vector.record.vectors import copy as copy_vector
 
 INGEST, DELETE, CANCEL = "IngestDocument", "DeleteDocument", "CancelIngest"
+REPROCESS = "ReprocessDocument"
 
 # Readers of a range touch the pieces that it overlaps, and no more of a long text.
 _PIECE_BYTES = 64 * 1024
@@ -48,7 +51,8 @@ _COLUMNS = (
     "d.key, d.document_id, d.collection_key, c.collection_id, d.external_id, d.title, d.filename, d.state,"
     " d.error_reason, d.error_message, d.bytes, d.media_type, d.content_sha256, d.extraction_sha256,"
     " d.text_bytes,"
-    f" d.pages, d.metadata, d.create_time, d.chunks, d.vectors, d.warnings, {originals.KEPT}"
+    f" d.pages, d.metadata, d.create_time, d.chunks, d.vectors, d.warnings, {originals.KEPT},"
+    " EXISTS (SELECT 1 FROM ingests i WHERE i.document_id = d.document_id)"
 )
 _FROM = "FROM documents d JOIN collections c ON c.key = d.collection_key"
 _UNCOMMITTED = f"state NOT IN ({int(DocumentState.EMBEDDING)}, {int(DocumentState.READY)})"
@@ -57,11 +61,14 @@ _COMMITTED = f"state IN ({int(DocumentState.EMBEDDING)}, {int(DocumentState.READ
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a commit did. `removed` are keys of chunks that went, with the document that was replaced."""
+    """What a commit did. `removed` are keys of chunks that went, with the document or the text that was
+    replaced. words_left: the keyword index still has entries of them, because their words were damaged.
+    """
 
     document: Document
     existing: bool
     removed: list[int] = field(default_factory=list)
+    words_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +247,32 @@ class Documents:
             committed=lambda commit: self._tell(collection_key, commit.removed),
         )
 
+    async def renew(
+        self, collection_key: int, caller: Caller, draft: Draft, request: Request | None
+    ) -> Commit:
+        """Lets a draft take the place of the text of the document whose original it was made of.
+
+        The document keeps its id, and its original. All in one transaction, which also ends its job. Where
+        the text and all passages are what they were, nothing is written, and `existing` says so. Raises
+        AbortedError (INGEST_CANCELLED) when it is not to be read again any more, FailedPreconditionError
+        (INGEST_STATE) where another has taken its place, and else what `commit` raises.
+        """
+
+        def work(connection: Connection) -> Commit:
+            require_writer(connection, caller, collection_key)
+            job = connection.execute(
+                "SELECT 1 FROM ingests WHERE document_id = ?", (draft.document_id,)
+            ).fetchone()
+            if job is None:
+                raise ingest_cancelled(draft.document_id)
+            return _renew(connection, collection_key, caller, draft, request)
+
+        return await self._database.write(
+            work,
+            milestone="reprocess_commit",
+            committed=lambda commit: self._tell(collection_key, commit.removed),
+        )
+
     async def commit_all(
         self, collection_key: int, caller: Caller, drafts: Sequence[Draft]
     ) -> list[Commit | ServiceError]:
@@ -395,6 +428,9 @@ class Documents:
                 raise ingest_state(
                     document_id, document.state.name, "RECEIVED, PARSING or EMBEDDING", "delete it instead"
                 )
+            if _was_ready(connection, document.key):
+                remedy = "it was READY before, so it is deleted instead"
+                raise ingest_state(document_id, document.state.name, "never READY before", remedy)
             removal = _buried(connection, caller, document, cancelled=True)
             requests.remember(connection, caller.space, CANCEL, request, removal.tombstone_id)
             return removal
@@ -426,7 +462,7 @@ def _document(row: tuple[object, ...]) -> Document:
         *rest,
     ) = row
     size, media_type, content, extraction, text_bytes, pages, metadata, created, *counted = rest
-    chunks, vectors, warnings, has_original = counted
+    chunks, vectors, warnings, has_original, has_job = counted
     return Document(
         key=int(str(key)),
         document_id=str(document_id),
@@ -449,6 +485,8 @@ def _document(row: tuple[object, ...]) -> Document:
         vectors=int(str(vectors)),
         warnings=tuple(json.loads(str(warnings))),
         has_original=bool(has_original),
+        # Who is on the way in has no original yet, nor has who FAILED then.
+        reprocessing=bool(has_original and has_job),
     )
 
 
@@ -459,7 +497,7 @@ def _resource(collection_id: str, document_id: str) -> str:
 def _buried(connection: Connection, caller: Caller, document: Document, *, cancelled: bool) -> Removal:
     """Erases a document and puts up its tombstone."""
     tombstone_id = secrets.token_hex(16)
-    chunk_keys = _erase(connection, document, tombstone_id)
+    chunk_keys, _ = _erase(connection, document, tombstone_id)
     tombstones.put(
         connection,
         tombstones.Tombstone(
@@ -512,6 +550,32 @@ def find_document(
     if row is None:
         raise document_not_found(document_id)
     return _document(row)
+
+
+def require_newest(connection: Connection, document: Document) -> None:
+    """Raises FailedPreconditionError (INGEST_STATE) for a FAILED document when a younger one of its external
+    id is there, or one that took the place of that.
+    """
+    newer = connection.execute(
+        "SELECT 1 FROM documents WHERE collection_key = ? AND external_id = ? AND external_id <> ''"
+        f" AND create_time > ? AND {_COMMITTED}",
+        (document.collection_key, document.external_id, to_micros(document.create_time)),
+    ).fetchone()
+    if newer is not None:
+        raise ingest_state(
+            document.document_id,
+            document.state.name,
+            "FAILED, and no newer document of the same external id",
+            "a newer one has taken its place, so this one may only be deleted",
+        )
+
+
+def _was_ready(connection: Connection, document_key: int) -> bool:
+    """Whether it was READY once, with this text or another."""
+    (was_ready,) = connection.execute(
+        "SELECT was_ready FROM documents WHERE key = ?", (document_key,)
+    ).fetchone()
+    return bool(was_ready != NEVER_READY)
 
 
 def _forget_failures(connection: Connection, collection_key: int, content_sha256: str, but_key: int) -> None:
@@ -613,29 +677,89 @@ def _commit(
     known = _recognise(connection, collection_key, caller, draft, request, original=original)
     if known is not None:
         return Commit(known, existing=True)
-    held = _committed_with(connection, collection_key, draft)
+    held = _committed_with(connection, collection_key, draft) if draft.external_id else None
+    requests.remember(connection, caller.space, INGEST, request, draft.document_id)
+    return _put_in(connection, collection_key, caller, draft, before=held, original=original)
 
+
+def _renew(
+    connection: Connection, collection_key: int, caller: Caller, draft: Draft, request: Request | None
+) -> Commit:
+    held = document_by_id(connection, draft.document_id)
+    requests.remember(connection, caller.space, REPROCESS, request, draft.document_id)
+    if _unchanged(connection, held, draft):
+        connection.execute("DELETE FROM ingests WHERE document_id = ?", (held.document_id,))
+        return Commit(replace(held, reprocessing=False), existing=True)
+    if not held.state.committed:
+        require_newest(connection, held)
+    return _put_in(connection, collection_key, caller, draft, before=held)
+
+
+def _unchanged(connection: Connection, held: Document, draft: Draft) -> bool:
+    """Whether a draft is what the record has of a document, and the record is sound."""
+    known = (held.title, held.media_type, held.extraction_sha256, held.pages, held.warnings)
+    said = (draft.title, draft.media_type, draft.extraction_sha256, draft.pages, tuple(draft.warnings))
+    if known != said or not isinstance(examined(connection, held.key), StoredDocument):
+        return False
+    passages = connection.execute(
+        "SELECT byte_start, byte_end, page, headings, embedded_sha256 FROM chunks WHERE document_key = ?"
+        " ORDER BY ordinal",
+        (held.key,),
+    ).fetchall()
+    return passages == [_as_row(passage, draft.title) for passage in draft.passages] and places.are(
+        connection, held.key, draft.places
+    )
+
+
+def _put_in(
+    connection: Connection,
+    collection_key: int,
+    caller: Caller,
+    draft: Draft,
+    *,
+    before: Document | None,
+    original: Path | None = None,
+) -> Commit:
+    """Makes a draft a committed document. before: what it takes the place of.
+
+    That may be the document itself as it was, which then keeps its original. It has a new key all the same:
+    what an index or a cache knows under the old one is of the old text.
+    """
+    was_ready = NEVER_READY
+    if before is not None and before.document_id == draft.document_id:
+        was_ready = WAS_READY_BEFORE if _was_ready(connection, before.key) else NEVER_READY
+        # For a moment both are there, and an id names one.
+        connection.execute(
+            "UPDATE documents SET document_id = ? WHERE key = ?", (new_document_id(), before.key)
+        )
     # The new passages come first: those that did not change take their vectors from the old ones. Until the
     # old document has gone the new row is not in a committed state, since external ids are unique among
     # those.
     key = _insert(connection, collection_key, draft)
     if original is not None:
         originals.keep(connection, key, original, draft.content_sha256)
+    elif before is not None and before.document_id == draft.document_id:
+        originals.move(connection, before.key, key)
     vectors = _insert_passages(connection, collection_key, caller, key, draft)
-    removed = _erase(connection, held, "") if held is not None and draft.external_id else []
+    removed, words_left = ([], False) if before is None else _erase(connection, before, "")
     _forget_failures(connection, collection_key, draft.content_sha256, key)
     chunks = len(draft.passages)
     connection.execute(
-        "UPDATE documents SET state = ?, chunks = ?, vectors = ? WHERE key = ?",
-        (DocumentState.READY if vectors == chunks else DocumentState.EMBEDDING, chunks, vectors, key),
+        "UPDATE documents SET state = ?, chunks = ?, vectors = ?, was_ready = ? WHERE key = ?",
+        (
+            DocumentState.READY if vectors == chunks else DocumentState.EMBEDDING,
+            chunks,
+            vectors,
+            was_ready,
+            key,
+        ),
     )
     connection.execute(
         "UPDATE collections SET documents = documents + 1, chunks = chunks + ?, vectors = vectors + ?"
         " WHERE key = ?",
         (chunks, vectors, collection_key),
     )
-    requests.remember(connection, caller.space, INGEST, request, draft.document_id)
-    return Commit(document_by_id(connection, draft.document_id), existing=False, removed=removed)
+    return Commit(document_by_id(connection, draft.document_id), False, removed, words_left)
 
 
 def _insert(connection: Connection, collection_key: int, draft: Draft) -> int:
@@ -689,20 +813,13 @@ def _insert_passages(
     vectors = 0
     entries: list[lexicon.Entry] = []
     for ordinal, passage in enumerate(draft.passages):
-        digest = text_hash(passage.embedded_text(draft.title))
+        row = _as_row(passage, draft.title)
+        digest = row[-1]
         cursor = connection.execute(
             "INSERT INTO chunks (document_key, ordinal, byte_start, byte_end, page, headings,"
             " embedded_sha256)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                document_key,
-                ordinal,
-                passage.byte_start,
-                passage.byte_end,
-                passage.page,
-                json.dumps(passage.headings, ensure_ascii=False),
-                digest,
-            ),
+            (document_key, ordinal, *row),
         )
         chunk_key = int(cursor.lastrowid or 0)
         entries.append(lexicon.Entry(chunk_key, lexicon.headings_text(passage.headings), passage.body))
@@ -730,6 +847,13 @@ def _insert_passages(
         entries=entries,
     )
     return vectors
+
+
+def _as_row(passage: Passage, title: str) -> tuple[int, int, int, str, bytes]:
+    """As the record has it: span, page, headings, hash of what is embedded."""
+    headings = json.dumps(passage.headings, ensure_ascii=False)
+    digest = text_hash(passage.embedded_text(title))
+    return passage.byte_start, passage.byte_end, passage.page, headings, digest
 
 
 def _copy_known(
@@ -760,11 +884,12 @@ def _copy_known(
     return 1
 
 
-def _erase(connection: Connection, document: Document, tombstone_id: str) -> list[int]:
-    """Takes a document out of the record and the keyword index; returns the keys of its chunks.
+def _erase(connection: Connection, document: Document, tombstone_id: str) -> tuple[list[int], bool]:
+    """Takes a document out of the record and the keyword index; returns the keys of its chunks, and whether
+    the keyword index still has entries of them.
 
-    The keyword index can be told to forget only the very words that it was told. When those are damaged its
-    entries stay behind, found by nobody, until a repair makes it again.
+    It can be told to forget only the very words that it was told. When those are damaged its entries stay
+    behind, found by nobody, until it is made again.
     """
     keys = [
         key
@@ -796,7 +921,7 @@ def _erase(connection: Connection, document: Document, tombstone_id: str) -> lis
             (document.chunks, document.vectors, document.collection_key),
         )
     purging.note(connection, max(1, len(keys)))
-    return keys
+    return keys, isinstance(held, Damage)
 
 
 def erase_passages(connection: Connection, document_key: int, tombstone_id: str) -> None:

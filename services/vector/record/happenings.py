@@ -11,12 +11,16 @@ from services.vector.access import Caller, Role
 from services.vector.documents import DocumentState
 from services.vector.record.collections import ROLE, bound
 from services.vector.record.database import Connection, Database
+from services.vector.record.noting import READY_AGAIN
 from services.vector.record.times import from_micros, to_micros
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """A document is READY, or has FAILED for a reason. warnings: how many there are of what it lacks."""
+    """A document is READY, or has FAILED for a reason. warnings: how many there are of what it lacks.
+
+    again: it was READY before, and was read again since.
+    """
 
     position: int
     collection_id: str
@@ -27,6 +31,7 @@ class Happening:
     title: str
     filename: str
     warnings: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,8 @@ class Happenings:
                 "SELECT h.position, c.collection_id, d.document_id, h.state, h.error_reason, h.time,"
                 # What is damaged must not hold up what follows.
                 " CAST(d.title AS BLOB), CAST(d.filename AS BLOB),"
-                " CASE WHEN json_valid(d.warnings) THEN json_array_length(d.warnings) ELSE 0 END"
+                " CASE WHEN json_valid(d.warnings) THEN json_array_length(d.warnings) ELSE 0 END,"
+                f" h.state = {DocumentState.READY:d} AND d.was_ready = {READY_AGAIN}"
                 " FROM happenings h CROSS JOIN documents d ON d.key = h.document_key"
                 " CROSS JOIN collections c ON c.key = d.collection_key"
                 f" WHERE h.position > :position AND h.time >= :since AND {ROLE} >= {Role.READER:d}"
@@ -73,7 +79,7 @@ class Happenings:
 
 
 def _happening(row: tuple[object, ...]) -> Happening:
-    position, collection_id, document_id, state, reason, time, title, filename, warnings = row
+    position, collection_id, document_id, state, reason, time, title, filename, warnings, again = row
     return Happening(
         position=int(str(position)),
         collection_id=str(collection_id),
@@ -84,6 +90,7 @@ def _happening(row: tuple[object, ...]) -> Happening:
         title=_words(title),
         filename=_words(filename),
         warnings=int(str(warnings)),
+        again=bool(again),
     )
 
 

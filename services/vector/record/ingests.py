@@ -1,4 +1,7 @@
-"""Jobs: files that wait to be read or are read now, and failed ones whose bytes are kept for another try."""
+"""Jobs: files that wait to be read or are read now, and failed ones whose bytes are kept for another try.
+
+A job of a document that has an original is one to read it again: its file is that, and none is in the spool.
+"""
 
 # ruff: noqa: S608 # names in SQL are ours; every value is bound
 
@@ -6,25 +9,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.vector.access import Caller, Role
-from services.vector.documents import Document, DocumentState, Request
-from services.vector.faults import document_not_found, ingest_state, original_gone
-from services.vector.record import requests
+from services.vector.documents import Document, DocumentState, Failure, Request
+from services.vector.faults import (
+    document_busy,
+    document_not_found,
+    ingest_state,
+    original_gone,
+    original_not_kept,
+    request_id_reused,
+)
+from services.vector.record import originals, requests
 from services.vector.record.database import Connection, Database
-from services.vector.record.documents import document_by_id, find_document
+from services.vector.record.documents import REPROCESS, document_by_id, find_document, require_newest
 from services.vector.record.times import now_micros
 
-RETRY = "RetryIngest"
+RETRY, CANCEL_REPROCESS = "RetryIngest", "CancelReprocess"
 
-_UNREAD = f"d.state IN ({DocumentState.RECEIVED:d}, {DocumentState.PARSING:d})"
+_UNREAD = f"state IN ({DocumentState.RECEIVED:d}, {DocumentState.PARSING:d})"
 _COMMITTED = f"state IN ({DocumentState.EMBEDDING:d}, {DocumentState.READY:d})"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file on its way in. caller: on whose behalf. media_type: as it was claimed.
+    """A file on its way in, or one to be read again. caller: on whose behalf. media_type: as it was claimed,
+    or found before.
 
     attempts: how often it was begun to be read.
     """
@@ -34,6 +45,11 @@ class Job:
     media_type: str
     request: Request | None
     attempts: int = 0
+
+    @property
+    def rereads(self) -> bool:
+        """Whether the document is there already, and is read again from its original."""
+        return self.document.has_original
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +70,17 @@ class Retry:
     job: Job | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reprocess:
+    """A document to be read again by `job`. None where it is: `done`, by the same request, or under way."""
+
+    document: Document
+    job: Job | None
+    done: bool = False
+
+
 class Ingests:
-    """Each is named by its document; its bytes are in the spool."""
+    """Each is named by its document; its bytes are in the spool, or are the original of the document."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,21 +104,7 @@ class Ingests:
                 (size, content_sha256, document_id),
             )
             document = document_by_id(connection, document_id)
-            connection.execute(
-                "INSERT INTO ingests (document_id, collection_key, caller, media_type, request_id,"
-                " fingerprint, worker, heartbeat) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    document_id,
-                    document.collection_key,
-                    _dumped(caller),
-                    media_type,
-                    request.request_id if request else "",
-                    request.fingerprint if request else "",
-                    worker,
-                    now_micros(),
-                ),
-            )
-            return Job(document, caller, media_type, request)
+            return _put(connection, Job(document, caller, media_type, request), worker)
 
         return await self._database.write(work, milestone="ingest_job")
 
@@ -108,7 +119,8 @@ class Ingests:
             if not begun:
                 raise document_not_found(document_id)
             connection.execute(
-                "UPDATE documents SET state = ? WHERE document_id = ?", (DocumentState.PARSING, document_id)
+                f"UPDATE documents SET state = ? WHERE document_id = ? AND {_UNREAD}",
+                (DocumentState.PARSING, document_id),
             )
             return document_by_id(connection, document_id)
 
@@ -136,7 +148,8 @@ class Ingests:
             rows = connection.execute(
                 "SELECT i.document_id, i.caller, i.media_type, i.request_id, i.fingerprint, i.attempts"
                 " FROM ingests i JOIN documents d ON d.document_id = i.document_id"
-                f" WHERE {_UNREAD} AND (i.worker <> ? OR i.heartbeat < ?) ORDER BY d.key",
+                f" WHERE (d.{_UNREAD} OR {originals.KEPT}) AND (i.worker <> ? OR i.heartbeat < ?)"
+                " ORDER BY d.key",
                 (worker, now_micros() - int(seconds * 1e6)),
             ).fetchall()
             return [_job(connection, row) for row in rows]
@@ -144,12 +157,13 @@ class Ingests:
         return await self._database.read(work)
 
     async def kept(self) -> list[KeptFile]:
-        """The files that are kept, those of the newest documents first."""
+        """The files that are kept in the spool, those of the newest documents first."""
 
         def work(connection: Connection) -> list[KeptFile]:
             rows = connection.execute(
                 "SELECT d.document_id, d.collection_key, d.bytes, d.state = ?"
-                " FROM ingests i JOIN documents d ON d.document_id = i.document_id ORDER BY d.key DESC",
+                " FROM ingests i JOIN documents d ON d.document_id = i.document_id"
+                f" WHERE NOT {originals.KEPT} ORDER BY d.key DESC",
                 (DocumentState.FAILED,),
             )
             return [
@@ -197,8 +211,127 @@ class Ingests:
 
         return await self._database.write(work)
 
+    async def reprocess(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None, worker: str
+    ) -> Reprocess:
+        """Puts a document into the queue to be read again from its original, on the caller's behalf.
+
+        Raises NotFoundError (ORIGINAL_NOT_KEPT among others), PermissionDeniedError, FailedPreconditionError
+        (REQUEST_ID_REUSED, INGEST_STATE), AbortedError (DOCUMENT_BUSY) for one on its way in, and for one
+        that another request has put there.
+        """
+
+        def work(connection: Connection) -> Reprocess:
+            known = requests.outcome(connection, caller.space, REPROCESS, request)
+            document = find_document(connection, caller, collection_id, document_id, Role.WRITER)
+            if known is not None:
+                return Reprocess(document, None, done=True)
+            if document.reprocessing:
+                if not _asked_for(connection, caller, document_id, request):
+                    raise document_busy(document.external_id)
+                return Reprocess(document, None)
+            _require_readable(connection, document)
+            connection.execute(
+                f"UPDATE documents SET error_reason = '', error_message = '' WHERE key = ? AND {_COMMITTED}",
+                (document.key,),
+            )
+            # What it was found to be tells it from another format as what was claimed did.
+            job = _put(connection, Job(document, caller, document.media_type, request), worker)
+            return Reprocess(job.document, job)
+
+        return await self._database.write(work, milestone="reprocess_job")
+
+    async def cancel_reprocess(
+        self, caller: Caller, collection_id: str, document_id: str, request: Request | None
+    ) -> Document:
+        """The document is not to be read again any more, and stays what it was.
+
+        Raises NotFoundError, PermissionDeniedError, FailedPreconditionError (REQUEST_ID_REUSED,
+        INGEST_STATE).
+        """
+
+        def work(connection: Connection) -> Document:
+            known = requests.outcome(connection, caller.space, CANCEL_REPROCESS, request)
+            document = find_document(connection, caller, collection_id, document_id, Role.WRITER)
+            if known is not None:
+                return document
+            if not document.reprocessing:
+                raise ingest_state(
+                    document_id, document.state.name, "one that is read again", "it is not being read again"
+                )
+            connection.execute("DELETE FROM ingests WHERE document_id = ?", (document_id,))
+            requests.remember(connection, caller.space, CANCEL_REPROCESS, request, document_id)
+            return document_by_id(connection, document_id)
+
+        return await self._database.write(work)
+
+    async def give_up(self, document_id: str, failure: Failure) -> None:
+        """A document could not be read again, and stays what it was, but for the reason."""
+
+        def work(connection: Connection) -> None:
+            gone = connection.execute("DELETE FROM ingests WHERE document_id = ?", (document_id,)).rowcount
+            # Why one that was set aside is so is still true.
+            connection.execute(
+                "UPDATE documents SET error_reason = ?, error_message = ?"
+                f" WHERE ? AND document_id = ? AND {_COMMITTED}",
+                (failure.reason, failure.message, gone, document_id),
+            )
+
+        await self._database.write(work)
+
+
+def _put(connection: Connection, job: Job, worker: str) -> Job:
+    """Keeps a new job; returns it with its document as it is then."""
+    document, request = job.document, job.request
+    connection.execute(
+        "INSERT INTO ingests (document_id, collection_key, caller, media_type, request_id,"
+        " fingerprint, worker, heartbeat) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            document.document_id,
+            document.collection_key,
+            _dumped(job.caller),
+            job.media_type,
+            request.request_id if request else "",
+            request.fingerprint if request else "",
+            worker,
+            now_micros(),
+        ),
+    )
+    return replace(job, document=document_by_id(connection, document.document_id))
+
+
+def _require_readable(connection: Connection, document: Document) -> None:
+    """Whether a document may be read again. Raises what `Ingests.reprocess` raises."""
+    if document.state in (DocumentState.RECEIVED, DocumentState.PARSING):
+        raise document_busy(document.external_id)
+    if document.state is DocumentState.FAILED:
+        if not document.has_original:
+            needs = "READY or EMBEDDING, or set aside with its original"
+            remedy = "it has no text that could be read again: try it again, or send the file again"
+            raise ingest_state(document.document_id, document.state.name, needs, remedy)
+        require_newest(connection, document)
+    if not document.has_original:
+        raise original_not_kept(document.document_id)
+
+
+def _asked_for(connection: Connection, caller: Caller, document_id: str, request: Request | None) -> bool:
+    """Whether the job of a document is that of this very request."""
+    if request is None:
+        return False
+    held, request_id, fingerprint = connection.execute(
+        "SELECT caller, request_id, fingerprint FROM ingests WHERE document_id = ?", (document_id,)
+    ).fetchone()
+    if _loaded(held).space != caller.space or request_id != request.request_id:
+        return False
+    if fingerprint != request.fingerprint:
+        raise request_id_reused(request_id)
+    return True
+
 
 def _again(connection: Connection, caller: Caller, document: Document, worker: str) -> Job:
+    if document.has_original:
+        remedy = "it was set aside, and may be read again from its original"
+        raise ingest_state(document.document_id, document.state.name, "FAILED while it was taken in", remedy)
     row = connection.execute(
         "SELECT document_id, caller, media_type, request_id, fingerprint, attempts FROM ingests"
         " WHERE document_id = ?",
@@ -206,18 +339,7 @@ def _again(connection: Connection, caller: Caller, document: Document, worker: s
     ).fetchone()
     if row is None:
         raise original_gone(document.document_id)
-    newer = connection.execute(
-        "SELECT 1 FROM documents WHERE collection_key = ? AND external_id = ? AND external_id <> ''"
-        f" AND key > ? AND {_COMMITTED}",
-        (document.collection_key, document.external_id, document.key),
-    ).fetchone()
-    if newer is not None:
-        raise ingest_state(
-            document.document_id,
-            document.state.name,
-            "FAILED, and no newer document of the same external id",
-            "a newer one has taken its place, so this one may only be deleted",
-        )
+    require_newest(connection, document)
     connection.execute(
         "UPDATE documents SET state = ?, error_reason = '', error_message = '' WHERE key = ?",
         (DocumentState.RECEIVED, document.key),

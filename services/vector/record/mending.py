@@ -26,6 +26,7 @@ _STEP_BYTES = 1 << 20
 _MOST_STEPS = 1_000_000
 _COMMITTED = "state IN (3, 4)"
 _DAMAGED = "what is stored of this document is damaged; send the original again"
+_MENDABLE = "what is stored of this document is damaged; read it again from its original, which is kept"
 _COUNTED = (
     "UPDATE collections SET"
     f" documents = (SELECT count(*) FROM documents WHERE collection_key = ?1 AND {_COMMITTED}),"
@@ -84,6 +85,12 @@ class Mending:
             ).fetchone()
             if row is not None and not originals.is_whole(connection, document_key, *row):
                 originals.erase(connection, document_key)
+                # There is nothing any more that it could be read again from.
+                connection.execute(
+                    "DELETE FROM ingests WHERE document_id IN"
+                    " (SELECT document_id FROM documents WHERE key = ?)",
+                    (document_key,),
+                )
 
         await self._database.write(work)
 
@@ -219,7 +226,12 @@ def _quarantine(document_key: int, connection: Connection) -> bool:
         # Without the hash of an extraction no citation can hold.
         "UPDATE documents SET state = ?, error_reason = 'DOCUMENT_DAMAGED', error_message = ?, title = ?,"
         " chunks = 0, vectors = 0, extraction_sha256 = '' WHERE key = ? RETURNING collection_key",
-        (DocumentState.FAILED, _DAMAGED, title.decode(errors="replace"), document_key),
+        (
+            DocumentState.FAILED,
+            _MENDABLE if originals.has(connection, document_key) else _DAMAGED,
+            title.decode(errors="replace"),
+            document_key,
+        ),
     ).fetchone()
     connection.execute(_COUNTED, (collection_key,))
     return True

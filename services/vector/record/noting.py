@@ -18,14 +18,18 @@ from services.vector.documents import DocumentState
 # Of the whole house, some five megabytes. Who does not ask for longer than these took has missed the rest.
 KEPT = 100_000
 
+# What `was_ready` of a document says: no; yes, and that is noted; yes, with a text whose place another took,
+# and with this one not yet; with this one too, and that is noted.
+NEVER_READY, WAS_READY, WAS_READY_BEFORE, READY_AGAIN = range(4)
+
 # Milliseconds are what this clock of SQLite has.
 _NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000"
 _FORGET = f"DELETE FROM happenings WHERE position <= (SELECT max(position) FROM happenings) - {KEPT};"
 _TRIGGERS = f"""
 CREATE TEMP TRIGGER document_was_ready AFTER UPDATE OF state ON main.documents
-WHEN NEW.state = {DocumentState.READY:d} AND OLD.was_ready = 0
+WHEN NEW.state = {DocumentState.READY:d} AND NEW.was_ready IN ({NEVER_READY}, {WAS_READY_BEFORE})
 BEGIN
-    UPDATE documents SET was_ready = 1 WHERE key = NEW.key;
+    UPDATE documents SET was_ready = NEW.was_ready + 1 WHERE key = NEW.key;
     INSERT INTO happenings (document_key, state, error_reason, time) VALUES (NEW.key, NEW.state, '', {_NOW});
     {_FORGET}
 END;

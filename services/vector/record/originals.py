@@ -40,6 +40,11 @@ def keep(connection: Connection, document_key: int, path: Path, content_sha256: 
         raise InternalError("the file is not what arrived any more", reason="INTERNAL")
 
 
+def move(connection: Connection, from_key: int, to_key: int) -> None:
+    """Makes the original of a document that of another one, which has none."""
+    connection.execute("UPDATE originals SET document_key = ? WHERE document_key = ?", (to_key, from_key))
+
+
 def has(connection: Connection, document_key: int) -> bool:
     """Whether the document has an original."""
     found = connection.execute("SELECT 1 FROM originals WHERE document_key = ? LIMIT 1", (document_key,))

@@ -39,6 +39,17 @@ def add(connection: Connection, document_key: int, places: Iterable[Place]) -> N
     )
 
 
+def are(connection: Connection, document_key: int, places: Sequence[Place]) -> bool:
+    """Whether these, in order, are the places of a document."""
+    held = connection.execute(
+        # As bytes: SQLite hands out no text that is not UTF-8.
+        "SELECT byte_start, CAST(label AS BLOB), page, line FROM places WHERE document_key = ?"
+        " ORDER BY byte_start",
+        (document_key,),
+    ).fetchall()
+    return held == [(place.byte_start, place.label.encode(), place.page, place.line) for place in places]
+
+
 def placed(connection: Connection, document_keys: Iterable[int]) -> set[int]:
     """Those of the documents that have places at all."""
     rows = connection.execute(

@@ -165,6 +165,8 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[Belongings], str] | str]] = {
     f"{VECTOR}DeleteDocument": {"document_id": "document"},
     f"{VECTOR}CancelIngest": {"document_id": "document"},
     f"{VECTOR}RetryIngest": {"document_id": "document"},
+    f"{VECTOR}ReprocessDocument": {"document_id": "document"},
+    f"{VECTOR}CancelReprocess": {"document_id": "document"},
     **{
         f"{VECTOR}{name}": {"evaluation_id": "evaluation"}
         for name in ("GetEvaluation", "ListEvaluationQueries", "DeleteEvaluation")

@@ -51,7 +51,7 @@ def settle(method: str, told: Told) -> None:
         assert answer.code != "OK", answer
     elif method == "TakeRun":
         assert answer.reason in ("RUN_TAKEN", "RUN_ENDED"), answer
-    elif method == "ReadDocumentOriginal" and not told.thing.original:
+    elif method in ("ReadDocumentOriginal", "ReprocessDocument") and not told.thing.original:
         assert answer.reason == "ORIGINAL_NOT_KEPT", answer
     else:
         assert answer.code == "OK", (method, answer)
@@ -105,6 +105,12 @@ def _original(told: Told) -> None:
     assert data == told.thing.text.encode()
 
 
+def _read_again(told: Told) -> None:
+    # The same parser of the same file.
+    assert told.said.existing
+    assert told.said.document.extraction_sha256 == told.thing.extraction
+
+
 def _text(told: Told) -> None:
     assert "".join(one.text for one in told.answer.responses) == told.thing.text  # type: ignore[attr-defined]
 
@@ -155,6 +161,7 @@ _CHECKS: Mapping[str, Callable[[Told], None]] = {
     "RunEvaluation": lambda told: told.made("evaluation", told.said.evaluation.evaluation_id),
     "ReadDocumentText": _text,
     "ReadDocumentOriginal": _original,
+    "ReprocessDocument": _read_again,
     "Search": _found,
     "GetDeletion": _receipt,
     "AppendMessage": lambda told: told.made("message", told.said.messages[0].message_id),

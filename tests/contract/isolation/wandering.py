@@ -164,6 +164,12 @@ OPERATIONS: Mapping[str, Operation] = {
     f"{VECTOR}CancelIngest": Operation(
         "document", Right.WRITE, lambda i, c: [vector.CancelIngestRequest(**_document(i))]
     ),
+    f"{VECTOR}ReprocessDocument": Operation(
+        "document", Right.WRITE, lambda i, c: [vector.ReprocessDocumentRequest(**_document(i))]
+    ),
+    f"{VECTOR}CancelReprocess": Operation(
+        "document", Right.WRITE, lambda i, c: [vector.CancelReprocessRequest(**_document(i))]
+    ),
     f"{VECTOR}DeleteDocument": Operation(
         "document", Right.WRITE, lambda i, c: [vector.DeleteDocumentRequest(**_document(i))]
     ),
@@ -261,7 +267,7 @@ _MADE_BY = {
     "deletion": f"{VECTOR}DeleteDocument",
 }
 # What a document that is ready answers to these.
-_DONE = (f"{VECTOR}RetryIngest", f"{VECTOR}CancelIngest")
+_DONE = (f"{VECTOR}RetryIngest", f"{VECTOR}CancelIngest", f"{VECTOR}CancelReprocess")
 # How many things of a kind somebody makes at most: some have a limit, and lists have pages.
 _MOST = {"collection": 4, "session": 6, "item": 6, "webhook": 4}
 

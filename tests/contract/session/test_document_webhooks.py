@@ -62,6 +62,7 @@ async def test_a_document_is_told_signed_and_without_its_text(hooks: Hooks) -> N
         "type": "document.ready",
         "timestamp": "2025-06-15T15:06:40.000Z",
         "data": {
+            "again": False,
             "collection_id": "books",
             "document_id": "d1",
             "error_reason": None,
@@ -93,6 +94,12 @@ async def test_what_is_put_twice_is_told_once(hooks: Hooks) -> None:
     later.event_time.seconds += 60
     await put(hooks, "", "4", failed, later)
     assert len(await hooks.deliveries(hook.webhook_id)) == 3
+    # And be READY as often as it was read again.
+    again = ready("d1", again=True)
+    later.CopyFrom(again)
+    later.event_time.seconds += 60
+    await put(hooks, "4", "5", again, later)
+    assert len(await hooks.deliveries(hook.webhook_id)) == 5
 
 
 async def test_only_webhooks_that_listen_are_told(hooks: Hooks) -> None:

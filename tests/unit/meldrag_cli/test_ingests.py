@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meldrag_cli.app import main
-from tests.unit.meldrag_cli.scripted import Answer, Scripted, problem, scripted
+from tests.unit.meldrag_cli.scripted import Answer, Scripted, events, problem, scripted
 
 DOCUMENTS = "/api/v1/collections/notes/documents"
 GONE = problem(409, "ORIGINAL_GONE", "its bytes are not kept; send it again")
@@ -129,9 +129,105 @@ def test_what_holds_for_all_ends_the_command(capsys: pytest.CaptureFixture[str])
     assert "COLLECTION_ACCESS_DENIED" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry"])
+@pytest.mark.parametrize("verb", ["cancel", "retry", "reprocess"])
 @pytest.mark.parametrize("more", [[], ["a", "--all"]])
 def test_either_ids_or_all(verb: str, more: list[str]) -> None:
     with scripted({}) as house:
         assert main(["--url", house.url, "documents", verb, *more]) == 2
+    assert house.requests == []
+
+
+# -- reading again -----------------------------------------------------------------------------------
+
+
+def there(document: str, **fields: Any) -> dict[str, Any]:
+    known = {"id": document, "title": document.upper(), "state": "READY", "chunks": 3, "warnings": []}
+    return {**known, "has_original": True, "reprocessing": False, **fields}
+
+
+def read(document: dict[str, Any], *, existing: bool = False) -> Answer:
+    said = {"document": document, "existing": existing, "elapsed_seconds": 0.1}
+    return events(
+        ("received", {"stage": "RECEIVED", **said, "existing": False}),
+        ("committed", {"stage": "COMMITTED", **said}),
+        # By then nobody listens any more.
+        ("error", {"reason": "INTERNAL", "detail": "too late"}),
+    )
+
+
+def pages(*documents: dict[str, Any]) -> list[Answer]:
+    """One document a page."""
+    last = len(documents) - 1
+    return [
+        Answer({"documents": [one], "next_page_token": "t" * (number + 1) if number < last else None})
+        for number, one in enumerate(documents)
+    ]
+
+
+def test_what_is_read_again_is_told_with_what_became_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    script: dict[str, Answer | list[Answer]] = {
+        f"POST {DOCUMENTS}/a/reprocess": read(there("a", warnings=["page 2"])),
+        f"POST {DOCUMENTS}/b/reprocess": read(there("b"), existing=True),
+        f"POST {DOCUMENTS}/c/reprocess": problem(422, "PARSER_LIMIT", "over 30 seconds"),
+        f"POST {DOCUMENTS}/d/reprocess": problem(404, "ORIGINAL_NOT_KEPT", "only the text is kept"),
+    }
+    command = ["documents", "reprocess", "a", "b", "c", "d", "-c", "notes"]
+    with scripted(script) as house:
+        assert main(["--url", house.url, *command]) == 1
+        assert capsys.readouterr().out.splitlines() == [
+            "a A: 3 passages, 1 warning",
+            "b B: as before, 0 warnings",
+            "failed c: over 30 seconds (PARSER_LIMIT)",
+            "failed d: only the text is kept (ORIGINAL_NOT_KEPT)",
+            "2 documents of notes read again, 0 left as they are, 2 failed",
+        ]
+        assert main(["--url", house.url, *command, "--json"]) == 1
+    first, _, third, _, total = lines(capsys.readouterr().out)
+    assert (first["document_id"], first["existing"], first["document"]["chunks"]) == ("a", False, 3)
+    assert third["error"]["reason"] == "PARSER_LIMIT"
+    assert total == {"collection": "notes", "reprocessed": 2, "left": 0, "failed": 2}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [([], ["a", "b", "d"]), (["--with-warnings"], ["b", "d"]), (["--with-warnings", "-n", "1"], ["b"])],
+)
+def test_all_that_have_their_file_are_read_again_page_by_page(more: list[str], expected: list[str]) -> None:
+    listed = pages(
+        there("a"),
+        there("b", warnings=["page 2"]),
+        there("c", warnings=["page 3"], has_original=False),
+        there("d", warnings=["page 4"], state="FAILED"),
+    )
+    script: dict[str, Answer | list[Answer]] = {f"GET {DOCUMENTS}": listed}
+    script |= {f"POST {DOCUMENTS}/{name}/reprocess": read(there(name)) for name in "abcd"}
+    with scripted(script) as house:
+        assert main(["--url", house.url, "documents", "reprocess", "--all", "-c", "notes", *more]) == 0
+    assert asked(house) == [f"{name}/reprocess" for name in expected]
+    seconds = [headers["Request-Timeout"] for method, _, headers, _ in house.requests if method == "POST"]
+    assert set(seconds) == {"3600"}
+
+
+def test_what_is_read_again_is_ended_and_stays() -> None:
+    script: dict[str, Answer | list[Answer]] = {
+        f"GET {DOCUMENTS}": pages(there("a"), there("b", reprocessing=True)),
+        f"DELETE {DOCUMENTS}/b/reprocess": Answer(there("b")),
+    }
+    with scripted(script) as house:
+        command = ["documents", "reprocess", "--all", "--cancel", "-c", "notes"]
+        assert main(["--url", house.url, *command]) == 0
+    assert [path for method, path, *_ in house.requests if method == "DELETE"] == [f"{DOCUMENTS}/b/reprocess"]
+
+
+def test_a_reading_is_asked_for_once_more_as_the_same_request() -> None:
+    away = problem(503, "UPSTREAM_UNAVAILABLE", "away", retry_after=0.01)
+    with scripted({f"POST {DOCUMENTS}/a/reprocess": [away, read(there("a"))]}) as house:
+        assert main(["--url", house.url, "documents", "reprocess", "a", "-c", "notes"]) == 0
+    first, second = (headers["Idempotency-Key"] for _, _, headers, _ in house.requests)
+    assert first == second
+
+
+def test_warnings_are_looked_for_among_all() -> None:
+    with scripted({}) as house:
+        assert main(["--url", house.url, "documents", "reprocess", "a", "--with-warnings"]) == 2
     assert house.requests == []

@@ -277,6 +277,7 @@ def delete_collection(
 documents = typer.Typer(no_args_is_help=True, help="Documents of a collection.")
 documents.command("cancel")(ingests.cancel)
 documents.command("retry")(ingests.retry)
+documents.command("reprocess")(ingests.reprocess)
 
 
 @documents.command("list")

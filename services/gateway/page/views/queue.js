@@ -5,9 +5,10 @@ import { documentProgress } from "../documents.js";
 import { element, icon } from "../dom.js";
 import { ago, count, duration, number } from "../format.js";
 import { asProblem } from "../problem.js";
+import { read } from "./changes.js";
 import { button, empty, section, sure, trouble, watch } from "./parts.js";
 
-/** @typedef {import("../api.js").KnownDocument & {queue?: {position: number, remaining_seconds: number | null} | null, created?: string}} Waiting */
+/** @typedef {import("./changes.js").KnownDocument & {queue?: {position: number, remaining_seconds: number | null} | null, created?: string}} Waiting */
 
 const PAGE = 50;
 /** After which failures the same bytes may be taken after all, and are kept. */
@@ -120,23 +121,26 @@ export async function open(root, { signal, collection, announcer, changed }) {
     if (cut) failed.append(element("li", { class: "row" }, `The newest ${number(PAGE)} are shown.`));
   }
 
-  /** @param {Waiting} document */
-  function lost({ id, title, filename, error, created }) {
+  /** @param {Waiting} known */
+  function lost(known) {
+    const { id, title, filename, error, created, has_original: aside } = known;
     const name = filename || title || id;
     const url = `${documents}/${encodeURIComponent(id)}`;
-    const again = MAY_END_OTHERWISE.has(error?.reason ?? "");
+    // One that was set aside has its file, which is read again; of others the bytes may be kept.
+    const again = aside || MAY_END_OTHERWISE.has(error?.reason ?? "");
     const why = element("span", { class: "row-facts failure-reason", "data-tone": "bad" }, error?.message || error?.reason || "");
     const facts = [error?.reason ?? "", created ? ago(new Date(created)) : "", again ? "" : "The same bytes would end alike: mend the file and send it again."];
-    const retry = button("Try again", async () => {
+    const retry = button(aside ? "Read again" : "Try again", async () => {
       try {
-        await json("POST", `${url}/retry`, { key: requestId() });
-        said.textContent = `“${name}” is tried again.`;
+        if (aside) await read(collection, known);
+        else await json("POST", `${url}/retry`, { key: requestId() });
+        said.textContent = aside ? `“${name}” was read again.` : `“${name}” is tried again.`;
         await Promise.all([lookAgain(), changed()]);
       } catch (problem) {
         why.textContent = asProblem(problem).sentence;
         announcer.say(why.textContent);
       }
-    }, { drawing: "retry", name: `Try ${name} again` });
+    }, { drawing: "retry", name: `${aside ? "Read" : "Try"} ${name} again` });
     return element(
       "li",
       { class: "row" },

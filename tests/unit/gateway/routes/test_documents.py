@@ -514,6 +514,70 @@ def test_a_failed_document_is_tried_again_and_says_where_it_waits(
     assert (answer.status_code, answer.json["reason"]) == (409, "ORIGINAL_GONE")
 
 
+# -- reading again -----------------------------------------------------------------------------------
+
+
+def again(kind: vector_pb2.IngestStage, **fields: Any) -> vector_pb2.ReprocessDocumentResponse:
+    return vector_pb2.ReprocessDocumentResponse(stage=kind, document=DOCUMENT, **fields)
+
+
+READ_AGAIN = [
+    again(vector_pb2.INGEST_STAGE_RECEIVED),
+    again(vector_pb2.INGEST_STAGE_COMMITTED, existing=True),
+]
+
+
+def test_a_document_is_read_again_and_answered_once_its_text_is_durable(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    services.script["ReprocessDocument"] = READ_AGAIN
+    answer = http.post(f"{URL}/doc_1/reprocess", headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json["id"]) == (202, "doc_1")
+    assert answer.headers["Location"] == f"{URL}/doc_1"
+    assert services.requests["ReprocessDocument"] == [
+        vector_pb2.ReprocessDocumentRequest(collection_id="papers", document_id="doc_1", request_id="k")
+    ]
+
+
+def test_the_stages_of_a_reading_are_events(http: FlaskClient, services: ScriptedServices) -> None:
+    services.script["ReprocessDocument"] = READ_AGAIN
+    answer = http.post(f"{URL}/doc_1/reprocess", headers={"Accept": "text/event-stream"})
+    assert [(one["event"], one["data"]["existing"]) for one in events(answer)] == [
+        ("received", False),
+        ("committed", True),
+    ]
+    assert services.requests["ReprocessDocument"][0].wait_ready
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotFoundError("no file", reason="ORIGINAL_NOT_KEPT"), 404),
+        (AbortedError("busy", reason="DOCUMENT_BUSY"), 409),
+        (FailedPreconditionError("failed", reason="INGEST_STATE"), 409),
+        (ResourceExhaustedError("over 30 seconds", reason="PARSER_LIMIT"), 413),
+    ],
+)
+def test_why_a_document_is_not_read_again_is_told(
+    http: FlaskClient, services: ScriptedServices, error: Exception, status: int
+) -> None:
+    services.script["ReprocessDocument"] = error
+    answer = http.post(f"{URL}/doc_1/reprocess")
+    assert (answer.status_code, answer.json["reason"]) == (status, error.reason)
+
+
+def test_a_reading_is_ended_and_the_document_told_as_it_is(
+    http: FlaskClient, services: ScriptedServices
+) -> None:
+    document = vector_pb2.Document(document_id="doc_1", state=vector_pb2.DOCUMENT_STATE_READY)
+    document.reprocess_error.reason = "PARSER_LIMIT"
+    services.script["CancelReprocess"] = vector_pb2.CancelReprocessResponse(document=document)
+    answer = http.delete(f"{URL}/doc_1/reprocess", headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json["reprocessing"], answer.json["error"]) == (200, False, None)
+    assert answer.json["reprocess_error"] == {"reason": "PARSER_LIMIT", "message": ""}
+    assert services.requests["CancelReprocess"][0].request_id == "k"
+
+
 def test_an_upload_that_is_taken_back_is_a_conflict(http: FlaskClient, services: ScriptedServices) -> None:
     services.script["IngestDocument"] = AbortedError("cancelled", reason="INGEST_CANCELLED")
     answer = upload(http)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.chassis.context import LOCAL_OWNER
-from services.chassis.errors import FailedPreconditionError, ServiceError
+from services.chassis.errors import FailedPreconditionError, NotFoundError, ServiceError, UnavailableError
 from services.vector.access import Caller
 from services.vector.documents import Document, DocumentState
 from services.vector.embedding.ports import ModelName
@@ -33,17 +33,20 @@ TEXT = b"The heron stands in shallow water. It waits for a fish that does not co
 
 
 class Reader:
-    """Reads text; `faults` are raised first, one a call."""
+    """Reads text; `faults` are raised first, one a call, but for None. text: what it reads in any file, else
+    what is in it.
+    """
 
-    def __init__(self, *faults: Exception) -> None:
+    def __init__(self, *faults: Exception | None) -> None:
         self.faults = list(faults)
+        self.text = ""
 
     async def extract(
         self, path: Path, filename: str, claimed_media_type: str, limits: Limits, *, deadline: float | None
     ) -> Extraction:
-        if self.faults:
-            raise self.faults.pop(0)
-        return extract_plain(await asyncio.to_thread(path.read_text), "")
+        if self.faults and (fault := self.faults.pop(0)) is not None:
+            raise fault
+        return extract_plain(self.text or await asyncio.to_thread(path.read_text), "")
 
 
 class House:
@@ -51,6 +54,7 @@ class House:
 
     def __init__(self, folder: Path, record: Record, reader: Reader) -> None:
         self.record = record
+        self.reader = reader
         executor = ThreadPoolExecutor(4)
         self.spool = Spool(folder / "spool", 1 << 20, executor)
         self.claims = Claims()
@@ -67,6 +71,7 @@ class House:
             turns=Turns(2),
             keep_originals=True,
             committed=lambda: None,
+            renew_words=record.mending.rebuild_lexicon,
             embedding_rates=dict,
         )
 
@@ -91,6 +96,12 @@ class House:
                     break
         await steps.aclose()
         return row.document_id
+
+    async def reread(self, document_id: str) -> None:
+        """To its end. Raises what it ends with."""
+        steps = await self.jobs.reprocess(OWNER, "books", document_id, None)
+        async for _ in steps:
+            pass
 
     async def get(self, document_id: str) -> Document:
         return await self.record.documents.get(OWNER, "books", document_id)
@@ -188,6 +199,131 @@ async def _rows(one: House) -> list[Document]:
     return await one.record.documents.page(
         OWNER, "books", before_key=2**62, size=9, states=[], external_id=""
     )
+
+
+async def test_who_reads_again_at_once_is_not_overtaken_by_the_end_of_the_first_reading(
+    house: Callable[..., House],
+) -> None:
+    one = house()
+    await one.jobs.start()
+    document_id = await one.upload()
+    before = await one.get(document_id)
+    one.reader.faults.append(ParserLimitError.over(30, "s"))
+    reason = ""
+    try:
+        await one.reread(document_id)
+    except ServiceError as error:
+        reason = error.reason
+        # Nothing is waited for in between.
+        await one.reread(document_id)
+    assert reason == "PARSER_LIMIT"
+    assert await one.get(document_id) == before
+    assert one.files() == []
+    assert not one.jobs._live
+
+
+async def test_what_was_just_taken_in_is_read_again_after_the_end_of_that(
+    house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = house()
+    await one.jobs.start()
+    document_id = await one.upload(external_id="e")
+    # Its words are damaged, so whatever takes its place has the keyword index made anew.
+    sql = "UPDATE documents SET extraction_sha256 = 'aa'"
+    await one.record._database.write(lambda connection: connection.execute(sql).rowcount)
+    made = asyncio.Event()
+
+    async def slowly(_: int) -> None:
+        await made.wait()
+
+    monkeypatch.setattr(one.jobs, "_renew_words", slowly)
+    newer = asyncio.create_task(one.upload(b"The newer text of it.", "e"))
+    async with asyncio.timeout(20):
+        while (rows := await _rows(one))[0].document_id == document_id or not rows[0].state.committed:
+            await asyncio.sleep(0.002)
+    reading = asyncio.create_task(one.reread(rows[0].document_id))
+    await asyncio.sleep(0.05)
+    assert one.files() == [spool_name(1, rows[0].document_id)]
+    made.set()
+    assert await newer == rows[0].document_id
+    await reading
+    assert one.files() == []
+
+
+async def test_a_stop_while_a_reading_that_failed_is_noted_leaves_the_job_to_the_next_process(
+    house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = house()
+    await one.jobs.start()
+    document_id = await one.upload()
+    one.reader.faults.append(ParserLimitError.over(30, "s"))
+    noting = asyncio.Event()
+
+    async def never(*_: object) -> None:
+        noting.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one.record.ingests, "give_up", never)
+        reading = asyncio.create_task(one.reread(document_id))
+        await asyncio.wait_for(noting.wait(), 20)
+        await one.jobs.close()
+        with pytest.raises(ServiceError, match="goes on after it"):
+            await reading
+    assert (await one.get(document_id)).reprocessing
+    after = house()
+    await after.jobs.start()
+    async with asyncio.timeout(20):
+        while (await after.get(document_id)).reprocessing:
+            await asyncio.sleep(0.002)
+    assert (await after.get(document_id)).failure is None
+    assert after.files() == []
+
+
+async def test_a_record_that_does_not_take_the_end_of_a_reading_leaves_it_to_another_look(
+    house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = house()
+    await one.jobs.start()
+    document_id = await one.upload()
+    one.reader.faults.append(ParserLimitError.over(30, "s"))
+
+    async def busy(*_: object) -> None:
+        raise UnavailableError("busy", reason="RECORD_BUSY")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one.record.ingests, "give_up", busy)
+        with pytest.raises(ServiceError) as refused:
+            await one.reread(document_id)
+    assert refused.value.reason == "PARSER_LIMIT"
+    assert (one.files(), (await one.get(document_id)).reprocessing) == ([], True)
+    monkeypatch.setattr("services.vector.ingest.jobs._LEASE_SECONDS", 0.0)
+    await asyncio.sleep(0.01)
+    await one.jobs.look()
+    async with asyncio.timeout(20):
+        while (await one.get(document_id)).reprocessing:
+            await asyncio.sleep(0.002)
+    assert (await one.get(document_id)).state.committed
+
+
+async def test_an_older_version_that_is_read_again_does_not_become_the_newer_one(
+    house: Callable[..., House],
+) -> None:
+    """It has a younger row then, and is no younger for that."""
+    one = house(None, ParserLimitError.over(30, "s"))
+    await one.jobs.start()
+    first = await one.upload(b"Version one, of January.", "policy")
+    second = await one.upload(b"Version two, of June.", "policy")
+    assert (await one.get(second)).state is DocumentState.FAILED
+    # Another text, so that something is written.
+    one.reader.text = "Version one, better read."
+    await one.reread(first)
+    assert (await one.get(first)).key > (await one.get(second)).key
+    one.reader.text = ""
+    await one.jobs.retry(OWNER, "books", second, None)
+    assert (await one.becomes(second, DocumentState.EMBEDDING)).external_id == "policy"
+    with pytest.raises(NotFoundError):
+        await one.get(first)
 
 
 async def test_a_failed_version_does_not_come_back_over_a_newer_one(house: Callable[..., House]) -> None:

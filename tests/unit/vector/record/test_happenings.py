@@ -19,7 +19,7 @@ from services.vector.record import mending
 from services.vector.record.copies import Stop
 from services.vector.record.database import Connection
 from services.vector.record.happenings import Happening
-from services.vector.record.noting import KEPT
+from services.vector.record.noting import KEPT, WAS_READY_BEFORE
 from services.vector.record.record import Record, opened
 from services.vector.record.vectors import Made
 
@@ -121,6 +121,24 @@ async def test_a_document_that_is_repaired_is_not_told_again(record: Record) -> 
     )
     await embedded(record)
     assert len(await noted(record)) == 1
+
+
+async def test_a_document_that_is_read_again_is_told_again_and_says_so(record: Record) -> None:
+    document = await committed(record)
+    await embedded(record)
+    assert [one.again for one in await noted(record)] == [False]
+    # As the commit of another text does, whose passages wait for their vectors.
+    await changed(
+        record,
+        lambda c: c.execute("UPDATE documents SET state = 3, was_ready = ?", (WAS_READY_BEFORE,)),
+    )
+    await changed(record, lambda c: c.execute("UPDATE documents SET state = 4"))
+    [_, again] = await noted(record)
+    assert (again.document_id, again.again) == (document.document_id, True)
+    # A repair of that tells nothing.
+    await changed(record, lambda c: c.execute("UPDATE documents SET state = 3"))
+    await changed(record, lambda c: c.execute("UPDATE documents SET state = 4"))
+    assert len(await noted(record)) == 2
 
 
 async def test_what_is_undone_was_never_noted(record: Record) -> None:
