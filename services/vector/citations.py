@@ -54,7 +54,12 @@ class Citations:
         documents = await self._documents.get_any(caller, ids)
         verdicts: list[Verdict] = []
         for claim in claims:
-            verdicts.append(await self._judge(documents.get(claim.document_id), claim))
+            document = documents.get(claim.document_id)
+            verdict = await self._judge(document, claim)
+            if document is not None and verdict.fault is Fault.DOCUMENT_NOT_FOUND:
+                # It may have been read again in this very moment.
+                verdict = await self._judge(await self._documents.renewed(document), claim)
+            verdicts.append(verdict)
             await asyncio.sleep(0)
         return verdicts
 

@@ -20,11 +20,12 @@ _PIECE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Whole characters, and where they stand."""
+    """Whole characters, and where they stand in which extraction."""
 
     text: str
     byte_start: int
     byte_end: int
+    extraction_sha256: str
 
 
 async def pieces(
@@ -40,13 +41,20 @@ async def pieces(
         raise invalid_field("span", f"{start}..{end}", f"must lie within 0..{document.text_bytes}")
     if not document.state.committed:
         raise document_not_found(document.document_id)
+    first = True
     while start < end:
         # A character has at most four bytes: what is widened stays below the limit.
         text = await documents.text(document.key, start, min(end, start + _PIECE_BYTES - 6))
+        if not text.data and first and (renewed := await documents.renewed(document)) is not None:
+            # It was read again in this very moment, and is there with the text that it has now.
+            async for piece in pieces(documents, renewed, span):
+                yield piece
+            return
         if not text.data:
             raise document_not_found(document.document_id)
+        first = False
         stop = text.byte_start + len(text.data)
-        yield Piece(text.data.decode(), text.byte_start, stop)
+        yield Piece(text.data.decode(), text.byte_start, stop, document.extraction_sha256)
         start = stop
 
 
@@ -73,6 +81,10 @@ async def original(
         yield b""
     while byte_start < end:
         data = await documents.original(document.key, byte_start, end)
+        if not data and (renewed := await documents.renewed(document)) is not None:
+            # It was read again meanwhile; its bytes are the same.
+            document = renewed
+            continue
         if not data:
             await _require_there(documents, document)
             raise original_damaged(document.document_id)

@@ -231,7 +231,7 @@ class VectorServicer(EvaluationMethods, vector_pb2_grpc.VectorServiceServicer):
             yield pb.ReadDocumentTextResponse(
                 text=piece.text,
                 span=pb.Span(byte_start=piece.byte_start, byte_end=piece.byte_end),
-                extraction_sha256=document.extraction_sha256,
+                extraction_sha256=piece.extraction_sha256,
             )
 
     async def ReadDocumentOriginal(

@@ -365,6 +365,18 @@ class Documents:
             )
         )
 
+    async def renewed(self, document: Document) -> Document | None:
+        """The document as it is when it was read again since it was looked at; None when it was not."""
+
+        def work(connection: Connection) -> Document | None:
+            row = connection.execute(
+                f"SELECT {_COLUMNS} {_FROM} WHERE d.document_id = ? AND d.collection_key = ? AND d.key > ?",
+                (document.document_id, document.collection_key, document.key),
+            ).fetchone()
+            return None if row is None else _document(row)
+
+        return await self._database.read(work)
+
     async def original(self, document_key: int, byte_start: int, byte_end: int) -> bytes:
         """The first bytes of the range, a piece at most; empty where they are not there."""
         return await self._database.read(

@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from meldrag.vector.v1 import vector_pb2 as pb
+from services.chassis.context import LOCAL_OWNER
 from services.chassis.errors import ServiceError
+from services.vector import reading
+from services.vector.access import Caller
 from services.vector.extraction.errors import ParserLimitError
 from services.vector.extraction.extractor import extract_plain
 from services.vector.extraction.model import Extraction, Limits, Place
@@ -295,6 +298,18 @@ async def test_the_old_text_answers_until_the_new_one_is_there(client: Client) -
         assert (await client.search("bird3")).hits[0].document_id == before.document_id
     assert stages(await reading)[-1] == "COMMITTED"
     assert await client.text(before.document_id) == OTHER.encode()
+
+
+async def test_who_looked_at_it_a_moment_before_finds_it_as_it_is(client: Client) -> None:
+    await client.ready(TEXT, filename="a.md")
+    documents, caller = client.application.record.documents, Caller.of(LOCAL_OWNER)
+    (known,) = await documents.page(caller, "books", before_key=2**62, size=1, states=[], external_id="")
+    parsed_by(client, Parser())
+    await reread(client, known.document_id)
+    text = [piece.text async for piece in reading.pieces(documents, known, None)]
+    assert "".join(text) == OTHER
+    data = [piece async for piece in reading.original(documents, known, 0, 0)]
+    assert b"".join(data) == TEXT.encode()
 
 
 async def test_a_search_that_knew_the_old_vectors_finds_the_new_ones_alone(client: Client) -> None:
