@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.unit.meldrag_cli.scripted import Answer, events, problem
+from tests.unit.meldrag_cli.scripted import Answer, events, listening, problem
 
 _WHERE = re.compile(r"/api/v1/collections/notes(?:/documents(?:/(?P<id>\w+)(?P<verb>/cancel)?)?)?")
 NONE_LEFT = {"record_documents": 0, "vector_entries": 0}
@@ -195,13 +195,5 @@ def keeping() -> Iterator[Keeping]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    house.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as house.url:
         yield house
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

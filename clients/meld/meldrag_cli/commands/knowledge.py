@@ -22,7 +22,6 @@ from meldrag_cli.terminal import Terminal, line
 _ORIGINAL_SECONDS = 60.0
 
 Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=options.collection_ids)]
-Create = Annotated[bool, typer.Option("--create", help="Create the collection if it is not there.")]
 
 
 def ingest(
@@ -30,7 +29,7 @@ def ingest(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, and directories of them.")],
     *,
     collection: options.OneCollection = "",
-    create: Create = False,
+    create: options.Create = False,
     replace: Annotated[
         bool,
         typer.Option(
@@ -41,20 +40,14 @@ def ingest(
         bool,
         typer.Option("--wait/--no-wait", help="Until documents are found by meaning, not only by words."),
     ] = True,
-    include: Annotated[
-        list[str] | None, typer.Option("--include", metavar="PATTERN", help='Only such files, as "*.md".')
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")
-    ] = None,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
     originals: Annotated[
         bool, typer.Option("--originals", help="Also send what is there without its file, which it gets.")
     ] = False,
-    hidden: Annotated[bool, typer.Option("--hidden", help="Also names that begin with a dot.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=16, help="Files at once.")] = 4,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one file may take.")
-    ] = 3600.0,
+    hidden: options.Hidden = False,
+    jobs: options.Jobs = 4,
+    timeout: options.FileSeconds = 3600.0,
     as_json: options.AsJson = False,
 ) -> None:
     """Send files into a collection. What it holds already is not sent; each failure is named.
@@ -101,7 +94,7 @@ def fetch(
     addresses: Annotated[list[str], typer.Argument(metavar="URL...", help="Of pages and files.")],
     *,
     collection: options.OneCollection = "",
-    create: Create = False,
+    create: options.Create = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one may take.")
     ] = 300.0,

@@ -91,3 +91,14 @@ Timeout = Annotated[
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+# Of commands that send files.
+Create = Annotated[bool, typer.Option("--create", help="Create the collection if it is not there.")]
+Include = Annotated[
+    list[str] | None, typer.Option("--include", metavar="PATTERN", help='Only such files, as "*.md".')
+]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")]
+Hidden = Annotated[bool, typer.Option("--hidden", help="Also names that begin with a dot.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=16, help="Files at once.")]
+FileSeconds = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one file may take.")
+]

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from meldrag_cli import rendering
 from meldrag_cli.bars import progress
 from meldrag_cli.commands import options
-from meldrag_cli.commands.knowledge import Create, need_collection, tell
+from meldrag_cli.commands.knowledge import need_collection, tell
 from meldrag_cli.failures import Failure, RefusedFailure, UsageFailure
 from meldrag_cli.files import Choice, File
 from meldrag_cli.folders import Contents, Folder
@@ -30,7 +30,7 @@ def sync(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", show_default=False)],
     *,
     collection: options.OneCollection = "",
-    create: Create = False,
+    create: options.Create = False,
     name: Annotated[
         str,
         typer.Option(
@@ -78,17 +78,11 @@ def sync(
             help="Until documents are found by meaning, not only by words. --watch never waits.",
         ),
     ] = True,
-    include: Annotated[
-        list[str] | None, typer.Option("--include", metavar="PATTERN", help='Only such files, as "*.md".')
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")
-    ] = None,
-    hidden: Annotated[bool, typer.Option("--hidden", help="Also names that begin with a dot.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=16, help="Files at once.")] = 4,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one file may take.")
-    ] = 3600.0,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    hidden: options.Hidden = False,
+    jobs: options.Jobs = 4,
+    timeout: options.FileSeconds = 3600.0,
     as_json: options.AsJson = False,
 ) -> None:
     """Make a collection hold what a folder holds: what is new or changed is sent, what has gone is deleted.
