@@ -4,6 +4,8 @@ it answers for ids of things that never were, but for these ids.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -275,8 +277,19 @@ UNSEEN = {
 _USED = re.compile(r'"last_used": ?("[^"]*"|null)')
 
 
+async def _embedded(victim: Possessions) -> None:
+    """Waits for vectors: the view of a document changes when they come."""
+    async with asyncio.timeout(20):
+        while True:
+            heard = await victim.resident.hear(Asked("GET", f"{API}/collections"))
+            if all(one["vectors"] == one["chunks"] for one in json.loads(heard.body)["collections"]):
+                return
+            await asyncio.sleep(0.1)
+
+
 async def view(victim: Possessions) -> dict[str, tuple[int, str]]:
     """What the victim finds of the own things. Something, unless all there is has no view."""
+    await _embedded(victim)
     assert victim.made
     assert victim.made.keys() <= _VIEWS.keys() | UNSEEN.keys()
     seen = {}
