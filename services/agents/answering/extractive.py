@@ -45,7 +45,7 @@ _NEARNESS_THRESHOLD = 0.43
 _LEAST_RARITY = 0.1
 # For each passage that was found before its own.
 _LATER = 0.01
-# Passages whose sentences are compared at once; the best ones.
+# Of more passages at once sentences are not compared.
 _MOST_COMPARED = 100
 # What comes this near to the threshold is worth a look when nothing reaches it.
 _NEAR = 0.5
@@ -85,7 +85,7 @@ class Evidence:
     ) -> None:
         self.passages = tuple(passages)
         self._embed = embed
-        self._compare = compare
+        self._compare = compare if len(self.passages) <= _MOST_COMPARED else None
         self._sentences = [sentence for passage in self.passages for sentence in sentences.read(passage)]
         self._stems = [set(terms.stems(sentence.quote.text)) for sentence in self._sentences]
         self._read_stems = [
@@ -241,14 +241,14 @@ class Evidence:
 
     @staticmethod
     def _in_order(scored: Sequence[tuple[int, Scored]]) -> list[Scored]:
-        """Best first. Who answers a question stands in a passage that was found for it."""
+        """Best first. What answers a question more likely stands in a passage that fits it better."""
         ordered = sorted(scored, key=lambda item: -(item[1].score - _LATER * item[0]))
         return [item for _, item in ordered[:_CANDIDATES]]
 
     async def _nearness(self, question: str) -> np.ndarray | None:
         """Of every sentence, 0 to 1; None where it is not known. One that holds a wanted stem is read with
         what stands over it, as in `_judged`."""
-        if self._compare is None or len(self.passages) > _MOST_COMPARED or not self._sentences:
+        if self._compare is None or not self._sentences:
             return None
         if question not in self._near:
             made = await self._compare(question, [sentence.quote for sentence in self._sentences])

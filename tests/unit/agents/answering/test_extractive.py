@@ -312,6 +312,10 @@ async def test_where_nearness_is_not_known_sentences_are_embedded() -> None:
     assert embedder.asked
     many = Evidence(passages(TEXTS * 34), embedder, Comparer(["fare"], {}))
     assert (await many.ranked("fare?"))[0].quote.text == "A day ticket costs six francs."
+    # What is enough to answer follows from how it was found.
+    close = Embedder({"A day ticket costs six francs.": 0.71, "fare?": 1.0})
+    assert await Evidence(passages(), close, not_known).answer("fare?")
+    assert await Evidence(passages(TEXTS * 34), close, Comparer(["fare"], {})).answer("fare?")
 
 
 TABLE = (
