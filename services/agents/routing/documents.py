@@ -8,14 +8,14 @@ from services.agents.routing.route import Alternative, Route
 from services.agents.routing.signs import read
 
 RESEARCH = "research"
-# As sure as a choice has to be for no model to be asked about it (ADR 79).
-_SURE = 0.6
+# Rather than not.
+_LIKELY = 0.5
 
 
 def settled(route: Route, request: str, material: Set[str]) -> Route:
     """The route where documents are at hand: research, when the request asks what they say and brings nothing
     that the chosen agent works on. material: the signs of that, see AgentDefinition.material."""
-    if route.agent_id == RESEARCH or route.asks < _SURE or not material.isdisjoint(read(request).signs):
+    if route.agent_id == RESEARCH or route.asks < _LIKELY or not material.isdisjoint(read(request).signs):
         return route
     others = (Alternative(route.agent_id, route.confidence), *route.alternatives)
     return Route(
