@@ -33,12 +33,11 @@ _CANDIDATES = 24
 _PER_EMBED_CALL = 256
 
 # Chosen on SciFact's train claims: 95 of 100 that have evidence stay above the threshold, and nine of ten
-# questions about other subjects stay below it.
-_LEXICAL_WEIGHT = 0.4
+# questions about other subjects stay below it. Of the cosine beside words, and what to reach.
 _VECTOR_WEIGHT = 0.6
 _THRESHOLD = 0.42
 _LEXICAL_THRESHOLD = 0.5
-# Of nearness beside words, and what to reach then: chosen likewise. See docs/adr/0145.
+# Of nearness in its place: chosen likewise. See docs/adr/0145.
 _NEARNESS_WEIGHT = 0.8
 _NEARNESS_THRESHOLD = 0.43
 # A function word of the question counts so much of the rarest word.
@@ -102,7 +101,7 @@ class Evidence:
         self._over: list[list[int]] = []
         self._above = self._headings()
         self._vectors: dict[str, np.ndarray] = {}
-        self._near: dict[str, np.ndarray | None] = {}
+        self._near: dict[str, np.ndarray] = {}
         # Of the embedding model, once it was asked.
         self.likeness = Likeness()
 
